@@ -1,0 +1,1 @@
+"""The baseline network: an image in, a 3D pose out."""

@@ -1,0 +1,1 @@
+"""The data layer: every data set as sharded TFRecords of one pose record."""

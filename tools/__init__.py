@@ -1,0 +1,1 @@
+"""What both networks share, and the commands that span them."""

@@ -1,0 +1,1 @@
+"""Pure functions on poses: joint sets, cameras, metrics, drawing."""

@@ -1,0 +1,1 @@
+"""What both training commands share: strategies, callbacks, checkpoints."""
