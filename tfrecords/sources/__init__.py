@@ -1,0 +1,43 @@
+"""One reader per data set or file format; `open_source` finds them by name without importing the others."""
+
+from __future__ import annotations
+
+import importlib
+import pathlib
+
+from tfrecords.sources.base import Options, Source
+from tools.errors import InputError
+
+# name of the source -> module and class, in the order in which --source=list shows them
+SOURCES = {
+    "h36m": ("h36m", "Human36M"),
+    "h36m_images": ("h36m_images", "Human36MImages"),
+    "unity": ("unity", "Unity"),
+    "leftright2d": ("leftright2d", "LeftRight2D"),
+    "npy_tree": ("npy_tree", "NpyTree"),
+    "mpii_lsp": ("mpii_lsp", "MpiiLsp3D"),
+    "mpii": ("mpii", "Mpii"),
+    "lsp": ("lsp", "Lsp"),
+    "aichallenger": ("aichallenger", "AIChallenger"),
+    "coco": ("coco", "Coco"),
+    "openpose": ("openpose", "OpenPose"),
+    "mocap": ("mocap", "Mocap"),
+    "synthetic": ("synthetic", "Synthetic"),
+}
+
+
+def source_class(name: str) -> type[Source]:
+    """The class of a source; raises `InputError` that lists the names there are."""
+    if name not in SOURCES:
+        raise InputError(f"--source={name}: no such source; there are {', '.join(SOURCES)}")
+    module, attribute = SOURCES[name]
+    return getattr(importlib.import_module(f"tfrecords.sources.{module}"), attribute)
+
+
+def open_source(name: str, path: str | pathlib.Path, options: Options | None = None) -> Source:
+    """Opens a source. Raises `InputError` when name, split or input don't fit."""
+    kind = source_class(name)
+    options = options or Options()
+    if options.split and options.split not in kind.info.splits:
+        raise InputError(f"--split={options.split}: source {name} has {', '.join(kind.info.splits)}")
+    return kind(pathlib.Path(path), options)

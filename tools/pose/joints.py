@@ -146,7 +146,7 @@ _MEANING: dict[str, dict[str, str]] = {
 }
 
 # How a joint that a source lacks is made: name -> alternatives, tried in order, each {joint: weight}. A joint that a
-# rule names may itself be made by a rule above it. Weights sum to one, so a rule holds in 2D and 3D alike and moves with
+# rule names may itself be made by a rule above it. Weights sum to one, so a rule holds in 2D and 3D and moves with
 # the pose. Sources that label a face and no crown: the ears lie about 1 / 1.6 of the way from the middle of the
 # shoulders to the top of the head (standing body proportions); the nose alone says too little about the crown, so Head
 # stays missing then.
