@@ -11,7 +11,7 @@ import abc
 import dataclasses
 import pathlib
 from collections.abc import Iterator, Sequence
-from typing import ClassVar, Union
+from typing import ClassVar
 
 import numpy as np
 
@@ -99,7 +99,7 @@ class Source(abc.ABC):
         """How many records the chosen split has, skipped ones included."""
 
     @abc.abstractmethod
-    def records(self, numbers: Sequence[int] | np.ndarray) -> Iterator[Union[PoseRecord, Skip]]:
+    def records(self, numbers: Sequence[int] | np.ndarray) -> Iterator[PoseRecord | Skip]:
         """Yields one item for each of the ascending record numbers, in that order.
 
         Memory must not grow with the length of `numbers`.
