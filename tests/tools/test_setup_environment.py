@@ -1,0 +1,113 @@
+"""demo.sh and test.sh on machines that lack something."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+
+@pytest.fixture
+def checkout(tmp_path, repository):
+    """The scripts alone in an empty folder, and a PATH with the system's basic tools but no Python."""
+    for name in ("demo.sh", "test.sh", "requirements.txt", "setup.py", "pyproject.toml"):
+        shutil.copy(repository / name, tmp_path / name)
+    (tmp_path / "tools").mkdir()
+    shutil.copy(repository / "tools" / "setup_environment.sh", tmp_path / "tools")
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in ("bash", "env", "cat", "cksum", "dirname", "grep", "rm", "sed", "tail", "flock"):
+        if shutil.which(name):
+            (tools / name).symlink_to(shutil.which(name))
+    return tmp_path
+
+
+def run(checkout, script, *arguments):
+    return subprocess.run(
+        [str(checkout / script), *arguments], env={"PATH": str(checkout / "bin")}, capture_output=True, text=True
+    )
+
+
+def write_program(path, text):
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+@pytest.mark.parametrize("script", ["demo.sh", "test.sh"])
+def test_without_python_one_line_says_what_is_needed(checkout, script):
+    result = run(checkout, script)
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1
+    assert "Python 3.9, 3.10 or 3.11" in result.stderr
+    assert "TensorFlow 2.15" in result.stderr
+
+
+def test_unsuitable_python_is_not_used(checkout):
+    write_program(checkout / "bin" / "python3", "exit 1")  # what the version check of a Python 3.12 gives
+    result = run(checkout, "test.sh")
+    assert result.returncode == 2
+    assert not (checkout / ".venv").exists()
+
+
+FAKE_PYTHON = """
+case "$*" in
+  -c\\ import\\ sys*) exit 0 ;;
+  --version) echo Python 3.10.0 ;;
+  -m\\ venv*) mkdir -p "$3/bin"; cp "$0" "$3/bin/python"; echo "VIRTUAL_ENV=$3" > "$3/bin/activate" ;;
+  -m\\ pip\\ list*) echo opencv-python==4.11.0.86 ;;
+  -c\\ import\\ cv2) [ -e "$ROOT/no_libgl" ] && { echo "ImportError: libGL.so.1: cannot open" >&2; exit 1; }; exit 0 ;;
+esac
+case "$*" in *headless*) rm -f "$ROOT/no_libgl" ;; esac
+echo "$*" >> "$ROOT/calls"
+"""
+
+
+@pytest.fixture
+def with_fake_python(checkout):
+    for name in ("cp", "mkdir"):
+        (checkout / "bin" / name).symlink_to(shutil.which(name))
+    write_program(checkout / "bin" / "python3.10", FAKE_PYTHON.replace("$ROOT", str(checkout)))
+    return checkout
+
+
+def calls(checkout):
+    text = (checkout / "calls").read_text()
+    (checkout / "calls").unlink()
+    return text
+
+
+def test_second_run_installs_nothing_and_passes_arguments_on(with_fake_python):
+    assert run(with_fake_python, "test.sh", "-k", "some name").returncode == 0
+    first = calls(with_fake_python)
+    assert "-m pip install" in first
+    assert "-e" in first
+    assert run(with_fake_python, "test.sh", "-k", "some name").returncode == 0
+    assert calls(with_fake_python) == "-m pytest -k some name\n"
+
+
+def test_changed_requirements_are_installed(with_fake_python):
+    run(with_fake_python, "test.sh")
+    calls(with_fake_python)
+    with open(with_fake_python / "requirements.txt", "a") as file:
+        file.write("another\n")
+    run(with_fake_python, "test.sh")
+    assert "-m pip install" in calls(with_fake_python)
+
+
+def test_environment_that_was_moved_is_made_anew(with_fake_python):
+    run(with_fake_python, "test.sh")
+    calls(with_fake_python)
+    (with_fake_python / ".venv" / "bin" / "activate").write_text("VIRTUAL_ENV=/elsewhere/.venv\n")
+    os.remove(with_fake_python / ".venv" / ".installed-test")
+    run(with_fake_python, "test.sh")
+    assert "-m venv" in calls(with_fake_python)
+
+
+def test_without_libgl_the_headless_build_takes_over(with_fake_python):
+    (with_fake_python / "no_libgl").touch()
+    result = run(with_fake_python, "demo.sh")
+    assert result.returncode == 0
+    assert "opencv-python-headless 4.11.0.86" in result.stdout
+    assert "-m pip install --quiet --disable-pip-version-check opencv-python-headless==4.11.0.86" in calls(
+        with_fake_python
+    )

@@ -1,0 +1,68 @@
+# Sourced by demo.sh and test.sh: makes .venv with everything the project needs, or finds it made already.
+#
+# setup_environment [EXTRA]   installs requirements.txt, the project itself (editable) and the named extra of setup.py.
+# Afterwards $PYTHON is the interpreter to use. Ends the calling script with status 2 when it can't be done.
+
+set -euo pipefail
+ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+VENV="$ROOT/.venv"
+PYTHON="$VENV/bin/python"
+
+_fits() { "$1" -c 'import sys; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 11))' >/dev/null 2>&1; }
+
+_make_venv() {
+    local candidate
+    for candidate in ${POSE3D_PYTHON:-python3.11 python3.10 python3.9 python3}; do
+        if command -v "$candidate" >/dev/null 2>&1 && _fits "$candidate"; then
+            echo "Making .venv with $("$candidate" --version)"
+            # Debian packages venv apart from Python; a failed attempt must not leave half an environment behind.
+            if "$candidate" -m venv "$VENV" >/dev/null 2>&1; then return; fi
+            rm -rf "$VENV"
+        fi
+    done
+    if [ -z "${POSE3D_PYTHON:-}" ] && command -v uv >/dev/null 2>&1; then
+        echo "Making .venv with uv"
+        if uv venv --quiet --seed --python 3.11 "$VENV"; then return; fi
+        rm -rf "$VENV"
+    fi
+    echo "error: Python 3.9, 3.10 or 3.11 with its venv module is needed, because TensorFlow 2.15 and" \
+        "tensorflow-addons 0.23 exist for no other; install it (apt install python3.11 python3.11-venv, brew install" \
+        "python@3.11, or https://docs.astral.sh/uv) and run this again" >&2
+    exit 2
+}
+
+_check_opencv() {
+    # opencv-python is linked against libGL, which slim containers lack; the headless build of the same release
+    # provides the same module without it. The project opens no windows.
+    local problem version
+    if problem="$("$PYTHON" -c 'import cv2' 2>&1)"; then return; fi
+    case "$problem" in
+        *libGL* | *libgthread* | *libglib* | *libSM* | *libXext*) ;;
+        *) echo "error: OpenCV does not load: $(echo "$problem" | tail -n 1)" >&2; exit 2 ;;
+    esac
+    version="$("$PYTHON" -m pip list --format=freeze 2>/dev/null | sed -n 's/^opencv-python==//p')"
+    echo "A system library that OpenCV's windows need is missing ($(echo "$problem" | tail -n 1));" \
+        "installing opencv-python-headless $version in its place"
+    "$PYTHON" -m pip uninstall --quiet --yes opencv-python
+    "$PYTHON" -m pip install --quiet --disable-pip-version-check "opencv-python-headless==$version"
+    "$PYTHON" -c 'import cv2' || { echo "error: OpenCV does not load; try: apt install libgl1 libglib2.0-0" >&2; exit 2; }
+}
+
+setup_environment() {
+    local extra="${1:-}" wanted stamp
+    wanted="$(cat "$ROOT/requirements.txt" "$ROOT/setup.py" "$ROOT/pyproject.toml" "${BASH_SOURCE[0]}" | cksum)"
+    stamp="$VENV/.installed-${extra:-base}"
+    if [ -x "$PYTHON" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted $VENV" ]; then return; fi
+    # An environment that was moved or whose Python is gone can't be repaired by installing into it.
+    if [ -e "$VENV" ] && ! { _fits "$PYTHON" && grep -qsF "$VENV" "$VENV/bin/activate"; }; then rm -rf "$VENV"; fi
+    [ -x "$PYTHON" ] || _make_venv
+    echo "Installing the requirements into .venv (a minute or two, once)"
+    # Two runs side by side: the second waits, then finds the work done by pip's own reckoning.
+    (
+        flock 9 2>/dev/null || true
+        "$PYTHON" -m pip install --quiet --disable-pip-version-check -r "$ROOT/requirements.txt" &&
+            "$PYTHON" -m pip install --quiet --disable-pip-version-check -e "$ROOT${extra:+[$extra]}"
+    ) 9>"$VENV/.lock" || { echo "error: pip could not install the requirements (its message stands above)" >&2; exit 2; }
+    _check_opencv
+    echo "$wanted $VENV" >"$stamp"
+}
