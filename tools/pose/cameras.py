@@ -1,0 +1,307 @@
+"""Cameras: intrinsics, calibrated cameras and Human3.6M's two calibration files.
+
+The formulas are in `tools.pose.projection`, whose conventions hold here, and are offered from here too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import pathlib
+import re
+
+import numpy as np
+
+from tools.errors import InputError
+from tools.pose.projection import (
+    DISTORTION_MODELS,
+    RELEASED_BASELINE_MM,
+    back_project,
+    camera_to_world,
+    change_intrinsics,
+    distort,
+    in_front,
+    project,
+    rays,
+    right_view,
+    undistort,
+    undistort_pixels,
+    world_to_camera,
+)
+
+__all__ = [
+    "DISTORTION_MODELS",
+    "RELEASED_BASELINE_MM",
+    "RELEASED_RIGHT_VIEW_INTRINSICS",
+    "SEARCH_INTRINSICS",
+    "Camera",
+    "back_project",
+    "camera_to_world",
+    "change_intrinsics",
+    "distort",
+    "format_intrinsics",
+    "in_front",
+    "intrinsics_from_fov",
+    "load_h36m_h5",
+    "load_h36m_json",
+    "parse_intrinsics",
+    "project",
+    "rays",
+    "right_view",
+    "undistort",
+    "undistort_pixels",
+    "world_to_camera",
+]
+
+# The geometric search of the release assumes this camera; here it is the one camera of all stages.
+SEARCH_INTRINSICS = (1145.049, 1143.781, 512.0, 515.0)
+# The release's right-view generation and cam2pixel: rounded, and with the principal point's coordinates swapped.
+RELEASED_RIGHT_VIEW_INTRINSICS = (1145.0, 1143.0, 515.0, 512.0)
+
+
+def intrinsics_from_fov(fov_deg, width, height, axis="x"):
+    """Intrinsics ``[4]`` float64 of a camera with square pixels and its principal point in the middle of the picture.
+
+    Args:
+        fov_deg: full angle of view in degrees, between 0.01 and 180.
+        width, height: of the picture in pixels.
+        axis: what the angle spans: ``x`` the width, ``y`` the height, ``diagonal`` the diagonal.
+
+    Raises:
+        InputError: an angle or a size out of range.
+    """
+    if not 0.01 <= fov_deg < 180:
+        raise InputError(f"field of view {fov_deg:g}: expected degrees between 0.01 and 180")
+    if not (0 < width < math.inf and 0 < height < math.inf):
+        raise InputError(f"image size {width} x {height}: expected two positive numbers of pixels")
+    spans = {"x": width, "y": height, "diagonal": math.hypot(width, height)}
+    if axis not in spans:
+        raise ValueError(f"unknown axis {axis!r}: expected one of {', '.join(spans)}")
+    focal = spans[axis] / 2 / math.tan(math.radians(fov_deg) / 2)
+    return np.array([focal, focal, width / 2, height / 2])
+
+
+def parse_intrinsics(text, image_size=None):
+    """Intrinsics ``[4]`` float64 from ``fx,fy,cx,cy`` in pixels or from ``fov:DEGREES`` (across the picture's width).
+
+    Args:
+        text: what the user gave.
+        image_size: (width, height) in pixels; ``fov:`` needs it.
+
+    Raises:
+        InputError: neither of the two forms, numbers out of range, or a field of view without the size of the picture.
+    """
+    form = f"intrinsics {text!r}: expected fx,fy,cx,cy in pixels or fov:DEGREES"
+    kind, colon, value = text.strip().partition(":")
+    try:
+        numbers = [float(part) for part in (value if colon else text).split(",")]
+    except ValueError:
+        raise InputError(form) from None
+    if colon:
+        if kind.strip() != "fov" or len(numbers) != 1:
+            raise InputError(form)
+        if image_size is None:
+            raise InputError(f"intrinsics {text!r}: a field of view needs the size of the picture")
+        return intrinsics_from_fov(numbers[0], *image_size)
+    if len(numbers) != 4 or not np.isfinite(numbers).all():
+        raise InputError(form)
+    if min(numbers[:2]) <= 0:
+        raise InputError(f"intrinsics {text!r}: focal lengths must be positive")
+    return np.array(numbers)
+
+
+def format_intrinsics(intrinsics):
+    """``fx,fy,cx,cy`` from ``[4]``, with digits enough for `parse_intrinsics` to give the same numbers back."""
+    return ",".join(repr(float(value)) for value in np.asarray(intrinsics).reshape(4))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Camera:
+    """A calibrated camera: X_cam = R X + t, then `project` with its intrinsics and distortion.
+
+    Attributes (float64 arrays):
+        intrinsics: ``[4]`` fx, fy, cx, cy in pixels.
+        distortion: ``[5]`` k1, k2, p1, p2, k3, or None for a pinhole.
+        rotation: ``[3, 3]`` R, a rotation matrix; translation: ``[3]`` t in mm.
+        name: what the data set calls it.
+        distortion_model: ``opencv`` or ``release``, see `distort`.
+
+    Raises:
+        InputError: a wrong shape, a number that is not finite, no positive focal length, or R not a rotation.
+    """
+
+    intrinsics: np.ndarray
+    distortion: np.ndarray | None = None
+    rotation: np.ndarray = dataclasses.field(default_factory=lambda: np.eye(3))
+    translation: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(3))
+    name: str = ""
+    distortion_model: str = "opencv"
+
+    def __post_init__(self):
+        for field, shape in (("intrinsics", (4,)), ("distortion", (5,)), ("rotation", (3, 3)), ("translation", (3,))):
+            value = getattr(self, field)
+            if value is None and field == "distortion":
+                continue
+            try:
+                array = np.array(value, np.float64)
+            except (TypeError, ValueError):
+                raise InputError(f"camera {self.name}: {field} is not an array of numbers") from None
+            if array.shape != shape:
+                raise InputError(f"camera {self.name}: {field} has shape {array.shape}, expected {shape}")
+            if not np.isfinite(array).all():
+                raise InputError(f"camera {self.name}: {field} has numbers that are not finite")
+            array.flags.writeable = False
+            object.__setattr__(self, field, array)
+        if (self.intrinsics[:2] <= 0).any():
+            raise InputError(f"camera {self.name}: focal lengths must be positive")
+        off = np.abs(self.rotation @ self.rotation.T - np.eye(3)).max()
+        if off > 1e-3 or np.linalg.det(self.rotation) < 0:
+            raise InputError(
+                f"camera {self.name}: rotation is not a rotation matrix (R R^T is off the identity by {off:.2g})"
+            )
+        if self.distortion_model not in DISTORTION_MODELS:
+            known = ", ".join(DISTORTION_MODELS)
+            raise InputError(f"camera {self.name}: distortion model {self.distortion_model!r} is not one of {known}")
+
+    def to_camera(self, points):
+        """World points ``[..., 3]`` mm in this camera's coordinates."""
+        return world_to_camera(points, self.rotation, self.translation)
+
+    def to_world(self, points):
+        """Points ``[..., 3]`` mm of this camera's coordinates in the world."""
+        return camera_to_world(points, self.rotation, self.translation)
+
+    def project(self, points):
+        """Pixels ``[..., 2]`` of points ``[..., 3]`` in *camera* coordinates."""
+        return project(points, self.intrinsics, self.distortion, self.distortion_model)
+
+    def back_project(self, pixels, depth_mm):
+        """Points ``[..., 3]`` mm in camera coordinates at pixels ``[..., 2]`` and depths ``[...]``."""
+        return back_project(pixels, depth_mm, self.intrinsics, self.distortion, self.distortion_model)
+
+
+def load_h36m_json(path, distortion_model="opencv"):
+    """Human3.6M's cameras from the public JSON (karfly/human36m-camera-parameters; X_cam = R X + t).
+
+    Returns:
+        dict of (subject number, camera name such as ``54138969``) -> `Camera`.
+
+    Raises:
+        InputError: no such file, not JSON, a missing key, or values that are no camera.
+    """
+    try:
+        content = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON: {error}") from None
+    cameras = {}
+    subjects = _entry(path, content, "extrinsics")
+    for subject in subjects:
+        number = re.fullmatch(r"S(\d+)", subject)
+        if not number:
+            raise InputError(f"{path}: extrinsics has {subject!r}, expected subjects named S1, S5, ...")
+        for name in _entry(path, content, "extrinsics", subject):
+            matrix = _numbers(path, (3, 3), content, "intrinsics", name, "calibration_matrix")
+            cameras[int(number[1]), name] = _camera(
+                f"{path}: {subject}",
+                intrinsics=matrix[[0, 1, 0, 1], [0, 1, 2, 2]],
+                distortion=_numbers(path, (5,), content, "intrinsics", name, "distortion"),
+                rotation=_numbers(path, (3, 3), content, "extrinsics", subject, name, "R"),
+                translation=_numbers(path, (3,), content, "extrinsics", subject, name, "t"),
+                name=name,
+                distortion_model=distortion_model,
+            )
+    if not cameras:
+        raise InputError(f"{path}: holds no camera")
+    return cameras
+
+
+def load_h36m_h5(path, distortion_model="opencv"):
+    """Human3.6M's cameras from ``cameras.h5``.
+
+    Its keys are ``subject%d/camera%d/{R,T,f,c,k,p,Name}``; R is stored transposed and X_cam = R (X - T).
+
+    Returns:
+        dict of (subject number, camera name such as ``54138969``) -> `Camera`, whose translation is -R T.
+
+    Raises:
+        InputError: no such file, not HDF5, a missing key, or values that are no camera.
+    """
+    import h5py
+
+    if not pathlib.Path(path).is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        file = h5py.File(path, "r")
+    except OSError:
+        raise InputError(f"{path}: not an HDF5 file") from None
+    cameras = {}
+    with file:
+        for subject in file:
+            number = re.fullmatch(r"subject(\d+)", subject)
+            if not number:
+                continue
+            for key in _entry(path, file, subject):
+                place = (subject, key)
+                rotation = _numbers(path, (3, 3), file, *place, "R").T
+                centre = _numbers(path, (3,), file, *place, "T")
+                name = _text(path, file, *place, "Name")
+                radial, tangential = _numbers(path, (3,), file, *place, "k"), _numbers(path, (2,), file, *place, "p")
+                cameras[int(number[1]), name] = _camera(
+                    f"{path}: {subject}/{key}",
+                    intrinsics=np.concatenate(
+                        [_numbers(path, (2,), file, *place, "f"), _numbers(path, (2,), file, *place, "c")]
+                    ),
+                    distortion=np.concatenate([radial[:2], tangential, radial[2:]]),
+                    rotation=rotation,
+                    translation=-rotation @ centre,
+                    name=name,
+                    distortion_model=distortion_model,
+                )
+    if not cameras:
+        raise InputError(f"{path}: holds no subject<number>/camera<number>")
+    return cameras
+
+
+def _camera(place, **fields):
+    try:
+        return Camera(**fields)
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from None
+
+
+def _entry(path, content, *keys):
+    """What lies under `keys` in nested dicts or HDF5 groups; a container unless it is read by `_numbers` or `_text`."""
+    for depth, key in enumerate(keys):
+        try:
+            content = content[key]
+        except (KeyError, TypeError, IndexError, ValueError):
+            raise InputError(f"{path}: no entry {'/'.join(keys[: depth + 1])}") from None
+    return content
+
+
+def _numbers(path, shape, content, *keys):
+    """The entry as float64 of `shape`; axes of length 1 do not matter, since both files hold columns."""
+    value = _entry(path, content, *keys)
+    place = f"{path}: {'/'.join(keys)}"
+    try:
+        array = np.asarray(value[()] if hasattr(value, "dtype") else value, np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"{place} is not an array of numbers") from None
+    if array.squeeze().shape != shape:
+        raise InputError(f"{place} has shape {array.shape}, expected {shape}")
+    return array.squeeze()
+
+
+def _text(path, content, *keys):
+    """The entry as a string: text, or a MATLAB character array (numbers of letters)."""
+    value = np.asarray(_entry(path, content, *keys)[()])
+    if value.dtype.kind in "uif":
+        return "".join(chr(int(letter)) for letter in value.ravel())
+    text = value.item() if value.size == 1 else ""
+    text = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+    if not isinstance(text, str) or not text:
+        raise InputError(f"{path}: {'/'.join(keys)} is not a name")
+    return text
