@@ -1,0 +1,94 @@
+"""Keras callbacks that both training commands use."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from typing import Callable
+
+import tensorflow as tf
+
+from tools.training.checkpoints import TrainingCheckpoints
+
+
+class Evaluation(tf.keras.callbacks.Callback):
+    """Evaluates after every epoch and adds the figures to the epoch's logs, where TensorBoard finds them.
+
+    Must stand before the TensorBoard callback in the list.
+    """
+
+    def __init__(self, evaluate: Callable[[int], dict[str, float]]):
+        """evaluate: takes the epoch (from 0), returns figures by name; names that begin with 'val_' are shown by
+        TensorBoard as the validation curve of the rest of the name."""
+        super().__init__()
+        self._evaluate = evaluate
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Keras' hook."""
+        figures = self._evaluate(epoch)
+        if logs is not None:
+            logs.update(figures)
+
+
+class SaveEveryEpoch(tf.keras.callbacks.Callback):
+    """Writes a checkpoint after every epoch, after the other callbacks had their say."""
+
+    def __init__(self, checkpoints: TrainingCheckpoints):
+        super().__init__()
+        self._checkpoints = checkpoints
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Keras' hook."""
+        self._checkpoints.save(epoch + 1)
+
+
+class StopWhenNotFinite(tf.keras.callbacks.Callback):
+    """Ends training at the first epoch whose loss is not a finite number, before that state is saved."""
+
+    def __init__(self):
+        super().__init__()
+        self.stopped_in_epoch = None
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Keras' hook."""
+        loss = (logs or {}).get("loss", 0.0)
+        if not math.isfinite(loss):
+            self.stopped_in_epoch = epoch + 1
+            self.model.stop_training = True
+
+
+class Pictures(tf.keras.callbacks.Callback):
+    """Shows pictures in TensorBoard's image tab every few epochs."""
+
+    def __init__(self, log_dir: str, draw: Callable[[int], dict], every: int = 1):
+        """draw: takes the epoch, returns BGR pictures [H, W, 3] uint8 by name."""
+        super().__init__()
+        self._writer = tf.summary.create_file_writer(os.path.join(log_dir, "pictures"))
+        self._draw, self._every = draw, every
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Keras' hook."""
+        if epoch % self._every:
+            return
+        with self._writer.as_default(step=epoch):
+            for name, picture in self._draw(epoch).items():
+                tf.summary.image(name, picture[None, :, :, ::-1])
+        self._writer.flush()
+
+
+def tensorboard(log_dir: str, settings: dict, profile: str = "") -> list[tf.keras.callbacks.Callback]:
+    """TensorBoard's curves and graph, and the hyper-parameters.
+
+    Args:
+      settings: flag values; what is not a number, text or truth value is written as text.
+      profile: 'first,last' batch to profile, '' for none.
+    """
+    from tensorboard.plugins.hparams import api as hparams
+
+    batches = tuple(int(n) for n in profile.split(",")) if profile else 0
+    shown = {k: v if isinstance(v, (bool, int, float, str)) else json.dumps(v) for k, v in settings.items()}
+    return [
+        tf.keras.callbacks.TensorBoard(log_dir, write_graph=True, profile_batch=batches, update_freq="epoch"),
+        hparams.KerasCallback(log_dir, shown),
+    ]

@@ -1,0 +1,120 @@
+"""Where training runs: devices, tf.distribute strategies, and the same global batch whatever their number."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Callable
+
+import tensorflow as tf
+
+from tools.errors import InputError
+
+STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker")
+
+
+def prepare_devices(use_cpu: bool = False, virtual_cpus: int = 0, deterministic: bool = True, seed: int = 0) -> None:
+    """Configures TensorFlow's devices; call once, before anything else uses TensorFlow.
+
+    Args:
+      use_cpu: leave GPUs alone.
+      virtual_cpus: split the CPU into so many virtual devices (0: leave it whole), which is how a mirrored strategy is
+        tried out on a machine without GPUs.
+      deterministic: make every op give the same result each time, at some cost in speed on GPUs.
+      seed: of Python's, NumPy's and TensorFlow's generators.
+    """
+    if use_cpu:
+        tf.config.set_visible_devices([], "GPU")
+    for gpu in tf.config.get_visible_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)
+    if virtual_cpus > 1:
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * virtual_cpus)
+    tf.keras.utils.set_random_seed(seed)
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+
+
+def make_strategy(name: str) -> tf.distribute.Strategy:
+    """The strategy of that name.
+
+    'auto' is multi_worker where TF_CONFIG names other workers, mirrored on several GPUs, else one_device. Mirrored
+    takes all GPUs, or without any all (virtual) CPU devices.
+
+    Raises:
+      InputError: unknown name, or multi_worker without a TF_CONFIG that names a cluster.
+    """
+    if name not in STRATEGIES:
+        raise InputError(f"--strategy={name}: there are {', '.join(STRATEGIES)}")
+    gpus, cpus = tf.config.list_logical_devices("GPU"), tf.config.list_logical_devices("CPU")
+    workers = _workers()
+    if name == "auto":
+        name = "multi_worker" if len(workers) > 1 else "mirrored" if len(gpus) > 1 else "one_device"
+    if name == "one_device":
+        return tf.distribute.OneDeviceStrategy((gpus or cpus)[0].name)
+    if name == "mirrored":
+        devices = [device.name for device in gpus or cpus]
+        # NCCL is for GPUs; reducing to one device works everywhere.
+        reduction = None if gpus else tf.distribute.ReductionToOneDevice()
+        return tf.distribute.MirroredStrategy(devices, cross_device_ops=reduction)
+    if not workers:
+        raise InputError("--strategy=multi_worker: TF_CONFIG does not name the cluster's workers and this task")
+    return tf.distribute.MultiWorkerMirroredStrategy()
+
+
+def _workers() -> list:
+    try:
+        config = json.loads(os.environ.get("TF_CONFIG") or "{}")
+        return list(config.get("cluster", {}).get("worker", []))
+    except (ValueError, AttributeError):
+        raise InputError("TF_CONFIG is not the JSON that TensorFlow documents") from None
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process is the one that writes checkpoints and summaries."""
+    resolver = strategy.cluster_resolver
+    return resolver is None or not resolver.task_type or (resolver.task_type, resolver.task_id) in _CHIEFS
+
+
+_CHIEFS = (("chief", 0), ("chief", None), ("worker", 0))
+
+
+def distribute(
+    strategy: tf.distribute.Strategy, make_batches: Callable[[], tf.data.Dataset], batch_size: int
+) -> tf.data.Dataset | tf.distribute.DistributedDataset:
+    """Global batches dealt out to the replicas.
+
+    Every worker makes the same stream of global batches and keeps its replicas' share of each, row by row: replica r
+    of n sees rows [r B/n, (r+1) B/n). So one device, two devices and two processes train on the same global batches,
+    which TensorFlow's own auto-sharding does not promise. Reading the stream on each worker is the price; pose records
+    are small.
+
+    Args:
+      make_batches: makes a dataset of nests of tensors [B, ...], B = batch_size.
+      batch_size: the global batch size.
+
+    Raises:
+      InputError: batch_size is not a multiple of the number of replicas.
+    """
+    replicas = strategy.num_replicas_in_sync
+    if replicas == 1:
+        return make_batches()
+    if batch_size % replicas:
+        raise InputError(f"--batch_size={batch_size} is not a multiple of the {replicas} replicas")
+    share = batch_size // replicas
+
+    def for_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        mine = replicas // context.num_input_pipelines
+        first = context.input_pipeline_id * mine * share
+
+        def cut(*batch):
+            def own(tensor):
+                rows = tensor[first : first + mine * share]
+                return tf.reshape(rows, tf.concat([[mine, share], tf.shape(tensor)[1:]], 0))
+
+            parts = tf.nest.map_structure(own, batch)
+            return parts if len(parts) > 1 else parts[0]
+
+        return make_batches().map(cut).unbatch().prefetch(mine)
+
+    return strategy.distribute_datasets_from_function(for_worker)
