@@ -48,7 +48,8 @@ class Options:
       split: one of the source's splits.
       images: folder of the pictures where it is not implied by the input; '' for that, 'none' to leave pictures out.
       cameras: file with camera parameters.
-      layout: 'planar' (x..., y..., z...) or 'interleaved' (x0 y0 x1 y1 ...) rows of plain arrays.
+      layout: 'planar' (x..., y..., z...) or 'interleaved' (x0 y0 x1 y1 ...) rows of plain arrays; '': as the original
+        has them in folders of that name, planar otherwise.
       permutation: joint i of this project's order is found at place permutation[i] of the source; None: same order.
       intrinsics: fx, fy, cx, cy in px where the data has none.
       baseline_mm: how far the right view lies along +x.
@@ -56,12 +57,14 @@ class Options:
       frame_step: take every n-th frame of sequences.
       count, seed: how many poses a source that makes them makes, and from which seed.
       cameras_style: which cameras see poses that have none of their own: 'h36m' or 'wild'.
+      distort: project through the lens distortion of the cameras instead of through pinholes.
+      unit_mm: millimetres in the unit of the source's 3D; 0: as its format says, or guessed from the body's size.
     """
 
     split: str = ""
     images: str = ""
     cameras: str = ""
-    layout: str = "planar"
+    layout: str = ""
     permutation: tuple[int, ...] | None = None
     intrinsics: tuple[float, float, float, float] | None = None
     baseline_mm: float = 500.0
@@ -70,6 +73,8 @@ class Options:
     count: int = 100_000
     seed: int = 0
     cameras_style: str = "h36m"
+    distort: bool = False
+    unit_mm: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
