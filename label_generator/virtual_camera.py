@@ -1,0 +1,271 @@
+"""Endless training views: every 3D pose seen by virtual cameras that are drawn anew each time it is met.
+
+Not in the paper: the published recipe trains on the four cameras of its data. Everything here is TensorFlow graph code
+on batches, and every random number is a function of (seed, step), so that a resumed training draws the same views.
+
+Poses come in level axes, those of a camera that is held level: x right, y down (with gravity), z away, in mm.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import tensorflow as tf
+
+from tools.pose.joints import POSE17
+
+ROOT = POSE17.root
+_LEGS = [POSE17.index(side + joint) for side in "RL" for joint in ("Hip", "Knee", "Foot")]
+_ARMS = [POSE17.index(side + joint) for side in "RL" for joint in ("Elbow", "Wrist")]
+# Joints that common sources don't label (docs/joints.md): LSP and AIChallenger; MPII; COCO and its relatives.
+_UNLABELLED = {
+    "lsp": ("Neck/Nose", "Spine", "Hip"),
+    "mpii": ("Neck/Nose", "Spine"),
+    "coco": ("Head", "Neck/Nose", "Thorax", "Spine", "Hip"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How views are drawn; pairs are ranges.
+
+    Attributes:
+      studio_share: share of views by cameras placed as Human3.6M's are: 4-5.7 m from the middle of a room, 1.5 m up.
+      distance_mm, height_mm: where the other cameras stand, as seen from the person and from the floor.
+      max_pitch_deg, off_axis_deg, roll_deg: how they are held: up or down, past the person, standard deviation of roll.
+      fov_deg: their field of view over 1000 px, which matters to the noise alone.
+      size_spread, bone_spread: standard deviation of a person's size and of each pair of bones.
+      recombined: probability that a pose takes over the legs, and that it takes over the arms, of another pose.
+      noise_px, noise_share: the largest standard deviation of the noise on 2D joints, and how many views have any.
+      masked: share of views with joints missing.
+      unknown: share of views whose intrinsics the network isn't told.
+      min_depth_mm: a view with a joint nearer than that is replaced by another of the batch.
+    """
+
+    studio_share: float = 0.4
+    distance_mm: tuple[float, float] = (1900.0, 10500.0)
+    height_mm: tuple[float, float] = (200.0, 4200.0)
+    max_pitch_deg: float = 42.0
+    off_axis_deg: float = 10.0
+    roll_deg: float = 3.0
+    fov_deg: tuple[float, float] = (25.0, 95.0)
+    size_spread: float = 0.03
+    bone_spread: float = 0.05
+    recombined: float = 0.3
+    noise_px: float = 8.0
+    noise_share: float = 0.6
+    masked: float = 0.4
+    unknown: float = 0.15
+    min_depth_mm: float = 700.0
+
+
+class Draws:
+    """A stream of random tensors that is a function of its seed and of the order in which they are asked for."""
+
+    def __init__(self, seed: tf.Tensor):
+        """seed: [2] integers, for example (run seed, step)."""
+        self._seed = tf.cast(tf.convert_to_tensor(seed), tf.int32)
+        self._count = 0
+
+    def _next(self) -> tf.Tensor:
+        self._count += 1
+        return tf.random.experimental.stateless_fold_in(self._seed, self._count)
+
+    def uniform(self, shape, low=0.0, high=1.0) -> tf.Tensor:
+        """Uniform in [low, high)."""
+        return tf.random.stateless_uniform(shape, self._next(), low, high)
+
+    def normal(self, shape, cut: float | None = None) -> tf.Tensor:
+        """Standard normal; values beyond +-cut are set to it."""
+        values = tf.random.stateless_normal(shape, self._next())
+        return values if cut is None else tf.clip_by_value(values, -cut, cut)
+
+    def happens(self, shape, probability) -> tf.Tensor:
+        """True with that probability."""
+        return self.uniform(shape) < probability
+
+    def permutation(self, size) -> tf.Tensor:
+        """A permutation of 0..size-1."""
+        return tf.random.experimental.stateless_shuffle(tf.range(size), self._next())
+
+
+def _stacked(rows) -> tf.Tensor:
+    """Matrices [B, 3, 3] from 3 x 3 entries, each [B] or a number."""
+    like = next(entry for row in rows for entry in row if tf.is_tensor(entry))
+    return tf.stack([tf.stack([entry + tf.zeros_like(like) for entry in row], -1) for row in rows], -2)
+
+
+def turn_about(axis: str, angle: tf.Tensor) -> tf.Tensor:
+    """Rotations [B, 3, 3] by angle [B] radians about x, y or z of a right-handed frame."""
+    c, s = tf.cos(angle), tf.sin(angle)
+    if axis == "x":
+        return _stacked([[1.0, 0.0, 0.0], [0.0, c, -s], [0.0, s, c]])
+    if axis == "y":
+        return _stacked([[c, 0.0, s], [0.0, 1.0, 0.0], [-s, 0.0, c]])
+    return _stacked([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
+
+
+def _rotated(points: tf.Tensor, rotation: tf.Tensor) -> tf.Tensor:
+    return tf.einsum("bij,bkj->bki", rotation, points)
+
+
+def _bones(poses: tf.Tensor) -> tf.Tensor:
+    """Joint minus parent [B, 17, 3]; the root keeps its position."""
+    parents = [parent if parent >= 0 else joint for joint, parent in enumerate(POSE17.parents)]
+    keep_root = tf.reshape(tf.one_hot(ROOT, POSE17.size), [1, -1, 1])
+    return poses - tf.gather(poses, parents, axis=1) * (1.0 - keep_root)
+
+
+def _joined(bones: tf.Tensor) -> tf.Tensor:
+    """The poses [B, 17, 3] that have these bones: the inverse of `_bones`."""
+    joints = [None] * POSE17.size
+    pending = list(range(POSE17.size))
+    while pending:
+        joint = pending.pop(0)
+        parent = POSE17.parents[joint]
+        if parent < 0:
+            joints[joint] = bones[:, joint]
+        elif joints[parent] is None:
+            pending.append(joint)
+        else:
+            joints[joint] = joints[parent] + bones[:, joint]
+    return tf.stack(joints, 1)
+
+
+def _heading(poses: tf.Tensor, left: str, right: str) -> tf.Tensor:
+    across = poses[:, POSE17.index(left)] - poses[:, POSE17.index(right)]
+    return tf.atan2(-across[:, 2], across[:, 0])
+
+
+def vary_poses(poses: tf.Tensor, draws: Draws, settings: Settings) -> tf.Tensor:
+    """Other bodies and postures from these: limbs exchanged, bones and stature changed, mirrored, turned.
+
+    Args:
+      poses: [B, 17, 3] mm, level axes, root-relative.
+
+    Returns:
+      [B, 17, 3] mm, level axes, root-relative.
+    """
+    count = tf.shape(poses)[0]
+    bones = _bones(poses)
+    for limbs, left, right in ((_LEGS, "LHip", "RHip"), (_ARMS, "LShoulder", "RShoulder")):
+        donors = tf.gather(poses, draws.permutation(count))
+        facing = turn_about("y", _heading(poses, left, right) - _heading(donors, left, right))
+        theirs = tf.gather(_bones(_rotated(donors, facing)), limbs, axis=1)
+        ours = tf.gather(bones, limbs, axis=1)
+        # The direction is the donor's, the length the pose's own.
+        lengths = tf.norm(ours, axis=-1, keepdims=True) / tf.maximum(tf.norm(theirs, axis=-1, keepdims=True), 1.0)
+        taken = draws.happens([count, 1, 1], settings.recombined)
+        chosen = tf.where(taken, theirs * lengths, ours)
+        place = tf.one_hot(limbs, POSE17.size)
+        kept = 1.0 - tf.reduce_sum(place, 0)[None, :, None]
+        bones = bones * kept + tf.einsum("bkc,kj->bjc", chosen, place)
+    spread = draws.normal([count, POSE17.size], cut=2.5)
+    spread = (spread + tf.gather(spread, POSE17.mirror, axis=1)) / 2.0
+    size = draws.normal([count, 1], cut=2.5)
+    scale = (1.0 + settings.bone_spread * spread) * (1.0 + settings.size_spread * size)
+    poses = _joined(bones * scale[..., None])
+    mirrored = tf.gather(poses * [-1.0, 1.0, 1.0], POSE17.mirror, axis=1)
+    poses = tf.where(draws.happens([count, 1, 1], 0.5), mirrored, poses)
+    return _rotated(poses, turn_about("y", draws.uniform([count], 0.0, 2.0 * math.pi)))
+
+
+def draw_cameras(heights: tf.Tensor, draws: Draws, settings: Settings) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """A camera for each person.
+
+    Args:
+      heights: [B] mm, how high the root stands above the floor.
+
+    Returns:
+      rotations [B, 3, 3] from level to camera axes, the root's place in the camera [B, 3] mm, focal length [B] px.
+    """
+    count = tf.shape(heights)[0]
+    zero = tf.zeros_like(heights)
+    degree = math.pi / 180.0
+
+    # Studio: the person is somewhere in a room whose middle the camera looks at.
+    room = draws.uniform([count, 2], -400.0, 400.0)
+    room += tf.where(draws.happens([count, 1], 0.5), draws.uniform([count, 2], -1200.0, 1200.0), 0.0)
+    radius, up = draws.uniform([count], 4000.0, 5700.0), draws.uniform([count], 1450.0, 1650.0)
+    studio_root = tf.stack([room[:, 0], up - heights, radius + room[:, 1]], -1)
+    studio_pitch = draws.uniform([count], 10.0, 16.0) * degree
+    studio_aside = draws.uniform([count], -6.0, 8.0) * degree
+
+    # Anywhere: the camera looks past a place near the person.
+    low, high = settings.distance_mm
+    distance = tf.exp(draws.uniform([count], math.log(low), math.log(high)))
+    limit = distance * math.sin(settings.max_pitch_deg * degree)
+    beside = draws.normal([count, 2]) * 600.0 * tf.cast(draws.happens([count, 1], 0.6), tf.float32)
+    above = 80.0 * draws.normal([count])
+    drop = draws.uniform([count], *settings.height_mm) - heights - above
+    drop = tf.where(tf.abs(drop) < limit, drop, limit * draws.uniform([count], -0.9, 0.9))
+    flat = tf.sqrt(distance**2 - drop**2)
+    wild_root = tf.stack([beside[:, 0], drop + above, flat + beside[:, 1]], -1)
+    wild_pitch = tf.atan2(drop, flat) + draws.uniform([count], -1.0, 1.0) * settings.off_axis_deg * degree
+    wild_aside = draws.uniform([count], -1.0, 1.0) * settings.off_axis_deg * degree
+
+    studio = draws.happens([count], settings.studio_share)
+    pitch, aside = tf.where(studio, studio_pitch, wild_pitch), tf.where(studio, studio_aside, wild_aside)
+    roll = draws.normal([count]) * settings.roll_deg * degree
+    # Looking down by `pitch` turns what is ahead and below towards the axis.
+    rotation = turn_about("z", roll) @ turn_about("x", pitch) @ turn_about("y", aside)
+    root = tf.where(studio[:, None], studio_root, wild_root)
+    fov = draws.uniform([count], *settings.fov_deg) * degree
+    focal = tf.where(studio, 1145.0 + zero, 500.0 / tf.tan(fov / 2.0))
+    return rotation, tf.einsum("bij,bj->bi", rotation, root), focal
+
+
+def draw_joint_masks(count, draws: Draws, settings: Settings) -> tf.Tensor:
+    """Which joints the network is told, [B, 17] of 0 and 1: all, those that a common source labels, or any."""
+    kind = draws.uniform([count, 1]) / max(settings.masked, 1e-9)
+    mask = tf.ones([count, POSE17.size])
+    # Shares of the masked views: half like LSP, 15 % like MPII, 10 % like COCO, the rest at random.
+    for low, high, source in ((0.0, 0.5, "lsp"), (0.5, 0.65, "mpii"), (0.65, 0.75, "coco")):
+        lacking = tf.reduce_sum(tf.one_hot([POSE17.index(name) for name in _UNLABELLED[source]], POSE17.size), 0)
+        mask = tf.where((kind >= low) & (kind < high), 1.0 - lacking[None], mask)
+    lost = draws.happens([count, POSE17.size], draws.uniform([count, 1], 0.0, 0.35))
+    # Without both hips there is no root, and such a pose gets no label.
+    hips = tf.reduce_sum(tf.one_hot([POSE17.index("RHip"), POSE17.index("LHip")], POSE17.size), 0)[None] > 0
+    scattered = tf.where(lost & ~hips, 0.0, 1.0)
+    return tf.where((kind >= 0.75) & (kind < 1.0), scattered, mask)
+
+
+def draw_views(poses: tf.Tensor, heights: tf.Tensor, seed: tf.Tensor, settings: Settings) -> dict[str, tf.Tensor]:
+    """New views of 3D poses.
+
+    Args:
+      poses: [B, 17, 3] mm, level axes, root-relative.
+      heights: [B] mm, the root above the floor.
+      seed: [2] integers; the same seed draws the same views.
+
+    Returns:
+      points [B, 17, 3] mm in camera axes; rays [B, 17, 2], the noisy 2D joints as x/z and y/z; joint_mask [B, 17];
+      noise [B], the standard deviation of the noise in the units of the rays; unknown [B] bool, whether the network
+      must do without the intrinsics.
+    """
+    draws = Draws(seed)
+    count = tf.shape(poses)[0]
+    rotation, root, focal = draw_cameras(heights, draws, settings)
+    points = _rotated(vary_poses(poses, draws, settings), rotation) + root[:, None]
+    # A joint behind or in the camera: the view gives way to another of the batch, or in the rare batch without any to
+    # its own picture from farther off.
+    near = tf.reduce_min(points[..., 2], 1)
+    good = near > settings.min_depth_mm
+    pick = tf.argsort(tf.cast(~good, tf.int32), stable=True)
+    spare = tf.gather(pick, tf.math.floormod(tf.range(count), tf.maximum(tf.reduce_sum(tf.cast(good, tf.int32)), 1)))
+    chosen = tf.where(good, tf.range(count), spare)
+    points, focal = tf.gather(points, chosen), tf.gather(focal, chosen)
+    short = tf.maximum(settings.min_depth_mm - tf.reduce_min(points[..., 2], 1), 0.0)
+    points += short[:, None, None] * [0.0, 0.0, 1.0]
+
+    noisy = tf.cast(draws.happens([count], settings.noise_share), tf.float32)
+    noise = draws.uniform([count], 0.0, settings.noise_px) * noisy / focal
+    rays = points[..., :2] / points[..., 2:] + noise[:, None, None] * draws.normal([count, POSE17.size, 2])
+    return {
+        "points": points,
+        "rays": rays,
+        "joint_mask": draw_joint_masks(count, draws, settings),
+        "noise": noise,
+        "unknown": draws.happens([count], settings.unknown),
+    }
