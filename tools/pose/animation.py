@@ -129,7 +129,7 @@ def _write_gif(temporary, frames, fps, path):
     strip = Image.fromarray(np.concatenate([np.asarray(picture) for picture in samples]))
     palette = strip.quantize(256, method=Image.Quantize.MEDIANCUT)
     colours = np.array(palette.getpalette()).reshape(-1, 3)
-    colours[colours.sum(1).argmax()] = 255  # the mean of the lightest box is a little grey; the background is white
+    colours[colours.min(1) >= 248] = 255  # the means of the lightest boxes are a little grey; the background is white
     palette.putpalette(colours.ravel().tolist())
     pictures = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
     duration = max(20, round(100 / fps) * 10)

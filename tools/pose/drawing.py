@@ -29,7 +29,7 @@ SUBPIXEL_BITS = 4
 
 
 class Skeleton(NamedTuple):
-    """What drawing needs of a joint set: `parents[j]` (itself or -1 at the root), which joints are left, which right."""
+    """What drawing needs of a joint set: `parents[j]` (-1 at the root), and which joints are left and which right."""
 
     parents: tuple
     left: frozenset
@@ -208,7 +208,7 @@ def _clipped(start, end, shape):
 
 
 def _draw_label(image, text, points, thickness):
-    size = int(np.clip(3 * thickness, 11, 24))
+    size = int(np.clip(3 * thickness, max(11, np.hypot(*image.shape[:2]) / 75), 24))
     width, height = text_size(text, size)
     pad = size // 3
     centre, top = points[:, 0].mean(), points[:, 1].min() - 3 * thickness

@@ -165,7 +165,7 @@ def figure_3d(
         everyone = np.concatenate([b[0] for b in bodies]), np.concatenate([b[1] for b in bodies])
         room = room_around(*everyone, aspect, image is not None)
     text = int(np.clip(min(size) / 42, 9, 18))
-    margins = (4.2 * text, 0.8 * text, 4.2 * text, 3.2 * text) if axes else (0.03 * size[0],) * 4
+    margins = (4.8 * text, 1.5 * text, 4.8 * text, 4.4 * text) if axes else (0.03 * size[0],) * 4
     view = view_of(room, size, azimuth, elevation, margins, azimuths)
 
     canvas = np.full((size[1], size[0], 3), WHITE, np.uint8)
@@ -341,8 +341,13 @@ def _draw_ticks(canvas, room, view, far, text):
         if outwards is None:
             put_text(canvas, name, low + [0.0, 0.2 * text], text, INK, "rb" if low[0] < middle_x else "lb")
         else:
-            _, direction = out_of(points[1])
-            _put_beside(canvas, name, middle + direction * 2.6 * text, direction, text)
+            points[0, axis] = min(_tick_values(room, axis, step), key=lambda tick: abs(tick - points[1, axis]))
+            start, direction = out_of(points[0])
+            if abs(direction[0]) < 0.93:
+                _put_beside(canvas, name, middle + direction * 2.6 * text, direction, text)
+            else:  # numbers stand beside a steep edge, and its name beneath the middle one
+                along = (high - low) * np.sign(high[1] - low[1]) / max(abs(high[1] - low[1]), 0.5 * length)
+                _put_beside(canvas, name, start + direction * 0.7 * text + along * 1.4 * text, direction, text)
 
 
 def _put_beside(canvas, label, point, direction, text):
