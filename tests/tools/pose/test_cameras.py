@@ -274,7 +274,7 @@ def test_parse_intrinsics_forms():
     with pytest.raises(InputError, match="focal lengths must be positive"):
         cameras.parse_intrinsics("0,1000,500,500")
     for text in ("fov:0", "fov:1e-320", "fov:180", "fov:nan"):
-        with pytest.raises(InputError, match="between 0.01 and 180"):
+        with pytest.raises(InputError, match=r"between 0.01 and 180"):
             cameras.parse_intrinsics(text, (640, 480))
     with pytest.raises(InputError, match="image size"):
         cameras.parse_intrinsics("fov:60", (0, 480))
