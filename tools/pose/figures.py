@@ -178,17 +178,15 @@ def figure_3d(
     return canvas
 
 
-def _polygon(canvas, points, colour):
-    import cv2
-
-    fixed = np.rint(points * (1 << drawing.SUBPIXEL_BITS)).astype(np.int32)
-    cv2.fillConvexPoly(canvas, fixed, colour, cv2.LINE_AA, drawing.SUBPIXEL_BITS)
+def _fixed(points):
+    """Points as OpenCV's fixed-point numbers."""
+    return np.rint(points * (1 << drawing.SUBPIXEL_BITS)).astype(np.int32)
 
 
 def _lines(canvas, lines, colour, thickness=1):
     import cv2
 
-    fixed = [np.rint(line * (1 << drawing.SUBPIXEL_BITS)).astype(np.int32) for line in lines]
+    fixed = [_fixed(line) for line in lines]
     cv2.polylines(canvas, fixed, False, colour, thickness, cv2.LINE_AA, drawing.SUBPIXEL_BITS)
 
 
@@ -214,9 +212,12 @@ def _grid_step(room):
 
 def _draw_panes(canvas, room, view, far, image, axes):
     """Floor, the two far walls, their grids, and the photograph where the far wall is the back wall."""
+    import cv2
+
     panes = [(1, room.high[1], FLOOR)] + ([(axis, far[axis][axis], PANE) for axis in (0, 2)] if axes else [])
     for axis, value, colour in panes:
-        _polygon(canvas, view.project(_rectangle(room, axis, value))[:, :2], colour)
+        corners = _fixed(view.project(_rectangle(room, axis, value))[:, :2])
+        cv2.fillConvexPoly(canvas, corners, colour, cv2.LINE_AA, drawing.SUBPIXEL_BITS)
     hung = image is not None and far[2] is room.high
     if hung:
         _hang_photograph(canvas, image, room, view)
@@ -343,9 +344,11 @@ def _draw_ticks(canvas, room, view, far, text):
         else:
             points[0, axis] = min(_tick_values(room, axis, step), key=lambda tick: abs(tick - points[1, axis]))
             start, direction = out_of(points[0])
-            if abs(direction[0]) < 0.93:
-                _put_beside(canvas, name, middle + direction * 2.6 * text, direction, text)
-            else:  # numbers stand beside a steep edge, and its name beneath the middle one
+            beyond = middle + direction * (2.6 + 1.6 * abs(direction[0])) * text  # past the numbers, wider than high
+            width = text_size(name, text)[0] * abs(direction[0]) + 1
+            if width < beyond[0] < canvas.shape[1] - width:
+                _put_beside(canvas, name, beyond, direction, text)
+            else:  # where that leads out of the picture, beneath the middle number
                 along = (high - low) * np.sign(high[1] - low[1]) / max(abs(high[1] - low[1]), 0.5 * length)
                 _put_beside(canvas, name, start + direction * 0.7 * text + along * 1.4 * text, direction, text)
 
