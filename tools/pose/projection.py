@@ -119,7 +119,8 @@ def undistort(points, distortion, model="opencv"):
         distortion, model: as for `distort`.
 
     Returns:
-        ``[..., 2]``; NaN for points that no ray reaches, beyond the radius where the polynomial folds back.
+        ``[..., 2]``; NaN for points that no ray reaches, beyond the radius where the polynomial folds back, and where
+        the steps end on the far side of that fold.
     """
     xp, nan, points, distortion = _prepare(points, distortion)
     _check("points", points, (2,))
@@ -138,7 +139,9 @@ def undistort(points, distortion, model="opencv"):
         seen_x, seen_y, (xx, xy, yx, yy) = _distort(x, y, distortion, factor)
         # Some ten roundings of the coordinate's size; far below a thousandth of a pixel in either type.
         tolerance = 50.0 * float(np.finfo(nan.dtype).eps) * (1.0 + abs(target_x) + abs(target_y))
-        found = (abs(seen_x - target_x) + abs(seen_y - target_y) < tolerance) & (xx * yy - xy * yx > 0)
+        # On the far side of the fold the polynomial turns the picture over (determinant) or mirrors the ray (trace).
+        upright = (xx * yy - xy * yx > 0) & (xx + yy > 0)
+        found = (abs(seen_x - target_x) + abs(seen_y - target_y) < tolerance) & upright
     return xp.where(found[..., None], xp.stack([x, y], axis=-1), nan)
 
 

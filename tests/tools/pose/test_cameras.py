@@ -140,6 +140,24 @@ def test_pixels_that_no_ray_reaches_are_nan():
     assert np.isfinite(rays[0]).all()
     assert rays[0, 0] < np.sqrt(2 / 3)
     assert np.isnan(rays[1:]).all()
+    # Every cubic has another real root: rays mirrored through the axis, and beyond the fold also turned-over ones.
+    radius, angle = np.meshgrid(np.linspace(0.5444, 6, 400), np.linspace(0, 6, 7))
+    assert np.isnan(cameras.undistort(np.stack([radius * np.cos(angle), radius * np.sin(angle)], -1), lens)).all()
+    within = np.linspace(-0.544, 0.544, 301)[:, None] * [np.cos(1), np.sin(1)]
+    found = np.linalg.norm(cameras.undistort(within, lens), axis=-1)
+    assert (found < np.sqrt(2 / 3)).all()
+
+
+@pytest.mark.parametrize("lens", [(-0.5, 0.1, 0, 0, -0.005), (0.5, -0.1, 0, 0, 0)])
+def test_rays_are_on_the_side_where_the_picture_is_upright(lens):
+    """Both polynomials fold back: several rays meet in one pixel, and some of them would turn the picture over."""
+    targets = np.linspace(0.01, 4, 2000)[:, None] * [0.6, 0.8]
+    rays = cameras.undistort(targets, np.array(lens))
+    found = np.isfinite(rays[:, 0])
+    assert found[:200].all()
+    np.testing.assert_allclose(cameras.distort(rays[found], np.array(lens)), targets[found], atol=1e-9)
+    farther = np.linalg.norm(cameras.distort(rays[found] * (1 + 1e-6), np.array(lens)), axis=-1)
+    assert (farther > np.linalg.norm(targets[found], axis=-1)).all()
 
 
 def test_points_at_or_behind_the_camera_are_nan():
