@@ -1,0 +1,135 @@
+"""OpenPose's JSON, one file a frame: a folder of them, or a tar of one or more folders.
+
+Key points are (x, y, confidence) under `pose_keypoints_2d`, or `pose_keypoints` in the first versions: 25 (BODY_25) or
+18 (COCO_18), told apart by their number. Confidence 0 means not found. A detector doesn't say what is hidden, so
+visibility is unknown. Sequence and frame come from the names: ``dance_000000000012_keypoints.json`` is frame 12 of
+'dance'. OpenPose numbers people anew in each frame, so `person` is no identity.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import re
+import tarfile
+import zlib
+from collections.abc import Iterator
+
+import numpy as np
+
+from tfrecords.sources import labels
+from tfrecords.sources.base import Info, Options
+from tfrecords.sources.people import People, PeopleSource, Picture
+from tools.errors import InputError
+from tools.pose import joints
+
+NO_PERSON = "frame without a person"
+BAD_JSON = "frame that is not OpenPose JSON"
+BAD_KEYPOINTS = "not 25 or 18 key points of three numbers"
+NOT_PIXELS = "key points not in px"
+
+_NAME = re.compile(r"(.*?)[_\-. ]?(\d+)(?:[_\-.](?:keypoints|pose|openpose))?$", re.IGNORECASE | re.DOTALL)
+_SUFFIX = ".json"
+_TARS = (".tar", ".tar.gz", ".tgz")
+# OpenPose can scale its output to [0, 1] or [-1, 1] (--keypoint_scale); nobody is that small in px.
+_LEAST_EXTENT = 2.0
+_BODY25, _COCO18 = joints.JOINT_SETS["body25"], joints.JOINT_SETS["openpose18"]
+_18_AS_25 = np.array([_BODY25.index(name) for name in _COCO18.joints])
+
+
+class OpenPose(PeopleSource):
+    """People of each frame, in the order of sequences and frames; frames without one are skips, so none gets lost.
+
+    One sequence in ten is 'val', chosen by its name.
+    """
+
+    info = Info(
+        name="openpose",
+        description="OpenPose output: 2D poses found in videos or pictures",
+        input="a folder of OpenPose JSON files (also in folders below it), or a .tar.gz of one",
+        licence="that of the videos; OpenPose itself is free for non-commercial research",
+        citation="Cao et al.: OpenPose: Realtime Multi-Person 2D Pose Estimation, TPAMI 2021",
+        splits=(labels.ALL, labels.TRAIN, labels.VAL),
+    )
+
+    def __init__(self, path: pathlib.Path, options: Options):
+        """Raises `InputError` when it is neither a folder nor a tar."""
+        super().__init__(path, options)
+        if not self.path.is_dir() and not (self.path.is_file() and self.path.name.endswith(_TARS)):
+            raise InputError(f"{self.path}: expected {self.info.input}")
+
+    def _read(self) -> People:
+        frames = sorted((_place(name), name, data) for name, data in self._files())
+        if not frames:
+            raise InputError(f"{self.path}: no JSON file in it; expected {self.info.input}")
+        people = People("body25", str(self.path))
+        taken: dict[str, int] = {}
+        for (sequence, frame), name, data in frames:
+            sequence = sequence or self.path.name.split(".")[0]
+            rank = taken[sequence] = taken.get(sequence, -1) + 1
+            if rank % max(self.options.frame_step, 1):
+                continue
+            picture = people.add_picture(
+                Picture(file=name, subject=sequence, sequence=sequence, frame=frame, split=self._part(sequence))
+            )
+            _add_frame(people, picture, name, data)
+        return people
+
+    def _files(self) -> Iterator[tuple[str, bytes]]:
+        """Yields (path below the input, content) of each JSON file."""
+        if self.path.is_dir():
+            for file in self.path.rglob("*"):
+                if file.name.endswith(_SUFFIX) and file.is_file():
+                    yield file.relative_to(self.path).as_posix(), file.read_bytes()
+            return
+        try:
+            with tarfile.open(self.path, "r:*") as archive:
+                for member in archive:
+                    if member.isreg() and member.name.endswith(_SUFFIX):
+                        yield pathlib.PurePosixPath(member.name).as_posix(), archive.extractfile(member).read()
+        except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+            raise InputError(f"{self.path}: not a tar, or a damaged one ({error})") from None
+
+    def files(self) -> list[pathlib.Path]:
+        """The tar, or the folders: their times change with the files in them."""
+        return [self.path, *sorted(place for place in self.path.rglob("*") if place.is_dir())]
+
+
+def _place(name: str) -> tuple[str, int]:
+    """(sequence, frame) from a file name; frame -1 when the name has no number."""
+    path = pathlib.PurePosixPath(name)
+    stem = path.name[: -len(_SUFFIX)]
+    found = _NAME.match(stem)
+    title, number = (found[1], int(found[2][-18:])) if found else (stem, -1)
+    folder = "" if path.parent.as_posix() == "." else path.parent.as_posix()
+    return "/".join(part for part in (folder, title) if part), number
+
+
+def _add_frame(people: People, picture: int, name: str, data: bytes) -> None:
+    try:
+        content = labels.parse_json(data, name)
+    except InputError:
+        content = None
+    found = content.get("people") if isinstance(content, dict) else None
+    if not isinstance(found, list):
+        people.add_bad(picture, 0, BAD_JSON)
+        return
+    if not found:
+        people.add_bad(picture, 0, NO_PERSON)
+    for person, entry in enumerate(found):
+        entry = entry if isinstance(entry, dict) else {}
+        numbers = labels.number_array(entry.get("pose_keypoints_2d", entry.get("pose_keypoints")), -1)
+        if numbers is None or len(numbers) not in (3 * _BODY25.size, 3 * _COCO18.size):
+            people.add_bad(picture, person, BAD_KEYPOINTS)
+            continue
+        detected = numbers.reshape(-1, 3)
+        points = np.where(detected[:, 2:] > 0, detected[:, :2], np.nan)
+        known = points[np.isfinite(points).all(-1)]
+        if len(known) > 1 and (known.max(0) - known.min(0)).max() <= _LEAST_EXTENT:
+            people.add_bad(picture, person, NOT_PIXELS)
+            continue
+        if len(points) == _COCO18.size:
+            # COCO_18 is BODY_25 without MidHip and feet.
+            body = np.full((_BODY25.size, 2), np.nan)
+            body[_18_AS_25] = points
+            points = body
+        people.add(picture, person, points, np.zeros(_BODY25.size))
