@@ -1,0 +1,157 @@
+"""From a source of poses to a folder of sharded TFRecords with a manifest.
+
+One folder holds one conversion: one source, one split. A conversion that was killed goes on when the same call is made
+again, and ends with the same bytes as one that was not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+from typing import Callable
+
+from tfrecords import manifest, schema, shards, workers
+from tfrecords.partial import Partial, locked
+from tfrecords.sources.base import Source
+from tools.errors import InputError
+from tools.progress import Progress
+
+# Starting a process costs about as much as writing this many records (or pictures) in the one that is there.
+_WORTH_A_PROCESS, _PICTURES_WORTH_A_PROCESS = 10_000, 1_000
+
+
+def convert(
+    factory: Callable[[], Source],
+    output: str | pathlib.Path,
+    *,
+    num_shards: int = 0,
+    num_workers: int = 0,
+    shuffle: bool = False,
+    seed: int = 0,
+    compressed: bool = False,
+    limit: int = 0,
+    overwrite: bool = False,
+    quiet: bool = False,
+) -> manifest.Manifest:
+    """Writes the records of a source into `output` and returns the manifest.
+
+    Args:
+      factory: makes the source; picklable (a `functools.partial` of `open_source`), since every process makes its own.
+      output: folder; made when needed.
+      num_shards: how many files; 0 chooses by the number of records.
+      num_workers: how many processes; 0: as many as there are cores, or one where that is not worth it.
+      shuffle, seed: spread the records among the shards at random. Within a shard they keep their order.
+      compressed: write each shard as one gzip stream, named ``.tfrecord.gz``.
+      limit: only the first so many records of the source, skipped ones included; 0 for all.
+      overwrite: replace what lies in `output`. Other files there are left alone.
+      quiet: show no progress.
+
+    Raises:
+      InputError: the source is at fault or empty or every record was skipped; the output holds something that may not
+        be replaced, or is being written by another process; the disk is full; a worker process died. What is whole is
+        kept, and the same call goes on with it.
+    """
+    output = pathlib.Path(output)
+    source = factory()
+    records = min(len(source), limit or len(source))
+    if not records:
+        raise InputError(f"{source.path}: source {source.info.name}, split {source.split}: no records")
+    plan = shards.Plan(
+        f"{source.info.name}-{source.split}",
+        records,
+        min(num_shards, records) or shards.default_num_shards(records, _has_pictures(source)),
+        shuffle,
+        seed,
+        compressed,
+    )
+    with locked(output):
+        partial = Partial(output, plan, _header(source, plan), overwrite)
+        try:
+            _write_missing(source, factory, partial, plan, output, num_workers, quiet)
+            results = [partial.results[shard] for shard in range(plan.num_shards)]
+            content = _manifest(source, plan, results, limit)
+            if not content.records:
+                partial.discard()
+                reasons = ", ".join(f"{reason} ({entry['count']:,})" for reason, entry in content.skipped.items())
+                first = next(iter(content.skipped.values()))["first"][0]
+                raise InputError(f"{source.path}: every record was skipped: {reasons}; the first: {first}")
+            partial.finish(content)
+        finally:
+            partial.remove_temporaries()
+            if not partial.results:
+                partial.discard()
+    content.folder = output
+    return content
+
+
+def _has_pictures(source: Source) -> bool:
+    return source.info.images and source.options.images != "none"
+
+
+def _write_missing(source, factory, partial, plan, output, num_workers, quiet):
+    missing = partial.missing()
+    left = sum(plan.size(shard) for shard in missing)
+    if not num_workers:
+        worth = left // (_PICTURES_WORTH_A_PROCESS if _has_pictures(source) else _WORTH_A_PROCESS)
+        num_workers = max(1, min(_cores(), worth))
+    num_workers = min(num_workers, len(missing))
+    already = plan.records - left
+    with Progress(plan.records, "records", already, quiet=quiet) as progress:
+        for shard, path, result in workers.write_shards(
+            factory if num_workers > 1 else lambda: source,
+            plan,
+            missing,
+            partial.folder,
+            output,
+            num_workers,
+            lambda done: progress.update(already + done),
+        ):
+            partial.add(shard, path, result)
+        progress.update(plan.records)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _header(source: Source, plan: shards.Plan) -> dict:
+    """Everything that decides what the shards hold; two conversions with the same header write the same bytes."""
+    files = [(path, path.stat()) for path in source.files()]
+    return {
+        "source": source.info.name,
+        "split": source.split,
+        "input": str(source.path.resolve()),
+        "options": _options(source),
+        "records": len(source),
+        "plan": dataclasses.asdict(plan),
+        "input files": [[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in files],
+        "schema": schema.VERSION,
+        "version": manifest.project_version(),
+    }
+
+
+def _options(source: Source) -> dict:
+    return {**dataclasses.asdict(source.options), "split": source.split}
+
+
+def _manifest(source: Source, plan: shards.Plan, results: list[dict], limit: int) -> manifest.Manifest:
+    info = source.info
+    return manifest.Manifest(
+        name=plan.name,
+        split=source.split,
+        source={key: getattr(info, key) for key in ("name", "description", "licence", "citation")},
+        input=str(source.path),
+        options={
+            **_options(source),
+            "limit": limit,
+            "shuffle": plan.shuffle,
+            "shuffle_seed": plan.seed,
+            "gzip": plan.compressed,
+        },
+        shards=[
+            manifest.Shard(plan.file(shard), result["records"], result["bytes"], result["sha256"])
+            for shard, result in enumerate(results)
+        ],
+        skipped=shards.merge_skipped(results),
+    )

@@ -1,0 +1,57 @@
+"""Progress of anything that takes longer than a second: a bar on a terminal, a line every ten seconds elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+LINE_EVERY_SECONDS = 10.0
+
+
+class Progress:
+    """Shows how many of `total` things are done, the rate and the remaining time, on standard error.
+
+    Use as a context manager and call `update` with the number done so far.
+    """
+
+    def __init__(self, total: int, unit: str, already: int = 0, every: float = LINE_EVERY_SECONDS, quiet: bool = False):
+        """unit: plural name of the things. already: done by an earlier run, so not counted in the rate."""
+        self._total, self._unit, self._already, self._every = total, unit, already, every
+        self._start = self._told = time.monotonic()
+        self._done, self._bar, self._quiet = already, None, quiet
+        if not quiet and sys.stderr.isatty():
+            import tqdm
+
+            self._bar = tqdm.tqdm(total=total, initial=already, unit=f" {unit}", unit_scale=True, smoothing=0.1)
+
+    def update(self, done: int) -> None:
+        """done: how many of all are done now."""
+        if self._bar is not None:
+            self._bar.update(done - self._done)
+        elif not self._quiet and time.monotonic() - self._told >= self._every:
+            self._told = time.monotonic()
+            print(self.line(done), file=sys.stderr, flush=True)
+        self._done = done
+
+    def line(self, done: int) -> str:
+        """The state as one line."""
+        rate = (done - self._already) / max(time.monotonic() - self._start, 1e-9)
+        left = f", {duration((self._total - done) / rate)} left" if rate > 0 else ""
+        return f"{done:,} of {self._total:,} {self._unit}, {rate:,.0f}/s{left}"
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_):
+        if self._bar is not None:
+            self._bar.close()
+
+
+def duration(seconds: float) -> str:
+    """'42 s', '3 min 5 s' or '2 h 10 min'."""
+    seconds = int(round(seconds))
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60} min"
