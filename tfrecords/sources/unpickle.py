@@ -170,6 +170,7 @@ class _Unpickler(pickle.Unpickler):
     """The machine, with the short list instead of imports."""
 
     def find_class(self, module: str, name: str) -> Any:
+        module = "builtins" if module == "__builtin__" else module  # as Python 2 and protocols below 3 call it
         if (module, name) not in _ALLOWED:
             raise _Refused(f"{module}.{name}")
         return _ALLOWED[module, name]
@@ -224,7 +225,21 @@ def _load(file) -> Any:
 
 
 def _plain(loaded: Any) -> Any:
-    """Checks that what was loaded is finished: the stand-ins of the reader must not get out."""
-    if isinstance(loaded, (_Maker, _DType)):
-        raise _Refused("no array")
+    """What was loaded; raises when a stand-in of the reader would get out with it."""
+    seen, waiting = set(), [loaded]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, (_Maker, _DType, type)):
+            raise _Refused("a class instead of a value")
+        if id(value) in seen:
+            continue
+        if isinstance(value, dict):
+            waiting += [*value, *value.values()]
+        elif isinstance(value, (list, tuple, set, frozenset)):
+            waiting += value
+        elif isinstance(value, np.ndarray) and value.dtype.hasobject:
+            waiting += value.reshape(-1).tolist()
+        else:
+            continue
+        seen.add(id(value))
     return loaded.view(np.ndarray) if isinstance(loaded, _Array) else loaded
