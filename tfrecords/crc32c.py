@@ -1,8 +1,8 @@
 """CRC-32C (Castagnoli), the checksum inside TFRecord files, without importing TensorFlow.
 
-Importing TensorFlow takes seconds and hundreds of megabytes, once in every worker of a conversion; its core library alone
-loads in hundredths of a second and holds the processor's own CRC instruction. Where that library or the function in it
-is not found, NumPy computes the same from tables, some thirty times slower.
+Importing TensorFlow takes seconds and hundreds of megabytes, once in every worker of a conversion; its core library
+alone loads in hundredths of a second and uses the processor's own CRC instruction. Where that library or the function
+in it is not found, NumPy computes the same from tables, some thirty times slower.
 """
 
 from __future__ import annotations

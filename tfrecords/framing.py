@@ -1,6 +1,6 @@
 """The TFRecord file format: length, its checksum, the bytes, their checksum; plain or as one gzip stream.
 
-Written and read here without TensorFlow, so that a conversion starts at once and damage can be named by shard and record.
+Written and read here without TensorFlow, so that a conversion starts at once and damage is named by shard and record.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from tfrecords.crc32c import masked_crc32c
 from tools.errors import InputError
 
-_BUFFER = 1 << 20
+_BUFFER = 1 << 18
 _GZIP_LEVEL = 6
 _GZIP_FRAME = 31  # zlib's window bits for a gzip header and trailer, whose time stamp is then zero
 
@@ -41,7 +41,7 @@ class RecordFile:
     """
 
     def __init__(self, path: pathlib.Path, compressed: bool, shown_as: str = ""):
-        """compressed: as one gzip stream. shown_as: the name for messages. Raises `InputError` when it can't be made."""
+        """compressed: as one gzip stream. shown_as: the name in messages. Raises `InputError` if it can't be made."""
         self.path, self.records, self.bytes, self.sha256 = pathlib.Path(path), 0, 0, ""
         self._shown = shown_as or str(path)
         self._hash = hashlib.sha256()
@@ -49,7 +49,7 @@ class RecordFile:
         self._parts: list[bytes] = []
         self._waiting = 0
         try:
-            self._file = open(self.path, "wb", buffering=0)
+            self._file = open(self.path, "wb", buffering=0)  # noqa: SIM115 (closed by __exit__)
         except OSError as error:
             raise self._failure(error) from error
 

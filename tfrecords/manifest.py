@@ -141,8 +141,8 @@ def read_manifest(path: str | pathlib.Path) -> Manifest:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["format"] != FORMAT or content["schema_version"] != schema.VERSION:
             raise InputError(
-                f"{path}: format {content['format']} with schema {content['schema_version']}; this version reads format "
-                f"{FORMAT} with schema {schema.VERSION}, convert the data again"
+                f"{path}: format {content['format']} with schema {content['schema_version']}; this version reads "
+                f"format {FORMAT} with schema {schema.VERSION}, convert the data again"
             )
         names = [field.name for field in dataclasses.fields(Manifest) if field.name not in ("shards", "folder")]
         manifest = Manifest(

@@ -60,8 +60,8 @@ def find(where: Where, verify: bool = False) -> Records:
     """The shards that `where` stands for.
 
     Args:
-      where: a folder with a manifest, a manifest, a glob of shards, or a list of those. Shards that a glob finds must be
-        a whole set; a manifest beside them is used.
+      where: a folder with a manifest, a manifest, a glob of shards, or a list of those. Shards that a glob finds must
+        be a whole set; a manifest beside them is used.
       verify: compare the SHA-256 of every shard with the manifest, which reads every byte.
 
     Raises:
@@ -298,7 +298,8 @@ def dataset(
       drop_remainder: leave out an epoch's last batch when it is not full; batches then have a static size.
       cache: keep the parsed records in memory. Shuffled order is then a permutation of all records; streamed, it is a
         shuffle of the files, an interleaving of 16 of them and a shuffle within a buffer.
-      shard: (index, count): only the part of one of `count` workers. Streamed: whole files; cached: every count-th record.
+      shard: (index, count): only the part of one of `count` workers. Streamed: whole files; cached: every count-th
+        record.
       shuffle_buffer: records in the buffer of the streamed shuffle.
 
     Raises:

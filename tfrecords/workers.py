@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import multiprocessing
 import os
 import pathlib
@@ -22,56 +23,59 @@ class _ParentDied(Exception):
     pass
 
 
-def write_shards(
+Written = tuple[int, pathlib.Path, dict]
+
+
+def write_groups(
     factory: Callable[[], Source],
     plan: shards.Plan,
-    numbers: Sequence[int],
+    groups: Sequence[tuple[int, ...]],
     folder: pathlib.Path,
     final: pathlib.Path,
     workers: int,
     progress: Callable[[int], None],
-) -> Iterator[tuple[int, pathlib.Path, dict]]:
+) -> Iterator[Written]:
     """Writes shards into `folder` under temporary names and yields (shard, temporary path, result) as each is whole.
 
     Args:
       factory: makes the source; called once in each process, so it must be picklable when there are several.
-      numbers: which shards.
+      groups: which shards, as `Plan.groups` gives them.
       final: the folder the files will go to, for messages.
       workers: how many processes; with one, the work is done in this one.
       progress: called with the number of records done, of those shards.
 
     Raises:
-      InputError: as `shards.write_shard`; or a process died.
+      InputError: as `shards.write_group`; or a process died.
     """
+    task = _Task(plan, folder, final)
     if workers <= 1:
-        yield from _write_here(factory(), plan, numbers, folder, final, progress)
+        yield from _write_here(factory(), task, groups, progress)
         return
     context = multiprocessing.get_context("spawn")
-    # One cell a shard, written by one process only: a process that is killed can't leave a lock behind.
-    done = context.RawArray("q", plan.num_shards)
-    waiting, running = list(reversed(numbers)), {}
+    # One cell a group, written by one process only: a process that is killed can't leave a lock behind.
+    done = context.RawArray("q", len(groups))
+    waiting, running = list(reversed(list(enumerate(groups)))), {}
     try:
-        for _ in range(min(workers, len(numbers))):
+        for _ in range(min(workers, len(groups))):
             ours, theirs = context.Pipe()
-            arguments = (theirs, factory, plan, folder, final, done, os.getpid())
-            process = context.Process(target=_work, args=arguments, daemon=True)
+            process = context.Process(target=_work, args=(theirs, factory, task, done, os.getpid()), daemon=True)
             process.start()
             theirs.close()
             running[ours] = process
             ours.send(waiting.pop())
         while running:
             for pipe in connection.wait(list(running), timeout=_LOOK_EVERY_SECONDS):
-                shard, path, result, error = _receive(pipe, running[pipe])
+                written, error = _receive(pipe, running[pipe])
                 if error is not None:
                     raise error
-                # The next task goes out before the result is dealt with, so that the process need not wait.
+                # The next group goes out before the result is dealt with, so that the process need not wait.
                 if waiting:
                     pipe.send(waiting.pop())
                 else:
                     process = running.pop(pipe)
                     pipe.close()  # which ends the process
                     process.join()
-                yield shard, path, result
+                yield from written
             progress(sum(done))
     finally:
         for process in running.values():
@@ -79,6 +83,22 @@ def write_shards(
         for pipe, process in running.items():
             process.join()
             pipe.close()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Task:
+    plan: shards.Plan
+    folder: pathlib.Path
+    final: pathlib.Path
+
+    def paths(self, group):
+        # The process id: what a process left over from a killed conversion still writes is nobody else's file.
+        return [self.folder / f"{self.plan.file(shard)}.{os.getpid()}.tmp" for shard in group]
+
+    def write(self, source, group, report) -> list[Written]:
+        paths = self.paths(group)
+        shown_as = [str(self.final / self.plan.file(shard)) for shard in group]
+        return list(zip(group, paths, shards.write_group(source, self.plan, group, paths, shown_as, report)))
 
 
 def _receive(pipe, process):
@@ -89,60 +109,45 @@ def _receive(pipe, process):
         code = process.exitcode
         how = f"by signal {signal.Signals(-code).name}" if code and code < 0 else f"with status {code}"
         raise InputError(
-            f"a worker process was ended {how} (out of memory?); the same command goes on with the shards that are whole"
+            f"a worker process was ended {how} (out of memory?); the same command goes on with "
+            "the shards that are whole"
         ) from None
 
 
-def _write_here(source, plan, numbers, folder, final, progress):
+def _write_here(source, task, groups, progress):
     finished = 0
-    for shard in numbers:
-        path = _temporary(folder, plan, shard)
-        before = finished
-        result = shards.write_shard(
-            source,
-            plan,
-            shard,
-            path,
-            str(final / plan.file(shard)),
-            lambda done, before=before: progress(before + done),
-        )
-        finished += plan.size(shard)
-        yield shard, path, result
+    for group in groups:
+        yield from task.write(source, group, lambda done, before=finished: progress(before + done))
+        finished += sum(map(task.plan.size, group))
 
 
-def _temporary(folder, plan, shard):
-    # The process id: what a process left over from a killed conversion still writes is nobody else's file.
-    return folder / f"{plan.file(shard)}.{os.getpid()}.tmp"
-
-
-def _work(pipe, factory, plan, folder, final, done, parent):
+def _work(pipe, factory, task, done, parent):
     # Ctrl-C reaches every process of the terminal; the parent alone answers it, and ends the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     source = None
     while True:
         try:
-            shard = pipe.recv()
+            number, group = pipe.recv()
         except (EOFError, ConnectionError):
             return
 
-        def report(count, shard=shard):
-            done[shard] = count
+        def report(count, number=number):
+            done[number] = count
             if os.getppid() != parent:
                 raise _ParentDied
 
-        path = _temporary(folder, plan, shard)
         try:
             source = source or factory()
-            result = shards.write_shard(source, plan, shard, path, str(final / plan.file(shard)), report)
-            answer = shard, path, result, None
+            answer = task.write(source, group, report), None
         except _ParentDied:
             return
         except (InputError, OSError) as error:
-            answer = shard, path, None, error
+            answer = None, error
         except Exception:
-            answer = shard, path, None, RuntimeError(f"in a worker process:\n{traceback.format_exc()}")
+            answer = None, RuntimeError(f"in a worker process:\n{traceback.format_exc()}")
         try:
             pipe.send(answer)
         except (BrokenPipeError, ConnectionError):
-            path.unlink(missing_ok=True)
+            for path in task.paths(group):
+                path.unlink(missing_ok=True)
             return

@@ -95,13 +95,14 @@ def _write_missing(source, factory, partial, plan, output, num_workers, quiet):
     if not num_workers:
         worth = left // (_PICTURES_WORTH_A_PROCESS if _has_pictures(source) else _WORTH_A_PROCESS)
         num_workers = max(1, min(_cores(), worth))
-    num_workers = min(num_workers, len(missing))
+    groups = plan.groups(missing, num_workers, _has_pictures(source))
+    num_workers = min(num_workers, len(groups))
     already = plan.records - left
     with Progress(plan.records, "records", already, quiet=quiet) as progress:
-        for shard, path, result in workers.write_shards(
+        for shard, path, result in workers.write_groups(
             factory if num_workers > 1 else lambda: source,
             plan,
-            missing,
+            groups,
             partial.folder,
             output,
             num_workers,
@@ -121,7 +122,7 @@ def _header(source: Source, plan: shards.Plan) -> dict:
     return {
         "source": source.info.name,
         "split": source.split,
-        "input": str(source.path.resolve()),
+        "input": str(source.path.resolve()) if _input(source) else "",
         "options": _options(source),
         "records": len(source),
         "plan": dataclasses.asdict(plan),
@@ -129,6 +130,11 @@ def _header(source: Source, plan: shards.Plan) -> dict:
         "schema": schema.VERSION,
         "version": manifest.project_version(),
     }
+
+
+def _input(source: Source) -> str:
+    """What the user gave as input; '' for sources that have none."""
+    return "" if source.path == pathlib.Path() else str(source.path)
 
 
 def _options(source: Source) -> dict:
@@ -141,7 +147,7 @@ def _manifest(source: Source, plan: shards.Plan, results: list[dict], limit: int
         name=plan.name,
         split=source.split,
         source={key: getattr(info, key) for key in ("name", "description", "licence", "citation")},
-        input=str(source.path),
+        input=_input(source),
         options={
             **_options(source),
             "limit": limit,

@@ -145,11 +145,19 @@ class Flags:
             head = f"--[no]{name}"
         else:
             values = getattr(flag.parser, "enum_values", None)
-            kind = "|".join(values) if values else flag.flag_type().replace("multi ", "").upper()
+            kind = "|".join(values) if values else _kind_text(flag)
             head = f"--{name}={kind}"
         default = "" if flag.default is None or flag.default == "" else f" (default: {_default_text(flag)})"
-        wrapped = textwrap.wrap(" ".join((flag.help or "").split()) + default, _WIDTH - 6)
+        text = " ".join((flag.help or "").split())
+        if getattr(flag.parser, "enum_values", None):
+            text = text.partition(">: ")[2]  # absl puts the choices before it, which the line above shows already
+        wrapped = textwrap.wrap(text + default, _WIDTH - 6)
         return [f"  {head}"] + [f"      {line}" for line in wrapped]
+
+
+def _kind_text(flag) -> str:
+    kind = flag.flag_type().replace("multi ", "")
+    return "A,B,..." if kind.startswith("comma separated") else kind.upper()
 
 
 def _default_text(flag) -> str:

@@ -49,7 +49,7 @@ class Progress:
 
 def duration(seconds: float) -> str:
     """'42 s', '3 min 5 s' or '2 h 10 min'."""
-    seconds = int(round(seconds))
+    seconds = round(seconds)
     if seconds < 60:
         return f"{seconds} s"
     if seconds < 3600:

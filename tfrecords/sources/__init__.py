@@ -27,11 +27,27 @@ SOURCES = {
 
 
 def source_class(name: str) -> type[Source]:
-    """The class of a source; raises `InputError` that lists the names there are."""
+    """The class of a source by its name, or by ``package.module:Class`` for one of the user's own.
+
+    Raises `InputError` that lists the names there are.
+    """
+    if ":" in name:
+        return _own_class(name)
     if name not in SOURCES:
         raise InputError(f"--source={name}: no such source; there are {', '.join(SOURCES)}")
     module, attribute = SOURCES[name]
     return getattr(importlib.import_module(f"tfrecords.sources.{module}"), attribute)
+
+
+def _own_class(name: str) -> type[Source]:
+    module, _, attribute = name.partition(":")
+    try:
+        kind = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise InputError(f"--source={name}: {error} (is its folder in PYTHONPATH?)") from error
+    if not (isinstance(kind, type) and issubclass(kind, Source)):
+        raise InputError(f"--source={name}: not a subclass of tfrecords.sources.base.Source")
+    return kind
 
 
 def open_source(name: str, path: str | pathlib.Path, options: Options | None = None) -> Source:

@@ -1,0 +1,149 @@
+"""Convert a data set into sharded TFRecords with a manifest.
+
+One call writes one split of one source into one folder. A conversion that was stopped or killed goes on when the same
+command is given again, and gives the same files. --source=list shows every source, what its --input is and its licence.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import textwrap
+import time
+
+from tools import command
+from tools.errors import InputError
+
+# Sources that make their records themselves.
+_WITHOUT_INPUT = ("synthetic",)
+
+
+def declare() -> command.Flags:
+    """The flags of this command."""
+    flags = command.Flags(__doc__)
+    with flags.group("What to convert"):
+        flags.string("source", None, "data set or format, 'list' for a table, or package.module:Class for your own")
+        flags.string("input", None, "the data set's folder or file; the table says which (not for synthetic)")
+        flags.string("split", "", "train, val, test, ... as the table says; the source's first one when not given")
+        flags.integer("limit", 0, "only the first so many records, skipped ones included; 0: all", lower_bound=0)
+    with flags.group("How the source is read"):
+        flags.string("images", "", "folder of the pictures where --input does not imply it; 'none' leaves them out")
+        flags.boolean("verify", False, "decode every picture, instead of only checking its markers")
+        flags.string("cameras", "", "file with camera parameters")
+        flags.integer("frame_step", 1, "take every n-th frame of sequences", lower_bound=1)
+        flags.enum(
+            "layout", "auto", ["auto", "planar", "interleaved"], "x..., y..., z... or x0 y0 x1 y1 ... in plain arrays"
+        )
+        flags.strings("permutation", None, "17 numbers: joint i is at place permutation[i] of plain arrays")
+        flags.strings("intrinsics", None, "fx,fy,cx,cy in px, for data that has none")
+        flags.float("unit_mm", 0.0, "millimetres in the unit of the source's 3D; 0: as its format says", lower_bound=0)
+        flags.float("baseline_mm", 500.0, "how far the right view lies along +x, in mm")
+        flags.boolean("distort", False, "project through the lens distortion of the cameras, not through pinholes")
+        flags.enum("cameras_style", "h36m", ["h36m", "wild"], "which cameras see poses that have none of their own")
+        flags.integer("count", 100_000, "how many poses the synthetic source makes", lower_bound=1)
+        flags.integer("seed", 0, "of the synthetic poses and of --shuffle", lower_bound=0)
+    with flags.group("How it is written"):
+        flags.string("output", None, "folder for the shards and manifest.json; made when needed")
+        flags.integer("num_shards", 0, "how many files; 0: by the number of records", lower_bound=0)
+        flags.boolean("shuffle", False, "spread the records among the shards at random")
+        flags.boolean("gzip", False, "compress each shard: name-00000-of-00016.tfrecord.gz")
+        flags.integer("workers", 0, "processes; 0: one for each core where that is worth it", lower_bound=0)
+        flags.boolean("overwrite", False, "replace a conversion that lies in --output")
+    return flags
+
+
+def main(flags: command.Flags) -> int:
+    """Converts, and reports what was written and what was skipped."""
+    from tfrecords import sources, writer
+
+    flags.require("source")
+    if flags.source == "list":
+        print(sources_table())
+        return 0
+    makes_its_own = flags.source in _WITHOUT_INPUT or ":" in flags.source
+    flags.require("output", *(() if makes_its_own else ("input",)))
+    start = time.monotonic()
+    factory = functools.partial(sources.open_source, flags.source, flags.input or "", _options(flags))
+    content = writer.convert(
+        factory,
+        flags.output,
+        num_shards=flags.num_shards,
+        num_workers=flags.workers,
+        shuffle=flags.shuffle,
+        seed=flags.seed,
+        compressed=flags.gzip,
+        limit=flags.limit,
+        overwrite=flags.overwrite,
+    )
+    _report(content, time.monotonic() - start)
+    return 0
+
+
+def _options(flags):
+    from tfrecords.sources.base import Options
+
+    return Options(
+        split=flags.split,
+        images=flags.images,
+        cameras=flags.cameras,
+        layout="" if flags.layout == "auto" else flags.layout,
+        permutation=_numbers(flags, "permutation", int, 17),
+        intrinsics=_numbers(flags, "intrinsics", float, 4),
+        baseline_mm=flags.baseline_mm,
+        verify=flags.verify,
+        frame_step=flags.frame_step,
+        count=flags.count,
+        seed=flags.seed,
+        cameras_style=flags.cameras_style,
+        distort=flags.distort,
+        unit_mm=flags.unit_mm,
+    )
+
+
+def _numbers(flags, name, kind, size):
+    words = getattr(flags, name)
+    if not words:
+        return None
+    try:
+        numbers = tuple(kind(word) for word in words)
+    except ValueError:
+        raise InputError(f"--{name}={','.join(words)}: not {size} numbers") from None
+    if len(numbers) != size:
+        raise InputError(f"--{name}={','.join(words)}: {size} numbers expected, {len(numbers)} given")
+    if kind is int and sorted(set(numbers)) != sorted(numbers):
+        raise InputError(f"--{name}={','.join(words)}: a place is named twice")
+    return numbers
+
+
+def _report(content, seconds):
+    for reason, entry in content.skipped.items():
+        print(f"skipped {entry['count']:,}: {reason}; for instance {entry['first'][0]}")
+    print(
+        f"{content.records:,} records in {len(content.shards)} shards, {content.bytes / 1e6:,.1f} MB, "
+        f"{content.records / max(seconds, 1e-9):,.0f} a second"
+    )
+    print(f"licence: {content.source['licence']}")
+    print(f"written to {content.folder}")
+
+
+def sources_table() -> str:
+    """What every source is, what its input must be, its splits, whether it has pictures, and its licence."""
+    from tfrecords import sources
+
+    lines = []
+    for name in sources.SOURCES:
+        info = sources.source_class(name).info
+        rows = {
+            "input": info.input,
+            "splits": ", ".join(info.splits),
+            "images": "yes" if info.images else "no",
+            "licence": info.licence,
+        }
+        lines.append(f"{name}: {info.description}")
+        for title, text in rows.items():
+            lines += textwrap.wrap(text, 110, initial_indent=f"    {title:8} ", subsequent_indent=" " * 13)
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    command.run(main, declare, sys.argv)
