@@ -56,13 +56,13 @@ class Lsp(PeopleSource):
     def _read(self) -> People:
         name = str(self.path)
         joints = load_mat(self.path, "joints")
+        if not isinstance(joints, np.ndarray) or joints.dtype.kind not in "iuf":
+            raise InputError(f"{name}: joints must be numbers, 3 x 14 x N or 14 x 3 x N")
         extended = joints.ndim == 3 and joints.shape[:2] == (_JOINTS, 3)
         if not extended and (joints.ndim != 3 or joints.shape[:2] != (3, _JOINTS)):
             raise InputError(
                 f"{name}: joints must be 3 x 14 x N or 14 x 3 x N, is {' x '.join(map(str, joints.shape))}"
             )
-        if joints.dtype.kind not in "iufb":
-            raise InputError(f"{name}: joints must be numbers")
         if extended and self.split == labels.TEST:
             raise InputError(f"--split=test: {name} is the extended set, which is for training only")
         table = joints.transpose((2, 0, 1) if extended else (2, 1, 0)).astype(np.float64)

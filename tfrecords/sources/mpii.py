@@ -192,30 +192,30 @@ def _image_names(values: np.ndarray) -> list[str]:
 
 def _read_mat(path: pathlib.Path, declared: str) -> People:
     """The release: annotated people of the training images."""
-    release = load_mat(path, "RELEASE", squeeze=True)
-    annolist = _several(release, "annolist")
-    is_train = [value == 1 for value in _several(release, "img_train")]
+    release = _several(load_mat(path, "RELEASE"))
+    annolist = _several(_field(release[0], "annolist")) if len(release) == 1 else []
+    is_train = [value == 1 for value in _several(_field(release[0], "img_train"))] if annolist else []
     if not annolist or len(is_train) != len(annolist):
         raise InputError(f"{path}: expected the struct RELEASE with annolist and as many img_train")
-    acts, videos = _several(release, "act"), _several(release, "video_list")
+    acts, videos = _several(_field(release[0], "act")), _several(_field(release[0], "video_list"))
     people = People("mpii16", str(path))
     for i, (image, train) in enumerate(zip(annolist, is_train)):
-        rects = [rect for rect in _several(image, "annorect") if _points(rect)]
+        rects = [rect for rect in _several(_field(image, "annorect")) if _points(rect)]
         if not train or not rects:
             continue
-        file = getattr(getattr(image, "image", None), "name", None)
-        if not isinstance(file, str) or not file:
+        file = _text(image, "image", "name")
+        if not file:
             people.add_bad(people.add_picture(Picture(sequence=f"annolist {i + 1}")), 0, BAD_ENTRY)
             continue
-        action = getattr(acts[i], "act_name", "") if len(acts) == len(annolist) else ""
         video = _number(image, "vidx")
         known = video is not None and 1 <= video <= len(videos)
+        name = videos[int(video) - 1] if known else ""
         picture = people.add_picture(
             Picture(
                 file=file,
                 split=labels.TRAIN,
-                subject=str(videos[int(video) - 1]) if known else "",
-                action=action if isinstance(action, str) else "",
+                subject=name if isinstance(name, str) else "",
+                action=_text(acts[i], "act_name") if len(acts) == len(annolist) else "",
             )
         )
         for person, rect in enumerate(rects):
@@ -237,27 +237,39 @@ def _add_rect(people: People, picture: int, person: int, rect: Any) -> None:
         points[int(joint)] = place
         if visible is not None:
             codes[int(joint)] = schema.VISIBLE if visible else schema.OCCLUDED
-    objpos = getattr(rect, "objpos", None)
     corners = labels.number_array([_number(rect, key) for key in ("x1", "y1", "x2", "y2")], 4)
     head = np.nan if corners is None else _HEAD_SHARE * float(np.hypot(*(corners[2:] - corners[:2])))
-    box = _box([_number(objpos, "x"), _number(objpos, "y")], _number(rect, "scale"))
-    people.add(picture, person, points, codes, box, head)
+    center = [_number(_field(rect, "objpos"), key) for key in ("x", "y")]
+    people.add(picture, person, points, codes, _box(center, _number(rect, "scale")), head)
 
 
 def _points(rect: Any) -> list:
-    return _several(getattr(rect, "annopoints", None), "point")
+    return _several(_field(_field(rect, "annopoints"), "point"))
 
 
-def _several(struct: Any, field: str) -> list:
-    """A field of a MATLAB struct as a list: SciPy gives an array, its only element, or an empty array."""
-    value = getattr(struct, field, None)
-    return [] if value is None else list(np.atleast_1d(value).reshape(-1))
+def _field(struct: Any, key: str) -> Any:
+    """A field of a struct, or of an array of one struct; None when there is none."""
+    if isinstance(struct, np.ndarray):
+        struct = struct.reshape(-1)[0] if struct.size == 1 else None
+    return struct.get(key) if isinstance(struct, dict) else None
 
 
-def _number(struct: Any, field: str) -> float | None:
+def _several(value: Any) -> list:
+    """The elements of an array."""
+    return list(value.reshape(-1)) if isinstance(value, np.ndarray) else []
+
+
+def _number(struct: Any, key: str) -> float | None:
     """A field as a number; MPII writes some as texts and leaves some empty."""
-    value = getattr(struct, field, None)
+    value = _field(struct, key)
     try:
-        return float(value)
-    except (TypeError, ValueError):
+        return float(value if isinstance(value, str) else value.item())
+    except (AttributeError, TypeError, ValueError):
         return None
+
+
+def _text(struct: Any, *path: str) -> str:
+    """A field, or a field of a field, that is a text; '' when it is not."""
+    for key in path:
+        struct = _field(struct, key)
+    return struct if isinstance(struct, str) else ""
