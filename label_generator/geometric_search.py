@@ -16,6 +16,7 @@ import functools
 import math
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from tools.errors import InputError
@@ -146,15 +147,14 @@ def geometric_search(
     if poses_3d.dtype not in (tf.float32, tf.float64):
         poses_3d = tf.cast(poses_3d, tf.float32)
     dtype = poses_3d.dtype
-    poses_2d = tf.cast(poses_2d, dtype)
-    intrinsics = tf.cast(intrinsics, dtype)
+    poses_2d, intrinsics = _as(poses_2d, dtype), _as(intrinsics, dtype)
     for tensor, tail, name in ((poses_3d, [17, 3], "poses_3d"), (poses_2d, [17, 2], "poses_2d")):
         if not tensor.shape.is_compatible_with([None, *tail]):
             raise InputError(f"geometric search: {name} must be [B, {tail[0]}, {tail[1]}], got {tensor.shape}")
     batch = tf.shape(poses_3d)[0] if poses_3d.shape[0] is None else poses_3d.shape[0]
     if intrinsics.shape.rank == 1:
         intrinsics = tf.broadcast_to(intrinsics, [batch, 4])
-    weights = tf.ones([batch, 17], dtype) if joint_weights is None else tf.cast(joint_weights, dtype)
+    weights = tf.ones([batch, 17], dtype) if joint_weights is None else _as(joint_weights, dtype)
     if not weights.shape.is_compatible_with([None, 17]):
         raise InputError(f"geometric search: joint_weights must be [B, 17], got {weights.shape}")
     search = _compiled(objective, method, bool(subgrid), camera, bool(jit_compile))
@@ -163,11 +163,16 @@ def geometric_search(
         poses_2d,
         intrinsics,
         weights,
-        tf.cast(min_depth_mm, tf.float64),
-        tf.cast(max_depth_mm, tf.float64),
-        tf.cast(step_mm, tf.float64),
-        tf.cast(math.inf if released_cap is None else released_cap, dtype),
+        _as(min_depth_mm, tf.float64),
+        _as(max_depth_mm, tf.float64),
+        _as(step_mm, tf.float64),
+        _as(math.inf if released_cap is None else released_cap, dtype),
     )
+
+
+def _as(value, dtype):
+    """A tensor of `dtype`. tf.cast alone would round Python's numbers to float32 first."""
+    return tf.cast(value if tf.is_tensor(value) else tf.constant(np.asarray(value)), dtype)
 
 
 def _check_range(min_depth_mm, max_depth_mm, step_mm) -> None:

@@ -191,7 +191,7 @@ def test_tenths_of_a_millimetre_gain_no_depth():
     poses, pixels, _ = people(np.random.default_rng(3), 4)
     far = CAMERA[2:] + (pixels - CAMERA[2:]) * 0.1
     found = geometric_search(poses, far, CAMERA, step_mm=0.1)
-    np.testing.assert_allclose(found.depth_mm, 7199.9)
+    np.testing.assert_allclose(found.depth_mm, 7199.9, rtol=0, atol=1e-9)
     assert found.at_range_end.numpy().all()
 
 
