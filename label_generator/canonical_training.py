@@ -28,12 +28,14 @@ class LossWeights:
       refined: error of the pose after a search in closed form (the squared objective), on views without noise.
       distance: error of the predicted logarithm of the distance.
       expected_error: fit of the predicted error of each joint, from which label quality is made.
+      trust: error of the pose part of the way to the rays, by which the network learns how far to trust them.
     """
 
     right_view: float = 1.0
     refined: float = 0.5
     distance: float = 0.2
     expected_error: float = 0.05
+    trust: float = 0.2
 
 
 def right_view_target(points: tf.Tensor, view: CanonicalView) -> tf.Tensor:
@@ -98,7 +100,7 @@ class CanonicalTrainer(tf.keras.Model):
 
     def _figures(self) -> list[str]:
         right = ["right_view_loss"] if self.stage in ("left2right", "chain") else []
-        return ["loss", *right] + (["coarse_mm", "refined_mm"] if self.pose3d is not None else [])
+        return ["loss", *right] + (["coarse_mm", "refined_mm", "blended_mm"] if self.pose3d is not None else [])
 
     @property
     def metrics(self):
@@ -132,6 +134,13 @@ class CanonicalTrainer(tf.keras.Model):
             mean_error = tf.minimum(tf.reduce_mean(_lengths(refined - truth), 1), 5.0 * _SCALE_MM)
             figures["refined_mm"] = tf.math.divide_no_nan(tf.reduce_sum(mean_error * exact), tf.reduce_sum(exact))
             loss += weights.refined * figures["refined_mm"] / _SCALE_MM
+
+            fixed, rays = tf.stop_gradient(coarse), tf.stop_gradient(refined)
+            blended = fixed + canonical_view.ray_trust(outputs)[..., None] * (rays - fixed)
+            usable = known[:, None] * view.joint_mask
+            missed = tf.minimum(_lengths(blended - truth), 5.0 * _SCALE_MM) * usable
+            figures["blended_mm"] = tf.math.divide_no_nan(tf.reduce_sum(missed), tf.reduce_sum(usable))
+            loss += weights.trust * figures["blended_mm"] / _SCALE_MM
 
             off = tf.abs(tf.math.log(distance / tf.maximum(points[:, ROOT, 2], 1.0))) * known
             loss += weights.distance * tf.math.divide_no_nan(tf.reduce_sum(off), tf.reduce_sum(known))
@@ -167,7 +176,7 @@ class CanonicalTrainer(tf.keras.Model):
         return {name: mean.result() for name, mean in self._means.items()}
 
     def call(self, inputs):
-        """The right view [B, 34] or the 3D outputs [B, 69] of network inputs [B, 53]."""
+        """The right view [B, 34] or the 3D outputs [B, 86] of network inputs [B, 53]."""
         if self.left2right is None:
             return self.pose3d(inputs)
         right = self.left2right(inputs)

@@ -24,7 +24,7 @@ NOMINAL_MM = 5000.0
 DEPTH_MM = 155.0  # standard deviation of the joints' depths, the scale of the outputs
 CORRECTION_MM = 100.0
 INPUTS = 3 * POSE17.size + 2
-OUTPUTS = 4 * POSE17.size + 1
+OUTPUTS = 5 * POSE17.size + 1
 
 
 class CanonicalView(NamedTuple):
@@ -93,8 +93,8 @@ def decode(outputs: tf.Tensor, view: CanonicalView) -> tuple[tf.Tensor, tf.Tenso
     """Network outputs as millimetres.
 
     Args:
-      outputs: [B, 69] corrections of x and y for each joint (x0 y0 x1 y1 ...), depths, logarithm of the distance, and
-        what `log_expected_error` reads.
+      outputs: [B, 86] corrections of x and y for each joint (x0 y0 x1 y1 ...), depths, logarithm of the distance, and
+        what `log_expected_error` and `ray_trust` read.
 
     Returns:
       coarse pose [B, 17, 3] mm, root-relative, in the turned camera; distance of the root [B] mm.
@@ -110,7 +110,15 @@ def decode(outputs: tf.Tensor, view: CanonicalView) -> tuple[tf.Tensor, tf.Tenso
 
 def log_expected_error(outputs: tf.Tensor) -> tf.Tensor:
     """[B, 17] natural logarithm of the error that the network expects of each coarse joint, in units of 100 mm."""
-    return tf.clip_by_value(outputs[:, 3 * POSE17.size + 1 :], -5.0, 3.0)
+    return tf.clip_by_value(outputs[:, 3 * POSE17.size + 1 : 4 * POSE17.size + 1], -5.0, 3.0)
+
+
+def ray_trust(outputs: tf.Tensor) -> tf.Tensor:
+    """[B, 17] in (0, 1): how far each joint should move from the coarse pose to its ray.
+
+    1 where the 2D pose looks exact, towards 0 where it looks noisy and the pose knows better than the pixel.
+    """
+    return tf.sigmoid(outputs[:, 4 * POSE17.size + 1 :])
 
 
 def mirrored(view: CanonicalView) -> CanonicalView:
