@@ -81,6 +81,9 @@ class Partial:
             lines = []
         if lines:
             self._take_over(lines[1:])
+            # Written anew, so that nothing is appended to a line that was cut short.
+            lines[1:] = [{"shard": shard, "result": result} for shard, result in self.results.items()]
+            manifest.write_text(self.folder / _JOURNAL, "".join(json.dumps(line) + "\n" for line in lines))
         else:
             shutil.rmtree(self.folder, ignore_errors=True)
         strangers = sorted(set(self._shards_in_output()) - self._placed)

@@ -107,7 +107,7 @@ def contact_sheet(records):
     for record in records:
         cells.append(_cell(record))
         parts = (record.split, record.subject, record.action or record.file)
-        captions.append(" ".join(part for part in parts if part))
+        captions.append(" ".join(dict.fromkeys(part for part in parts if part)))
     return sheets.contact_sheet(cells, captions=captions)
 
 

@@ -1,11 +1,17 @@
 """What the tests of image sources share: pictures made by OpenCV, and the numbers of records of a source."""
 
+import pathlib
+import sys
+
 import cv2
 import numpy as np
 import pytest
 
 from tfrecords.sources import open_source
 from tfrecords.sources.base import Options
+
+# Worker processes import sources_for_tests.py by its name; they get this process's search path.
+sys.path.append(str(pathlib.Path(__file__).parent))
 
 
 def _encode(width, height, suffix=".jpg", seed=0):
