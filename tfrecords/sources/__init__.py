@@ -23,6 +23,7 @@ SOURCES = {
     "openpose": ("openpose", "OpenPose"),
     "mocap": ("mocap", "Mocap"),
     "synthetic": ("synthetic", "Synthetic"),
+    "rendered": ("rendered", "Rendered"),
 }
 
 

@@ -1,0 +1,175 @@
+"""Grids of surface points: tubes of varying elliptic section along a line, from which bodies are put together.
+
+A grid is `[tubes, stations, around + 1, 3]`; its last column repeats the first, so that what runs around a tube has a
+seam. Sections are spanned by `front` (angle 0) and `left` (a quarter turn on), right-handed with the tube's direction.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Mesh(NamedTuple):
+    """A surface of triangles.
+
+    Attributes:
+      vertices, normals: [v, 3] float32, mm and unit length, world.
+      uv: [v, 2] float32; what they mean is up to the part: along a tube, and the angle around it in radians.
+      faces: [f, 3] corners, anticlockwise from outside.
+      face_part: [f] number of the part each triangle belongs to.
+    """
+
+    vertices: np.ndarray
+    normals: np.ndarray
+    uv: np.ndarray
+    faces: np.ndarray
+    face_part: np.ndarray
+
+
+def unit(vector: np.ndarray) -> np.ndarray:
+    """`[..., 3]` at length 1; a zero vector stays one."""
+    return vector / np.maximum(np.sqrt((vector * vector).sum(-1, keepdims=True)), 1e-9)
+
+
+def across(vector: np.ndarray, axis: np.ndarray) -> np.ndarray:
+    """The unit vector of what of `vector` is perpendicular to the unit vector `axis`, both `[..., 3]`."""
+    return unit(vector - (vector * axis).sum(-1, keepdims=True) * axis)
+
+
+def swing(vector: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """`vector` turned by the smallest rotation that takes unit vector `start` to unit vector `end`, all `[3]`."""
+    closeness = 1.0 + start @ end
+    if closeness < 1e-3:
+        return vector
+    middle = start + end
+    return vector - middle * ((vector @ middle) / closeness) + 2 * end * (vector @ start)
+
+
+@functools.lru_cache(maxsize=None)
+def angles(around: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The angles of a section's points, [around + 1] float32 from -pi to pi, their cosines and sines."""
+    theta = np.linspace(-np.pi, np.pi, around + 1)
+    return theta.astype(np.float32), np.cos(theta).astype(np.float32), np.sin(theta).astype(np.float32)
+
+
+def tubes(centres, front, left, front_radius, left_radius) -> np.ndarray:
+    """Grids [p, s, n + 1, 3] around centres [p, s, 3]; radii are [p, s, n + 1] mm, the axes [p, s, 3] unit vectors."""
+    _, cos, sin = angles(front_radius.shape[-1] - 1)
+    return (
+        centres[..., None, :]
+        + (front_radius * cos)[..., None] * front[..., None, :]
+        + (left_radius * sin)[..., None] * left[..., None, :]
+    ).astype(np.float32)
+
+
+@functools.lru_cache(maxsize=None)
+def _blob_profile(stations, sharpness):
+    """Where the stations of a blob lie along it, 0-1, and how wide it is there."""
+    along = 0.5 - 0.5 * np.cos(np.linspace(0.0, np.pi, stations))
+    return along, np.maximum((1 - np.abs(2 * along - 1) ** sharpness) ** (1 / sharpness), 0.02)
+
+
+def blobs(specs, stations: int, around: int) -> np.ndarray:
+    """Grids of rounded bodies between two end points.
+
+    Args:
+      specs: a list of (start [3], end [3], front [3] any vector, front radius and left radius at the start, the same
+        two at the end, sharpness: 2 for an ellipsoid, more for blunter ends).
+    """
+    start, end, hint = (np.array([spec[i] for spec in specs], np.float64) for i in range(3))
+    radii = np.array([spec[3:7] for spec in specs])
+    profile = [_blob_profile(stations, spec[7]) for spec in specs]
+    along, wide = (np.array([entry[i] for entry in profile]) for i in range(2))
+    axis = unit(end - start)
+    front = across(hint, axis)
+    # a hint that lies along the axis says nothing: any direction will do then
+    lost = (front * front).sum(-1) < 0.5
+    if lost.any():
+        front[lost] = across(np.eye(3)[np.abs(axis[lost]).argmin(-1)], axis[lost])
+    left = np.cross(axis, front)
+    centres = start[:, None] + along[..., None] * (end - start)[:, None]
+    size = np.ones((1, 1, around + 1))
+    radius = [((1 - along) * radii[:, None, i] + along * radii[:, None, i + 2]) * wide for i in range(2)]
+    frames = [np.broadcast_to(axes[:, None], centres.shape) for axes in (front, left)]
+    return tubes(centres, *frames, radius[0][..., None] * size, radius[1][..., None] * size)
+
+
+def normals(grid: np.ndarray) -> np.ndarray:
+    """Unit normals of a grid, pointing outwards, from differences between neighbours."""
+    around = np.empty_like(grid)
+    around[:, :, 1:-1] = grid[:, :, 2:] - grid[:, :, :-2]
+    around[:, :, 0] = around[:, :, -1] = grid[:, :, 1] - grid[:, :, -2]
+    along = np.empty_like(grid)
+    along[:, 1:-1] = grid[:, 2:] - grid[:, :-2]
+    along[:, 0], along[:, -1] = grid[:, 1] - grid[:, 0], grid[:, -1] - grid[:, -2]
+    a, b, c = around[..., 0], around[..., 1], around[..., 2]
+    d, e, f = along[..., 0], along[..., 1], along[..., 2]
+    out = np.stack([b * f - c * e, c * d - a * f, a * e - b * d], -1)
+    out /= np.maximum(np.sqrt((out * out).sum(-1, keepdims=True)), 1e-6)
+    return out
+
+
+@functools.lru_cache(maxsize=64)
+def _topology(shapes):
+    """Faces and their parts of grids of the shapes [(tubes, stations, columns), ...] that follow one another."""
+    faces, parts, first, part = [], [], 0, 0
+    for count, stations, columns in shapes:
+        index = first + np.arange(count * stations * columns).reshape(count, stations, columns)
+        a, b, c, d = index[:, :-1, :-1], index[:, :-1, 1:], index[:, 1:, 1:], index[:, 1:, :-1]
+        quads = np.stack([np.stack([a, b, c], -1), np.stack([a, c, d], -1)], -2)
+        faces.append(quads.reshape(-1, 3))
+        parts.append(np.repeat(part + np.arange(count), quads[0].size // 3))
+        first, part = first + index.size, part + count
+    return np.concatenate(faces), np.concatenate(parts)
+
+
+def assemble(grids, along) -> Mesh:
+    """One mesh of several grids; parts are numbered in their order. along: for each grid [p, s], the first of uv."""
+    faces, parts = _topology(tuple(grid.shape[:3] for grid in grids))
+    uv = [
+        np.stack(np.broadcast_arrays(value[..., None], angles(grid.shape[2] - 1)[0]), -1).reshape(-1, 2)
+        for grid, value in zip(grids, along)
+    ]
+    return Mesh(
+        np.concatenate([grid.reshape(-1, 3) for grid in grids]),
+        np.concatenate([normals(grid).reshape(-1, 3) for grid in grids]),
+        np.concatenate(uv).astype(np.float32),
+        faces,
+        parts,
+    )
+
+
+def cuboid(low: np.ndarray, high: np.ndarray, turn: float) -> Mesh:
+    """A box on the vertical axis through the middle of `low` and `high` [3] mm, turned about it by `turn` radians."""
+    low, high = np.asarray(low, np.float64), np.asarray(high, np.float64)
+    middle, half = (low + high) / 2, (high - low) / 2
+    cos, sin = np.cos(turn), np.sin(turn)
+    rotation = np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
+    vertices, outward, faces = [], [], []
+    for axis in range(3):
+        for sign in (-1.0, 1.0):
+            first, second = np.eye(3)[(axis + 1) % 3], np.eye(3)[(axis + 2) % 3]
+            corners = [sign * np.eye(3)[axis] + s * first + t * second for s, t in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
+            if sign < 0:
+                corners.reverse()
+            place = len(vertices)
+            vertices += [middle + rotation @ (half * corner) for corner in corners]
+            outward += [rotation @ (sign * np.eye(3)[axis])] * 4
+            faces += [[place, place + 1, place + 2], [place, place + 2, place + 3]]
+    uv = np.tile([[0, 0], [1, 0], [1, 1], [0, 1]], (6, 1))
+    return Mesh(
+        np.array(vertices, np.float32), np.array(outward, np.float32), uv.astype(np.float32), np.array(faces),
+        np.zeros(12, np.int64),
+    )  # fmt: skip
+
+
+def join(first: Mesh, second: Mesh, part: int) -> Mesh:
+    """Both meshes as one; all of the second is part number `part`."""
+    return Mesh(
+        *(np.concatenate([a, b]) for a, b in zip(first[:3], second[:3])),
+        np.concatenate([first.faces, second.faces + len(first.vertices)]),
+        np.concatenate([first.face_part, np.full(len(second.faces), part)]),
+    )
