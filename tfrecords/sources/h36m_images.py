@@ -81,7 +81,9 @@ class Human36MImages(Source):
             places.append(np.stack([np.full(len(rows), number), rows], 1))
         self._places = np.concatenate(places)
         folder = self._files[0].parent
-        self._pictures = images.open_pictures(options, _frame_folders([folder / "images", folder]))
+        self._pictures = images.open_pictures(
+            options, [folder / "images", folder], lambda name: name.startswith("s_") and "_act_" in name
+        )
 
     def _check_subjects(self) -> None:
         train, val = (
@@ -118,6 +120,11 @@ class Human36MImages(Source):
                 yield from self._chunk(number, rows, *poses)
 
     def _chunk(self, number: int, rows: np.ndarray, flat: np.ndarray, deep: np.ndarray) -> Iterator[PoseRecord | Skip]:
+        usable_2d, usable_3d = (
+            np.array([labels.number_array(pose, *poses.shape[1:]) is not None for pose in poses], bool)
+            for poses in (flat, deep)
+        )
+        flat, deep = np.where(usable_2d[:, None, None], flat, 0), np.where(usable_3d[:, None, None], deep, 0)
         poses_2d, provenance_2d = joints.convert(_as_h36m17(flat), "h36m17")
         poses_3d, provenance_3d = joints.convert(_as_h36m17(deep), "h36m17")
         roots = poses_3d[:, joints.POSE17.root].copy()
@@ -128,11 +135,8 @@ class Human36MImages(Source):
             )
             clip = f"s_{subject:02d}_act_{action:02d}_subact_{subaction:02d}_ca_{camera:02d}"
             name = f"{clip}/{clip}_{frame:06d}.jpg"
-            if labels.number_array(flat[i], *flat.shape[1:]) is None:
-                yield Skip(BAD_2D, f"{self._files[number]}: row {row}, {name}")
-                continue
-            if labels.number_array(deep[i], *deep.shape[1:]) is None:
-                yield Skip(BAD_3D, f"{self._files[number]}: row {row}, {name}")
+            if not (usable_2d[i] and usable_3d[i]):
+                yield Skip(BAD_3D if usable_2d[i] else BAD_2D, f"{self._files[number]}: row {row}, {name}")
                 continue
             placed = np.linalg.norm(roots[i]) >= _NO_PLACE_MM
             record = PoseRecord(
@@ -186,8 +190,3 @@ def _read_index(path: pathlib.Path) -> dict[str, np.ndarray]:
         if len(column) != count or labels.number_array(column, count) is None:
             raise InputError(f"{path}: {key} must be {count} numbers")
     return index
-
-
-def _frame_folders(folders: Sequence[pathlib.Path]) -> list[pathlib.Path]:
-    """Of these folders the ones that hold folders of frames; all of them when none does, for the error message."""
-    return [folder for folder in folders if next(folder.glob("s_*_act_*"), None)] or list(folders)

@@ -18,7 +18,7 @@ import re
 import struct
 import tarfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tfrecords.sources.base import Options, Skip
 from tools.errors import InputError
@@ -307,12 +307,20 @@ class Pictures:
         return members
 
 
-def open_pictures(options: Options, implied: Sequence[pathlib.Path]) -> Pictures | None:
+def is_image_name(name: str) -> bool:
+    """Whether a file of that name should be an image."""
+    return name.lower().endswith(SUFFIXES)
+
+
+def open_pictures(
+    options: Options, implied: Sequence[pathlib.Path], sign: Callable[[str], bool] = is_image_name
+) -> Pictures | None:
     """The pictures that go with an annotation.
 
     Args:
       options: its ``images`` names the folder, is 'none', or is '' for the usual places.
-      implied: the usual places, tried in order: folders that hold an image or another folder, or tar files.
+      implied: the usual places, tried in order: folders or tar files.
+      sign: whether something of that name in a folder shows that the pictures are there.
 
     Returns:
       `Pictures`, or None for ``--images=none``.
@@ -325,13 +333,13 @@ def open_pictures(options: Options, implied: Sequence[pathlib.Path]) -> Pictures
     if options.images:
         return Pictures(options.images, options.verify)
     for place in implied:
-        if place.is_file() or (place.is_dir() and _has_image(place)):
+        if place.is_file() or (place.is_dir() and _holds(place, sign)):
             return Pictures(place, options.verify)
     looked = ", ".join(str(place) for place in dict.fromkeys(implied))
     raise InputError(f"no images at {looked}; name their folder by --images=FOLDER or leave them out by --images=none")
 
 
-def _has_image(folder: pathlib.Path) -> bool:
-    """Whether a folder holds an image file itself; stops at the first."""
+def _holds(folder: pathlib.Path, sign: Callable[[str], bool]) -> bool:
+    """Whether something in a folder has a name with that sign; stops at the first."""
     with os.scandir(folder) as entries:
-        return any(entry.name.lower().endswith(SUFFIXES) for entry in entries)
+        return any(sign(entry.name) for entry in entries)

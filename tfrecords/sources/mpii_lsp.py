@@ -5,10 +5,10 @@ Nobody documents the layout of `wild.npy` beyond these three words, so everythin
                columns
   a row        a tuple, list, array or dict; its parts are told apart by what they are: the text is the file name, 32 or
                34 numbers are the 2D pose, 48 or 51 the 3D pose
-  a pose       [J, D], [D, J], or flat in the order of --layout; J = 16 is MPII's order, J = 17 this project's or the
-               one that --permutation gives
-Inferred as well: 2D is in px of the image; 3D is in mm and camera axes (x right, y down, z away), and is made relative
-to the root here; where the root is in the file is kept when it is not the origin.
+  a pose       [J, D], [D, J], or flat, planar unless --layout says interleaved; J = 16 is MPII's order, J = 17 this
+               project's or the one that --permutation gives
+Inferred as well: 2D is in px of the image; 3D is in mm (or in --unit_mm) and camera axes (x right, y down, z away), and
+is made relative to the root here; where the root is in the file is kept when it is not the origin.
 
 The file is an array of objects, which only unpickling reads: see `unpickle` for why that runs nothing of it.
 """
@@ -105,9 +105,10 @@ class MpiiLsp3D(Source):
     def _row(self, number: int, row: Any) -> Any:
         """The row's parts by what they are."""
         parts = list(row.values()) if isinstance(row, dict) else row
-        if isinstance(parts, np.ndarray):
-            # A row of a table with named columns comes as one element.
-            parts = parts.tolist() if parts.dtype.names else list(parts.reshape(-1)) if parts.ndim == 1 else []
+        if isinstance(parts, np.void) and parts.dtype.names:  # of a table with named columns
+            parts = [parts[name] for name in parts.dtype.names]
+        elif isinstance(parts, np.ndarray):
+            parts = list(parts) if parts.ndim == 1 else []
         found: dict[str, Any] = {}
         for part in parts if isinstance(parts, (list, tuple)) else []:
             name = _name(part)
@@ -121,8 +122,9 @@ class MpiiLsp3D(Source):
         where = f"{self.path}: row {number}"
         if len(found) < 3:
             return Skip(BAD_ROW, f"{where} has {', '.join(found) or 'none of them'}")
+        found["3D"] = found["3D"] * np.float32(self.options.unit_mm or 1)
         if np.abs(found["3D"] - found["3D"].mean(0)).max() < _LEAST_EXTENT_MM:
-            return Skip(NOT_MM, where)
+            return Skip(NOT_MM, f"{where}: --unit_mm tells how many mm one unit is")
         return found["name"], found["2D"], found["3D"]
 
     def _pose(self, part: Any, size: int) -> np.ndarray | None:
@@ -138,7 +140,7 @@ class MpiiLsp3D(Source):
             return None
         array = array.squeeze()
         if array.shape == (array.size,):
-            array = array.reshape(size, count).T if self.options.layout == "planar" else array.reshape(count, size)
+            array = array.reshape(count, size) if self.options.layout == "interleaved" else array.reshape(size, count).T
         elif array.shape == (size, count):
             array = array.T
         pose = labels.number_array(array, count, size)
@@ -180,6 +182,7 @@ def _split_rows(content: Any) -> list[Any]:
 
 def _transpose(columns: list[Any]) -> list[tuple]:
     """Rows from columns of one length; [] when they are something else."""
-    if not all(isinstance(column, (list, tuple, np.ndarray)) and np.ndim(column) > 0 for column in columns):
-        return []
+    for column in columns:
+        if not isinstance(column, (list, tuple)) and not (isinstance(column, np.ndarray) and column.ndim):
+            return []
     return list(zip(*columns)) if len({len(column) for column in columns}) == 1 else []

@@ -102,6 +102,8 @@ def _fill(shape: Any, dtype: Any, fortran: bool, content: Any) -> np.ndarray:
         made = np.empty(size, object)
         for i, item in enumerate(content):
             made[i] = item
+        # The list is in C order, whichever order the array had in memory; bytes are in the array's own.
+        return made.reshape(shape)
     else:
         content = content.encode("latin1") if isinstance(content, str) else content
         if not isinstance(content, (bytes, bytearray)) or len(content) != size * dtype.real.itemsize:
@@ -109,7 +111,7 @@ def _fill(shape: Any, dtype: Any, fortran: bool, content: Any) -> np.ndarray:
         if not dtype.real.itemsize and size > 1:  # empty texts: their number is limited by nothing in the file
             raise _Refused("array of nothing")
         made = np.frombuffer(bytes(content), dtype.real) if dtype.real.itemsize else np.zeros(size, dtype.real)
-    return made.reshape(shape, order="F" if fortran else "C").copy(order="K")
+        return made.reshape(shape, order="F" if fortran else "C").copy(order="K")
 
 
 def _make_empty(kind: Any, shape: Any, letters: Any) -> _Array:
