@@ -12,11 +12,6 @@ from tools.pose.joints import POSE17
 
 ROOT = POSE17.root
 _SCALE_MM = 100.0  # losses are of the order of one
-# The right view is predicted as its difference from the left view, in units of this share of the view's size.
-DISPARITY_UNIT = 0.12
-# Baseline between the views as a share of the distance that the view's size suggests: at the nominal 5 m the published
-# 500 mm. In proportion to the distance, the disparity is as large for people far away as for near ones.
-BASELINE_SHARE = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,12 +45,12 @@ def right_view_target(points: tf.Tensor, view: CanonicalView) -> tf.Tensor:
       and size.
     """
     depth = points[..., 2]
-    baseline = BASELINE_SHARE * canonical_view.BODY_MM / view.size
+    baseline = canonical_view.BASELINE_SHARE * canonical_view.BODY_MM / view.size
     disparity = baseline[:, None] * (1.0 / depth - 1.0 / depth[:, ROOT, None]) / view.size[:, None]
     exact = points[..., 1] / depth
     across = (exact - view.points[..., 1]) / view.size[:, None]
     across -= across[:, ROOT, None]
-    return tf.reshape(tf.stack([disparity / DISPARITY_UNIT, across], -1), [-1, 2 * POSE17.size])
+    return tf.reshape(tf.stack([disparity / canonical_view.DISPARITY_UNIT, across], -1), [-1, 2 * POSE17.size])
 
 
 def squared_search(pose: tf.Tensor, view: CanonicalView) -> tuple[tf.Tensor, tf.Tensor]:

@@ -23,6 +23,11 @@ BODY_MM = 440.0
 NOMINAL_MM = 5000.0
 DEPTH_MM = 155.0  # standard deviation of the joints' depths, the scale of the outputs
 CORRECTION_MM = 100.0
+# The right view is predicted as its difference from the left view, in units of this share of the view's size.
+DISPARITY_UNIT = 0.12
+# Baseline between the views as a share of the distance that the view's size suggests: at the nominal 5 m the published
+# 500 mm. In proportion to the distance, the disparity is as large for people far away as for near ones.
+BASELINE_SHARE = 0.1
 INPUTS = 3 * POSE17.size + 2
 OUTPUTS = 5 * POSE17.size + 1
 
@@ -106,6 +111,20 @@ def decode(outputs: tf.Tensor, view: CanonicalView) -> tuple[tf.Tensor, tf.Tenso
     pose = tf.concat([across, depths], -1)
     distance = BODY_MM / view.size * tf.exp(0.1 * outputs[:, 3 * joints])
     return pose - pose[:, ROOT : ROOT + 1], distance
+
+
+def decode_right(outputs: tf.Tensor, view: CanonicalView, baseline_mm: float) -> tf.Tensor:
+    """The predicted right view of a given baseline, [B, 17, 2] relative to its root, in the units of `view.points`.
+
+    Args:
+      outputs: [B, 34] of the first network: disparities and corrections of y (x0 y0 x1 y1 ...).
+    """
+    answer = tf.reshape(outputs, [-1, POSE17.size, 2])
+    share = baseline_mm / (BASELINE_SHARE * BODY_MM / view.size)
+    disparity = answer[..., 0] * DISPARITY_UNIT * view.size[:, None] * share[:, None]
+    seen = view.points - view.points[:, ROOT, None]
+    right = tf.stack([seen[..., 0] + disparity, seen[..., 1] + answer[..., 1] * view.size[:, None]], -1)
+    return right - right[:, ROOT, None]
 
 
 def log_expected_error(outputs: tf.Tensor) -> tf.Tensor:

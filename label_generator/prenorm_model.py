@@ -52,3 +52,12 @@ def gelu(x: tf.Tensor) -> tf.Tensor:
     """Gaussian error linear unit by its tanh form, which compiles to fewer operations than the error function."""
     cubic = x + 0.044715 * x * x * x
     return 0.5 * x * (1.0 + tf.tanh(0.7978845608 * cubic))
+
+
+def variables_by_name(model: tf.keras.Model) -> dict[str, tf.Variable]:
+    """The model's variables as 'layer/variable', such as 'block0_a/kernel'."""
+    found = {}
+    for layer in model.layers:
+        for variable in layer.variables:
+            found[f"{layer.name}/{variable.name.split('/')[-1].split(':')[0]}"] = variable
+    return found
