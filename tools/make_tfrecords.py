@@ -39,7 +39,8 @@ def declare() -> command.Flags:
         flags.float("unit_mm", 0.0, "millimetres in the unit of the source's 3D; 0: as its format says", lower_bound=0)
         flags.float("baseline_mm", 500.0, "how far the right view lies along +x, in mm")
         flags.boolean("distort", False, "project through the lens distortion of the cameras, not through pinholes")
-        flags.enum("cameras_style", "h36m", ["h36m", "wild"], "which cameras see poses that have none of their own")
+        styles = ["h36m", "wild", "level"]
+        flags.enum("cameras_style", "h36m", styles, "which cameras see poses that have none of their own")
         flags.integer("count", 100_000, "how many poses the synthetic source makes", lower_bound=1)
         flags.integer("seed", 0, "of the synthetic poses and of --shuffle", lower_bound=0)
     with flags.group("How it is written"):

@@ -56,7 +56,8 @@ class Options:
       verify: decode every image instead of only checking its markers.
       frame_step: take every n-th frame of sequences.
       count, seed: how many poses a source that makes them makes, and from which seed.
-      cameras_style: which cameras see poses that have none of their own: 'h36m' or 'wild'.
+      cameras_style: which cameras see poses that have none of their own: 'h36m', 'wild', or 'level' (one, held
+        level on the floor), for training that draws its own views.
       distort: project through the lens distortion of the cameras instead of through pinholes.
       unit_mm: millimetres in the unit of the source's 3D; 0: as its format says, or guessed from the body's size.
     """

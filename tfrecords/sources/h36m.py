@@ -50,7 +50,7 @@ class Human36M(clips.MotionSource):
     def __init__(self, path: pathlib.Path, options: Options):
         super().__init__(path, options)
         placing.check_style(options.cameras_style)
-        self._wild = options.cameras_style == "wild"
+        self._level, self._wild = options.cameras_style == "level", options.cameras_style != "h36m"
         self._poses: dict[tuple[int, str], np.ndarray] = {}
         found = self._index_archive() if self.path.is_file() else self._index_folder()
         motions = [
@@ -75,7 +75,7 @@ class Human36M(clips.MotionSource):
             self._cameras = placing.load_cameras(self._camera_file, self.info.name)
             subjects = sorted({self._files[motion.number].subject for motion in chosen})
             placing.check_subjects(self._cameras, subjects, self._camera_file)
-        self._set_motions(chosen, placing.VIEWS)
+        self._set_motions(chosen, placing.views_of(options.cameras_style))
 
     def files(self):
         found = sorted({self._files[motion.number].file for motion in self._motions})
@@ -127,6 +127,8 @@ class Human36M(clips.MotionSource):
             subject = self._files[motion.number].subject
             name = placing.camera_names(self._cameras, subject)[view]
             return world, name, self._cameras[subject, name], placing.picture_size(name)
+        if self._level:
+            return placing.level_view(world)
         rng = placing.generator(self.options.seed, motion.number, view, True)
         return placing.wild_view(world, view, rng)
 

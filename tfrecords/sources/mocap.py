@@ -47,7 +47,7 @@ class Mocap(clips.MotionSource):
         super().__init__(path, options)
         placing.check_style(options.cameras_style)
         arrays.check_permutation(options.permutation)
-        self._wild = options.cameras_style == "wild"
+        self._level, self._wild = options.cameras_style == "level", options.cameras_style != "h36m"
         self._cameras = {} if self._wild else placing.load_cameras(options.cameras, self.info.name)
         if not self._wild:
             placing.check_subjects(self._cameras, placing.SUBJECTS, options.cameras)
@@ -56,7 +56,10 @@ class Mocap(clips.MotionSource):
             motions = self._index_archive()
         else:
             motions = self._index_bvh()
-        self._set_motions([motion for motion in motions if self.split in ("all", motion.split)], placing.VIEWS)
+        self._set_motions(
+            [motion for motion in motions if self.split in ("all", motion.split)],
+            placing.views_of(options.cameras_style),
+        )
 
     def files(self):
         found = list(self._bvh.values()) or [self.path, *(path for path in [_index_path(self.path)] if path.is_file())]
@@ -107,6 +110,8 @@ class Mocap(clips.MotionSource):
         return world * (self.options.unit_mm or 1.0), clips.labelled()
 
     def _camera(self, motion: clips.Motion, view: int, world: np.ndarray):
+        if self._level:
+            return placing.level_view(world)
         rng = placing.generator(self.options.seed, motion.number, view, self._wild)
         placed = placing.place_in_room(world, rng)
         if not self._wild:

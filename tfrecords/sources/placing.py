@@ -30,7 +30,9 @@ ROOM_MM, OFF_CENTRE_MM = 1200.0, 400.0
 # Cameras in the wild: uniform in distance, height and field of view; steeper looks than this are drawn again.
 WILD_DISTANCE_MM, WILD_HEIGHT_MM, WILD_PITCH_DEG = (2500.0, 9000.0), (300.0, 4000.0), 40.0
 WILD_FOV_DEG, WILD_OFF_DEG, WILD_OFF_PX, WILD_SIZE_PX = (30.0, 90.0), 10.0, 20.0, 1000
-_STYLES = ("h36m", "wild")
+_STYLES = ("h36m", "wild", "level")
+# 'level' keeps the vertical, for training that draws its own cameras: one camera, on the floor, this far away.
+LEVEL_DISTANCE_MM = 5000.0
 
 
 class Seen(NamedTuple):
@@ -142,6 +144,24 @@ def wild_view(
     roots = roots[np.isfinite(roots).all(-1)]
     target = roots.mean(0) if len(roots) else np.zeros(3)
     return world, f"wild-{view}", wild_camera(target, rng), (WILD_SIZE_PX, WILD_SIZE_PX)
+
+
+def views_of(style: str) -> int:
+    """How many cameras of that style see each frame."""
+    return 1 if style == "level" else VIEWS
+
+
+def level_view(world: np.ndarray) -> tuple[np.ndarray, str, Camera, tuple[int, int]]:
+    """Every frame's person on the axis of a level camera at floor height, as `wild_view` returns it.
+
+    In its axes (x right, y down, z away) y is the height above the floor with its sign turned, so records keep what the
+    pose needs to be seen by any other camera.
+    """
+    placed = world.copy()
+    placed[..., :2] -= world[:, POSE17.root, None, :2]
+    rotation = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
+    camera = Camera(np.array(camera_files.SEARCH_INTRINSICS), None, rotation, np.array([0.0, 0.0, LEVEL_DISTANCE_MM]))
+    return placed, "level", camera, (WILD_SIZE_PX, WILD_SIZE_PX)
 
 
 def see(world: np.ndarray, camera: Camera, baseline_mm: float, distort: bool = False) -> Seen:

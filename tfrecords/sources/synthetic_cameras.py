@@ -1,10 +1,11 @@
 """Cameras sampled around people in a world with z up: extrinsics, intrinsics and the pictures' joints; NumPy only.
 
-Two styles:
+Three styles:
 
 * ``h36m``: cameras placed as Human3.6M's four stand around its room, with their intrinsics; people walk about in it.
 * ``wild``: height 0.3-4 m, distance 2.5-9 m, pitch within 40 degrees and up to 10 degrees past the person, field of
   view 30-90 degrees over 1000 px: the cameras nobody trained on.
+* ``level``: on the floor, 5 m away, held level: keeps the vertical for training that draws its own cameras.
 
 Camera axes: x right, y down, z away; X_camera = R X_world + t. Pinhole cameras without distortion.
 """
@@ -17,6 +18,7 @@ import numpy as np
 
 from tfrecords.sources import placing
 from tools.errors import InputError
+from tools.pose.cameras import SEARCH_INTRINSICS
 
 HIP = 10
 
@@ -89,6 +91,13 @@ def _wild(rng, root):
     return rotation, eye, np.stack([focal, focal, *centre], -1), WILD_SIZE
 
 
+def _level(rng, root):
+    n = len(root)
+    eye = root - [0.0, placing.LEVEL_DISTANCE_MM, 0.0]
+    eye[:, 2] = 0.0
+    return looking(np.tile([0.0, 1.0, 0.0], (n, 1))), eye, np.tile(SEARCH_INTRINSICS, (n, 1)), WILD_SIZE
+
+
 def _h36m(rng, root):
     n = len(root)
     # people stand anywhere in the room, so its middle is anywhere about them
@@ -114,7 +123,7 @@ def see(rng: np.random.Generator, poses_world: np.ndarray, style: str = "h36m") 
     if poses_world.ndim != 3 or poses_world.shape[1:] != (17, 3):
         raise InputError(f"poses must be [n, 17, 3], are {list(poses_world.shape)}")
     placing.check_style(style)
-    rotation, eye, intrinsics, size = (_wild if style == "wild" else _h36m)(rng, poses_world[:, HIP])
+    rotation, eye, intrinsics, size = {"wild": _wild, "h36m": _h36m, "level": _level}[style](rng, poses_world[:, HIP])
     joints = (poses_world - eye[:, None]) @ rotation.transpose(0, 2, 1)
     back = np.maximum(placing.NEAREST_MM - joints[..., 2].min(-1), 0.0)
     joints[..., 2] += back[:, None]

@@ -386,3 +386,16 @@ def test_the_real_motion_capture_converts_whole(pose3d_data, name, sequences, fr
         sizes = [len(open_source("mocap", path, Options(cameras=cameras, split=split))) for split in ("train", "val")]
         assert min(sizes) > 0
         assert sum(sizes) < len(source)  # the sequences of nobody in particular are in neither
+
+
+def test_level_style_keeps_the_vertical_and_the_height(pose3d_data):
+    options = Options(cameras_style="level")
+    source = open_source("mocap", pose3d_data / "cmu_dev.npz", options)
+    with np.load(pose3d_data / "cmu_dev.npz") as archive:
+        assert len(source) == sum(len(archive[name]) for name in archive.files)
+        world = archive[sorted(archive.files)[0]].astype(np.float64)
+    record = next(iter(source.records([3])))
+    order = [10, 9, 8, 14, 15, 16, 11, 12, 13, 7, 0, 1, 2, 3, 4, 5, 6]
+    x, y, z = (world[3] - world[3, 0])[order].T
+    np.testing.assert_allclose(record.pose_3d, np.stack([x, -z, y], -1), atol=1e-3)
+    np.testing.assert_allclose(record.root_3d, [0.0, -world[3, 0, 2], 5000.0], atol=1e-3)
