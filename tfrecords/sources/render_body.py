@@ -12,7 +12,7 @@ import numpy as np
 
 from tfrecords.sources import render_head
 from tfrecords.sources.render_looks import Look
-from tfrecords.sources.render_mesh import Mesh, across, angles, assemble, blobs, swing, tubes, unit
+from tfrecords.sources.render_mesh import Mesh, across, angles, assemble, blobs, cross, swing, tubes, unit
 from tools.pose.joints import POSE17
 
 # What is seen of a part; each has its own way of being coloured.
@@ -82,7 +82,7 @@ def build(joints: np.ndarray, look: Look, ground: float, rng: np.random.Generato
     shoulders = unit(joint["LShoulder"] - joint["RShoulder"])
     pelvis_up, chest_up = unit(joint["Spine"] - joint["Hip"]), unit(joint["Thorax"] - joint["Spine"])
     trunk_up = unit(joint["Thorax"] - joint["Hip"])
-    pelvis_front, chest_front = unit(np.cross(hips, trunk_up)), unit(np.cross(shoulders, trunk_up))
+    pelvis_front, chest_front = unit(cross(hips, trunk_up)), unit(cross(shoulders, trunk_up))
 
     trunk = _trunk(joint, look, k, (hips, shoulders), (pelvis_up, chest_up, trunk_up), (pelvis_front, chest_front), rng)
     limbs, limb_along, frames = _limbs(joint, look, k, trunk_up, pelvis_front, chest_front, rng)
@@ -174,8 +174,8 @@ def _trunk(joint, look, k, sides, ups, fronts, rng):
     left = unit((1 - turn) * sides[0] + turn * sides[1])
     bent = _smooth(0.4, 1.6, q)[:, None]
     axis = unit(0.5 * ((1 - bent) * pelvis_up + bent * chest_up) + 0.5 * trunk_up)
-    front = unit(np.cross(left, axis))
-    left = np.cross(axis, front)
+    front = unit(cross(left, axis))
+    left = cross(axis, front)
     del fronts
 
     hip_half = np.linalg.norm(joint["LHip"] - joint["RHip"]) / 2
@@ -250,7 +250,7 @@ def _limbs(joint, look, k, trunk_up, pelvis_front, chest_front, rng):
         axis = unit((1 - turn) * upper + turn * lower)
         fronts = (1 - turn) * front + turn * below
         fronts = unit(fronts - (fronts * axis).sum(-1, keepdims=True) * axis)
-        lefts = np.cross(axis, fronts)
+        lefts = cross(axis, fronts)
         bare = np.interp(q, _ARM_Q if arm else _LEG_Q, _ARM_R if arm else _LEG_R) * (arm_width if arm else leg_width)
         loose = look.loose_top if arm else look.loose_bottom
         # a sleeve or a trouser leg keeps its width where the limb gets thinner
@@ -279,9 +279,9 @@ def _hand(look, k, frame, wrist, sign):
     along, front, _ = frame
     fist, turn = (values[0 if sign < 0 else 1] for values in (look.fist, look.hand_turn))
     # arms that hang have their thumbs in front and their palms to the body, which a twist of the forearm changes
-    left = np.cross(along, front)
+    left = cross(along, front)
     thumb_way = np.cos(turn) * front + np.sin(turn) * left
-    palm_way = np.cross(along, thumb_way) * sign
+    palm_way = cross(along, thumb_way) * sign
     bend = 0.25 * fist
     reach = unit(along + bend * palm_way)
     size = k * (1 - 0.08 * look.female)
@@ -359,7 +359,7 @@ def _skirt(joint, look, k, trunk, legs, pelvis_front, rng):
         hips_left = across(joint["LHip"] - joint["RHip"], along)
         # the section takes in both legs wherever they are: stretched along what lies between them
         aside = abs(gap @ hips_left) / 2 + (96 + 30 * look.weight + 60 * look.loose_bottom * q) * k
-        front = np.cross(hips_left, -along)
+        front = cross(hips_left, -along)
         ahead = abs(gap @ front) / 2 + (98 + 30 * look.weight + 60 * look.loose_bottom * q) * k
         lean = (gap @ front) * (gap @ hips_left) / (np.linalg.norm(gap) ** 2 + 1e-6)
         pleats = 1 + (0.03 + 0.05 * look.loose_bottom) * min(q, 1.0) * np.sin(8 * theta + 2.0 * rng.normal())

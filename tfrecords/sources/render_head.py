@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tfrecords.sources.render_looks import Look
-from tfrecords.sources.render_mesh import across, angles, tubes, unit
+from tfrecords.sources.render_mesh import across, angles, cross, tubes, unit
 
 _AROUND = 20
 # Heights of the head's sections, -1 at the chin to 1 at the top; denser at both ends, where it curves.
@@ -41,7 +41,7 @@ def frame(joint: dict[str, np.ndarray], look: Look, k: float, chest_front: np.nd
     nose = joint["Neck/Nose"] - joint["Thorax"]
     off = nose - (nose @ unit(line)) * unit(line)
     front = across(chest_front + 0.04 / k * np.clip(np.linalg.norm(off) - 12 * k, 0, None) * unit(off), up)
-    left = np.cross(up, front)
+    left = cross(up, front)
     turn = look.face_turn
     front = np.cos(turn) * front + np.sin(turn) * left
     nod = look.face_nod
@@ -59,7 +59,7 @@ def build(joint, look: Look, k: float, chest_front, chest_up):
       whatever else stands off).
     """
     centre, up, front, half = frame(joint, look, k, chest_front, chest_up)
-    left = np.cross(up, front)
+    left = cross(up, front)
     theta, cos, _ = angles(_AROUND)
     s = HEIGHTS
     round_ = np.maximum(np.sqrt(np.maximum(1 - np.abs(s) ** 2.5, 0)), 0.05)

@@ -119,6 +119,13 @@ def colour(rng: np.random.Generator) -> np.ndarray:
     return np.array(colorsys.hsv_to_rgb(hue, 0.15 + 0.8 * saturation, 0.12 + 0.86 * value))
 
 
+def skin(rng: np.random.Generator) -> np.ndarray:
+    """A colour [3] of skin, sRGB 0-1."""
+    tone = rng.uniform(0, len(_SKIN) - 1)
+    first, second = _SKIN[int(tone)], _SKIN[min(int(tone) + 1, len(_SKIN) - 1)]
+    return np.clip(first + (tone % 1) * (second - first) + rng.normal(0, 0.015, 3), 0.05, 1)
+
+
 def _cloth(rng, kind, base=None):
     first = colour(rng) if base is None else base
     second = colour(rng)
@@ -158,8 +165,6 @@ def sample(rng: np.random.Generator, stature_mm: float) -> Look:
     if np.abs(bottom.colour - top.colour).sum() < 0.35 and not one_piece and rng.random() < 0.8:
         light = 0.12 if top.colour.mean() > 0.45 else 0.8
         bottom = dataclasses.replace(bottom, colour=np.clip(light + 0.25 * (bottom.colour - 0.5), 0.02, 0.98))
-    tone = rng.uniform(0, len(_SKIN) - 1)
-    skin = _SKIN[int(tone)] + (tone % 1) * (_SKIN[min(int(tone) + 1, len(_SKIN) - 1)] - _SKIN[int(tone)])
     shares = np.array(_HAIR_WOMEN if woman else _HAIR_MEN)
     if rng.random() < 0.04:
         hair_colour = colour(rng)
@@ -194,7 +199,7 @@ def sample(rng: np.random.Generator, stature_mm: float) -> Look:
         inner=_cloth(rng, "top"),
         bottom=bottom,
         belt=np.array([0.12, 0.08, 0.06]) if rng.random() < 0.5 else bottom.colour * 0.7,
-        skin=np.clip(skin + rng.normal(0, 0.015, 3), 0.05, 1),
+        skin=skin(rng),
         hair=HAIR_STYLES[rng.choice(len(HAIR_STYLES), p=shares / shares.sum())],
         hair_colour=np.clip(hair_colour, 0.02, 1),
         hair_volume=rng.uniform(0.5, 1.5),

@@ -50,8 +50,6 @@ def draw(joints: np.ndarray, camera: Camera, ground: float, rng: np.random.Gener
       camera: pinhole camera of the uncropped view.
       ground: height of the floor in the world, mm.
     """
-    import cv2
-
     joints = np.asarray(joints, np.float64)
     look = render_looks.sample(rng, render_body.stature(joints))
     body = render_body.build(joints, look, ground, rng)
@@ -61,33 +59,31 @@ def draw(joints: np.ndarray, camera: Camera, ground: float, rng: np.random.Gener
 
     place = np.array([*joints[POSE17.root, :2], ground])
     picture, floor = render_scene.background(rng, view, place, ground, light)
-    picture = np.ascontiguousarray(picture, np.float32)
     render_scene.clutter(rng, picture, view, place, ground, light)
     pieces = [body.mesh.vertices[first:last].astype(np.float64) for first, last in body.pieces]
     softness = rng.uniform(0.8, 5.0)
     render_scene.cast_shadow(picture, floor, view, pieces, light, ground, softness)
     picture = render_photo.defocus(rng, picture)
 
-    # the body, larger, then shrunk with its cover
+    # the body, larger, then shrunk with its cover; only the part of the picture that it needs
     fine = view.scaled(_FINER)
     vertices = fine.to_camera(body.mesh.vertices).astype(np.float32)
     turned = (body.mesh.normals @ fine.rotation.T).astype(np.float32)
     points = vertices[:, :2] / vertices[:, 2:] * fine.intrinsics[:2] + fine.intrinsics[2:]
-    raster = rasterise(points, vertices[:, 2], body.mesh.faces, fine.size, fine.size)
-    layer = np.zeros((fine.size * fine.size, 4), np.float32)
-    if len(raster.pixel):
-        layer[raster.pixel, :3] = render_shade.shade(
-            body, look, light, raster, vertices, turned, fine.intrinsics, fine.rotation, (fine.size, fine.size)
-        )
-        layer[raster.pixel, 3] = 1.0
-    layer = cv2.resize(layer.reshape(fine.size, fine.size, 4), (SIZE, SIZE), interpolation=cv2.INTER_AREA)
-    if rng.random() < 0.1:  # the person moved
-        layer = cv2.filter2D(layer, -1, render_photo.streak(rng, 7.0))
-    picture = picture * (1 - layer[..., 3:]) + layer[..., :3]
-
-    person = np.zeros(fine.size * fine.size, np.uint8)
-    person[raster.pixel] = body.kind[body.mesh.face_part[raster.face]] != render_body.PROP
-    person = cv2.resize(person.reshape(fine.size, fine.size), (SIZE, SIZE), interpolation=cv2.INTER_NEAREST) > 0
+    blur = render_photo.streak(rng, 7.0) if rng.random() < 0.1 else None  # the person moved
+    low, high = _window(points, 0 if blur is None else blur.shape[0])
+    corner, (width, height) = low * _FINER, ((high - low) * _FINER).astype(int).tolist()
+    intrinsics = np.concatenate([fine.intrinsics[:2], fine.intrinsics[2:] - corner])
+    raster = rasterise(points - corner, vertices[:, 2], body.mesh.faces, width, height)
+    colours = render_shade.shade(
+        body, look, light, raster, vertices, turned, intrinsics, fine.rotation, (width, height)
+    )
+    alone = body.kind[body.mesh.face_part[raster.face]] != render_body.PROP
+    picture = picture.astype(np.float32)
+    picture *= np.float32(1 / 255)
+    person = np.zeros((SIZE, SIZE), bool)
+    part = slice(low[1], high[1]), slice(low[0], high[0])
+    person[part] = _lay(picture[part], raster.pixel, colours, alone, (width, height), blur)
     hidden = render_scene.in_front(rng, picture, person)
     pixels = render_photo.expose(rng, picture)
     pose_2d = view.project(joints)
@@ -96,11 +92,46 @@ def draw(joints: np.ndarray, camera: Camera, ground: float, rng: np.random.Gener
         jpeg=render_photo.encode(rng, pixels),
         intrinsics=view.intrinsics,
         pose_2d=pose_2d,
-        visibility=_visibility(view, fine, joints, body.flesh, raster.inverse_depth, hidden),
+        visibility=_visibility(
+            view, joints, body.flesh, intrinsics, raster.inverse_depth.reshape(height, width), hidden
+        ),
         box=_box(person),
         mesh=body.mesh._replace(vertices=vertices),
         flesh=body.flesh,
     )
+
+
+def _window(points, blur):
+    """Corners [2] int (low, high) of the part of the picture that holds all `points` [n, 2] of the finer picture, or
+    what of them lies in it; even, so that the finer picture's are whole numbers."""
+    low = np.floor(points.min(0) / _FINER / 2 - 1) * 2 - 2 * blur
+    high = np.ceil(points.max(0) / _FINER / 2 + 1) * 2 + 2 * blur
+    low = np.clip(low, 0, SIZE - 2).astype(int)
+    return low, np.clip(high, low + 2, SIZE).astype(int)
+
+
+def _lay(part, pixel, colours, alone, size, blur):
+    """Lays the body over a part of the picture, in place, and returns where the person is, bool [h, w].
+
+    Args:
+      pixel: [n] where the body is in that part, `_FINER` times as large, with `size` (width, height); colours: [n, 3]
+        and alone: [n] whether it is the person.
+      blur: a kernel, or None.
+    """
+    import cv2
+
+    width, height = size
+    layer = np.zeros((height * width, 4), np.float32)
+    layer[pixel, :3], layer[pixel, 3] = colours, 1.0
+    person = np.zeros(height * width, np.uint8)
+    person[pixel] = alone
+    shrunk = part.shape[1], part.shape[0]
+    layer = cv2.resize(layer.reshape(height, width, 4), shrunk, interpolation=cv2.INTER_LINEAR)
+    if blur is not None:
+        layer = cv2.filter2D(layer, -1, blur)
+    part *= 1 - layer[..., 3:]
+    part += layer[..., :3]
+    return cv2.resize(person.reshape(height, width), shrunk, interpolation=cv2.INTER_NEAREST) > 0
 
 
 def _with_seat(rng, body, joints, ground):
@@ -161,15 +192,21 @@ def _frame(rng, body, props, camera):
     return View(intrinsics, np.asarray(camera.rotation), np.asarray(camera.translation), SIZE)
 
 
-def _visibility(view, fine, joints, flesh, inverse_depth, hidden):
+def _visibility(view, joints, flesh, intrinsics, inverse_depth, hidden):
     """Codes [17]: a joint is occluded by a surface farther before it than its own flesh reaches, by something put in
-    front, or outside the picture."""
-    places = view.project(joints)
-    depth = view.to_camera(joints)[:, 2]
+    front, or outside the picture.
+
+    Args:
+      intrinsics: [4] of the depth buffer `inverse_depth` [h, w] 1/mm.
+      hidden: bool [size, size] where something is in front.
+    """
+    places, camera = view.project(joints), view.to_camera(joints)
     inside = ((places > -0.5) & (places < SIZE - 0.5)).all(-1)
-    column, row = np.clip(np.rint(fine.project(joints)), 0, fine.size - 1).astype(int).T
-    nearest = inverse_depth[row * fine.size + column]
-    covered = nearest * (depth - flesh) > 1.0
+    pixels = np.rint(camera[:, :2] / camera[:, 2:] * intrinsics[:2] + intrinsics[2:]).astype(int)
+    height, width = inverse_depth.shape
+    buffered = ((pixels >= 0) & (pixels < [width, height])).all(-1)
+    column, row = np.clip(pixels, 0, [width - 1, height - 1]).T
+    covered = buffered & (inverse_depth[row, column] * (camera[:, 2] - flesh) > 1.0)
     column, row = np.clip(np.rint(places), 0, SIZE - 1).astype(int).T
     seen = inside & ~covered & ~hidden[row, column]
     return np.where(seen, schema.VISIBLE, schema.OCCLUDED)

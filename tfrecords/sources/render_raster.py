@@ -38,56 +38,62 @@ def rasterise(points: np.ndarray, depth: np.ndarray, faces: np.ndarray, width: i
       faces: [f, 3] corners.
     """
     points = np.asarray(points, np.float64)
-    corners, faces = faces, faces[:, ::-1]  # clockwise on paper is what has a positive area where y runs down
-    inverse = 1.0 / np.maximum(np.asarray(depth, np.float64), 1e-6)
-    x, y = points[:, 0][faces], points[:, 1][faces]
-    area = (x[:, 1] - x[:, 0]) * (y[:, 2] - y[:, 0]) - (y[:, 1] - y[:, 0]) * (x[:, 2] - x[:, 0])
-    top = np.maximum(np.ceil(y.min(1) - _SLACK), 0)
-    bottom = np.minimum(np.floor(y.max(1) + _SLACK), height - 1)
-    seen = (area > 1e-6) & (top <= bottom) & (x.max(1) > -1) & (x.min(1) < width) & (depth[corners].min(1) > 1e-3)
+    depth = np.asarray(depth, np.float64)
+    corner = faces.T[::-1]  # [3, f]; clockwise on paper is what has a positive area where y runs down
+    x, y = points[:, 0][corner], points[:, 1][corner]
+    area = (x[1] - x[0]) * (y[2] - y[0]) - (y[1] - y[0]) * (x[2] - x[0])
+    top = np.maximum(np.ceil(y.min(0) - _SLACK), 0)
+    bottom = np.minimum(np.floor(y.max(0) + _SLACK), height - 1)
+    seen = (area > 1e-6) & (top <= bottom) & (x.max(0) > -1) & (x.min(0) < width) & (depth[corner].min(0) > 1e-3)
     kept = np.flatnonzero(seen)
-    x, y, area, top, bottom = x[kept], y[kept], area[kept], top[kept], bottom[kept]
+    x, y, area, corner = x[:, kept], y[:, kept], area[kept], corner[:, kept]
+    top, bottom = top[kept].astype(np.int32), bottom[kept].astype(np.int32)
 
-    # edge functions a x + b y + c, at least 0 inside; opposite to corner k, so divided by the area they are its weight
+    # edge functions a x + b y + c [3, k], at least 0 inside; divided by the area they are the opposite corner's weight
     following, last = [1, 2, 0], [2, 0, 1]
-    a = -(y[:, last] - y[:, following])
-    b = x[:, last] - x[:, following]
-    c = -(a * x[:, following] + b * y[:, following])
-    a, b, c = a / area[:, None], b / area[:, None], c / area[:, None]
+    a = (y[following] - y[last]) / area
+    b = (x[last] - x[following]) / area
+    c = -(a * x[following] + b * y[following])
 
     # one entry for each row of each triangle, with its first and last pixel
-    rows = (bottom - top + 1).astype(np.int64)
+    rows = bottom - top + 1
     triangle = np.repeat(np.arange(len(kept)), rows)
-    row = np.arange(len(triangle)) - np.repeat(np.cumsum(rows) - rows, rows) + top[triangle].astype(np.int64)
-    slope, rest = a[triangle], b[triangle] * row[:, None] + c[triangle]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        bound = -rest / slope
-    first = np.where(slope > 1e-12, bound, -np.inf).max(1)
-    final = np.where(slope < -1e-12, bound, np.inf).min(1)
-    outside = ((np.abs(slope) <= 1e-12) & (rest < -_SLACK)).any(1)
+    row = np.arange(len(triangle)) + np.repeat(top - (np.cumsum(rows) - rows), rows)
+    slope = a[:, triangle]
+    rest = b[:, triangle] * row + c[:, triangle]
+    steep = np.abs(slope) > 1e-9
+    bound = -rest / np.where(steep, slope, 1.0)
+    rising = slope > 0
+    first = np.where(steep & rising, bound, -1.0).max(0)
+    final = np.where(steep & ~rising, bound, width + 1.0).min(0)
+    final[(~steep & (rest < -_SLACK)).any(0)] = -1
     first = np.maximum(np.ceil(first - _SLACK), 0)
-    final = np.where(outside, -1, np.minimum(np.floor(final + _SLACK), width - 1))
-    filled = np.flatnonzero(final >= first)
-    triangle, row, first = triangle[filled], row[filled], first[filled]
-    counts = (final[filled] - first + 1).astype(np.int64)
+    counts = (np.minimum(np.floor(final + _SLACK), width - 1) - first + 1).astype(np.int32)
+    filled = np.flatnonzero(counts > 0)
+    triangle, row, first, counts = triangle[filled], row[filled], first[filled], counts[filled]
 
     # inverse depth is affine: its value at the first pixel of each row, and its step
-    plane = inverse[faces[kept]]
-    step = (plane * a).sum(1)[triangle]
-    start = (plane[triangle] * (a[triangle] * first[:, None] + b[triangle] * row[:, None] + c[triangle])).sum(1)
-    entry = np.repeat(np.arange(len(row)), counts)
-    along = (np.arange(len(entry)) - np.repeat(np.cumsum(counts) - counts, counts)).astype(np.float32)
-    value = start.astype(np.float32)[entry] + step.astype(np.float32)[entry] * along
-    pixel = (row * width + first.astype(np.int64))[entry] + along.astype(np.int64)
+    plane = 1.0 / depth[corner]
+    step = (plane * a).sum(0).astype(np.float32)
+    down, offset = (plane * b).sum(0), (plane * c).sum(0)
+    start = (step[triangle] * first + down[triangle] * row + offset[triangle]).astype(np.float32)
+    entry = np.repeat(np.arange(len(row), dtype=np.int32), counts)
+    along = np.arange(len(entry), dtype=np.int32) - np.repeat(np.cumsum(counts) - counts, counts).astype(np.int32)
+    value = start[entry] + step[triangle][entry] * along.astype(np.float32)
+    pixel = (row * width + first.astype(np.int64))[entry] + along
 
     buffer = np.zeros(width * height, np.float32)
     np.maximum.at(buffer, pixel, value)
     front = np.flatnonzero(value >= buffer[pixel])
-    nearest = np.full(width * height, -1, np.int64)
+    nearest = np.full(width * height, -1, np.int32)
     nearest[pixel[front]] = triangle[entry[front]]
     covered = np.flatnonzero(nearest >= 0)
     winner = nearest[covered]
-    across, down = (covered % width).astype(np.float32), (covered // width).astype(np.float32)
-    a, b, c = (coefficient.astype(np.float32)[winner] for coefficient in (a, b, c))
-    weights = np.clip(a * across[:, None] + b * down[:, None] + c, 0, 1)
-    return Raster(covered, kept[winner], weights[:, ::-1], buffer)
+    across, downwards = (covered % width).astype(np.float32), (covered // width).astype(np.float32)
+    weights = np.empty((len(covered), 3), np.float32)
+    for i in range(3):
+        weight = a[i].astype(np.float32)[winner] * across
+        weight += b[i].astype(np.float32)[winner] * downwards
+        weight += c[i].astype(np.float32)[winner]
+        weights[:, 2 - i] = weight
+    return Raster(covered, kept[winner], np.clip(weights, 0, 1, out=weights), buffer)

@@ -1,6 +1,6 @@
 """Where a rendered person stands: floor and walls in perspective or a sky, things around, the shadow, things in front.
 
-Pictures are float32 [size, size, 3] RGB between 0 and 1; pixels are at integer coordinates.
+Pictures are uint8 [size, size, 3] RGB, and float32 between 0 and 1 from the person on; pixels are at integer coordinates.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tfrecords.sources import render_looks, render_textures
-from tfrecords.sources.render_mesh import cuboid
+from tfrecords.sources.render_mesh import cross, cuboid
 
 # Nothing that is put behind a person stands nearer to him than this, mm.
 _CLEAR_MM = 700.0
@@ -69,8 +69,8 @@ def _wall_colour(rng):
     return np.clip(colour, 0.05, 0.95)
 
 
-def _plane(rng, view, origin, first, second, span_mm):
-    """A textured plane as seen: the colours at each pixel, wherever the plane may be seen or not."""
+def _plane(rng, view, origin, first, second, span_mm, brightness=1.0):
+    """A textured plane as seen, wherever it may be seen or not, and its middle colour [3]."""
     import cv2
 
     textures = render_textures.surfaces()
@@ -81,17 +81,17 @@ def _plane(rng, view, origin, first, second, span_mm):
     fx, fy, cx, cy = view.intrinsics
     matrix = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]) @ turned
     colour, other = _wall_colour(rng), _wall_colour(rng)
-    table = _ramp(rng, colour, other, rng.uniform(0.05, 0.5))
+    table = _ramp(rng, colour * brightness, other * brightness, rng.uniform(0.05, 0.5))
     if abs(np.linalg.det(matrix)) < 1e-9:
-        return np.broadcast_to(table[128], (view.size, view.size, 3)).astype(np.float32) / 255
-    # where the texture gets finer than pixels, a blurred one keeps it from flickering
+        return np.ascontiguousarray(np.broadcast_to(table[128], (view.size, view.size, 3))), table[128]
+    # where the texture gets finer than pixels, a coarser one keeps it from flickering
     if rng.random() < 0.3:
-        texture = texture[::2, ::2]
+        texture = np.ascontiguousarray(texture[::2, ::2])
         matrix = matrix @ np.diag([2.0, 2.0, 1.0])
     grey = cv2.warpPerspective(
         texture, matrix, (view.size, view.size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
     )
-    return table[grey].astype(np.float32) * np.float32(1 / 255), table[128].astype(np.float32) / 255
+    return cv2.applyColorMap(grey, table[:, None]), table[128]
 
 
 def background(
@@ -102,6 +102,8 @@ def background(
     Returns:
       (the picture, bool [size, size]: where it shows the floor).
     """
+    import cv2
+
     up = np.array([0.0, 0.0, 1.0])
     floor_depth = view.inverse_depth(up, ground)
     nearest, kinds = np.maximum(floor_depth, 0), floor_depth > 0
@@ -111,9 +113,12 @@ def background(
     heading = rng.uniform(0, np.pi)
     axes = np.array([[np.cos(heading), np.sin(heading), 0], [-np.sin(heading), np.cos(heading), 0], up])
     floor, tone = _plane(rng, view, np.array([*place[:2], ground]), axes[0], axes[1], rng.choice([1200, 2500, 5000]))
-    # far away, the floor is its mean colour and what the air adds
-    haze = np.clip(1.0 - floor_depth * rng.uniform(3000, 9000), 0, 1)[..., None] * (floor_depth > 0)[..., None]
-    floor += haze * (tone - floor)
+    # far away, the floor fades into its middle colour
+    haze = np.clip(1.0 - floor_depth * np.float32(rng.uniform(3000, 9000)), 0, 1) * kinds
+    rows = np.flatnonzero(haze.any(1))
+    if len(rows):
+        part = slice(rows[0], rows[-1] + 1)
+        floor[part] = floor[part] + haze[part, :, None] * (tone.astype(np.float32) - floor[part])
     towards = place - view.eye()
     towards = np.array([*towards[:2], 0.0]) / max(np.linalg.norm(towards[:2]), 1.0)
     if style == 0:
@@ -125,16 +130,16 @@ def background(
                 np.sin(angle) * towards[0] + np.cos(angle) * towards[1], 0.0])  # fmt: skip
             offset = normal @ place + rng.uniform(700, 4500)
             depth = view.inverse_depth(normal, offset)
-            aside = np.cross(up, normal)
-            colours, _ = _plane(rng, view, normal * offset + up * ground, aside, up, rng.choice([1500, 3000, 6000]))
-            nearer = (depth > nearest) & (depth > 0) if wall else (depth > nearest)
-            colours = colours * np.float32(rng.uniform(0.7, 1.1))
-            picture = np.where(nearer[..., None], colours, picture)
+            aside = cross(up, normal)
+            span, brightness = rng.choice([1500, 3000, 6000]), rng.uniform(0.7, 1.1)
+            colours, _ = _plane(rng, view, normal * offset + up * ground, aside, up, span, brightness)
+            nearer = depth > nearest
+            cv2.copyTo(colours, nearer.astype(np.uint8), picture)
             nearest, kinds = np.where(nearer, depth, nearest), kinds & ~nearer
         return picture, kinds
     # a sky above the horizon, with a band of trees, hills or houses before it
-    sky = _sky(rng, view.size)
-    picture = np.where((floor_depth > 0)[..., None], floor, sky)
+    picture = _sky(rng, view.size)
+    cv2.copyTo(floor, kinds.astype(np.uint8), picture)
     _skyline(rng, view, picture, towards, ground)
     return picture, kinds
 
@@ -145,12 +150,14 @@ def _sky(rng, size):
     top = np.array([0.35, 0.55, 0.85]) if rng.random() < 0.6 else rng.uniform(0.5, 0.85, 3)
     bottom = np.clip(0.5 * top + 0.5 * rng.uniform(0.75, 1.0, 3), 0, 1)
     share = np.linspace(0, 1, size)[:, None, None] ** rng.uniform(0.5, 2)
-    sky = (top * (1 - share) + bottom * share).astype(np.float32) * np.ones((1, size, 1), np.float32)
+    rows = (255 * (top * (1 - share) + bottom * share)).astype(np.uint8)
+    sky = np.ascontiguousarray(np.broadcast_to(rows, (size, size, 3)))
     if rng.random() < 0.6:
         clouds = render_textures.surfaces()[rng.integers(3, 5)]
         y, x = rng.integers(0, 256, 2)
         clouds = cv2.resize(clouds[y : y + 128, x : x + 192], (size, size), interpolation=cv2.INTER_LINEAR)
-        sky += (np.clip(clouds.astype(np.float32) - 128, 0, 90) * (0.6 / 90))[..., None] * (1 - sky)
+        white = cv2.convertScaleAbs(cv2.subtract(clouds, 128), alpha=rng.uniform(0.3, 1.2))
+        sky = cv2.add(sky, cv2.merge([white, white, white]))
     return sky
 
 
@@ -160,7 +167,7 @@ def _skyline(rng, view, picture, towards, ground):
 
     base = view.eye() + towards * rng.uniform(9000, 40000)
     base[2] = ground
-    aside = np.cross([0.0, 0.0, 1.0], towards)
+    aside = cross(np.array([0.0, 0.0, 1.0]), towards)
     reach = np.linspace(-1, 1, 40)
     width = np.linalg.norm(base - view.eye()) * view.size / view.intrinsics[0] * 1.5
     houses = rng.random() < 0.4
@@ -178,9 +185,10 @@ def _skyline(rng, view, picture, towards, ground):
     mask = np.zeros(picture.shape[:2], np.uint8)
     cv2.fillPoly(mask, [outline], 255)
     colour = rng.uniform(0.08, 0.5, 3) * np.array([0.8, 1.0, 0.7]) if not houses else rng.uniform(0.25, 0.8, 3)
-    texture = render_textures.surfaces()[rng.integers(len(render_textures.surfaces()))][: view.size, : view.size]
-    shade = 0.6 + texture.astype(np.float32)[..., None] * (0.8 / 255)
-    picture[...] = np.where(mask[..., None] > 0, np.clip(colour.astype(np.float32) * shade, 0, 1), picture)
+    textures = render_textures.surfaces()
+    texture = textures[rng.integers(len(textures))][: view.size, : view.size]
+    shades = np.linspace(0.6, 1.4, 256)[:, None] * colour * 255
+    cv2.copyTo(cv2.applyColorMap(np.ascontiguousarray(texture), np.clip(shades, 0, 255).astype(np.uint8)[:, None]), mask, picture)
 
 
 def _blur(rng, size):
@@ -190,27 +198,29 @@ def _blur(rng, size):
     cells = int(rng.integers(2, 9))
     colours = np.array([_wall_colour(rng) for _ in range(3)])
     weights = rng.dirichlet(np.full(3, 0.6), (cells, cells))
-    picture = cv2.resize((weights @ colours).astype(np.float32), (size, size), interpolation=cv2.INTER_CUBIC)
+    colours = np.clip(255 * weights @ colours, 0, 255).astype(np.uint8)
+    picture = cv2.resize(colours, (size, size), interpolation=cv2.INTER_CUBIC)
     if rng.random() < 0.6:
         textures = render_textures.surfaces()
         texture = textures[rng.integers(len(textures))]
-        y, x = rng.integers(0, render_textures.SIZE - size, 2) if size < render_textures.SIZE else (0, 0)
-        picture = picture * (0.75 + texture[y : y + size, x : x + size, None].astype(np.float32) * (0.5 / 255))
+        y, x = rng.integers(0, render_textures.SIZE - size, 2)
+        grey = np.ascontiguousarray(texture[y : y + size, x : x + size])
+        picture = cv2.addWeighted(picture, 1.0, cv2.merge([grey, grey, grey]), 0.25, -32)
     for _ in range(int(rng.integers(0, 6))):
-        colour = tuple(float(v) for v in _wall_colour(rng))
+        colour = _byte_colour(_wall_colour(rng))
         centre = tuple(int(v) for v in rng.integers(0, size, 2))
         axes = tuple(int(v) for v in rng.integers(8, size // 3, 2))
         if rng.random() < 0.5:
             cv2.ellipse(picture, centre, axes, float(rng.uniform(0, 180)), 0, 360, colour, -1)
         else:
-            cv2.rectangle(
-                picture,
-                (centre[0] - axes[0] // 2, centre[1] - axes[1]),
-                (centre[0] + axes[0] // 2, centre[1] + axes[1]),
-                colour,
-                -1,
-            )
-    return np.ascontiguousarray(np.clip(picture, 0, 1))
+            low, high = (centre[0] - axes[0] // 2, centre[1] - axes[1]), (centre[0] + axes[0] // 2, centre[1] + axes[1])
+            cv2.rectangle(picture, low, high, colour, -1)
+    return picture
+
+
+def _byte_colour(colour):
+    """A colour 0-1 as OpenCV's drawing takes it."""
+    return tuple(float(min(max(255 * value, 0), 255)) for value in colour)
 
 
 def draw_box(picture: np.ndarray, view: View, mesh, colour: np.ndarray, light) -> None:
@@ -229,7 +239,7 @@ def draw_box(picture: np.ndarray, view: View, mesh, colour: np.ndarray, light) -
         cv2.fillConvexPoly(
             picture,
             np.clip(pixels, -3000, 3000).round().astype(np.int32),
-            tuple(float(v) for v in colour * lit),
+            _byte_colour(colour * lit),
             cv2.LINE_AA,
         )
 
@@ -267,8 +277,8 @@ def _stranger(rng, picture, view, spot, ground):
     heights = np.array([0.0, 0.48, 0.82, 0.93]) * tall + ground
     feet, hips, neck, head = view.project(np.stack([np.array([*spot[:2], z]) for z in heights]))
     unit = np.linalg.norm(head - feet) / 0.93
-    colours = [tuple(float(v) for v in render_looks.colour(rng)) for _ in range(2)]
-    skin = tuple(float(v) for v in render_looks.sample(rng, tall).skin)
+    colours = [_byte_colour(render_looks.colour(rng)) for _ in range(2)]
+    skin = _byte_colour(render_looks.skin(rng))
     thick = max(1, int(0.075 * unit))
     stride = rng.uniform(0.02, 0.09) * unit
     shift = 4
@@ -309,9 +319,15 @@ def cast_shadow(
         pixels = camera[:, :2] / camera[:, 2:] * view.intrinsics[:2] + view.intrinsics[2:]
         hull = cv2.convexHull(np.clip(pixels, -4000, 4000).round().astype(np.int32))
         cv2.fillConvexPoly(mask, hull, 255, cv2.LINE_AA)
-    mask = cv2.GaussianBlur(mask, (0, 0), max(softness, 0.6)).astype(np.float32) * floor
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if not len(rows):
+        return
+    reach = int(3 * softness) + 2
+    part = tuple(slice(max(found[0] - reach, 0), found[-1] + reach + 1) for found in (rows, columns))
     strength = light.key.mean() / (light.key.mean() + 1.4 * light.above.mean())
-    picture *= 1 - (0.85 * strength / 255) * mask[..., None]
+    dark = cv2.GaussianBlur(mask[part], (0, 0), max(softness, 0.6)) * floor[part]
+    left = 1 - np.float32(0.85 * strength / 255) * dark.astype(np.float32)
+    picture[part] = picture[part] * left[..., None]
 
 
 def in_front(rng: np.random.Generator, picture: np.ndarray, person: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 from tfrecords.sources import render_head, render_looks, render_textures
 from tfrecords.sources.render_body import ARM, HAIR, HEAD, LEG, SKIRT, TRUNK, Body
 from tfrecords.sources.render_looks import Cloth, Look
+from tfrecords.sources.render_mesh import cross
 from tfrecords.sources.render_raster import Raster
 
 # mm of cloth in one unit of a part's places (see render_body): along it, and per radian around it
@@ -213,21 +214,23 @@ def shade(
     cover = np.maximum(cv2.blur(image[1].reshape(height, width), (small, small)).ravel()[raster.pixel], 1e-3)
     direct = np.clip((facing + 0.12) / 1.12, 0.0, None) * np.minimum(soft / cover, 1.0)
 
-    sky = (0.5 + 0.5 * (normal @ up)) * open_
-    below = (0.5 - 0.5 * (normal @ up)) * open_
-    radiance = direct[:, None] * light.key.astype(np.float32)
-    radiance += sky[:, None] * light.above.astype(np.float32) + below[:, None] * light.below.astype(np.float32)
+    upwards = 0.5 * open_ * (normal @ up)
+    sky, below = 0.5 * open_ + upwards, 0.5 * open_ - upwards
     # a little from where the camera is, so that no side is without shape
-    radiance += (0.12 * open_ * np.clip(-normal[:, 2], 0, 1))[:, None]
-    view = place / np.sqrt(np.einsum("ij,ij->i", place, place))[:, None]
-    half = towards - view
-    half /= np.sqrt(np.einsum("ij,ij->i", half, half))[:, None]
-    gloss = np.clip(np.einsum("ij,ij->i", normal, half), 0, 1)
-    gloss *= gloss
-    gloss *= gloss
-    gloss *= gloss
-    gloss *= gloss  # to the 16th
-    linear = colours * colours * radiance + (shine * gloss * direct)[:, None]
+    front = 0.12 * open_ * np.maximum(-normal[:, 2], 0)
+    # how far the light is mirrored to the camera; people are small enough for one direction to do
+    view = place[:: max(1, len(place) // 64)].mean(0)
+    half = towards - view / np.linalg.norm(view)
+    gloss = np.maximum(normal @ (half / np.linalg.norm(half)), 0)
+    for _ in range(4):  # to the 16th
+        gloss *= gloss
+    gloss *= shine * direct
+    linear = np.stack([direct, sky, below, front], -1) @ np.concatenate(
+        [np.stack([light.key, light.above, light.below]), np.ones((1, 3))]
+    ).astype(np.float32)
+    linear *= colours
+    linear *= colours
+    linear += gloss[:, None]
     return np.sqrt(np.maximum(linear, 0.0))
 
 
@@ -235,9 +238,9 @@ def _lit(towards, vertices, place):
     """1 where the light reaches a place [n, 3], 0 where the body itself is in between; all in camera axes."""
     import cv2
 
-    first = np.cross(towards, [0.0, 0.0, 1.0] if abs(towards[2]) < 0.9 else [1.0, 0.0, 0.0])
+    first = cross(towards, np.eye(3, dtype=np.float32)[2 if abs(towards[2]) < 0.9 else 0])
     first = (first / np.linalg.norm(first)).astype(np.float32)
-    frame = np.stack([first, np.cross(towards, first), towards], -1).astype(np.float32)
+    frame = np.stack([first, cross(towards, first), towards], -1).astype(np.float32)
     seen, asked = vertices @ frame, place @ frame
     low = seen.min(0)
     nearest = np.full(_SHADOW_CELLS * _SHADOW_CELLS, -1e9, np.float32)
