@@ -1,0 +1,108 @@
+"""The published network in PyTorch, written from its description, with random weights and running statistics."""
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def torch():
+    """PyTorch, an optional extra; its tests skip without it."""
+    return pytest.importorskip("torch", reason="PyTorch is not installed (pip install torch)")
+
+
+@pytest.fixture(scope="session")
+def twin(torch):
+    """make(sizes, seed): the PyTorch network of those sizes in evaluation mode; inputs are [B, 3, r, r]."""
+    nn = torch.nn
+
+    class Residual(nn.Module):
+        def __init__(self, inside, out):
+            super().__init__()
+            self.bn, self.conv1 = nn.BatchNorm2d(inside), nn.Conv2d(inside, out // 2, 1)
+            self.bn1, self.conv2 = nn.BatchNorm2d(out // 2), nn.Conv2d(out // 2, out // 2, 3, padding=1)
+            self.bn2, self.conv3 = nn.BatchNorm2d(out // 2), nn.Conv2d(out // 2, out, 1)
+            if inside != out:
+                self.conv4 = nn.Conv2d(inside, out, 1)
+
+        def forward(self, x):
+            y = self.conv1(torch.relu(self.bn(x)))
+            y = self.conv2(torch.relu(self.bn1(y)))
+            y = self.conv3(torch.relu(self.bn2(y)))
+            return y + (self.conv4(x) if hasattr(self, "conv4") else x)
+
+    class Hourglass(nn.Module):
+        def __init__(self, depth, modules, width):
+            super().__init__()
+
+            def several():
+                return nn.ModuleList([Residual(width, width) for _ in range(modules)])
+
+            self.up1_, self.low1_, self.low3_ = several(), several(), several()
+            if depth > 1:
+                self.low2 = Hourglass(depth - 1, modules, width)
+            else:
+                self.low2_ = several()
+
+        def forward(self, x):
+            up, low = x, nn.functional.max_pool2d(x, 2)
+            for module in self.up1_:
+                up = module(up)
+            for module in self.low1_:
+                low = module(low)
+            for module in [self.low2] if hasattr(self, "low2") else self.low2_:
+                low = module(low)
+            for module in self.low3_:
+                low = module(low)
+            return up + nn.functional.interpolate(low, scale_factor=2, mode="nearest")
+
+    class Network(nn.Module):
+        def __init__(self, sizes):
+            super().__init__()
+            self.modules_each = sizes.modules
+            width, joints = sizes.features, sizes.joints
+            self.conv1_, self.bn1 = nn.Conv2d(3, 64, 7, stride=2, padding=3), nn.BatchNorm2d(64)
+            self.r1, self.r4, self.r5 = Residual(64, 128), Residual(128, 128), Residual(128, width)
+            stacks = range(sizes.stacks)
+            self.hourglass = nn.ModuleList([Hourglass(4, sizes.modules, width) for _ in stacks])
+            self.Residual = nn.ModuleList([Residual(width, width) for _ in range(sizes.stacks * sizes.modules)])
+            self.lin_ = nn.ModuleList(
+                [nn.Sequential(nn.Conv2d(width, width, 1), nn.BatchNorm2d(width), nn.ReLU()) for _ in stacks]
+            )
+            self.tmpOut = nn.ModuleList([nn.Conv2d(width, joints, 1) for _ in stacks])
+            self.ll_ = nn.ModuleList([nn.Conv2d(width, width, 1) for _ in stacks])
+            self.tmpOut_ = nn.ModuleList([nn.Conv2d(joints, width, 1) for _ in stacks])
+            self.reg_ = nn.ModuleList([Residual(width, width) for _ in range(4 * sizes.modules)])
+            self.reg = nn.Linear((sizes.resolution // 64) ** 2 * width, joints)
+
+        def forward(self, x):
+            modules = self.modules_each
+            x = self.r1(torch.relu(self.bn1(self.conv1_(x))))
+            x = self.r5(self.r4(nn.functional.max_pool2d(x, 2)))
+            heatmaps = []
+            for stack in range(len(self.lin_)):
+                y = self.hourglass[stack](x)
+                for number in range(modules):
+                    y = self.Residual[stack * modules + number](y)
+                y = self.lin_[stack](y)
+                heatmaps.append(self.tmpOut[stack](y))
+                x = x + self.ll_[stack](y) + self.tmpOut_[stack](heatmaps[-1])
+            for number, module in enumerate(self.reg_):
+                x = module(x)
+                if number % modules == modules - 1:
+                    x = nn.functional.max_pool2d(x, 2)
+            return heatmaps, self.reg(x.flatten(1))
+
+    def make(sizes, seed=0):
+        torch.manual_seed(seed)
+        network = Network(sizes)
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                for tensor, low, high in (
+                    (module.weight.data, 0.5, 1.5),
+                    (module.bias.data, -0.5, 0.5),
+                    (module.running_mean, -0.3, 0.3),
+                    (module.running_var, 0.5, 2.0),
+                ):
+                    tensor.uniform_(low, high)
+        return network.eval()
+
+    return make
