@@ -1,0 +1,182 @@
+"""Square crops of pictures around people: one affine transform moves the picture, its 2D joints and their depths.
+
+TensorFlow graph code. Transforms are [B, 2, 3] float32 and take pixels of the picture to pixels of the crop. Pixel i
+covers i to i + 1, as in the published code and as principal points at half a picture's width say; only in here, where
+pixels are read, their centres matter.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+# The published code enlarges MPII's person boxes by this.
+BOX_MARGIN = 1.25
+# A JPEG decoder reduces a picture by these on its way: quicker, and no pixel is left out of the average.
+_RATIOS = (1, 2, 4, 8)
+
+
+def box_squares(boxes: tf.Tensor, margin: float | tf.Tensor = BOX_MARGIN) -> tuple[tf.Tensor, tf.Tensor]:
+    """Squares around boxes.
+
+    Args:
+      boxes: [B, 4] x, y of the upper left corner, width, height; px.
+      margin: side of the square over the box's longer side; one number or [B].
+
+    Returns:
+      centres [B, 2] and sides [B], px.
+    """
+    centres = boxes[:, :2] + boxes[:, 2:] / 2.0
+    return centres, tf.maximum(tf.reduce_max(boxes[:, 2:], axis=1), 1.0) * margin
+
+
+def person_boxes(boxes: tf.Tensor, poses_2d: tf.Tensor, image_sizes: tf.Tensor) -> tf.Tensor:
+    """The boxes of records, [B, 4] px; where there is none (NaN) the joints' box, without joints the whole picture.
+
+    Args:
+      boxes: [B, 4]. poses_2d: [B, 17, 2] px, NaN where missing. image_sizes: [B, 2] width, height px.
+    """
+    known = tf.math.is_finite(poses_2d)
+    low = tf.reduce_min(tf.where(known, poses_2d, float("inf")), 1)
+    high = tf.reduce_max(tf.where(known, poses_2d, float("-inf")), 1)
+    # Heads, hands and feet reach past the joints.
+    reach = 0.1 * tf.reduce_max(high - low, axis=1, keepdims=True)
+    around = tf.concat([low - reach, high - low + 2.0 * reach], 1)
+    whole = tf.concat([tf.zeros_like(low), tf.cast(image_sizes, tf.float32)], 1)
+    usable = tf.reduce_all(tf.math.is_finite(around), 1, keepdims=True)
+    given = tf.reduce_all(tf.math.is_finite(boxes), 1, keepdims=True) & tf.reduce_all(
+        boxes[:, 2:] > 0, 1, keepdims=True
+    )
+    return tf.where(given, boxes, tf.where(usable, around, whole))
+
+
+def crop_transforms(
+    centres: tf.Tensor,
+    sides: tf.Tensor,
+    resolution: int,
+    angles: tf.Tensor | None = None,
+    mirrored: tf.Tensor | None = None,
+) -> tf.Tensor:
+    """Transforms that take a square of the picture to the whole crop.
+
+    Args:
+      centres: [B, 2] px of the picture. sides: [B] px of the picture.
+      resolution: side of the crop in pixels.
+      angles: [B] radians by which the picture is turned about the centre, x towards y; None: not at all.
+      mirrored: [B] bool, left and right exchanged last; None: none.
+
+    Returns:
+      [B, 2, 3].
+    """
+    zero = tf.zeros_like(sides)
+    angles = zero if angles is None else angles
+    sign = 1.0 + zero if mirrored is None else tf.where(mirrored, -1.0, 1.0)
+    zoom = resolution / sides
+    c, s = tf.cos(angles) * zoom, tf.sin(angles) * zoom
+    linear = tf.stack([tf.stack([sign * c, -sign * s], -1), tf.stack([s, c], -1)], -2)
+    shift = resolution / 2.0 - tf.einsum("bij,bj->bi", linear, centres)
+    return tf.concat([linear, shift[..., None]], -1)
+
+
+def magnification(transforms: tf.Tensor) -> tf.Tensor:
+    """[B]: pixels of the crop for one of the picture."""
+    a = transforms
+    return tf.sqrt(tf.abs(a[:, 0, 0] * a[:, 1, 1] - a[:, 0, 1] * a[:, 1, 0]))
+
+
+def move(points: tf.Tensor, transforms: tf.Tensor) -> tf.Tensor:
+    """Points [B, J, 2] of the picture in the crop (or back, by inverted transforms)."""
+    return tf.einsum("bij,bkj->bki", transforms[..., :2], points) + transforms[:, None, :, 2]
+
+
+def invert(transforms: tf.Tensor) -> tf.Tensor:
+    """The transforms back, [B, 2, 3]."""
+    a = transforms
+    determinant = a[:, 0, 0] * a[:, 1, 1] - a[:, 0, 1] * a[:, 1, 0]
+    rows = [tf.stack([a[:, 1, 1], -a[:, 0, 1]], -1), tf.stack([-a[:, 1, 0], a[:, 0, 0]], -1)]
+    linear = tf.stack(rows, -2) / determinant[:, None, None]
+    return tf.concat([linear, -tf.einsum("bij,bj->bi", linear, a[..., 2])[..., None]], -1)
+
+
+def warp(images: tf.Tensor, transforms: tf.Tensor, resolution: int) -> tf.Tensor:
+    """Crops [B, resolution, resolution, C] float32 of images [B, H, W, C]; bilinear, black outside the picture."""
+    back = invert(transforms)
+    # From centre to centre of pixels: half a pixel on at the way in, half a pixel back at the way out.
+    shift = back[..., 2] + 0.5 * tf.reduce_sum(back[..., :2], -1) - 0.5
+    zero = tf.zeros_like(shift[:, 0])
+    flat = [back[:, 0, 0], back[:, 0, 1], shift[:, 0], back[:, 1, 0], back[:, 1, 1], shift[:, 1], zero, zero]
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=tf.cast(images, tf.float32),
+        transforms=tf.stack(flat, -1),
+        output_shape=[resolution, resolution],
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="CONSTANT",
+    )
+
+
+def decode_and_warp(encoded: tf.Tensor, transform: tf.Tensor, resolution: int) -> tf.Tensor:
+    """The crop of one image file.
+
+    Of a JPEG only the part that the crop shows is decoded, at a half, a quarter or an eighth of its size when the crop
+    is that much smaller.
+
+    Args:
+      encoded: scalar string, JPEG or PNG; grey and RGBA become RGB, 16 bits become 8.
+      transform: [2, 3].
+      resolution: side of the crop in pixels.
+
+    Returns:
+      [resolution, resolution, 3] float32 RGB, 0 to 255.
+    """
+    return tf.cond(
+        tf.io.is_jpeg(encoded),
+        lambda: _warp_jpeg(encoded, transform, resolution),
+        lambda: _warp_window(tf.io.decode_png(encoded, channels=3), tf.zeros([2]), 1.0, transform, resolution),
+    )
+
+
+def crop_files(encoded: tf.Tensor, transforms: tf.Tensor, resolution: int) -> tf.Tensor:
+    """`decode_and_warp` of a batch: files [B], transforms [B, 2, 3] to [B, resolution, resolution, 3] float32 RGB."""
+    return tf.map_fn(
+        lambda one: decode_and_warp(one[0], one[1], resolution),
+        (encoded, transforms),
+        fn_output_signature=tf.TensorSpec([resolution, resolution, 3], tf.float32),
+    )
+
+
+def to_network(images: tf.Tensor) -> tf.Tensor:
+    """RGB 0 to 255 [B, r, r, 3] as the network takes it: BGR / 256, float32."""
+    return tf.cast(images, tf.float32)[..., ::-1] / 256.0
+
+
+def _warp_window(window, corner, ratio, transform, resolution: int) -> tf.Tensor:
+    """The crop from a part of the picture whose upper left corner [2] is given in pixels of the reduced picture."""
+    linear, shift = transform[:, :2], transform[:, 2]
+    shift += tf.linalg.matvec(linear, corner * ratio)
+    moved = tf.concat([linear * ratio, shift[:, None]], 1)
+    return warp(window[None], moved[None], resolution)[0]
+
+
+def _warp_jpeg(encoded, transform, resolution: int) -> tf.Tensor:
+    back = invert(transform[None])
+    corners = tf.constant([[0, 0], [0, 1], [1, 0], [1, 1]], tf.float32) * resolution
+    seen = move(corners[None], back)[0]
+    low, high = tf.reduce_min(seen, 0), tf.reduce_max(seen, 0)
+    shrink = magnification(back)[0]
+    height, width = tf.unstack(tf.cast(tf.io.extract_jpeg_shape(encoded), tf.float32)[:2])
+    size = tf.stack([width, height])
+
+    def decode(ratio: int):
+        def run():
+            limit = tf.math.ceil(size / ratio)
+            # Two pixels more on each side: the decoder's own smoothing of colours, and the bilinear reading.
+            start = tf.clip_by_value(tf.floor(low / ratio) - 2.0, 0.0, limit - 1.0)
+            end = tf.clip_by_value(tf.math.ceil(high / ratio) + 2.0, start + 1.0, limit)
+            window = tf.cast(tf.stack([start[1], start[0], end[1] - start[1], end[0] - start[0]]), tf.int32)
+            part = tf.io.decode_and_crop_jpeg(encoded, window, channels=3, ratio=ratio, fancy_upscaling=False)
+            return _warp_window(part, start, float(ratio), transform, resolution)
+
+        return run
+
+    chosen = tf.cast(sum(tf.cast(shrink >= ratio, tf.int32) for ratio in _RATIOS[1:]), tf.int32)
+    return tf.switch_case(chosen, [decode(ratio) for ratio in _RATIOS])
