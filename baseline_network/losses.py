@@ -1,0 +1,105 @@
+"""The losses of the baseline network, each for each sample, masked by joint.
+
+REFERENCE: "Baseline network", after Zhou et al. All return [B] float32; their mean over the *global* batch (samples
+without depth included) is the published loss. Under tf.distribute divide each replica's sum by the global batch size.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import tensorflow as tf
+
+# Groups of bones that should be of one length, as (joint, joint, factor): the lower legs and arms are shorter than the
+# upper ones by these factors in Human3.6M.
+_SHIN, _FOREARM = 1.0085885098415446, 1.1375361376887123
+BONE_GROUPS = (
+    ((0, 1, _SHIN), (1, 2, 1.0), (3, 4, 1.0), (4, 5, _SHIN)),
+    ((10, 11, _FOREARM), (11, 12, 1.0), (13, 14, 1.0), (14, 15, _FOREARM)),
+    ((2, 6, 1.0), (3, 6, 1.0)),
+    ((12, 8, 1.0), (13, 8, 1.0)),
+)
+# Squared lengths below this count as this: a square root has no slope at zero.
+_LEAST_SQUARE = 1e-10
+
+
+@dataclasses.dataclass(frozen=True)
+class Weights:
+    """Factors of the parts of the loss: reg_weight of the depths, var_weight of the bones' lengths."""
+
+    reg_weight: float = 0.1
+    var_weight: float = 0.0
+
+
+def heatmap_loss(predicted: tf.Tensor, target: tf.Tensor, joint_mask: tf.Tensor) -> tf.Tensor:
+    """Mean squared error of every stack's heatmaps, summed over the stacks.
+
+    Args:
+      predicted: [B, S, h, w, J]. target: [B, h, w, J].
+      joint_mask: [B, J] bool or float; what is not usable adds nothing, the mean stays one over all joints.
+    """
+    squares = tf.square(tf.cast(predicted, tf.float32) - target[:, None])
+    by_joint = tf.reduce_sum(tf.reduce_mean(squares, [2, 3]), 1)
+    return tf.reduce_mean(by_joint * tf.cast(joint_mask, tf.float32), -1)
+
+
+def depth_loss(predicted: tf.Tensor, target: tf.Tensor, depth_mask: tf.Tensor) -> tf.Tensor:
+    """Sum of the squared errors of the depths over the number of joints; predicted, target, depth_mask: [B, J]."""
+    squares = tf.square(tf.cast(predicted, tf.float32) - target) * tf.cast(depth_mask, tf.float32)
+    return tf.reduce_mean(squares, -1)
+
+
+def geometric_loss(depths: tf.Tensor, points: tf.Tensor, joint_mask: tf.Tensor) -> tf.Tensor:
+    """Sum over the groups of bones of the variance of their lengths within the group.
+
+    Args:
+      depths: [B, 16] predicted. points: [B, 16, 2] the 2D truth; both in units of half the crop's side.
+      joint_mask: [B, 16] bool or float; bones with an unusable end are left out.
+    """
+    total = 0.0
+    usable = tf.cast(joint_mask, tf.float32)
+    places = tf.concat([tf.cast(points, tf.float32), tf.cast(depths, tf.float32)[..., None]], -1)
+    for group in BONE_GROUPS:
+        first, second, factors = (list(column) for column in zip(*group))
+        bones = tf.gather(places, first, axis=1) - tf.gather(places, second, axis=1)
+        squares = tf.maximum(tf.reduce_sum(tf.square(bones), -1), _LEAST_SQUARE)
+        lengths = tf.sqrt(squares) * tf.constant(factors)
+        counted = tf.gather(usable, first, axis=1) * tf.gather(usable, second, axis=1)
+        number = tf.maximum(tf.reduce_sum(counted, 1, keepdims=True), 1.0)
+        mean = tf.reduce_sum(lengths * counted, 1, keepdims=True) / number
+        total += tf.reduce_sum(tf.square(lengths - mean) * counted / number, 1)
+    return total
+
+
+def losses(
+    outputs: dict[str, tf.Tensor],
+    targets: dict[str, tf.Tensor],
+    resolution: int,
+    weights: Weights,
+    sample_weights: tf.Tensor | None = None,
+) -> dict[str, tf.Tensor]:
+    """All parts of the loss, each [B] float32, unweighted by `weights` but for 'loss', their weighted sum.
+
+    Args:
+      outputs: of the network (`hourglass.build`). targets: of `targets.make_targets`.
+      resolution: side of the crop in pixels.
+      sample_weights: [B], such as the quality of generated labels; they weigh every part. None: all 1.
+
+    Returns:
+      'loss', 'heatmap_loss', 'depth_loss' and, with var_weight, 'geometric_loss', which counts on samples without depth
+      alone.
+    """
+    parts = {
+        "heatmap_loss": heatmap_loss(outputs["heatmaps"], targets["heatmaps"], targets["joint_mask"]),
+        "depth_loss": depth_loss(outputs["depths"], targets["depths"], targets["depth_mask"]),
+    }
+    factors = {"heatmap_loss": 1.0, "depth_loss": weights.reg_weight}
+    if weights.var_weight:
+        points = targets["points"] / (resolution / 2.0) - 1.0
+        flat = ~tf.reduce_any(tf.cast(targets["depth_mask"], tf.bool), -1)
+        usable = tf.cast(targets["joint_mask"], tf.float32) * tf.cast(flat, tf.float32)[:, None]
+        parts["geometric_loss"] = geometric_loss(outputs["depths"], points, usable)
+        factors["geometric_loss"] = weights.var_weight
+    if sample_weights is not None:
+        parts = {name: part * tf.cast(sample_weights, tf.float32) for name, part in parts.items()}
+    return {"loss": sum(factors[name] * part for name, part in parts.items()), **parts}

@@ -1,0 +1,42 @@
+"""RMSprop as the baseline network was trained with it."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+
+@tf.keras.utils.register_keras_serializable(package="baseline_network")
+class PublishedRMSprop(tf.keras.optimizers.Optimizer):
+    """PyTorch's RMSprop: the mean square's root is taken first, and epsilon is added to the root.
+
+    Keras 2.15 adds epsilon under the root, where 1e-8 acts like 1e-4 here. REFERENCE: learning rate 2.5e-4, alpha 0.99,
+    epsilon 1e-8.
+    """
+
+    def __init__(self, learning_rate=2.5e-4, alpha=0.99, epsilon=1e-8, name="PublishedRMSprop", **options):
+        """learning_rate: number or schedule. alpha: share that the mean of squares keeps. options: of any Keras
+        optimizer, such as `clipnorm`."""
+        super().__init__(name=name, **options)
+        self._learning_rate = self._build_learning_rate(learning_rate)
+        self.alpha = alpha
+        self.epsilon = epsilon
+
+    def build(self, var_list):
+        """Makes the mean of squares of every variable."""
+        super().build(var_list)
+        if getattr(self, "_built", False):
+            return
+        self._built = True
+        self._squares = [self.add_variable_from_reference(variable, "square_avg") for variable in var_list]
+
+    def update_step(self, gradient, variable):
+        """Moves one variable; gradients are dense, as all of the network's are."""
+        squares = self._squares[self._index_dict[self._var_key(variable)]]
+        squares.assign(self.alpha * squares + (1.0 - self.alpha) * tf.square(gradient))
+        rate = tf.cast(self.learning_rate, variable.dtype)
+        variable.assign_sub(rate * gradient / (tf.sqrt(squares) + self.epsilon))
+
+    def get_config(self):
+        """The arguments, for saving."""
+        rate = self._serialize_hyperparameter(self._learning_rate)
+        return {**super().get_config(), "learning_rate": rate, "alpha": self.alpha, "epsilon": self.epsilon}
