@@ -181,13 +181,15 @@ def run(main: Callable[[Flags], int | None], declare: Callable[[], Flags], argv:
     argv = list(sys.argv if argv is None else argv)
     options = declare()
     program = f"python {os.path.relpath(argv[0])}" if argv[0].endswith(".py") else argv[0]
-    if any(argument in _HELP_NAMES for argument in argv[1:]):
-        print(options.help(program))
-        sys.exit(0)
-    # TensorFlow's C++ start-up notices say nothing to the user of a command; warnings and errors stay.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # TensorFlow's C++ notices say nothing to the user of a command (among them, as errors, that CUDA's plug-ins are
+    # registered twice); what goes wrong is raised as a Python exception all the same.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        status = main(options.parse(argv))
+        if any(argument in _HELP_NAMES for argument in argv[1:]):
+            print(options.help(program))
+            status = 0
+        else:
+            status = main(options.parse(argv))
         sys.stdout.flush()
     except InputError as error:
         _fail(_one_line(error))

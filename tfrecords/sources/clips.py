@@ -111,6 +111,11 @@ class MotionSource(ClipSource):
     def _camera(self, motion: Motion, view: int, world: np.ndarray) -> tuple[np.ndarray, str, Camera, tuple[int, int]]:
         """The sequence as it is placed before that camera, the camera's name, the camera, its picture's size."""
 
+    def sequences(self) -> Iterator[tuple[Motion, np.ndarray]]:
+        """Yields the sequences of the chosen split with their poses in the world, float64 [F, 17, 3] mm, z up."""
+        for motion in self._motions:
+            yield motion, self._load(motion)[0]
+
     def _seen_from(self, clip: int) -> tuple[np.ndarray, np.ndarray, tuple]:
         """World poses, provenance and camera of a clip; the last sequence and view are kept, since numbers ascend."""
         sequence, view = divmod(clip, self._views)

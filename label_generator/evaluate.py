@@ -1,0 +1,134 @@
+"""Measures label generators against known 3D: on TFRecords, or on evaluation protocols made from motion capture.
+
+    python label_generator/evaluate.py --test_data=records/test
+    python label_generator/evaluate.py --protocol=all --motion=cmu_dev.npz --cameras=h36m_camera_parameters.json
+
+Prints MPJPE, P-MPJPE, N-MPJPE, 3DPCK, AUC, PCKh of the right view and the error of the root's depth, before and after
+the geometric search; how well quality ranks the labels; and writes table, JSON and plots to --output.
+"""
+
+from tools import command
+
+
+def declare():
+    """The flags of this command."""
+    flags = command.Flags(__doc__)
+    with flags.group("What is measured"):
+        flags.strings("weights", [], "weights folders; default: those that come with the project")
+        flags.string("test_data", "", "TFRecords with 3D poses (folder, manifest or glob)")
+        flags.strings("protocol", [], "a, b2, b5, b10, c, d, e, e_mpii, e_coco, or all; needs --motion")
+        flags.string("motion", "", "motion capture for the protocols: .npz, .bvh or a folder of .bvh")
+        flags.string("cameras", "", "Human3.6M's cameras (.json or cameras.h5), which protocols a, b and e need")
+        flags.string("split", "all", "all, train or val of the motion capture")
+        flags.integer("frame_step", 1, "take every n-th frame", lower_bound=1)
+        flags.integer("limit", 0, "at most so many TFRecords (0: all)", lower_bound=0)
+        flags.integer("seed", 0, "of the protocols' cameras and noise", lower_bound=0)
+    declare_lifting(flags)
+    with flags.group("Report"):
+        flags.boolean("actions", False, "also print the table per action")
+        flags.string("output", "", "folder for table.md, figures.json and plots")
+        flags.string("calibrate", "", "fit the label quality on these poses and write it to this weights folder")
+        flags.boolean("overwrite", False, "replace what is in --output, or the calibration that is there")
+    return flags
+
+
+def declare_lifting(flags):
+    """The flags that say how poses are lifted, shared by the commands that lift."""
+    with flags.group("How poses are lifted (default: as the weights' recipe says)"):
+        flags.enum("right_view", "predicted", ["predicted", "true"], "which right view the second network gets")
+        flags.float("min_depth_mm", None, "first depth of the search (published recipe: 2800)")
+        flags.float("max_depth_mm", None, "end of the search, not included (published recipe: 7200)")
+        flags.float("step_mm", None, "grid of the search (published recipe: 1)")
+        flags.enum("objective", None, ["distance", "squared"], "of the search: the released one, or the paper's")
+        flags.enum("method", None, ["convex", "exhaustive"], "of the search: bisection, or every depth as released")
+        flags.boolean("subgrid", None, "depth between the grid's")
+        flags.boolean("flip", None, "average over the pose and its mirror image")
+        flags.enum(
+            "refinement", None, ["rays", "trust"], "after the search: every joint on its ray, or as far as trusted"
+        )
+        flags.integer("min_joints", None, "poses with fewer labelled joints get no label", lower_bound=3)
+
+
+def lifter_of(options):
+    """The lifter that the flags ask for."""
+    import dataclasses
+
+    from label_generator import lifter
+
+    directories = list(options.weights) or [lifter.SHIPPED]
+    loaded = lifter.load_lifter(directories)
+    names = [field.name for field in dataclasses.fields(lifter.LifterSettings)]
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    loaded.settings = dataclasses.replace(loaded.settings, **given)
+    return loaded
+
+
+def main(options):
+    """Runs the command."""
+    from tools.errors import InputError
+
+    if bool(options.test_data) == bool(options.protocol):
+        raise InputError("give either --test_data or --protocol (see --help)")
+    if options.protocol and not options.motion:
+        raise InputError("--protocol needs --motion, the motion capture it is made from")
+    _check_output(options)
+    import json
+
+    from label_generator import evaluation, protocols, quality, reports
+
+    lifter = lifter_of(options)
+    print(f"{lifter.recipe} recipe, weights {lifter.name_of_weights}; {lifter.settings}")
+    results = []
+    if options.test_data:
+        sets = [protocols.from_records(options.test_data, options.limit)]
+    else:
+        names = list(protocols.PROTOCOLS) if options.protocol == ["all"] else options.protocol
+        sets = (
+            protocols.build(n, options.motion, options.cameras, options.seed, options.frame_step, options.split)
+            for n in names
+        )
+    for poses in sets:
+        results.append(evaluation.evaluate(lifter, poses, options.right_view))
+        print(f"  {poses.name}: {len(poses):,} poses lifted", flush=True)
+    table = reports.table(results)
+    print("\n" + table)
+    for result in results if options.actions else []:
+        print(f"\n{result.name}, by action\n{reports.by_action(result)}")
+    if options.output:
+        reports.write(options.output, results, lifter)
+        print(f"\ntable.md, figures.json and plots are in {options.output}")
+    else:
+        print(json.dumps({result.name: result.summary() for result in results}))
+    if options.calibrate:
+        import pathlib
+
+        import numpy as np
+
+        from label_generator.lifter import CALIBRATION
+
+        columns = np.concatenate([result.signals for result in results])
+        errors = np.concatenate([result.errors["mpjpe"] for result in results])
+        facts = {"poses": int(np.isfinite(errors).sum()), "sets": [result.name for result in results]}
+        path = pathlib.Path(options.calibrate) / CALIBRATION
+        quality.save_calibration(path, quality.fit(columns, errors, facts))
+        print(f"label quality calibrated on {facts['poses']:,} poses: {path}")
+
+
+def _check_output(options):
+    import os
+
+    from label_generator.lifter import CALIBRATION
+    from tools.errors import InputError
+
+    taken = [os.path.join(options.output, "figures.json")] if options.output else []
+    if options.calibrate:
+        if not os.path.isdir(options.calibrate):
+            raise InputError(f"--calibrate={options.calibrate}: no such weights folder")
+        taken.append(os.path.join(options.calibrate, CALIBRATION))
+    for path in taken:
+        if os.path.exists(path) and not options.overwrite:
+            raise InputError(f"{path} exists; give --overwrite to replace it")
+
+
+if __name__ == "__main__":
+    command.run(main, declare)
