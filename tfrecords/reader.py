@@ -39,7 +39,6 @@ class Records:
 
     files: tuple[str, ...]
     counts: tuple[int, ...]
-    has_images: bool
 
     def __len__(self) -> int:
         return sum(self.counts)
@@ -48,6 +47,14 @@ class Records:
     def compression(self) -> str:
         """What TensorFlow calls the files' compression: '' or 'GZIP'."""
         return "GZIP" if self.files[0].endswith(".gz") else ""
+
+    def has_images(self) -> bool:
+        """Whether the first record carries a picture. Raises `InputError` when it is damaged."""
+        file = next(file for file, count in zip(self.files, self.counts) if count)
+        try:
+            return "image" in example.decode_fields(next(framing.read_frames(file)))
+        except InputError as error:
+            raise InputError(f"{file}: record 0: {error}") from error
 
     def shard(self, index: int, count: int) -> Records:
         """The part of worker `index` of `count`: whole files. Raises `InputError` when there are fewer files."""
@@ -69,15 +76,9 @@ def find(where: Where, verify: bool = False) -> Records:
     """
     if not isinstance(where, (str, os.PathLike)):
         parts = [find(one, verify) for one in where]
-        if len({part.compression for part in parts}) > 1:
-            raise InputError("compressed and plain TFRecords can't be read together")
         if not parts:
             raise InputError("no TFRecords named")
-        return Records(
-            tuple(file for part in parts for file in part.files),
-            tuple(count for part in parts for count in part.counts),
-            any(part.has_images for part in parts),
-        )
+        return _joined(parts)
     path = pathlib.Path(where)
     if path.is_dir() or path.name == manifest.NAME:
         return _from_manifest(manifest.read_manifest(path), None, verify)
@@ -97,7 +98,7 @@ def _from_manifest(content: manifest.Manifest, wanted: set[str] | None, verify: 
     if not filled:
         raise InputError(f"{content.folder}: no records")
     files = tuple(str(content.folder / shard.file) for shard in filled)
-    return Records(files, tuple(shard.records for shard in filled), _first_has_image(files[0]))
+    return Records(files, tuple(shard.records for shard in filled))
 
 
 def _from_glob(pattern: str, verify: bool) -> Records:
@@ -121,14 +122,15 @@ def _from_glob(pattern: str, verify: bool) -> Records:
         counts = [sum(1 for _ in framing.read_frames(path)) for path in paths]
         if not sum(counts):
             raise InputError(f"{pattern}: no records")
-        parts.append(Records(tuple(paths), tuple(counts), _first_has_image(paths[int(np.argmax(counts))])))
-    if len({part.compression for part in parts}) > 1:
-        raise InputError(f"{pattern}: compressed and plain TFRecords can't be read together")
-    return Records(
-        sum((part.files for part in parts), ()),
-        sum((part.counts for part in parts), ()),
-        any(part.has_images for part in parts),
-    )
+        parts.append(Records(tuple(paths), tuple(counts)))
+    return _joined(parts)
+
+
+def _joined(parts: Sequence[Records]) -> Records:
+    files = tuple(file for part in parts for file in part.files)
+    if len({file.endswith(".gz") for file in files}) > 1:
+        raise InputError(f"{files[0]} and {files[-1]}: compressed and plain TFRecords can't be read together")
+    return Records(files, tuple(count for part in parts for count in part.counts))
 
 
 def _check_complete(folder: str, names: Sequence[str]) -> None:
@@ -142,10 +144,6 @@ def _check_complete(folder: str, names: Sequence[str]) -> None:
         if missing:
             first = os.path.join(folder, manifest.shard_name(name, missing[0], count))
             raise InputError(f"{first}: shard is missing, only {len(found)} of {count} were found")
-
-
-def _first_has_image(file: str) -> bool:
-    return "image" in example.decode_fields(next(framing.read_frames(file)))
 
 
 @contextlib.contextmanager

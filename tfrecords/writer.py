@@ -18,7 +18,7 @@ from tools.errors import InputError
 from tools.progress import Progress
 
 # Starting a process costs about as much as writing this many records (or pictures) in the one that is there.
-_WORTH_A_PROCESS, _PICTURES_WORTH_A_PROCESS = 10_000, 1_000
+_WORTH_A_PROCESS, _PICTURES_WORTH_A_PROCESS = 20_000, 1_000
 
 
 def convert(

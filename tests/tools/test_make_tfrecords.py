@@ -1,0 +1,80 @@
+"""make_tfrecords as a user runs it."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tfrecords import reader, sources
+from tools import command, make_tfrecords
+
+
+def run(*arguments):
+    with pytest.raises(SystemExit) as ended:
+        command.run(make_tfrecords.main, make_tfrecords.declare, ["make_tfrecords", *map(str, arguments)])
+    return ended.value.code
+
+
+def test_as_a_command(tmp_path, repository):
+    out = tmp_path / "out"
+    line = [sys.executable, "tools/make_tfrecords.py", "--source=synthetic", "--count=300", "--num_shards=3"]
+    line += ["--shuffle", "--seed=5", "--split=val", "--workers=2", f"--output={out}"]
+    done = subprocess.run(line, cwd=repository, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("300 records in 3 shards")
+    assert done.stdout.endswith(f"written to {out}\n")
+    assert len(os.listdir(out)) == 4
+    arrays = reader.load_arrays(out, ["pose_3d", "split", "frame"])
+    order = np.argsort(arrays["frame"])
+    expected = list(
+        sources.open_source("synthetic", "", sources.Options(count=300, seed=5, split="val")).records(range(300))
+    )
+    np.testing.assert_array_equal(arrays["pose_3d"][order], [record.pose_3d for record in expected])
+    assert set(arrays["split"]) == {"val"}
+    again = subprocess.run(line, cwd=repository, capture_output=True, text=True)
+    assert (again.returncode, again.stdout) == (2, "")
+    assert again.stderr == f"error: {out}: holds a finished conversion; --overwrite replaces it\n"
+    assert subprocess.run([*line, "--overwrite"], cwd=repository, capture_output=True).returncode == 0
+
+
+def test_table_of_sources(capsys):
+    assert run("--source=list") == 0
+    text = capsys.readouterr().out
+    for name in sources.SOURCES:
+        info = sources.source_class(name).info
+        assert f"{name}: {info.description}\n" in text
+    assert text.count("    licence ") == len(sources.SOURCES)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "--source must be given (see --help)"),
+        (["--source=synthetic"], "--output must be given"),
+        (["--source=coco", "--output=out"], "--input must be given"),
+        (["--source=cocoa", "--input=x", "--output=out"], "--source=cocoa: no such source; there are h36m,"),
+        (["--source=nowhere:Source", "--output=out"], "No module named 'nowhere'"),
+        (["--source=json:dumps", "--output=out"], "not a subclass of tfrecords.sources.base.Source"),
+        (["--source=synthetic", "--output=out", "--split=x"], "--split=x: source synthetic has train, val, test"),
+        (["--source=synthetic", "--output=out", "--intrinsics=1,2"], "4 numbers expected, 2 given"),
+        (["--source=synthetic", "--output=out", "--intrinsics=1,2,3,f"], "--intrinsics=1,2,3,f: not 4 numbers"),
+        (["--source=synthetic", "--output=out", "--permutation=" + ",".join("0" * 17)], "a place is named twice"),
+        (["--source=coco", "--input=/none/x.json", "--output=out"], "/none/x.json"),
+    ],
+)
+def test_bad_flags(tmp_path, monkeypatch, capsys, flags, message):
+    monkeypatch.chdir(tmp_path)
+    assert run(*flags) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_empty_folder(tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    assert run("--source=npy_tree", f"--input={tmp_path / 'empty'}", f"--output={tmp_path / 'out'}") == 2
+    assert str(tmp_path / "empty") in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
