@@ -9,6 +9,7 @@ from typing import Callable
 
 import tensorflow as tf
 
+from tools.errors import InputError
 from tools.training.checkpoints import TrainingCheckpoints
 
 
@@ -31,6 +32,22 @@ class Evaluation(tf.keras.callbacks.Callback):
             logs.update(figures)
 
 
+class StopWhenNotFinite(tf.keras.callbacks.Callback):
+    """Ends training with an `InputError` after an epoch whose loss is not a finite number.
+
+    Must stand before `SaveEveryEpoch`, so that such a state is never saved.
+    """
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Keras' hook."""
+        loss = (logs or {}).get("loss", 0.0)
+        if not math.isfinite(loss):
+            raise InputError(
+                f"epoch {epoch + 1}: the loss is {loss}, so training has diverged; nothing of this epoch was saved. "
+                "Try a lower --learning_rate"
+            )
+
+
 class SaveEveryEpoch(tf.keras.callbacks.Callback):
     """Writes a checkpoint after every epoch, after the other callbacks had their say."""
 
@@ -41,21 +58,6 @@ class SaveEveryEpoch(tf.keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         """Keras' hook."""
         self._checkpoints.save(epoch + 1)
-
-
-class StopWhenNotFinite(tf.keras.callbacks.Callback):
-    """Ends training at the first epoch whose loss is not a finite number, before that state is saved."""
-
-    def __init__(self):
-        super().__init__()
-        self.stopped_in_epoch = None
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Keras' hook."""
-        loss = (logs or {}).get("loss", 0.0)
-        if not math.isfinite(loss):
-            self.stopped_in_epoch = epoch + 1
-            self.model.stop_training = True
 
 
 class Pictures(tf.keras.callbacks.Callback):
@@ -83,12 +85,25 @@ def tensorboard(log_dir: str, settings: dict, profile: str = "") -> list[tf.kera
     Args:
       settings: flag values; what is not a number, text or truth value is written as text.
       profile: 'first,last' batch to profile, '' for none.
+
+    Raises:
+      InputError: `profile` is something else.
     """
     from tensorboard.plugins.hparams import api as hparams
 
-    batches = tuple(int(n) for n in profile.split(",")) if profile else 0
+    batches = profiled_batches(profile)
     shown = {k: v if isinstance(v, (bool, int, float, str)) else json.dumps(v) for k, v in settings.items()}
     return [
         tf.keras.callbacks.TensorBoard(log_dir, write_graph=True, profile_batch=batches, update_freq="epoch"),
         hparams.KerasCallback(log_dir, shown),
     ]
+
+
+def profiled_batches(profile: str):
+    """(first, last) of '10,20', or 0 of ''; raises `InputError` for anything else."""
+    if not profile:
+        return 0
+    words = profile.split(",")
+    if len(words) != 2 or not all(word.strip().isdigit() for word in words) or int(words[0]) > int(words[1]):
+        raise InputError(f"--profile={profile}: expected the first and the last batch to profile, such as 10,20")
+    return int(words[0]), int(words[1])

@@ -13,7 +13,9 @@ from tools.errors import InputError
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker")
 
 
-def prepare_devices(use_cpu: bool = False, virtual_cpus: int = 0, deterministic: bool = True, seed: int = 0) -> None:
+def prepare_devices(
+    use_cpu: bool = False, virtual_cpus: int = 0, deterministic: bool = True, seed: int = 0, threads: int = 0
+) -> None:
     """Configures TensorFlow's devices; call once, before anything else uses TensorFlow.
 
     Args:
@@ -22,7 +24,11 @@ def prepare_devices(use_cpu: bool = False, virtual_cpus: int = 0, deterministic:
         tried out on a machine without GPUs.
       deterministic: make every op give the same result each time, at some cost in speed on GPUs.
       seed: of Python's, NumPy's and TensorFlow's generators.
+      threads: how many threads one operation uses, and how many operations run at once; 0: as many as there are cores.
     """
+    if threads:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
     if use_cpu:
         tf.config.set_visible_devices([], "GPU")
     for gpu in tf.config.get_visible_devices("GPU"):
@@ -38,28 +44,29 @@ def prepare_devices(use_cpu: bool = False, virtual_cpus: int = 0, deterministic:
 def make_strategy(name: str) -> tf.distribute.Strategy:
     """The strategy of that name.
 
-    'auto' is multi_worker where TF_CONFIG names other workers, mirrored on several GPUs, else one_device. Mirrored
-    takes all GPUs, or without any all (virtual) CPU devices.
+    'auto' is multi_worker where TF_CONFIG names other workers, mirrored on several GPUs (or, without any, several
+    virtual CPUs), else one_device. Mirrored takes all GPUs, or without any all (virtual) CPU devices.
 
     Raises:
       InputError: unknown name, or multi_worker without a TF_CONFIG that names a cluster.
     """
     if name not in STRATEGIES:
         raise InputError(f"--strategy={name}: there are {', '.join(STRATEGIES)}")
-    gpus, cpus = tf.config.list_logical_devices("GPU"), tf.config.list_logical_devices("CPU")
     workers = _workers()
+    if name == "multi_worker" or (name == "auto" and len(workers) > 1):
+        if not workers:
+            raise InputError("--strategy=multi_worker: TF_CONFIG does not name the cluster's workers and this task")
+        # Must come before anything that starts TensorFlow's devices, which listing them does.
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    gpus, cpus = tf.config.list_logical_devices("GPU"), tf.config.list_logical_devices("CPU")
     if name == "auto":
-        name = "multi_worker" if len(workers) > 1 else "mirrored" if len(gpus) > 1 else "one_device"
+        name = "mirrored" if len(gpus or cpus) > 1 else "one_device"
     if name == "one_device":
         return tf.distribute.OneDeviceStrategy((gpus or cpus)[0].name)
-    if name == "mirrored":
-        devices = [device.name for device in gpus or cpus]
-        # NCCL is for GPUs; reducing to one device works everywhere.
-        reduction = None if gpus else tf.distribute.ReductionToOneDevice()
-        return tf.distribute.MirroredStrategy(devices, cross_device_ops=reduction)
-    if not workers:
-        raise InputError("--strategy=multi_worker: TF_CONFIG does not name the cluster's workers and this task")
-    return tf.distribute.MultiWorkerMirroredStrategy()
+    devices = [device.name for device in gpus or cpus]
+    # NCCL is for GPUs; reducing to one device works everywhere.
+    reduction = None if gpus else tf.distribute.ReductionToOneDevice()
+    return tf.distribute.MirroredStrategy(devices, cross_device_ops=reduction)
 
 
 def _workers() -> list:
@@ -77,6 +84,12 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 
 
 _CHIEFS = (("chief", 0), ("chief", None), ("worker", 0))
+
+
+def wait_for_all(strategy: tf.distribute.Strategy) -> None:
+    """Returns when every worker of the cluster has called it."""
+    ones = strategy.run(tf.function(lambda: tf.ones([])))
+    float(strategy.reduce(tf.distribute.ReduceOp.SUM, ones, axis=None))
 
 
 def distribute(

@@ -1,0 +1,120 @@
+"""Experiment directories: one training each, its settings beside it, gone on with or discarded but never mixed up."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+
+from tools.errors import InputError
+from tools.training import checkpoints
+
+SETTINGS_FILE = "train.json"
+LOG_FOLDER, EXPORT_FOLDER = "log", "export"
+_FORMAT = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a training does with its directory.
+
+    Attributes:
+      start_step: the checkpoint to go on from, 0 for none.
+      discard: checkpoints, logs and weights of a former training are removed first; later than `start_step` only where
+        that is above 0.
+      told: one line for the user.
+    """
+
+    start_step: int
+    discard: bool
+    told: str
+
+
+def plan(directory: str, settings: Mapping, decisive: Sequence[str], load: int = 0, overwrite: bool = False) -> Plan:
+    """Decides from where a training in `directory` starts; changes nothing.
+
+    Args:
+      settings: flag values and what else describes the training.
+      decisive: names of the settings that decide the weights; a training is gone on with only where they are equal.
+      load: go on from the checkpoint of exactly this step; 0: from the last one, if there is any.
+      overwrite: with `load`, later checkpoints may be discarded; without, the whole former training.
+
+    Raises:
+      InputError: the directory holds another training, or there is no such checkpoint, or there are later ones.
+    """
+    path = os.path.join(directory, SETTINGS_FILE)
+    steps = checkpoints.saved_steps(directory) if os.path.isdir(directory) else []
+    if overwrite and not load:
+        if steps or os.path.exists(path):
+            return Plan(0, True, f"discarding the training in {directory}, starting anew")
+        return Plan(0, False, "starting a new training")
+    if os.path.exists(path):
+        _check_same(path, settings, decisive)
+    elif steps:
+        raise InputError(f"{directory}: checkpoints without {SETTINGS_FILE}, so nobody knows of what; move them away")
+    if not load:
+        if steps:
+            return Plan(steps[-1], False, f"resuming from the last checkpoint, step {steps[-1]:,}")
+        return Plan(0, False, "starting a new training")
+    if load not in steps:
+        there = ", ".join(map(str, steps)) or "none"
+        raise InputError(f"--load={load}: {directory} has no checkpoint-{load}; there are {there}")
+    later = [step for step in steps if step > load]
+    if later and not overwrite:
+        raise InputError(
+            f"--load={load}: {directory} has later checkpoints ({', '.join(map(str, later))}), which training from "
+            f"{load} would replace; say --overwrite to discard them"
+        )
+    discarded = f", discarding {len(later)} later" if later else ""
+    return Plan(load, bool(later), f"resuming from the checkpoint of step {load:,}{discarded}")
+
+
+def _check_same(path: str, settings: Mapping, decisive: Sequence[str]) -> None:
+    try:
+        with open(path, encoding="utf-8") as file:
+            content = json.load(file)
+        former = dict(content["settings"])
+        if content["format"] != _FORMAT:
+            raise ValueError(f"format {content['format']}")
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: not the settings of a training ({error}); move the directory away") from None
+    now = json.loads(json.dumps(dict(settings)))
+    differing = [name for name in decisive if former.get(name) != now.get(name)]
+    if differing:
+        told = "; ".join(f"{name} was {former.get(name)}, is {now.get(name)}" for name in differing)
+        raise InputError(
+            f"{os.path.dirname(path)} holds another training ({told}); give another --train_dir, or --overwrite to "
+            "discard it"
+        )
+
+
+def prepare(directory: str, chosen: Plan, settings: Mapping) -> None:
+    """Carries out a plan: makes the directory, discards what is to be discarded, writes the settings."""
+    os.makedirs(directory, exist_ok=True)
+    if chosen.discard:
+        checkpoints.discard_after(directory, chosen.start_step)
+        if not chosen.start_step:
+            for folder in (LOG_FOLDER, EXPORT_FOLDER):
+                shutil.rmtree(os.path.join(directory, folder), ignore_errors=True)
+    content = {
+        "format": _FORMAT,
+        "command": sys.argv,
+        "started": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "start_step": chosen.start_step,
+        "settings": dict(settings),
+    }
+    handle, temporary = tempfile.mkstemp(prefix=f".{SETTINGS_FILE}.", dir=directory)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(content, file, indent=1)
+            file.write("\n")
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, os.path.join(directory, SETTINGS_FILE))
+    except BaseException:
+        os.unlink(temporary)
+        raise
