@@ -24,15 +24,15 @@ _CHAINS = (("Hip", "Spine", "Thorax", "Neck/Nose", "Head"), ("RFoot", "RKnee", "
 ANKLE_MM = 80.0
 
 # Half widths in mm along an arm (0 shoulder, 1 elbow, 2 wrist) and a leg (0 hip, 1 knee, 2 ankle).
-_ARM_Q = (-0.17, -0.13, -0.06, 0.0, 0.12, 0.45, 0.8, 1.0, 1.12, 1.3, 1.6, 1.9, 2.0, 2.06)
+_ARM_Q = (-0.13, -0.105, -0.05, 0.0, 0.12, 0.45, 0.8, 1.0, 1.12, 1.3, 1.6, 1.9, 2.0, 2.06)
 _ARM_R = (4.0, 32.0, 44.0, 47.0, 50.0, 46.0, 41.0, 39.0, 41.0, 43.0, 34.0, 27.0, 26.0, 12.0)
 _LEG_Q = (-0.12, -0.09, -0.03, 0.05, 0.2, 0.5, 0.85, 1.0, 1.12, 1.32, 1.6, 1.88, 2.0, 2.08)
 _LEG_R = (6.0, 62.0, 84.0, 91.0, 89.0, 77.0, 60.0, 56.0, 54.0, 58.0, 48.0, 37.0, 37.0, 16.0)
-_ARM_STATIONS = (-0.17, -0.14, -0.1, -0.05, 0.0, 0.1, 0.25, 0.4, 0.55, 0.7, 0.83, 0.93, 1.0, 1.07, 1.16, 1.28, 1.42,
+_ARM_STATIONS = (-0.13, -0.115, -0.085, -0.04, 0.0, 0.1, 0.25, 0.4, 0.55, 0.7, 0.83, 0.93, 1.0, 1.07, 1.16, 1.28, 1.42,
                  1.6, 1.76, 1.9, 2.0, 2.06)  # fmt: skip
 _LEG_STATIONS = (-0.12, -0.1, -0.06, 0.0, 0.08, 0.2, 0.34, 0.5, 0.65, 0.78, 0.88, 0.95, 1.0, 1.06, 1.14, 1.25, 1.4,
                  1.55, 1.7, 1.85, 1.96, 2.08)  # fmt: skip
-_LIMB_AROUND, _TRUNK_AROUND = 12, 24
+_LIMB_AROUND, _TRUNK_AROUND = 10, 24
 # The trunk: 0 at the hip, 1 at the spine, 2 at the base of the neck; half widths to the side beyond the joints that
 # carry it (hips below, shoulders above), and to front and back.
 _TRUNK_STATIONS = np.array([-0.46, -0.43, -0.36, -0.26, -0.14, 0.0, 0.14, 0.28, 0.42, 0.56, 0.7, 0.84, 0.98, 1.12, 1.26,
@@ -44,7 +44,7 @@ class Body(NamedTuple):
     """A body ready to be drawn.
 
     Attributes:
-      mesh: its surface; uv is what `KINDS` of parts make of it: place along the part, angle around it.
+      mesh: its surface; uv is the place along a part, in its own measure, and the angle around it.
       kind: [p] what each part is; colour: [p, 3] sRGB of PLAIN parts.
       flesh: [17] mm, how far in front of a joint its own surface may lie.
       scale: its stature as a share of STATURE_MM.
@@ -84,7 +84,7 @@ def build(joints: np.ndarray, look: Look, ground: float, rng: np.random.Generato
     trunk_up = unit(joint["Thorax"] - joint["Hip"])
     pelvis_front, chest_front = unit(cross(hips, trunk_up)), unit(cross(shoulders, trunk_up))
 
-    trunk = _trunk(joint, look, k, (hips, shoulders), (pelvis_up, chest_up, trunk_up), (pelvis_front, chest_front), rng)
+    trunk = _trunk(joint, look, k, (hips, shoulders), (pelvis_up, chest_up, trunk_up), rng)
     limbs, limb_along, frames = _limbs(joint, look, k, trunk_up, pelvis_front, chest_front, rng)
     head, head_along, extras = render_head.build(joint, look, k, chest_front, chest_up)
 
@@ -93,8 +93,8 @@ def build(joints: np.ndarray, look: Look, ground: float, rng: np.random.Generato
     for side, sign in (("R", -1), ("L", 1)):
         shoulder, neck = joint[f"{side}Shoulder"], joint["Thorax"] - 62 * k * chest_up
         cover = look.top.colour if look.sleeve > 0.03 else look.skin
-        plain.append((_blob(neck, shoulder + 10 * k * sign * shoulders, chest_front, 62 * k * weight, 46 * k,
-                            46 * k, 40 * k, 3.0), cover))  # fmt: skip
+        plain.append((_blob(neck, shoulder + 10 * k * sign * shoulders, chest_front, 62 * k * weight, 50 * k,
+                            46 * k, 45 * k, 3.0), cover))  # fmt: skip
         fine += _hand(look, k, frames[f"{side}Arm"], joint[f"{side}Wrist"], sign)
         plain += _foot(look, k, frames[f"{side}Leg"], joint[f"{side}Foot"], pelvis_front, ground)
     if look.backpack:
@@ -102,8 +102,8 @@ def build(joints: np.ndarray, look: Look, ground: float, rng: np.random.Generato
         plain.append((_blob(middle - 230 * k * chest_up, middle + 190 * k * chest_up, chest_front, 80 * k, 140 * k,
                             70 * k, 120 * k, 4.0), look.backpack_colour))  # fmt: skip
 
-    grids = [trunk, limbs[:2], limbs[2:], head, blobs([spec for spec, _ in plain], 9, 10),
-             blobs([spec for spec, _ in fine], 6, 6)]  # fmt: skip
+    grids = [trunk, limbs[:2], limbs[2:], head, blobs([spec for spec, _ in plain], 8, 8),
+             blobs([spec for spec, _ in fine], 5, 6)]  # fmt: skip
     count = [len(plain), len(fine)]
     along = [
         _TRUNK_STATIONS[None],
@@ -157,7 +157,7 @@ def _smooth(low, high, value):
     return share * share * (3 - 2 * share)
 
 
-def _trunk(joint, look, k, sides, ups, fronts, rng):
+def _trunk(joint, look, k, sides, ups, rng):
     """The trunk [1, s, n + 1, 3]: hips and shoulders turned against each other as the joints are."""
     q = _TRUNK_STATIONS
     hip, spine, thorax = joint["Hip"], joint["Spine"], joint["Thorax"]
@@ -176,7 +176,6 @@ def _trunk(joint, look, k, sides, ups, fronts, rng):
     axis = unit(0.5 * ((1 - bent) * pelvis_up + bent * chest_up) + 0.5 * trunk_up)
     front = unit(cross(left, axis))
     left = cross(axis, front)
-    del fronts
 
     hip_half = np.linalg.norm(joint["LHip"] - joint["RHip"]) / 2
     shoulder_half = np.linalg.norm(joint["LShoulder"] - joint["RShoulder"]) / 2
@@ -328,14 +327,15 @@ def _foot(look, k, frame, ankle, pelvis_front, ground):
     colour = look.skin if bare else look.shoe_colour
     wide = 1.0 if bare else 1.1
     parts = [
-        (_blob(heel, toe + 6 * size * top * 0, top, 40 * size, 34 * size * wide, 21 * size, 43 * size * wide, 3.2), colour),
+        (_blob(heel, toe, top, 40 * size, 34 * size * wide, 21 * size, 43 * size * wide, 3.2), colour),
         (_blob(ankle + 24 * size * top - 8 * size * way, ankle + drop + 52 * size * way, top, 34 * size, 36 * size,
                36 * size, 38 * size, 3.0), colour),
     ]  # fmt: skip
     if not bare:
         low = drop - 22 * size * top
-        parts.append((_blob(ankle + low - 52 * size * way, ankle + low + 184 * size * way, top, 12 * size, 36 * size * wide,
-                            11 * size, 45 * size * wide, 5.0), look.sole_colour))  # fmt: skip
+        back, tip = ankle + low - 52 * size * way, ankle + low + 184 * size * way
+        sole = _blob(back, tip, top, 12 * size, 36 * size * wide, 11 * size, 45 * size * wide, 5.0)
+        parts.append((sole, look.sole_colour))
     return parts
 
 

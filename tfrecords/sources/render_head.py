@@ -7,9 +7,9 @@ import numpy as np
 from tfrecords.sources.render_looks import Look
 from tfrecords.sources.render_mesh import across, angles, cross, tubes, unit
 
-_AROUND = 20
+_AROUND = 18
 # Heights of the head's sections, -1 at the chin to 1 at the top; denser at both ends, where it curves.
-HEIGHTS = np.sin(np.linspace(-np.pi / 2, np.pi / 2, 17))
+HEIGHTS = np.sin(np.linspace(-np.pi / 2, np.pi / 2, 15))
 # Half the height of a head, mm, of a person 1750 mm tall, and its other half widths as shares of that.
 _HALF_HEIGHT, _DEEP, _WIDE = 118.0, 0.84, 0.66
 # Places on the face: (height, angle in radians from the front).
@@ -108,24 +108,27 @@ def build(joint, look: Look, k: float, chest_front, chest_up):
                             0.07 * size, 2.0), np.clip(skin * [1.0, 0.93, 0.93], 0, 1)))  # fmt: skip
     back = at(0.0, np.pi, 0.75)
     down = -unit(chest_up + 0.6 * up)
+
+    def add(start, end, hint, radii, sharpness, colour):
+        extras.append(((start, end, hint, *(half * radius for radius in radii), sharpness), colour))
+
     if look.hair in ("long", "scarf"):
         length = (1.1 + 1.3 * look.hair_volume) * half if look.hair == "long" else 1.5 * half
         colour = hair if look.hair == "long" else look.cap_colour
-        extras.append(((back + 0.5 * half * up, back + length * down - 0.1 * half * chest_front, front, 0.34 * half, 0.66 * half,
-                        0.22 * half, 0.62 * half, 3.5), colour))  # fmt: skip
+        low = back + length * down - 0.1 * half * chest_front
+        add(back + 0.5 * half * up, low, front, (0.34, 0.66, 0.22, 0.62), 3.5, colour)
         if look.hair == "scarf":
-            extras.append(((centre - 0.6 * half * up, joint["Thorax"] - 20 * k * chest_up, front, 0.66 * half, 0.62 * half,
-                            88 * k, 105 * k, 4.0), colour))  # fmt: skip
+            wide = (0.66, 0.62, 88 * k / half, 105 * k / half)
+            add(centre - 0.6 * half * up, joint["Thorax"] - 20 * k * chest_up, front, wide, 4.0, colour)
     elif look.hair == "ponytail":
         root = at(0.45, np.pi, 1.05)
-        extras.append(((root, root - 0.25 * half * front + 1.2 * look.hair_volume * half * down, front, 0.2 * half, 0.2 * half,
-                        0.14 * half, 0.16 * half, 2.5), hair))  # fmt: skip
+        end = root - 0.25 * half * front + 1.2 * look.hair_volume * half * down
+        add(root, end, front, (0.2, 0.2, 0.14, 0.16), 2.5, hair)
     elif look.hair == "bun":
-        root = at(0.62, np.pi, 1.1)
-        extras.append(((root - 0.2 * half * front, root + 0.42 * half * unit(up - front), left, 0.3 * half, 0.3 * half, 0.3 * half,
-                        0.3 * half, 2.0), hair))  # fmt: skip
+        root = at(0.62, np.pi, 1.0)
+        add(root - 0.1 * half * front, root + 0.36 * half * unit(up - front), left, (0.3,) * 4, 2.0, hair)
     elif look.hair == "cap":
         root = at(0.42, 0.0, 0.6)
-        extras.append(((root, root + 1.02 * half * unit(front - 0.18 * up), up, 0.09 * half, 0.5 * half, 0.05 * half, 0.46 * half,
-                        4.0), look.cap_colour * 0.9))  # fmt: skip
+        end = root + 1.02 * half * unit(front - 0.18 * up)
+        add(root, end, up, (0.09, 0.5, 0.05, 0.46), 4.0, look.cap_colour * 0.9)
     return grids, np.stack([s, s]), extras

@@ -23,7 +23,7 @@ def streak(rng: np.random.Generator, longest: float) -> np.ndarray:
     reach = int(np.ceil(longest / 2)) + 1
     kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
     way = np.array([np.cos(angle), np.sin(angle)]) * length / 2
-    ends = [tuple(int(round(v * 16)) for v in np.array([reach, reach]) + sign * way) for sign in (-1, 1)]
+    ends = [tuple(round(v * 16) for v in np.array([reach, reach]) + sign * way) for sign in (-1, 1)]
     cv2.line(kernel, ends[0], ends[1], 1.0, 1, cv2.LINE_AA, 4)
     return kernel / kernel.sum()
 
@@ -45,19 +45,18 @@ def expose(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
     gain = np.exp(rng.normal(0, 0.16)) * np.exp(rng.normal(0, 0.05, 3))
     contrast, offset = np.exp(rng.normal(0, 0.16)), rng.normal(0, 0.025)
     gain, offset = contrast * gain, offset + 0.45 * (1 - contrast)
-    picture = picture * gain.astype(np.float32) + np.float32(offset)
-    if rng.random() < 0.03:
-        picture = np.repeat(picture.mean(-1, keepdims=True), 3, -1)
-    elif rng.random() < 0.5:
-        grey = picture.mean(-1, keepdims=True)
-        picture = grey + np.float32(rng.uniform(0.55, 1.3)) * (picture - grey)
+    # brightness, colours and how far they are from grey are one affine map of the three channels
+    saturation = 0.0 if rng.random() < 0.03 else (rng.uniform(0.55, 1.3) if rng.random() < 0.5 else 1.0)
+    mix = saturation * np.eye(3) + (1 - saturation) / 3
+    picture = cv2.transform(picture, np.concatenate([mix @ np.diag(gain), np.full((3, 1), offset)], 1))
     if rng.random() < 0.3:  # corners darker
         ramp = np.linspace(-1, 1, size, dtype=np.float32) ** 2
-        picture *= 1 - np.float32(rng.uniform(0.05, 0.3)) * (ramp[:, None] + ramp[None])[..., None]
+        picture *= (1 - np.float32(rng.uniform(0.05, 0.3)) * (ramp[:, None] + ramp[None]))[..., None]
     noise = rng.choice([rng.uniform(0.002, 0.012), rng.uniform(0.012, 0.05)], p=(0.7, 0.3))
-    y, x = rng.integers(0, render_textures.SIZE - size, 2) if size < render_textures.SIZE else (0, 0)
-    picture += np.float32(noise) * render_textures.grain()[y : y + size, x : x + size]
-    return (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
+    y, x = rng.integers(0, render_textures.SIZE - size, 2)
+    grain = render_textures.grain()[y : y + size, x : x + size]
+    # rounds, and keeps what is below 0 or above 255 there
+    return cv2.convertScaleAbs(np.maximum(cv2.scaleAdd(grain, noise, picture), 0), alpha=255)
 
 
 def encode(rng: np.random.Generator, picture: np.ndarray) -> bytes:

@@ -58,11 +58,10 @@ def draw(joints: np.ndarray, camera: Camera, ground: float, rng: np.random.Gener
     view = _frame(rng, body, props, camera)
 
     place = np.array([*joints[POSE17.root, :2], ground])
-    picture, floor = render_scene.background(rng, view, place, ground, light)
+    picture, floor = render_scene.background(rng, view, place, ground)
     render_scene.clutter(rng, picture, view, place, ground, light)
-    pieces = [body.mesh.vertices[first:last].astype(np.float64) for first, last in body.pieces]
     softness = rng.uniform(0.8, 5.0)
-    render_scene.cast_shadow(picture, floor, view, pieces, light, ground, softness)
+    render_scene.cast_shadow(picture, floor, view, body.mesh.vertices, body.pieces, light, ground, softness)
     picture = render_photo.defocus(rng, picture)
 
     # the body, larger, then shrunk with its cover; only the part of the picture that it needs

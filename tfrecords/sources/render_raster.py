@@ -11,6 +11,8 @@ import numpy as np
 
 # Rows and columns that miss a pixel by less than this are taken in, so that neighbours leave no gap between them.
 _SLACK = 1e-3
+# Triangles that come nearer to the camera are left out.
+_NEAREST_MM = 1.0
 
 
 class Raster(NamedTuple):
@@ -34,20 +36,28 @@ def rasterise(points: np.ndarray, depth: np.ndarray, faces: np.ndarray, width: i
 
     Args:
       points: [v, 2] px.
-      depth: [v] mm; triangles with a corner at or behind the camera are left out.
+      depth: [v] mm; triangles that reach behind the camera are left out.
       faces: [f, 3] corners.
     """
     points = np.asarray(points, np.float64)
     depth = np.asarray(depth, np.float64)
     corner = faces.T[::-1]  # [3, f]; clockwise on paper is what has a positive area where y runs down
-    x, y = points[:, 0][corner], points[:, 1][corner]
-    area = (x[1] - x[0]) * (y[2] - y[0]) - (y[1] - y[0]) * (x[2] - x[0])
+    px, py = np.ascontiguousarray(points[:, 0]), np.ascontiguousarray(points[:, 1])
+    x0, y0 = px[corner[0]], py[corner[0]]
+    area = (px[corner[1]] - x0) * (py[corner[2]] - y0) - (py[corner[1]] - y0) * (px[corner[2]] - x0)
+    kept = np.flatnonzero(area > 1e-6)
+    corner, area = corner[:, kept], area[kept]
+    x, y = px[corner], py[corner]
     top = np.maximum(np.ceil(y.min(0) - _SLACK), 0)
     bottom = np.minimum(np.floor(y.max(0) + _SLACK), height - 1)
-    seen = (area > 1e-6) & (top <= bottom) & (x.max(0) > -1) & (x.min(0) < width) & (depth[corner].min(0) > 1e-3)
-    kept = np.flatnonzero(seen)
-    x, y, area, corner = x[:, kept], y[:, kept], area[kept], corner[:, kept]
-    top, bottom = top[kept].astype(np.int32), bottom[kept].astype(np.int32)
+    seen = (top <= bottom) & (x.max(0) > -1) & (x.min(0) < width)
+    if depth.min() <= _NEAREST_MM:
+        seen &= depth[corner].min(0) > _NEAREST_MM
+    if not seen.all():
+        some = np.flatnonzero(seen)
+        kept, corner, area, top, bottom = kept[some], corner[:, some], area[some], top[some], bottom[some]
+        x, y = x[:, some], y[:, some]
+    top, bottom = top.astype(np.int32), bottom.astype(np.int32)
 
     # edge functions a x + b y + c [3, k], at least 0 inside; divided by the area they are the opposite corner's weight
     following, last = [1, 2, 0], [2, 0, 1]
@@ -57,18 +67,21 @@ def rasterise(points: np.ndarray, depth: np.ndarray, faces: np.ndarray, width: i
 
     # one entry for each row of each triangle, with its first and last pixel
     rows = bottom - top + 1
-    triangle = np.repeat(np.arange(len(kept)), rows)
-    row = np.arange(len(triangle)) + np.repeat(top - (np.cumsum(rows) - rows), rows)
-    slope = a[:, triangle]
-    rest = b[:, triangle] * row + c[:, triangle]
-    steep = np.abs(slope) > 1e-9
-    bound = -rest / np.where(steep, slope, 1.0)
-    rising = slope > 0
-    first = np.where(steep & rising, bound, -1.0).max(0)
-    final = np.where(steep & ~rising, bound, width + 1.0).min(0)
-    final[(~steep & (rest < -_SLACK)).any(0)] = -1
-    first = np.maximum(np.ceil(first - _SLACK), 0)
-    counts = (np.minimum(np.floor(final + _SLACK), width - 1) - first + 1).astype(np.int32)
+    triangle = np.repeat(np.arange(len(kept), dtype=np.int32), rows)
+    row = np.arange(len(triangle), dtype=np.int32) + np.repeat(top - (np.cumsum(rows, dtype=np.int32) - rows), rows)
+    first = np.full(len(row), -1.0, np.float32)
+    final = np.full(len(row), width + 1.0, np.float32)
+    for i in range(3):
+        # where the edge crosses the row, as a line; it bounds the row from the left or from the right, a level edge
+        # not at all or altogether
+        level = np.abs(a[i]) < 1e-9
+        steep = np.where(level, 1.0, a[i])
+        bound = (-c[i] / steep).astype(np.float32)[triangle] + (-b[i] / steep).astype(np.float32)[triangle] * row
+        left = ((a[i] > 0) & ~level)[triangle]
+        np.maximum(first, bound, out=first, where=left)
+        np.minimum(final, bound, out=final, where=~(left | level[triangle]))
+    first = np.maximum(np.ceil(first - np.float32(_SLACK)), 0)
+    counts = (np.minimum(np.floor(final + np.float32(_SLACK)), width - 1) - first + 1).astype(np.int32)
     filled = np.flatnonzero(counts > 0)
     triangle, row, first, counts = triangle[filled], row[filled], first[filled], counts[filled]
 
@@ -80,7 +93,7 @@ def rasterise(points: np.ndarray, depth: np.ndarray, faces: np.ndarray, width: i
     entry = np.repeat(np.arange(len(row), dtype=np.int32), counts)
     along = np.arange(len(entry), dtype=np.int32) - np.repeat(np.cumsum(counts) - counts, counts).astype(np.int32)
     value = start[entry] + step[triangle][entry] * along.astype(np.float32)
-    pixel = (row * width + first.astype(np.int64))[entry] + along
+    pixel = (row * width + first.astype(np.int32))[entry] + along
 
     buffer = np.zeros(width * height, np.float32)
     np.maximum.at(buffer, pixel, value)

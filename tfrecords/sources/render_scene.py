@@ -1,6 +1,6 @@
 """Where a rendered person stands: floor and walls in perspective or a sky, things around, the shadow, things in front.
 
-Pictures are uint8 [size, size, 3] RGB, and float32 between 0 and 1 from the person on; pixels are at integer coordinates.
+Pictures are uint8 [size, size, 3] RGB, float32 between 0 and 1 once the person is in; pixels are at integer places.
 """
 
 from __future__ import annotations
@@ -69,8 +69,16 @@ def _wall_colour(rng):
     return np.clip(colour, 0.05, 0.95)
 
 
-def _plane(rng, view, origin, first, second, span_mm, brightness=1.0):
-    """A textured plane as seen, wherever it may be seen or not, and its middle colour [3]."""
+def _plane(rng, view, picture, where, origin, first, second, span_mm, brightness=1.0):
+    """Paints a textured plane, in place, `where` (bool [size, size]) it is seen.
+
+    Args:
+      origin: [3] a point of it, first, second: [3] unit vectors in it; world.
+      span_mm: the size of its texture.
+
+    Returns:
+      Its middle colour [3].
+    """
     import cv2
 
     textures = render_textures.surfaces()
@@ -82,28 +90,28 @@ def _plane(rng, view, origin, first, second, span_mm, brightness=1.0):
     matrix = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]) @ turned
     colour, other = _wall_colour(rng), _wall_colour(rng)
     table = _ramp(rng, colour * brightness, other * brightness, rng.uniform(0.05, 0.5))
-    if abs(np.linalg.det(matrix)) < 1e-9:
-        return np.ascontiguousarray(np.broadcast_to(table[128], (view.size, view.size, 3))), table[128]
+    rows = np.flatnonzero(where.any(1))
+    if not len(rows) or abs(np.linalg.det(matrix)) < 1e-9:
+        return table[128]
     # where the texture gets finer than pixels, a coarser one keeps it from flickering
     if rng.random() < 0.3:
         texture = np.ascontiguousarray(texture[::2, ::2])
         matrix = matrix @ np.diag([2.0, 2.0, 1.0])
+    low, high = int(rows[0]), int(rows[-1]) + 1
+    matrix = np.array([[1, 0, 0], [0, 1, -low], [0, 0, 1]]) @ matrix
     grey = cv2.warpPerspective(
-        texture, matrix, (view.size, view.size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
+        texture, matrix, (view.size, high - low), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
     )
-    return cv2.applyColorMap(grey, table[:, None]), table[128]
+    cv2.copyTo(cv2.applyColorMap(grey, table[:, None]), where[low:high].astype(np.uint8), picture[low:high])
+    return table[128]
 
 
-def background(
-    rng: np.random.Generator, view: View, place: np.ndarray, ground: float, light
-) -> tuple[np.ndarray, np.ndarray]:
+def background(rng: np.random.Generator, view: View, place: np.ndarray, ground: float) -> tuple[np.ndarray, np.ndarray]:
     """What is behind a person at `place` [3] (world) on a floor at height `ground`.
 
     Returns:
       (the picture, bool [size, size]: where it shows the floor).
     """
-    import cv2
-
     up = np.array([0.0, 0.0, 1.0])
     floor_depth = view.inverse_depth(up, ground)
     nearest, kinds = np.maximum(floor_depth, 0), floor_depth > 0
@@ -112,35 +120,36 @@ def background(
         return _blur(rng, view.size), kinds & (rng.random() < 0.5)
     heading = rng.uniform(0, np.pi)
     axes = np.array([[np.cos(heading), np.sin(heading), 0], [-np.sin(heading), np.cos(heading), 0], up])
-    floor, tone = _plane(rng, view, np.array([*place[:2], ground]), axes[0], axes[1], rng.choice([1200, 2500, 5000]))
+    towards = place - view.eye()
+    towards = np.array([*towards[:2], 0.0]) / max(np.linalg.norm(towards[:2]), 1.0)
+    # walls of a room; or a sky above the horizon, with a band of trees, hills or houses before it
+    picture, walls = np.full((view.size, view.size, 3), 128, np.uint8), []
+    if style == 0:
+        for wall in range(1 + (rng.random() < 0.5)):
+            angle = rng.normal(0, 0.45) + (0 if wall == 0 else rng.choice([-1, 1]) * np.pi / 2)
+            cos, sin = np.cos(angle), np.sin(angle)
+            normal = np.array([cos * towards[0] - sin * towards[1], sin * towards[0] + cos * towards[1], 0.0])
+            offset = normal @ place + rng.uniform(700, 4500)
+            depth = view.inverse_depth(normal, offset)
+            nearer = depth > nearest
+            nearest = np.where(nearer, depth, nearest)
+            kinds &= ~nearer
+            walls.append((normal, offset, nearer))
+    elif not kinds.all():
+        picture = _sky(rng, view.size)
+    tone = _plane(rng, view, picture, kinds, np.array([*place[:2], ground]), *axes[:2], rng.choice([1200, 2500, 5000]))
     # far away, the floor fades into its middle colour
     haze = np.clip(1.0 - floor_depth * np.float32(rng.uniform(3000, 9000)), 0, 1) * kinds
     rows = np.flatnonzero(haze.any(1))
     if len(rows):
         part = slice(rows[0], rows[-1] + 1)
-        floor[part] = floor[part] + haze[part, :, None] * (tone.astype(np.float32) - floor[part])
-    towards = place - view.eye()
-    towards = np.array([*towards[:2], 0.0]) / max(np.linalg.norm(towards[:2]), 1.0)
-    if style == 0:
-        picture = floor
-        for wall in range(1 + (rng.random() < 0.5)):
-            angle = rng.normal(0, 0.45) + (0 if wall == 0 else rng.choice([-1, 1]) * np.pi / 2)
-            normal = np.array([
-                np.cos(angle) * towards[0] - np.sin(angle) * towards[1],
-                np.sin(angle) * towards[0] + np.cos(angle) * towards[1], 0.0])  # fmt: skip
-            offset = normal @ place + rng.uniform(700, 4500)
-            depth = view.inverse_depth(normal, offset)
-            aside = cross(up, normal)
-            span, brightness = rng.choice([1500, 3000, 6000]), rng.uniform(0.7, 1.1)
-            colours, _ = _plane(rng, view, normal * offset + up * ground, aside, up, span, brightness)
-            nearer = depth > nearest
-            cv2.copyTo(colours, nearer.astype(np.uint8), picture)
-            nearest, kinds = np.where(nearer, depth, nearest), kinds & ~nearer
-        return picture, kinds
-    # a sky above the horizon, with a band of trees, hills or houses before it
-    picture = _sky(rng, view.size)
-    cv2.copyTo(floor, kinds.astype(np.uint8), picture)
-    _skyline(rng, view, picture, towards, ground)
+        picture[part] = picture[part] + haze[part, :, None] * (tone.astype(np.float32) - picture[part])
+    for normal, offset, nearer in walls:
+        span, brightness = rng.choice([1500, 3000, 6000]), rng.uniform(0.7, 1.1)
+        aside, origin = cross(up, normal), normal * offset + up * ground
+        _plane(rng, view, picture, nearer, origin, aside, up, span, brightness)
+    if style == 1:
+        _skyline(rng, view, picture, towards, ground)
     return picture, kinds
 
 
@@ -188,7 +197,11 @@ def _skyline(rng, view, picture, towards, ground):
     textures = render_textures.surfaces()
     texture = textures[rng.integers(len(textures))][: view.size, : view.size]
     shades = np.linspace(0.6, 1.4, 256)[:, None] * colour * 255
-    cv2.copyTo(cv2.applyColorMap(np.ascontiguousarray(texture), np.clip(shades, 0, 255).astype(np.uint8)[:, None]), mask, picture)
+    cv2.copyTo(
+        cv2.applyColorMap(np.ascontiguousarray(texture), np.clip(shades, 0, 255).astype(np.uint8)[:, None]),
+        mask,
+        picture,
+    )
 
 
 def _blur(rng, size):
@@ -297,28 +310,24 @@ def _stranger(rng, picture, view, spot, ground):
     )
 
 
-def cast_shadow(
-    picture: np.ndarray, floor: np.ndarray, view: View, pieces, light, ground: float, softness: float
-) -> None:
-    """Darkens the floor where bodies (lists of world points [n, 3] of convex pieces) keep the light away, in place.
+def cast_shadow(picture, floor, view: View, vertices, pieces, light, ground: float, softness: float) -> None:
+    """Darkens the floor where a body keeps the light away, in place.
 
     Args:
-      floor: bool, where the floor is seen.
+      floor: bool [size, size], where the floor is seen.
+      vertices: [v, 3] of the body, world; pieces: ranges of them that are nearly convex.
       softness: px, how wide the edge is.
     """
     import cv2
 
+    fallen = vertices - ((vertices[:, 2] - ground) / light.direction[2])[:, None] * light.direction
+    fallen = view.to_camera(fallen)
+    pixels = fallen[:, :2] / np.maximum(fallen[:, 2:], 1.0) * view.intrinsics[:2] + view.intrinsics[2:]
+    pixels = np.clip(pixels, -4000, 4000).round().astype(np.int32)
     mask = np.zeros(picture.shape[:2], np.uint8)
-    for points in pieces:
-        drop = (points[:, 2] - ground) / light.direction[2]
-        fallen = points - drop[:, None] * light.direction
-        fallen[:, 2] = ground
-        camera = view.to_camera(fallen)
-        if camera[:, 2].min() < 100:
-            continue
-        pixels = camera[:, :2] / camera[:, 2:] * view.intrinsics[:2] + view.intrinsics[2:]
-        hull = cv2.convexHull(np.clip(pixels, -4000, 4000).round().astype(np.int32))
-        cv2.fillConvexPoly(mask, hull, 255, cv2.LINE_AA)
+    for first, last in pieces:
+        if fallen[first:last, 2].min() > 100:
+            cv2.fillConvexPoly(mask, cv2.convexHull(pixels[first:last]), 255, cv2.LINE_AA)
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if not len(rows):
         return

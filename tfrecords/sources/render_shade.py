@@ -242,10 +242,14 @@ def _lit(towards, vertices, place):
     first = (first / np.linalg.norm(first)).astype(np.float32)
     frame = np.stack([first, cross(towards, first), towards], -1).astype(np.float32)
     seen, asked = vertices @ frame, place @ frame
-    low = seen.min(0)
+
+    def cells(points):
+        places = (points[:, :2] * np.float32(1 / _SHADOW_CELL_MM) - low).astype(np.int32)
+        np.clip(places, 0, _SHADOW_CELLS - 1, out=places)
+        return places[:, 1] * _SHADOW_CELLS + places[:, 0]
+
+    low = np.array([seen[:, 0].min(), seen[:, 1].min()]) * np.float32(1 / _SHADOW_CELL_MM)
     nearest = np.full(_SHADOW_CELLS * _SHADOW_CELLS, -1e9, np.float32)
-    cell = np.clip(((seen[:, :2] - low[:2]) / _SHADOW_CELL_MM).astype(np.int64), 0, _SHADOW_CELLS - 1)
-    np.maximum.at(nearest, cell[:, 1] * _SHADOW_CELLS + cell[:, 0], seen[:, 2])
-    nearest = cv2.blur(cv2.dilate(nearest.reshape(_SHADOW_CELLS, -1), np.ones((2, 2), np.uint8)), (1, 1)).ravel()
-    cell = np.clip(((asked[:, :2] - low[:2]) / _SHADOW_CELL_MM).astype(np.int64), 0, _SHADOW_CELLS - 1)
-    return (nearest[cell[:, 1] * _SHADOW_CELLS + cell[:, 0]] < asked[:, 2] + _SHADOW_BIAS_MM).astype(np.float32)
+    np.maximum.at(nearest, cells(seen), seen[:, 2])
+    nearest = cv2.dilate(nearest.reshape(_SHADOW_CELLS, -1), np.ones((2, 2), np.uint8)).ravel()
+    return (nearest[cells(asked)] < asked[:, 2] + np.float32(_SHADOW_BIAS_MM)).astype(np.float32)

@@ -28,7 +28,7 @@ def _grey(values, contrast=45.0):
 
 @functools.lru_cache(maxsize=1)
 def surfaces() -> tuple[np.ndarray, ...]:
-    """Textures of walls and floors, uint8 [SIZE, SIZE]: noises from cloudy to fine, tiles, bricks, planks, stripes..."""
+    """Textures of walls and floors, uint8 [SIZE, SIZE]: noises, tiles, bricks, planks, stripes and so on."""
     import cv2
 
     rng = np.random.default_rng(7)
