@@ -120,7 +120,8 @@ def random_colours(
         result = _covered(result, side, seeds[4], settings.covered_share)
     if varied is not None:
         result = tf.where(varied[:, None, None, None], result, images)
-    return tf.clip_by_value(result, 0.0, 255.0)
+    may_leave_range = settings.contrast or settings.noise or high > 1.0
+    return tf.clip_by_value(result, 0.0, 255.0) if may_leave_range else result
 
 
 def _covered(images, side, seed, share: float):

@@ -146,15 +146,32 @@ def crop_files(encoded: tf.Tensor, transforms: tf.Tensor, resolution: int) -> tf
 
 def to_network(images: tf.Tensor) -> tf.Tensor:
     """RGB 0 to 255 [B, r, r, 3] as the network takes it: BGR / 256, float32."""
-    return tf.cast(images, tf.float32)[..., ::-1] / 256.0
+    # A slice with a step of -1 would take several times as long as all other arithmetic on the images.
+    return tf.reverse(tf.cast(images, tf.float32), [-1]) * (1.0 / 256.0)
 
 
 def _warp_window(window, corner, ratio, transform, resolution: int) -> tf.Tensor:
     """The crop from a part of the picture whose upper left corner [2] is given in pixels of the reduced picture."""
     linear, shift = transform[:, :2], transform[:, 2]
     shift += tf.linalg.matvec(linear, corner * ratio)
-    moved = tf.concat([linear * ratio, shift[:, None]], 1)
-    return warp(window[None], moved[None], resolution)[0]
+    moved = tf.concat([linear * ratio, shift[:, None]], 1)[None]
+    # A single row or column would be taken for one that goes on for ever.
+    sizable = tf.reduce_min(tf.shape(window)[:2]) > 1
+    level = (linear[0, 1] == 0.0) & (linear[1, 0] == 0.0) & sizable
+    return tf.cond(level, lambda: _resize(window, moved, resolution), lambda: warp(window[None], moved, resolution)[0])
+
+
+def _resize(window, transform, resolution: int) -> tf.Tensor:
+    """`warp` of one picture by a transform [1, 2, 3] that does not turn, which is several times as fast.
+
+    It differs in the outermost half pixel of the picture, which is black here and fades into black there.
+    """
+    back = invert(transform)[0]
+    step = tf.stack([back[1, 1], back[0, 0]])
+    first = (step - 1.0) / 2.0 + tf.stack([back[1, 2], back[0, 2]])
+    last = tf.cast(tf.shape(window)[:2] - 1, tf.float32)
+    box = tf.concat([first / last, (first + step * (resolution - 1)) / last], 0)
+    return tf.image.crop_and_resize(window[None], box[None], [0], [resolution, resolution])[0]
 
 
 def _warp_jpeg(encoded, transform, resolution: int) -> tf.Tensor:

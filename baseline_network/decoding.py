@@ -103,11 +103,11 @@ def mirrored_average(outputs: dict[str, tf.Tensor], of_mirrored: dict[str, tf.Te
       outputs, of_mirrored: heatmaps [B, S, h, w, 16] (or [B, h, w, 16]) and depths [B, 16].
     """
     order = targets.MPII16.mirror
-    heatmaps = tf.gather(of_mirrored["heatmaps"][..., ::-1, :], order, axis=-1)
+    heatmaps = tf.gather(tf.reverse(of_mirrored["heatmaps"], [-2]), order, axis=-1)
     depths = tf.gather(of_mirrored["depths"], order, axis=-1)
     return {"heatmaps": (outputs["heatmaps"] + heatmaps) / 2.0, "depths": (outputs["depths"] + depths) / 2.0}
 
 
 def predict_both_ways(network: Callable[[tf.Tensor], dict[str, tf.Tensor]], images: tf.Tensor) -> dict[str, tf.Tensor]:
     """Flip test-time averaging: the network's mean answer for images [B, r, r, 3] and for the mirrored images."""
-    return mirrored_average(network(images), network(images[:, :, ::-1]))
+    return mirrored_average(network(images), network(tf.reverse(images, [2])))

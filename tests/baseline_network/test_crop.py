@@ -58,6 +58,30 @@ def test_warp_is_opencvs():
         assert np.abs(image - expected).mean() < 0.2
 
 
+def test_squares_that_are_not_turned_are_cut_by_another_op_to_the_same_picture():
+    picture = smooth_picture(192, 208)
+    rng = np.random.default_rng(4)
+    centres, sides = (
+        tf.constant(rng.uniform(40, 160, [8, 2]), tf.float32),
+        tf.constant(rng.uniform(30, 300, 8), tf.float32),
+    )
+    mirrored = tf.constant(np.arange(8) % 2 == 0)
+    transforms = crop.crop_transforms(centres, sides, 64, mirrored=mirrored)
+    png = cv2.imencode(".png", picture[..., ::-1])[1].tobytes()
+    images = crop.crop_files(tf.constant([png] * 8), transforms, 64).numpy()
+    expected = crop.warp(np.stack([picture] * 8), transforms, 64).numpy()
+    y, x = np.mgrid[:64, :64] + 0.5
+    outputs = tf.constant(np.stack([x, y], -1).reshape(1, -1, 2).repeat(8, 0), tf.float32)
+    places = crop.move(outputs, crop.invert(transforms)).numpy().reshape(8, 64, 64, 2)
+    inside = ((places > 0.51) & (places < np.array([208, 192]) - 0.51)).all(-1)
+    outside = ((places < -0.51) | (places > np.array([208, 192]) + 0.51)).any(-1)
+    np.testing.assert_allclose(images[inside], expected[inside], atol=0.05)
+    assert inside.sum() > 4000
+    assert outside.sum() > 1000
+    assert not images[outside].any()
+    assert not expected[outside].any()
+
+
 def test_identity_changes_no_pixel():
     picture = smooth_picture(64, 64)
     whole = crop.crop_transforms(tf.constant([[32.0, 32.0]]), tf.constant([64.0]), 64)
@@ -98,9 +122,10 @@ def test_files_give_the_crop_of_the_whole_decoded_picture(side):
     whole = crop.warp(np.stack([picture] * 2), transforms, 64).numpy()
     from_jpeg = crop.crop_files(tf.constant([jpeg, jpeg]), transforms, 64).numpy()
     from_png = crop.crop_files(tf.constant([png, png]), transforms, 64).numpy()
-    np.testing.assert_allclose(from_png, whole, atol=1e-3)
-    inner = whole.min(-1) > 0
+    # The picture's outermost half pixel fades into black or is black.
+    inner = np.stack([cv2.erode((image.min(-1) > 0).astype(np.uint8), np.ones([5, 5])) > 0 for image in whole])
     assert inner.mean() > 0.3
+    np.testing.assert_allclose(from_png[inner], whole[inner], atol=0.01)
     difference = np.abs(from_jpeg - whole)
     assert difference[inner].mean() < 2.0
     # Not shifted: moving the crop by a third of a pixel would make the difference larger.
