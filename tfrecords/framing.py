@@ -5,6 +5,8 @@ Written and read here without TensorFlow, so that a conversion starts at once an
 
 from __future__ import annotations
 
+import collections
+import concurrent.futures
 import functools
 import gzip
 import hashlib
@@ -18,6 +20,9 @@ from tools.errors import InputError
 
 _BUFFER = 1 << 18
 _GZIP_LEVEL = 6
+_HASHED_BEHIND = 4  # how many buffers of a file may wait for their hash
+# Hashing takes as long as everything else together and needs no interpreter, so it goes on beside it.
+_hashing = concurrent.futures.ThreadPoolExecutor(1, "sha256")
 _GZIP_FRAME = 31  # zlib's window bits for a gzip header and trailer, whose time stamp is then zero
 
 
@@ -48,6 +53,7 @@ class RecordFile:
         self._compressor = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_FRAME) if compressed else None
         self._parts: list[bytes] = []
         self._waiting = 0
+        self._hashed: collections.deque[concurrent.futures.Future] = collections.deque()
         try:
             self._file = open(self.path, "wb", buffering=0)  # noqa: SIM115 (closed by __exit__)
         except OSError as error:
@@ -66,7 +72,9 @@ class RecordFile:
         self._parts, self._waiting = [], 0
         if self._compressor:
             data = self._compressor.compress(data) + (self._compressor.flush() if last else b"")
-        self._hash.update(data)
+        self._hashed.append(_hashing.submit(self._hash.update, data))
+        while len(self._hashed) > (0 if last else _HASHED_BEHIND):
+            self._hashed.popleft().result()
         self.bytes += len(data)
         view = memoryview(data)
         try:
