@@ -80,3 +80,7 @@ def test_table_has_a_row_for_every_feature():
     assert len(rows) == len(schema.FEATURES) + 2
     for feature in schema.FEATURES:
         assert any(row.startswith(f"| `{feature.key}` |") and feature.meaning in row for row in rows)
+
+
+def test_docs_show_the_schema(repository):
+    assert schema.table() in (repository / "docs" / "records.md").read_text(encoding="utf-8")
