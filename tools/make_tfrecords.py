@@ -15,7 +15,7 @@ from tools import command
 from tools.errors import InputError
 
 # Sources that make their records themselves.
-_WITHOUT_INPUT = ("synthetic",)
+_WITHOUT_INPUT = ("synthetic", "rendered")
 
 
 def declare() -> command.Flags:
@@ -23,7 +23,7 @@ def declare() -> command.Flags:
     flags = command.Flags(__doc__)
     with flags.group("What to convert"):
         flags.string("source", None, "data set or format, 'list' for a table, or package.module:Class for your own")
-        flags.string("input", None, "the data set's folder or file; the table says which (not for synthetic)")
+        flags.string("input", None, "data set folder or file; the table says which (synthetic and rendered need none)")
         flags.string("split", "", "train, val, test, ... as the table says; the source's first one when not given")
         flags.integer("limit", 0, "only the first so many records, skipped ones included; 0: all", lower_bound=0)
     with flags.group("How the source is read"):
@@ -41,7 +41,7 @@ def declare() -> command.Flags:
         flags.boolean("distort", False, "project through the lens distortion of the cameras, not through pinholes")
         styles = ["h36m", "wild", "level"]
         flags.enum("cameras_style", "h36m", styles, "which cameras see poses that have none of their own")
-        flags.integer("count", 100_000, "how many poses the synthetic source makes", lower_bound=1)
+        flags.integer("count", 100_000, "how many poses synthetic makes, or pictures rendered", lower_bound=1)
         flags.integer("seed", 0, "of the synthetic poses and of --shuffle", lower_bound=0)
     with flags.group("How it is written"):
         flags.string("output", None, "folder for the shards and manifest.json; made when needed")

@@ -28,7 +28,8 @@ class Picture(NamedTuple):
       pixels: [256, 256, 3] uint8 RGB; jpeg: the same, compressed.
       intrinsics: [4] px of this picture.
       pose_2d: [17, 2] px; visibility: [17] codes of the schema.
-      box: [4] x, y, width, height px of the silhouette within the picture.
+      box: [4] x, y, width, height px of the whole silhouette, hidden parts included, as far as it is in the
+        picture; NaN when nothing of the person is seen.
       mesh: the body in camera axes with what it sits on, for tests; flesh: [17] mm as in `render_body.Body`.
     """
 
@@ -94,7 +95,7 @@ def draw(joints: np.ndarray, camera: Camera, ground: float, rng: np.random.Gener
         visibility=_visibility(
             view, joints, body.flesh, intrinsics, raster.inverse_depth.reshape(height, width), hidden
         ),
-        box=_box(person),
+        box=_box((points[: len(points) - props] + 0.5) / _FINER - 0.5) if person.any() else np.full(4, np.nan),
         mesh=body.mesh._replace(vertices=vertices),
         flesh=body.flesh,
     )
@@ -211,9 +212,8 @@ def _visibility(view, joints, flesh, intrinsics, inverse_depth, hidden):
     return np.where(seen, schema.VISIBLE, schema.OCCLUDED)
 
 
-def _box(person):
-    """x, y, width, height of the set pixels, from the first one's edge to the last one's; NaN without any."""
-    rows, columns = np.flatnonzero(person.any(1)), np.flatnonzero(person.any(0))
-    if not len(rows):
-        return np.full(4, np.nan)
-    return np.array([columns[0], rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1]) - [0.5, 0.5, 0, 0]
+def _box(points):
+    """x, y, width, height of the part of the picture that holds `points` [n, 2], to the pixels' outer edges."""
+    low = np.clip(np.floor(points.min(0) + 0.5), 0, SIZE) - 0.5
+    high = np.clip(np.ceil(points.max(0) + 0.5), 0, SIZE) - 0.5
+    return np.concatenate([low, high - low])
