@@ -7,7 +7,15 @@ from typing import NamedTuple
 import numpy as np
 
 from tfrecords import schema
-from tfrecords.sources import render_body, render_looks, render_mesh, render_photo, render_scene, render_shade
+from tfrecords.sources import (
+    render_body,
+    render_front,
+    render_looks,
+    render_mesh,
+    render_photo,
+    render_scene,
+    render_shade,
+)
 from tfrecords.sources.render_raster import rasterise
 from tfrecords.sources.render_scene import View
 from tools.pose.cameras import Camera
@@ -84,7 +92,7 @@ def draw(joints: np.ndarray, camera: Camera, ground: float, rng: np.random.Gener
     person = np.zeros((SIZE, SIZE), bool)
     part = slice(low[1], high[1]), slice(low[0], high[0])
     person[part] = _lay(picture[part], raster.pixel, colours, alone, (width, height), blur)
-    hidden = render_scene.in_front(rng, picture, person)
+    hidden = render_front.in_front(rng, picture, person)
     pixels = render_photo.expose(rng, picture)
     pose_2d = view.project(joints)
     return Picture(

@@ -177,50 +177,45 @@ def shade(
     """
     import cv2
 
+    if not len(raster.pixel):
+        return np.zeros((0, 3), np.float32)
     mesh = body.mesh
+    towards = (rotation @ light.direction).astype(np.float32)
+    up = rotation[:, 2].astype(np.float32)
     corners = mesh.faces[raster.face]
-    attributes = np.concatenate([camera_normals, mesh.uv], -1)
+    attributes = np.concatenate([camera_normals, mesh.uv, _lit(towards, camera_vertices)[:, None]], -1)
     values = raster.weights[:, 0, None] * attributes[corners[:, 0]]
     values += raster.weights[:, 1, None] * attributes[corners[:, 1]]
     values += raster.weights[:, 2, None] * attributes[corners[:, 2]]
-    normal, uv = values[:, :3], values[:, 3:]
+    normal, uv, lit = values[:, :3], values[:, 3:5], values[:, 5]
     normal /= np.maximum(np.sqrt(np.einsum("ij,ij->i", normal, normal)), 1e-6)[:, None]
     parts = mesh.face_part[raster.face]
     colours, folds, shine = albedo(body, look, parts, uv)
 
+    # darker where a surface lies behind what of the body is around it
     width, height = size
     depth = 1.0 / raster.inverse_depth[raster.pixel]
-    x = ((raster.pixel % width).astype(np.float32) - np.float32(intrinsics[2])) / np.float32(intrinsics[0])
-    y = ((raster.pixel // width).astype(np.float32) - np.float32(intrinsics[3])) / np.float32(intrinsics[1])
-    place = np.stack([x * depth, y * depth, depth], -1)
-    towards = (rotation @ light.direction).astype(np.float32)
-    up = rotation[:, 2].astype(np.float32)
-
+    distance = float(depth.mean())
+    reach = max(3, int(75 * body.scale * intrinsics[0] / distance) | 1)
+    image = np.zeros((height * width, 2), np.float32)
+    image[raster.pixel, 0], image[raster.pixel, 1] = depth, 1.0
+    around = cv2.blur(image.reshape(height, width, 2), (reach, reach)).reshape(-1, 2)[raster.pixel]
+    behind = depth - around[:, 0] / np.maximum(around[:, 1], 1e-3)
+    open_ = 1.0 - 0.5 * np.clip((behind - 8.0) / 90.0, 0.0, 1.0)
     # folds tilt the surface up or down; what faces the light more is brighter
     facing = normal @ towards + 0.22 * (folds - 0.5)
-    lit = _lit(towards, camera_vertices, place)
-    image = np.zeros((2, height * width), np.float32)
-    image[0, raster.pixel] = lit
-    image[1, raster.pixel] = 1.0
-    # soft edges of shadows, and darker where a surface lies behind what is around it
-    depth_image = np.zeros(height * width, np.float32)
-    depth_image[raster.pixel] = depth
-    reach = max(3, int(0.075 * 1000 * body.scale * intrinsics[0] / float(depth.mean())) | 1)
-    cover = np.maximum(cv2.blur(image[1].reshape(height, width), (reach, reach)), 1e-3).ravel()[raster.pixel]
-    around = cv2.blur(depth_image.reshape(height, width), (reach, reach)).ravel()[raster.pixel] / cover
-    open_ = 1.0 - 0.5 * np.clip((depth - around - 8.0) / 90.0, 0.0, 1.0)
-    small = max(3, reach // 3 | 1)
-    soft = cv2.blur(image[0].reshape(height, width), (small, small)).ravel()[raster.pixel]
-    cover = np.maximum(cv2.blur(image[1].reshape(height, width), (small, small)).ravel()[raster.pixel], 1e-3)
-    direct = np.clip((facing + 0.12) / 1.12, 0.0, None) * np.minimum(soft / cover, 1.0)
+    direct = np.maximum((facing + 0.12) / 1.12, 0.0) * lit
 
     upwards = 0.5 * open_ * (normal @ up)
     sky, below = 0.5 * open_ + upwards, 0.5 * open_ - upwards
     # a little from where the camera is, so that no side is without shape
     front = 0.12 * open_ * np.maximum(-normal[:, 2], 0)
     # how far the light is mirrored to the camera; people are small enough for one direction to do
-    view = place[:: max(1, len(place) // 64)].mean(0)
-    half = towards - view / np.linalg.norm(view)
+    middle = np.median(raster.pixel)
+    view = np.array(
+        [(middle % width - intrinsics[2]) / intrinsics[0], (middle // width - intrinsics[3]) / intrinsics[1], 1]
+    )
+    half = (towards - view / np.linalg.norm(view)).astype(np.float32)
     gloss = np.maximum(normal @ (half / np.linalg.norm(half)), 0)
     for _ in range(4):  # to the 16th
         gloss *= gloss
@@ -234,22 +229,17 @@ def shade(
     return np.sqrt(np.maximum(linear, 0.0))
 
 
-def _lit(towards, vertices, place):
-    """1 where the light reaches a place [n, 3], 0 where the body itself is in between; all in camera axes."""
+def _lit(towards, vertices):
+    """For each of the vertices [v, 3] (camera axes) 1 where the light reaches it, 0 where the body is in between."""
     import cv2
 
     first = cross(towards, np.eye(3, dtype=np.float32)[2 if abs(towards[2]) < 0.9 else 0])
     first = (first / np.linalg.norm(first)).astype(np.float32)
-    frame = np.stack([first, cross(towards, first), towards], -1).astype(np.float32)
-    seen, asked = vertices @ frame, place @ frame
-
-    def cells(points):
-        places = (points[:, :2] * np.float32(1 / _SHADOW_CELL_MM) - low).astype(np.int32)
-        np.clip(places, 0, _SHADOW_CELLS - 1, out=places)
-        return places[:, 1] * _SHADOW_CELLS + places[:, 0]
-
-    low = np.array([seen[:, 0].min(), seen[:, 1].min()]) * np.float32(1 / _SHADOW_CELL_MM)
+    seen = vertices @ np.stack([first, cross(towards, first), towards], -1).astype(np.float32)
+    cell = ((seen[:, :2] - seen[:, :2].min(0)) * np.float32(1 / _SHADOW_CELL_MM)).astype(np.int32)
+    np.minimum(cell, _SHADOW_CELLS - 1, out=cell)
+    cell = cell[:, 1] * _SHADOW_CELLS + cell[:, 0]
     nearest = np.full(_SHADOW_CELLS * _SHADOW_CELLS, -1e9, np.float32)
-    np.maximum.at(nearest, cells(seen), seen[:, 2])
+    np.maximum.at(nearest, cell, seen[:, 2])
     nearest = cv2.dilate(nearest.reshape(_SHADOW_CELLS, -1), np.ones((2, 2), np.uint8)).ravel()
-    return (nearest[cells(asked)] < asked[:, 2] + np.float32(_SHADOW_BIAS_MM)).astype(np.float32)
+    return (nearest[cell] < seen[:, 2] + np.float32(_SHADOW_BIAS_MM)).astype(np.float32)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tfrecords import schema
-from tfrecords.sources import render_body, render_looks, render_picture, render_scene, synthetic_poses
+from tfrecords.sources import render_body, render_front, render_looks, render_picture, render_scene, synthetic_poses
 from tools.pose.cameras import Camera
 from tools.pose.joints import POSE17
 
@@ -106,7 +106,7 @@ def test_toes_and_nose_point_to_the_front(poses):
 
 def test_the_face_is_seen_from_the_front_only(poses, monkeypatch):
     """Skin fills the upper part of the head seen from the front; from behind, hair does."""
-    monkeypatch.setattr(render_scene, "in_front", lambda rng, picture, person: np.zeros(person.shape, bool))
+    monkeypatch.setattr(render_front, "in_front", lambda rng, picture, person: np.zeros(person.shape, bool))
     bare, hair = np.array([0.9, 0.1, 0.1]), np.array([0.1, 0.1, 0.9])
     sample = render_looks.sample
 
@@ -144,7 +144,7 @@ def ray_hits(direction, triangles):
 
 
 def test_visibility_is_what_rays_meet(poses, monkeypatch):
-    monkeypatch.setattr(render_scene, "in_front", lambda rng, picture, person: np.zeros(person.shape, bool))
+    monkeypatch.setattr(render_front, "in_front", lambda rng, picture, person: np.zeros(person.shape, bool))
     compared, occluded = 0, 0
     for number in range(12):
         joints = poses[number]
@@ -172,7 +172,7 @@ def test_visibility_is_what_rays_meet(poses, monkeypatch):
 
 def test_the_nearer_part_hides_the_farther_one(poses, monkeypatch):
     """An arm held before the chest is seen from the front, and hidden by the trunk from behind."""
-    monkeypatch.setattr(render_scene, "in_front", lambda rng, picture, person: np.zeros(person.shape, bool))
+    monkeypatch.setattr(render_front, "in_front", lambda rng, picture, person: np.zeros(person.shape, bool))
     joints = upright(poses, 1)[0].copy()
     index = POSE17.index
     axis = np.cross(joints[index("LShoulder")] - joints[index("RShoulder")], [0.0, 0.0, 1.0])
@@ -189,7 +189,7 @@ def test_the_nearer_part_hides_the_farther_one(poses, monkeypatch):
 
 def test_the_box_is_the_silhouette_in_the_picture(poses, monkeypatch):
     """White bodies before black: the box is where the white pixels are."""
-    monkeypatch.setattr(render_scene, "in_front", lambda rng, picture, person: np.zeros(person.shape, bool))
+    monkeypatch.setattr(render_front, "in_front", lambda rng, picture, person: np.zeros(person.shape, bool))
     monkeypatch.setattr(
         render_scene, "background", lambda *_: (np.zeros((256, 256, 3), np.uint8), np.zeros((256, 256), bool))
     )
