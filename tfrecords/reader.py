@@ -67,13 +67,15 @@ def find(where: Where, verify: bool = False) -> Records:
     """The shards that `where` stands for.
 
     Args:
-      where: a folder with a manifest, a manifest, a glob of shards, or a list of those. Shards that a glob finds must
-        be a whole set; a manifest beside them is used.
+      where: a folder with a manifest, a manifest, a glob of shards, or a list of those, also as one text with commas
+        between. Shards that a glob finds must be a whole set; a manifest beside them is used.
       verify: compare the SHA-256 of every shard with the manifest, which reads every byte.
 
     Raises:
       InputError: nothing there; a shard is missing, cut short or (with verify) damaged; no records.
     """
+    if isinstance(where, str) and "," in where and not os.path.exists(where):
+        where = where.split(",")
     if not isinstance(where, (str, os.PathLike)):
         parts = [find(one, verify) for one in where]
         if not parts:

@@ -234,3 +234,9 @@ def test_pictures_are_noticed_and_read(tmp_path, encode):
     writer.convert(factory, tmp_path / "out", quiet=True)
     assert reader.find(tmp_path / "out").has_images()
     assert reader.load_arrays(tmp_path / "out", ["image"])["image"].tolist() == [picture]
+
+
+def test_several_sets_by_one_text_with_commas(folder, tmp_path):
+    other = convert(tmp_path / "other", 30, num_shards=2).folder
+    assert len(reader.find(f"{folder},{other}")) == COUNT + 30
+    assert len(reader.load_arrays(f"{folder},{other}", ["frame"])["frame"]) == COUNT + 30

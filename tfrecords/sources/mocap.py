@@ -37,10 +37,10 @@ class Mocap(clips.MotionSource):
         description="motion capture seen by Human3.6M's cameras or by cameras in the wild, four views of each frame",
         input=".npz of [frames, 17, 3] arrays in mm, z up, Human3.6M's 17 joints, with <name>_index.json if there is "
         "one; a .bvh file; or a folder with .bvh files. val: about a tenth of the subjects, by a hash of the name; "
-        "subjects captured together stay together, sequences whose subject is not known are in 'all' only",
+        "subjects captured together stay together; unnamed: sequences whose subject is not known",
         licence="that of the input; CMU Graphics Lab Motion Capture Database: free for all uses, not to be resold",
         citation="for CMU data: obtained from mocap.cs.cmu.edu; created with funding from NSF EIA-0196217",
-        splits=("all", "train", "val"),
+        splits=("all", "train", "val", "unnamed"),
     )
 
     def __init__(self, path: pathlib.Path, options: Options):
@@ -57,7 +57,7 @@ class Mocap(clips.MotionSource):
         else:
             motions = self._index_bvh()
         self._set_motions(
-            [motion for motion in motions if self.split in ("all", motion.split)],
+            [motion for motion in motions if self.split in ("all", motion.split or "unnamed")],
             placing.views_of(options.cameras_style),
         )
 

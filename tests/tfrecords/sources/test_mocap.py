@@ -399,3 +399,11 @@ def test_level_style_keeps_the_vertical_and_the_height(pose3d_data):
     x, y, z = (world[3] - world[3, 0])[order].T
     np.testing.assert_allclose(record.pose_3d, np.stack([x, -z, y], -1), atol=1e-3)
     np.testing.assert_allclose(record.root_3d, [0.0, -world[3, 0, 2], 5000.0], atol=1e-3)
+
+
+def test_splits_share_out_all_sequences(pose3d_data):
+    sizes = {
+        split: len(open_source("mocap", pose3d_data / "cmu_train.npz", Options(cameras_style="level", split=split)))
+        for split in ("all", "train", "val", "unnamed")
+    }
+    assert sizes == {"all": 27044, "train": 21706, "val": 1841, "unnamed": 3497}
