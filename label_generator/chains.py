@@ -7,6 +7,7 @@ networks know, `reconstruct` runs the networks, and what comes out is what the g
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -59,13 +60,18 @@ class Coarse(NamedTuple):
     ray_trust: tf.Tensor
 
 
+def stages_of(networks: Mapping[str, Network]) -> list[str]:
+    """The stages that a chain of these networks runs, in order."""
+    return ["left2right", "pose3d"] if "pose3d" in networks or "direct" not in networks else ["direct"]
+
+
 def chain_of(networks: dict[str, Network], compute_dtype: tf.DType = tf.float32) -> PublishedChain | CanonicalChain:
     """The chain that these networks make: left2right and pose3d, or direct alone.
 
     Raises:
       InputError: a stage is missing, or the networks are of two recipes.
     """
-    stages = ["left2right", "pose3d"] if "pose3d" in networks else ["direct"]
+    stages = stages_of(networks)
     missing = [stage for stage in stages if stage not in networks]
     if missing:
         raise InputError(f"weights: no network of stage {' and '.join(missing)} among {', '.join(networks) or 'none'}")
@@ -86,7 +92,35 @@ def build_published(network: Network) -> tuple[linear_model.LinearModelConfig, d
     unknown = set(network.config) - set(known)
     if unknown:
         raise InputError(f"{network.directory}: configuration has unknown {', '.join(sorted(unknown))}")
-    return linear_model.LinearModelConfig(**network.config), network.variables
+    try:
+        config = linear_model.LinearModelConfig(**network.config)
+    except TypeError as error:
+        raise InputError(f"{network.directory}: configuration does not build a network ({error})") from error
+    if (config.input_size, config.output_size) != linear_model.SIZES[network.stage]:
+        wanted = " -> ".join(map(str, linear_model.SIZES[network.stage]))
+        raise InputError(
+            f"{network.directory}: {network.stage} is {wanted}, not {config.input_size} -> {config.output_size}"
+        )
+    _check_shapes(network, config)
+    return config, network.variables
+
+
+def _check_shapes(network: Network, config: linear_model.LinearModelConfig) -> None:
+    """Raises `InputError` when the variables are not those of the configuration."""
+    shapes = {}
+    for weight, bias, norm, inputs, outputs in config.layers():
+        shapes |= {weight: (inputs, outputs), bias: (outputs,)}
+        if config.batch_norm and norm is not None:
+            shapes |= {f"{norm}/{part}": (outputs,) for part in ("gamma", "beta", "moving_mean", "moving_variance")}
+    shapes = {f"{linear_model.RELEASED_SCOPE}/{name}": shape for name, shape in shapes.items()}
+    for name in sorted(set(shapes) ^ set(network.variables)):
+        problem = "is missing" if name in shapes else "is not of this network"
+        raise InputError(f"{network.directory}: variable {name} {problem}")
+    for name, shape in shapes.items():
+        if network.variables[name].shape != shape:
+            raise InputError(
+                f"{network.directory}: {name} is {list(network.variables[name].shape)}, expected {list(shape)}"
+            )
 
 
 def build_canonical(network: Network) -> tf.keras.Model:
@@ -108,8 +142,12 @@ class PublishedChain(tf.Module):
         self._networks, self._statistics = {}, {}
         for stage, network in networks.items():
             config, variables = build_published(network)
-            if set(network.statistics) < {"input", "output"}:
+            if not {"input", "output"} <= set(network.statistics):
                 raise InputError(f"{network.directory}: has no normalisation statistics, which this recipe needs")
+            for name, size in zip(("input", "output"), linear_model.SIZES[stage]):
+                found = len(network.statistics[name].mean)
+                if found != size:
+                    raise InputError(f"{network.directory}: {name} statistics have {found} columns, expected {size}")
             self._statistics[stage] = network.statistics
             self._networks[stage] = linear_model.folded(
                 config, variables, network.statistics["input"], network.statistics["output"], compute_dtype

@@ -68,6 +68,7 @@ class Lifted(NamedTuple):
     root_3d: [B, 3] mm, where the root is in the user's camera; nominal where the intrinsics were unknown.
     coarse_3d: [B, 17, 3] mm, before the search.
     right_2d: [B, 17, 2] predicted right view relative to its root, in the units of the search's camera.
+    left_2d: [B, 17, 2] the left view in the same units, relative to its root, to compare the right view with.
     cost: [B] of the search, at its minimum.
     at_range_end: [B] bool, the depth is the first or last of the range.
     residual_mm: [B] mean distance between the coarse joints and their rays at that depth.
@@ -82,6 +83,7 @@ class Lifted(NamedTuple):
     root_3d: tf.Tensor
     coarse_3d: tf.Tensor
     right_2d: tf.Tensor
+    left_2d: tf.Tensor
     cost: tf.Tensor
     at_range_end: tf.Tensor
     residual_mm: tf.Tensor
@@ -106,10 +108,11 @@ class Lifter(tf.Module):
         """networks: by stage, left2right and pose3d or direct. settings: None for what their recipe is run with."""
         super().__init__()
         self.chain = chains.chain_of(networks, compute_dtype)
-        self.recipe = next(iter(networks.values())).recipe
+        used = [networks[stage] for stage in chains.stages_of(networks)]
+        self.recipe = used[0].recipe
         self.settings = settings or RECIPE_SETTINGS[self.recipe]
         self.calibration = calibration or quality.UNCALIBRATED
-        self.name_of_weights = "+".join(sorted(network.facts.get("name", stage) for stage, network in networks.items()))
+        self.name_of_weights = "+".join(sorted(network.facts.get("name", network.stage) for network in used))
         self._lift = tf.function(self._lifted, autograph=False, reduce_retracing=True)
 
     def lift(self, poses_2d, intrinsics, joint_mask=None, right_2d=None) -> Lifted:
@@ -127,7 +130,7 @@ class Lifter(tf.Module):
           `Lifted`.
 
         Raises:
-          InputError: shapes that are not these.
+          InputError: shapes that are not these, or a true right view where the mirror image is looked at too.
         """
         poses_2d = tf.convert_to_tensor(poses_2d, tf.float32)
         if not poses_2d.shape.is_compatible_with([None, POSE17.size, 2]):
@@ -137,6 +140,10 @@ class Lifter(tf.Module):
         if not intrinsics.shape.is_compatible_with([4]) and not intrinsics.shape.is_compatible_with([None, 4]):
             raise InputError(f"intrinsics are [4] or [B, 4], not {intrinsics.shape}")
         intrinsics = tf.broadcast_to(intrinsics, [count, 4])
+        if right_2d is not None:
+            if self.settings.flip:
+                raise InputError("a true right view can't be mirrored (it would be a left one): turn flip off")
+            right_2d = tf.convert_to_tensor(right_2d, tf.float32)
         if joint_mask is None:
             joint_mask = tf.reduce_all(tf.math.is_finite(poses_2d), -1)
         joint_mask = tf.cast(joint_mask, tf.bool)
@@ -195,6 +202,7 @@ class Lifter(tf.Module):
             root_3d=only_good(search.root_mm, turn=True),
             coarse_3d=only_good(coarse.pose_3d, turn=True),
             right_2d=only_good(coarse.right_2d),
+            left_2d=only_good(view.points - view.points[:, ROOT, None]),
             cost=only_good(search.cost),
             at_range_end=search.at_range_end & good,
             residual_mm=only_good(measured.residual_mm),

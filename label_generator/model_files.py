@@ -17,6 +17,7 @@ import pathlib
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Mapping
 
 import numpy as np
@@ -27,6 +28,8 @@ from tools.errors import InputError
 FORMAT = 1
 STAGES = ("left2right", "pose3d", "direct")
 RECIPES = ("published", "canonical")
+# What zipfile raises for a damaged archive, NotImplementedError for a method or version that damage made up.
+_DAMAGED = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
 _MODEL, _WEIGHTS, _STATISTICS = "model.json", "weights.npz", "statistics.json"
 
 
@@ -114,14 +117,16 @@ def load_network(directory: str | os.PathLike) -> Network:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise InputError(f"{directory / _MODEL}: expected a network description of format {FORMAT}")
     missing = {"stage", "recipe", "config"} - set(content)
-    if missing or content["stage"] not in STAGES or content["recipe"] not in RECIPES:
+    facts = content.get("facts", {})
+    plain = not missing and isinstance(content["config"], dict) and isinstance(facts, dict)
+    if not plain or content["stage"] not in STAGES or content["recipe"] not in RECIPES:
         raise InputError(
             f"{directory / _MODEL}: expected stage {', '.join(STAGES)}, recipe {', '.join(RECIPES)}, config"
         )
     try:
         with np.load(directory / _WEIGHTS) as archive:
             variables = {name: archive[name].astype(np.float32) for name in archive.files}
-    except (OSError, ValueError, zipfile.BadZipFile, KeyError, EOFError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, EOFError, *_DAMAGED) as error:
         raise InputError(f"{directory / _WEIGHTS}: cannot be read as arrays ({error})") from error
     statistics = directory / _STATISTICS
     return Network(
@@ -130,7 +135,7 @@ def load_network(directory: str | os.PathLike) -> Network:
         content["config"],
         variables,
         normalization.load_statistics(statistics) if statistics.exists() else {},
-        content.get("facts", {}),
+        facts,
         str(directory),
     )
 
@@ -143,7 +148,7 @@ def find_networks(directories: list[str | os.PathLike]) -> dict[str, Network]:
     """
     found = {}
     for directory in map(pathlib.Path, directories):
-        candidates = [directory, *sorted(path for path in directory.glob("*") if path.is_dir())]
+        candidates = [directory, *sorted(path for path in directory.glob("[!.]*") if path.is_dir())]
         here = [load_network(path) for path in candidates if (path / _MODEL).exists()]
         if not here:
             raise InputError(f"{directory}: no weights folder (one with {_MODEL}) here or directly inside")

@@ -170,9 +170,12 @@ def load_calibration(path: str | os.PathLike) -> Calibration:
             content = json.load(file)
         if content["signals"] != list(SIGNALS):
             raise InputError(f"{path}: made for the signals {', '.join(content['signals'])}")
-        return Calibration(
-            float(content["intercept"]), tuple(map(float, content["coefficients"])), content.get("facts", {})
-        )
+        numbers = [content["intercept"], *content["coefficients"]]
+        if len(numbers) != 1 + len(SIGNALS) or not np.isfinite(np.array(numbers, np.float64)).all():
+            raise InputError(
+                f"{path}: expected {1 + len(SIGNALS)} finite numbers, the intercept and one for each signal"
+            )
+        return Calibration(float(numbers[0]), tuple(map(float, numbers[1:])), content.get("facts", {}))
     except (OSError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, InputError):
             raise
