@@ -12,9 +12,11 @@ from tools import command
 
 def declare():
     """The flags of this command."""
+    from label_generator import lifter_flags
+
     flags = command.Flags(__doc__)
     with flags.group("What is measured"):
-        flags.strings("weights", [], "weights folders; default: those that come with the project")
+        lifter_flags.declare_weights(flags)
         flags.string("test_data", "", "TFRecords with 3D poses (folder, manifest or glob)")
         flags.strings("protocol", [], "a, b2, b5, b10, c, d, e, e_mpii, e_coco, or all; needs --motion")
         flags.string("motion", "", "motion capture for the protocols: .npz, .bvh or a folder of .bvh")
@@ -23,44 +25,16 @@ def declare():
         flags.integer("frame_step", 1, "take every n-th frame", lower_bound=1)
         flags.integer("limit", 0, "at most so many TFRecords (0: all)", lower_bound=0)
         flags.integer("seed", 0, "of the protocols' cameras and noise", lower_bound=0)
-    declare_lifting(flags)
+    with flags.group("How poses are lifted (default: as the weights' recipe says)"):
+        flags.enum("right_view", "predicted", ["predicted", "true"], "which right view the second network gets")
+        lifter_flags.declare_search(flags)
+        lifter_flags.declare_refinement(flags)
     with flags.group("Report"):
         flags.boolean("actions", False, "also print the table per action")
         flags.string("output", "", "folder for table.md, figures.json and plots")
         flags.string("calibrate", "", "fit the label quality on these poses and write it to this weights folder")
         flags.boolean("overwrite", False, "replace what is in --output, or the calibration that is there")
     return flags
-
-
-def declare_lifting(flags):
-    """The flags that say how poses are lifted, shared by the commands that lift."""
-    with flags.group("How poses are lifted (default: as the weights' recipe says)"):
-        flags.enum("right_view", "predicted", ["predicted", "true"], "which right view the second network gets")
-        flags.float("min_depth_mm", None, "first depth of the search (published recipe: 2800)")
-        flags.float("max_depth_mm", None, "end of the search, not included (published recipe: 7200)")
-        flags.float("step_mm", None, "grid of the search (published recipe: 1)")
-        flags.enum("objective", None, ["distance", "squared"], "of the search: the released one, or the paper's")
-        flags.enum("method", None, ["convex", "exhaustive"], "of the search: bisection, or every depth as released")
-        flags.boolean("subgrid", None, "depth between the grid's")
-        flags.boolean("flip", None, "average over the pose and its mirror image")
-        flags.enum(
-            "refinement", None, ["rays", "trust"], "after the search: every joint on its ray, or as far as trusted"
-        )
-        flags.integer("min_joints", None, "poses with fewer labelled joints get no label", lower_bound=3)
-
-
-def lifter_of(options):
-    """The lifter that the flags ask for."""
-    import dataclasses
-
-    from label_generator import lifter
-
-    directories = list(options.weights) or [lifter.SHIPPED]
-    loaded = lifter.load_lifter(directories)
-    names = [field.name for field in dataclasses.fields(lifter.LifterSettings)]
-    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    loaded.settings = dataclasses.replace(loaded.settings, **given)
-    return loaded
 
 
 def main(options):
@@ -74,9 +48,9 @@ def main(options):
     _check_output(options)
     import json
 
-    from label_generator import evaluation, protocols, quality, reports
+    from label_generator import evaluation, lifter_flags, protocols, quality, reports
 
-    lifter = lifter_of(options)
+    lifter, _ = lifter_flags.make_lifter(options)
     print(f"{lifter.recipe} recipe, weights {lifter.name_of_weights}; {lifter.settings}")
     results = []
     if options.test_data:

@@ -1,0 +1,77 @@
+"""Shows the 3D label generator at work: 2D poses in, 3D labels, pictures and a report out.
+
+    ./demo.sh                                      people made by this program, whose true 3D is known
+    ./demo.sh keypoints.json [--images=photos/]    yours: COCO JSON, an OpenPose folder, MPII, LSP, .npz, .csv, ...
+    ./demo.sh poses.npy --joints=coco17 --camera=fov:60
+
+Writes into --output: gallery.png (2D, right view, 3D before and after the search, for labels from best to worst),
+rotation.gif (the best one from all around), labels.npz and report.txt.
+"""
+
+from tools import command
+
+
+def declare():
+    """The flags of this command."""
+    from label_generator import lifter_flags
+
+    flags = command.Flags(__doc__, positional="[INPUT]")
+    with flags.group("Input"):
+        flags.string("format", "auto", "of INPUT; auto: by its name and first bytes (generate.py --help lists them)")
+        flags.string("joints", "", "joint set of plain arrays, such as coco17")
+        flags.string("images", "none", "folder of the pictures that INPUT names, to be shown behind the labels")
+        flags.integer("limit", 2000, "at most so many poses", lower_bound=1)
+        flags.integer("seed", 7, "of the people made when there is no INPUT", lower_bound=0)
+        flags.string("camera", "auto", "auto (the input's own, else unknown), h36m, fx,fy,cx,cy, fov:DEG or unknown")
+        flags.strings("image_size", None, "WIDTH,HEIGHT in px, for fov: where the input does not tell")
+    with flags.group("Lifting"):
+        lifter_flags.declare_weights(flags)
+    with flags.group("Output"):
+        flags.integer("rows", 6, "labels in the gallery", lower_bound=1, upper_bound=50)
+        flags.string("output", "demo_output", "folder for what is made")
+        flags.boolean("overwrite", True, "replace what an earlier demo left in --output")
+    return flags
+
+
+def main(options):
+    """Runs the command."""
+    import os
+
+    from tools.errors import InputError
+
+    if len(options.arguments) > 1:
+        raise InputError(f"one INPUT at a time, got {' and '.join(options.arguments)}")
+    results = [
+        os.path.join(options.output, name) for name in ("gallery.png", "rotation.gif", "labels.npz", "report.txt")
+    ]
+    taken = [path for path in results if os.path.exists(path)]
+    if taken and not options.overwrite:
+        raise InputError(f"{taken[0]} exists; give --overwrite to replace it")
+    if os.path.exists(options.output) and not os.path.isdir(options.output):
+        raise InputError(f"--output={options.output} is not a folder")
+    os.makedirs(options.output, exist_ok=True)
+
+    from label_generator import demo_poses, gallery, lifter_flags
+    from tools.pose import animation, drawing
+
+    lifter, _ = lifter_flags.make_lifter(options)
+    print(f"weights: {lifter.name_of_weights} ({lifter.recipe} recipe)")
+    if options.arguments:
+        labels = demo_poses.from_input(options.arguments[0], options, lifter)
+    else:
+        labels = demo_poses.made_up(options.seed, lifter)
+    text = gallery.report(labels)
+    print(text)
+    demo_poses.save(results[2], labels)
+    with open(results[3], "w", encoding="utf-8") as file:
+        file.write(text + "\n")
+    if not (labels.lifted["reason"] == 0).any():
+        raise InputError("no pose got a label, so there is nothing to draw (reasons stand above)")
+    drawing.write_image(results[0], gallery.gallery(labels, options.rows), overwrite=True)
+    best = gallery.best(labels)
+    animation.write_animation(results[1], gallery.turning(labels, best), fps=16, overwrite=True)
+    print(f"in {options.output}: gallery.png, rotation.gif ({labels.names[best]}), labels.npz, report.txt")
+
+
+if __name__ == "__main__":
+    command.run(main, declare)
