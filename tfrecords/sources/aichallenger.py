@@ -44,8 +44,7 @@ class AIChallenger(PeopleSource):
     def __init__(self, path: pathlib.Path, options: Options):
         """Raises `InputError` without such a file, without its images, or when its name tells another split."""
         super().__init__(path, options)
-        if not self.path.is_file():
-            raise InputError(f"{self.path}: no such file; expected {self.info.input}")
+        labels.check_file(self.path, self.info.input)
         self._declare_part()
         folder = self.path.parent
         released = sorted(folder.glob("keypoint_*_images*")) if not options.images else []

@@ -45,8 +45,7 @@ class Coco(PeopleSource):
     def __init__(self, path: pathlib.Path, options: Options):
         """Raises `InputError` without such a file, without its images, or when its name tells another split."""
         super().__init__(path, options)
-        if not self.path.is_file():
-            raise InputError(f"{self.path}: no such file; expected {self.info.input}")
+        labels.check_file(self.path, self.info.input)
         self._declare_part()
         folder = self.path.parent
         # person_keypoints_val2017.json lies in annotations/, its images in val2017/ beside that folder.

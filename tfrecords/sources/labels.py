@@ -40,6 +40,14 @@ def read_file(path: str | os.PathLike) -> bytes:
         raise InputError(f"{path}: can't be read ({error})") from None
 
 
+def check_file(path: pathlib.Path, expected: str) -> None:
+    """Raises `InputError` telling what was expected when `path` is not a file, or one that may not be read."""
+    if not path.is_file():
+        raise InputError(f"{path}: {'a folder' if path.is_dir() else 'no such file'}; expected {expected}")
+    if not os.access(path, os.R_OK):
+        raise InputError(f"{path}: can't be read: permission denied")
+
+
 def parse_json(data: bytes, name: str, drop: Sequence[str] = ()) -> Any:
     """The value of a JSON text.
 

@@ -45,8 +45,7 @@ class Lsp(PeopleSource):
         super().__init__(path, options)
         if self.path.is_dir():
             self.path = self.path / "joints.mat"
-        if not self.path.is_file():
-            raise InputError(f"{self.path}: no such file; expected {self.info.input}")
+        labels.check_file(self.path, self.info.input)
         folder = self.path.parent
         # joints.mat goes with images/ or images.tar, lsp_joints.mat with lsp_images.tar before any images/
         named = self.path.stem.replace("joints", "images")

@@ -57,8 +57,7 @@ class Mpii(PeopleSource):
     def __init__(self, path: pathlib.Path, options: Options):
         """Raises `InputError` without such a file or its images, or when its name tells another split."""
         super().__init__(path, options)
-        if not self.path.is_file():
-            raise InputError(f"{self.path}: no such file; expected {self.info.input}")
+        labels.check_file(self.path, self.info.input)
         readers = {".mat": _read_mat, ".json": _read_json, ".h5": _read_h5, ".hdf5": _read_h5}
         suffix = pathlib.Path(self.path.name[: -len(".gz")] if self.path.suffix == ".gz" else self.path.name).suffix
         if suffix not in readers or (self.path.suffix == ".gz" and suffix != ".json"):

@@ -56,8 +56,7 @@ class MpiiLsp3D(Source):
         super().__init__(path, options)
         if self.path.is_dir():
             self.path = self.path / "wild.npy"
-        if not self.path.is_file():
-            raise InputError(f"{self.path}: no such file; expected {self.info.input}")
+        labels.check_file(self.path, self.info.input)
         self._pictures = images.open_pictures(options, [self.path.parent / "images", self.path.parent])
 
     @functools.cached_property
