@@ -124,6 +124,8 @@ class MotionSource(ClipSource):
             world, provenance = self._load(motion)
             if len(world) != motion.frames:
                 raise InputError(f"{self.path}: {motion.name} has {len(world)} frames, its header says {motion.frames}")
+            # An infinite number is no more known than a NaN, but arithmetic with it warns.
+            world = np.where(np.isfinite(world), world, np.nan)
             self._world = (sequence, (_check_size(world, f"{self.path}: {motion.name}"), provenance))
         if self._view[0] != clip:
             self._view = (clip, self._camera(motion, view, self._world[1][0]))

@@ -116,9 +116,11 @@ def test_lens_distortion_is_recorded_when_it_is_asked_for(archive, camera_json):
     assert 0.05 < np.abs(plain.pose_2d - bent.pose_2d).max() < 60
 
 
-def test_frames_that_cannot_be_used_are_skipped_with_a_reason(tmp_path, bodies, camera_json):
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_frames_that_cannot_be_used_are_skipped_with_a_reason(tmp_path, bodies, camera_json, value):
     poses = bodies(6)
-    poses[2, 4] = np.nan
+    poses[2] = value
     path = write_archive(tmp_path / "a.npz", {"1_01": poses})
     items = list(open_source("mocap", path, Options(cameras=str(camera_json))).records(range(24)))
     skipped = [i for i, item in enumerate(items) if isinstance(item, Skip)]
