@@ -151,6 +151,8 @@ def read_manifest(path: str | pathlib.Path) -> Manifest:
             folder=path.parent,
         )
     except FileNotFoundError:
+        if path.name != NAME:
+            raise InputError(f"{path}: no such folder or manifest") from None
         raise InputError(f"{path}: no such file; a folder without it holds no finished conversion") from None
     except (KeyError, TypeError, AttributeError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(f"{path}: not a manifest of pose records ({error})") from error

@@ -66,10 +66,14 @@ def _sheet_path(flags, folder):
     """Where the contact sheet goes, or None. One that is there by default is left as it is."""
     if flags.sheet == _NO_SHEET:
         return None
+    from tools.pose import drawing
+
     path = pathlib.Path(flags.sheet) if flags.sheet else folder / "contact_sheet.png"
     if not flags.sheet and path.exists() and not flags.overwrite:
         print(f"contact sheet: {path} is there already; --overwrite draws it again")
         return None
+    # Told now, not after minutes of reading.
+    drawing.check_picture_path(path, flags.overwrite)
     return path
 
 

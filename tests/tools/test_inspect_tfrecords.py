@@ -159,3 +159,23 @@ def test_bad_arguments(tmp_path, capsys):
     assert "name at least one folder" in capsys.readouterr().err
     assert run(tmp_path) == 2
     assert "manifest.json: no such file" in capsys.readouterr().err
+    assert run(tmp_path / "none") == 2
+    assert capsys.readouterr().err == f"error: {tmp_path / 'none'}: no such folder or manifest\n"
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("", "a folder, expected the name of a picture"),
+        ("none/sheet.png", "cannot be written (no folder "),
+        ("sheet.txt", "expected the ending of a picture format"),
+        ("there.png", "exists already; pass --overwrite"),
+    ],
+)
+def test_a_bad_place_for_the_sheet_is_told_before_anything_is_read(tmp_path, capsys, monkeypatch, place, message):
+    convert(tmp_path / "out")
+    (tmp_path / "there.png").write_bytes(b"a picture")
+    monkeypatch.setattr(inspection, "inspect", lambda *arguments: pytest.fail("records were read"))
+    assert run(tmp_path / "out", f"--sheet={tmp_path / place}") == 2
+    assert capsys.readouterr().err.startswith(f"error: {tmp_path / place}: {message}")
+    assert (tmp_path / "there.png").read_bytes() == b"a picture"

@@ -290,6 +290,22 @@ def crop_to_person(image, pose_2d, joint_mask=None, margin=0.35, aspect=1.0):
     return np.ascontiguousarray(image[top:bottom, left:right]), pose - [left, top]
 
 
+def check_picture_path(path, overwrite=False):
+    """Raises `InputError` when `write_image` could not write there: no such folder, another file format, or a picture
+    that may not be replaced."""
+    import cv2
+
+    path = pathlib.Path(path)
+    if path.is_dir():
+        raise InputError(f"{path}: a folder, expected the name of a picture")
+    if path.exists() and not overwrite:
+        raise InputError(f"{path}: exists already; pass --overwrite to replace it")
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: cannot be written (no folder {path.parent})")
+    if not cv2.haveImageWriter(path.name):
+        raise InputError(f"{path}: expected the ending of a picture format such as .png or .jpg")
+
+
 def write_image(path, image, overwrite=False):
     """Writes a picture in the format that the ending of `path` names, under a temporary name first; returns the path.
 
