@@ -120,11 +120,16 @@ def _report(content, seconds):
     for reason, entry in content.skipped.items():
         print(f"skipped {entry['count']:,}: {reason}; for instance {entry['first'][0]}")
     print(
-        f"{content.records:,} records in {len(content.shards)} shards, {content.bytes / 1e6:,.1f} MB, "
+        f"{_counted(content.records, 'record')} in {_counted(len(content.shards), 'shard')}, "
+        f"{content.bytes / 1e6:,.1f} MB, "
         f"{content.records / max(seconds, 1e-9):,.0f} a second"
     )
     print(f"licence: {content.source['licence']}")
     print(f"written to {content.folder}")
+
+
+def _counted(number, noun):
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def sources_table() -> str:

@@ -44,7 +44,7 @@ def _own_class(name: str) -> type[Source]:
     module, _, attribute = name.partition(":")
     try:
         kind = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:  # the last two: no name, or a relative one
         raise InputError(f"--source={name}: {error} (is its folder in PYTHONPATH?)") from error
     if not (isinstance(kind, type) and issubclass(kind, Source)):
         raise InputError(f"--source={name}: not a subclass of tfrecords.sources.base.Source")

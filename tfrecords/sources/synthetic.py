@@ -33,6 +33,8 @@ class Synthetic(Source):
     def __init__(self, path: pathlib.Path, options: Options):
         super().__init__(path, options)
         placing.check_style(options.cameras_style)
+        if self.path != pathlib.Path():
+            raise InputError(f"--input={path}: source synthetic makes its poses itself and reads no file")
         if options.count < 1:
             raise InputError(f"--count={options.count}: expected at least 1 pose")
         if options.seed < 0:
