@@ -28,7 +28,7 @@ setup(
     install_requires=requirements("requirements.txt"),
     extras_require={
         # what ./test.sh adds
-        "test": ["pytest>=7.4,<9", "pytest-xdist>=3", "hypothesis>=6.80", "ruff>=0.5"],
+        "test": ["pytest>=7.4,<9", "pytest-xdist>=3", "hypothesis>=6.80", "ruff>=0.5", "scipy>=1.10"],
         # reading PyTorch checkpoints, and the PyTorch twins of tools/benchmark.py
         "torch": ["torch>=2.1"],
     },
