@@ -55,7 +55,8 @@ def main(flags: command.Flags) -> int:
 
     make = _published if flags.recipe == "published" else _canonical
     training = make(flags, train_data, test_data)
-    print(_told(flags, training, strategy, precision), flush=True)
+    if chief:
+        print(_told(flags, training, strategy, precision), flush=True)
     figures = _train(flags, training, strategy, precision, directory, plan, settings)
     if not chief:
         return 0
@@ -126,7 +127,7 @@ def _settings(flags, train_data: str, test_data: str, precision: str) -> tuple[d
     settings = {**flags.as_dict(), "precision": precision}
     settings["train_records"] = training_data.fingerprint(train_data)
     settings["test_records"] = training_data.fingerprint(test_data)
-    decisive = ["stage", "recipe", *training_flags.PUBLISHED, "seed", "precision", "train_records"]
+    decisive = ["stage", "recipe", *training_flags.PUBLISHED, "seed", "precision", "jit_compile", "train_records"]
     if flags.stage == "pose3d":
         decisive += ["right_view"]
         if flags.left2right:

@@ -113,7 +113,7 @@ def declare(description: str) -> command.Flags:
         flags.integer("virtual_cpus", 0, "split the CPU into so many devices, to try out a strategy", lower_bound=0)
         flags.integer("seed", 0, "of initial weights, order of data, dropout and virtual cameras", lower_bound=0)
         flags.boolean("deterministic", True, "the same weights from the same flags, at some cost on GPUs")
-        flags.boolean("jit_compile", False, "compile the training step with XLA")
+        flags.boolean("jit_compile", False, "compile the training step with XLA, whose dropout draws other numbers")
         flags.integer("steps_per_execution", 10, "steps between two looks of Keras at progress", lower_bound=1)
         flags.integer("threads", 0, "threads of TensorFlow; 0: one for each core", lower_bound=0)
     with flags.group("Evaluation, logging and files"):

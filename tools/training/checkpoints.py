@@ -117,7 +117,7 @@ def _list_checkpoints(directory: str, steps: list[int]) -> None:
 
     paths = [os.path.join(directory, f"{_NAME}-{step}") for step in steps]
     if paths:
-        tf.train.update_checkpoint_state(directory, paths[-1], paths)
+        tf.compat.v1.train.update_checkpoint_state(directory, paths[-1], paths)
     else:
         with contextlib.suppress(FileNotFoundError):
             os.remove(os.path.join(directory, "checkpoint"))
