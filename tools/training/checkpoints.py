@@ -81,7 +81,7 @@ class TrainingCheckpoints:
                 make = getattr(self._optimizer, "build", None) or self._optimizer._create_all_weights
                 make(self._model.trainable_variables)
             self._checkpoint.restore(path).assert_existing_objects_matched()
-        except (AssertionError, ValueError, tf.errors.OpError) as error:
+        except (AssertionError, LookupError, ValueError, tf.errors.OpError) as error:
             reason = str(error).strip().splitlines()[0]
             raise InputError(f"{path}: does not fit this network, or is damaged ({reason})") from error
         return self.finished_epochs
@@ -117,7 +117,15 @@ def _list_checkpoints(directory: str, steps: list[int]) -> None:
 
     paths = [os.path.join(directory, f"{_NAME}-{step}") for step in steps]
     if paths:
-        tf.compat.v1.train.update_checkpoint_state(directory, paths[-1], paths)
+        # Without times, none of them would ever count as old.
+        times = [os.path.getmtime(path + ".index") for path in paths]
+        tf.compat.v1.train.update_checkpoint_state(
+            directory,
+            paths[-1],
+            paths,
+            all_model_checkpoint_timestamps=times,
+            last_preserved_timestamp=min(times) - 1.0,
+        )
     else:
         with contextlib.suppress(FileNotFoundError):
             os.remove(os.path.join(directory, "checkpoint"))
