@@ -287,7 +287,8 @@ def _finish(options: RunOptions, files: LabelFiles, summary: dict, weights: str)
             "reasons": np.array(files.reasons),
             "camera_kinds": np.array(label_inputs.CAMERA_KINDS),
             "weights": np.array([weights]),
-            "summary": np.array([json.dumps(summary)]),
+            # Without the time it took: the same labels are the same bytes.
+            "summary": np.array([json.dumps({**summary, "seconds": None})]),
         }
         files.write_npz(temporary, extra)
         os.replace(temporary, part / _LABELS)

@@ -52,13 +52,13 @@ class RightSource(RecordSource):
     def _add(self, record: PoseRecord) -> str:
         """Sets the record's right view; returns why it has none, or ''."""
         pose = record.pose_3d + record.root_3d
-        if not np.isfinite(pose).any():
+        # A joint that the record does not have is not seen from the right either.
+        known = np.isfinite(pose).all(-1)
+        if not known.any():
             return NO_PLACE
         camera = record.intrinsics if self.options.intrinsics is None else self.options.intrinsics
         if not np.isfinite(camera).all():
             return NO_CAMERA
-        # A joint that the record does not have is not seen from the right either.
-        known = np.isfinite(pose).all(-1)
         view = right_views(np.where(known[:, None], pose, [0.0, 0.0, 1.0])[None], camera, self.options.baseline_mm)[0]
         if np.isnan(view).any():
             return BEHIND
