@@ -108,11 +108,12 @@ class Lifter(tf.Module):
         """networks: by stage, left2right and pose3d or direct. settings: None for what their recipe is run with."""
         super().__init__()
         self.chain = chains.chain_of(networks, compute_dtype)
-        used = [networks[stage] for stage in chains.stages_of(networks)]
+        self.stages = tuple(chains.stages_of(networks))
+        used = [networks[stage] for stage in self.stages]
         self.recipe = used[0].recipe
         self.settings = settings or RECIPE_SETTINGS[self.recipe]
         self.calibration = calibration or quality.UNCALIBRATED
-        self.name_of_weights = "+".join(sorted(network.facts.get("name", network.stage) for network in used))
+        self.name_of_weights = "+".join(sorted({network.facts.get("name", network.stage) for network in used}))
         self._lift = tf.function(self._lifted, autograph=False, reduce_retracing=True)
 
     def lift(self, poses_2d, intrinsics, joint_mask=None, right_2d=None) -> Lifted:
