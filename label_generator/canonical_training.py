@@ -76,6 +76,18 @@ def _lengths(vectors: tf.Tensor) -> tf.Tensor:
     return tf.sqrt(tf.reduce_sum(tf.square(vectors), -1) + 1e-6)
 
 
+def _weighted_mean(values: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """The scalar mean of values by weights of the same shape; 0 without weights.
+
+    On several replicas each divides by the weights of all, so that the mean over replicas is that of the whole batch.
+    """
+    total = tf.reduce_sum(weights)
+    context = tf.distribute.get_replica_context()
+    if context is not None and context.num_replicas_in_sync > 1:
+        total = context.all_reduce(tf.distribute.ReduceOp.SUM, total) / context.num_replicas_in_sync
+    return tf.math.divide_no_nan(tf.reduce_sum(values * weights), total)
+
+
 class CanonicalTrainer(tf.keras.Model):
     """Trains one or both networks on batches of virtual views (`virtual_camera.draw_views`).
 
@@ -127,18 +139,18 @@ class CanonicalTrainer(tf.keras.Model):
             refined, _ = squared_search(coarse, view)
             exact = known * tf.cast(batch["noise"] == 0.0, tf.float32)
             mean_error = tf.minimum(tf.reduce_mean(_lengths(refined - truth), 1), 5.0 * _SCALE_MM)
-            figures["refined_mm"] = tf.math.divide_no_nan(tf.reduce_sum(mean_error * exact), tf.reduce_sum(exact))
+            figures["refined_mm"] = _weighted_mean(mean_error, exact)
             loss += weights.refined * figures["refined_mm"] / _SCALE_MM
 
             fixed, rays = tf.stop_gradient(coarse), tf.stop_gradient(refined)
             blended = fixed + canonical_view.ray_trust(outputs)[..., None] * (rays - fixed)
             usable = known[:, None] * view.joint_mask
-            missed = tf.minimum(_lengths(blended - truth), 5.0 * _SCALE_MM) * usable
-            figures["blended_mm"] = tf.math.divide_no_nan(tf.reduce_sum(missed), tf.reduce_sum(usable))
+            missed = tf.minimum(_lengths(blended - truth), 5.0 * _SCALE_MM)
+            figures["blended_mm"] = _weighted_mean(missed, usable)
             loss += weights.trust * figures["blended_mm"] / _SCALE_MM
 
-            off = tf.abs(tf.math.log(distance / tf.maximum(points[:, ROOT, 2], 1.0))) * known
-            loss += weights.distance * tf.math.divide_no_nan(tf.reduce_sum(off), tf.reduce_sum(known))
+            off = tf.abs(tf.math.log(distance / tf.maximum(points[:, ROOT, 2], 1.0)))
+            loss += weights.distance * _weighted_mean(off, known)
 
             # The likelihood of exponentially distributed errors; the poses are left out of it by stop_gradient, so that
             # being sure of a bad pose never pays.
