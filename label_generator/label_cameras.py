@@ -72,6 +72,7 @@ class CameraChoice:
                 f"--camera=fov:{self.fov_deg:g}: pose {first + i} ({batch.file[i]}) has no picture size; give "
                 "--image_size=WIDTH,HEIGHT"
             )
+        sizes = np.where((sizes > 0).all(1, keepdims=True), sizes, np.nan)
         focal = sizes[:, 0] / 2 / np.tan(np.radians(self.fov_deg) / 2)
         return np.stack([focal, focal, sizes[:, 0] / 2, sizes[:, 1] / 2], 1).astype(np.float32)
 

@@ -197,7 +197,7 @@ def _label(options: RunOptions, lifter, files: LabelFiles, batch, first: int, si
     values["poses_3d"], values["roots"] = lifted.pose_3d.numpy()[:count], lifted.root_3d.numpy()[:count]
     reason = lifted.reason.numpy()[:count].copy()
     for i, text in batch.skipped.items():
-        reason[i] = files.reason(text)
+        reason[i], kinds[i] = files.reason(text), 0
     broken = (reason == 0) & ~np.isfinite(values["poses_3d"]).all((1, 2))
     low = (reason == 0) & ~broken & (values["quality"] < options.min_quality)
     for rows, text in ((broken, NOT_FINITE), (low, BELOW_QUALITY)):

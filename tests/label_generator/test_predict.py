@@ -125,7 +125,8 @@ def test_flags_are_the_originals_in_their_order():
     text = predict.declare().help("predict.py")
     names = re.findall(r"^  --(?:\[no\])?(\w+)", text, re.MULTILINE)
     original = """learning_rate dropout batch_size epochs camera_frame max_norm batch_norm linear_size num_layers
-        residual evaluateActionWise cameras_path data_dir train_dir use_cpu load use_fp16 save_dir load_dir predict_14 use_sh"""
+        residual evaluateActionWise cameras_path data_dir train_dir use_cpu load use_fp16 save_dir load_dir
+        predict_14 use_sh"""
     assert names[:21] == re.findall(r"\w+", original)
 
 
