@@ -4,8 +4,8 @@
     python label_generator/export.py --weights=... --format=weights --dtype=float16 --name=mine --output=my_weights
 
 The SavedModel needs nothing but TensorFlow: its signature takes poses_2d [B, 17, 2] px (NaN where missing), intrinsics
-[B, 4] px (NaN where unknown) and joint_mask [B, 17], and returns pose_3d and root_3d in mm, quality and the rest of
-what docs/label_generator.md describes; normalisation and search are inside its graph.
+[B, 4] px (NaN where unknown) and joint_mask [B, 17] bool (True where labelled), and returns pose_3d and root_3d in mm,
+quality and the rest of what docs/label_generator.md describes; normalisation and search are inside its graph.
 """
 
 from tools import command
@@ -33,40 +33,105 @@ def declare():
 def main(options):
     """Runs the command."""
     import os
-    import shutil
 
-    from label_generator import lifter_flags, model_files
+    from label_generator import lifter_flags
     from tools.errors import InputError
 
     options.require("output")
-    output = options.output.rstrip("/")
-    if os.path.exists(output) and not options.overwrite:
-        raise InputError(f"{output} exists; give --overwrite to replace it")
-    if os.path.exists(output) and not os.path.isdir(output):
-        raise InputError(f"{output} is a file, not a folder")
+    _check_used(options)
+    output = os.path.normpath(options.output)
+    _check_output(output, options)
     lifter, _ = lifter_flags.make_lifter(options)  # also finds out whether the networks fit together
-    if options.format == "saved_model":
-        from label_generator.lifter import save_lifter
-
-        temporary = f"{output}.partial"
-        shutil.rmtree(temporary, ignore_errors=True)
-        save_lifter(lifter, temporary)
-        if os.path.exists(output):
-            shutil.rmtree(output)
-        os.replace(temporary, output)
-    else:
-        from label_generator import lifter as lifter_module
-
-        networks = model_files.find_networks(options.weights or [lifter_module.SHIPPED])
-        for stage in lifter.stages:
-            network = networks[stage]
-            facts = {**network.facts, **({"name": options.name} if options.name else {})}
-            model_files.save_network(
-                os.path.join(output, stage), stage, network.recipe, network.config, network.variables,
-                network.statistics, facts, options.dtype,
-            )  # fmt: skip
+    partial = f"{output}.partial"
+    folder = os.path.dirname(output) or "."
+    os.makedirs(folder, exist_ok=True)
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"--output={options.output}: no permission to write into {folder}")
+    _write(options, lifter, partial, output)
     size = sum(os.path.getsize(os.path.join(folder, name)) for folder, _, names in os.walk(output) for name in names)
     print(f"{' and '.join(lifter.stages)}, {lifter.recipe} recipe, {size / 1e6:.1f} MB: {output}")
+
+
+# Flags that mean something in one of the formats only.
+_USED_BY = {
+    "weights": ("name", "dtype"),
+    "saved_model": (
+        "precision", "min_depth_mm", "max_depth_mm", "step_mm", "objective", "method", "flip", "refinement", "subgrid",
+        "min_joints",
+    ),
+}  # fmt: skip
+
+
+def _check_used(options):
+    from tools.errors import InputError
+
+    for kind, names in _USED_BY.items():
+        for name in names:
+            if options.given(name) and options.format != kind:
+                raise InputError(f"--{name}: goes with --format={kind}; this is {options.format}")
+
+
+def _check_output(output, options):
+    """Raises `InputError` unless `output` is free, or what this command once wrote and may replace."""
+    import os
+
+    from label_generator import lifter as lifter_module
+    from label_generator import model_files
+    from tools.errors import InputError
+
+    if not os.path.lexists(output):
+        return
+    if not os.path.isdir(output):
+        raise InputError(f"{output} is a file, not a folder")
+    if not options.overwrite:
+        raise InputError(f"{output} exists; give --overwrite to replace it")
+    for weights in options.weights or [lifter_module.SHIPPED]:
+        read, written = os.path.realpath(weights), os.path.realpath(output)
+        if os.path.commonpath([read, written]) in (read, written):
+            raise InputError(f"--output={output}: holds, or lies in, the weights that are packed ({weights})")
+    # A whole folder is about to go: it must be one of ours.
+    ours = {"saved_model.pb", *(os.path.join(stage, "model.json") for stage in model_files.STAGES)}
+    if os.listdir(output) and not any(os.path.exists(os.path.join(output, name)) for name in ours):
+        raise InputError(f"--output={output}: neither a SavedModel nor weights, so --overwrite does not replace it")
+
+
+def _write(options, lifter, partial, output):
+    """Writes all into `partial`, then moves it to `output`: whole or not at all."""
+    import os
+    import shutil
+
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        if options.format == "saved_model":
+            from label_generator.lifter import save_lifter
+
+            save_lifter(lifter, partial)
+        else:
+            _save_weights(options, lifter, partial)
+        if os.path.exists(output):
+            shutil.rmtree(output)
+        os.replace(partial, output)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _save_weights(options, lifter, folder):
+    import os
+
+    from label_generator import lifter as lifter_module
+    from label_generator import model_files, quality
+
+    networks = model_files.find_networks(options.weights or [lifter_module.SHIPPED])
+    for stage in lifter.stages:
+        network = networks[stage]
+        facts = {**network.facts, **({"name": options.name} if options.name else {})}
+        model_files.save_network(
+            os.path.join(folder, stage), stage, network.recipe, network.config, network.variables,
+            network.statistics, facts, options.dtype,
+        )  # fmt: skip
+    # Without it the packed networks would say another quality than those that they were made from.
+    if lifter.calibration is not quality.UNCALIBRATED:
+        quality.save_calibration(os.path.join(folder, lifter_module.CALIBRATION), lifter.calibration)
 
 
 if __name__ == "__main__":
