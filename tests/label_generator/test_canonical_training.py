@@ -69,8 +69,9 @@ def test_optimizer_is_adamw_with_an_average_of_the_weights():
             keep = min(ema, (step - 1) / (step - 1 + 10))
             average[name] = keep * average[name] + (1 - keep) * value[name]
     for name, variable in zip(start, variables):
+        got = optimizer.average_of(variable).numpy()
         np.testing.assert_allclose(variable.numpy(), value[name], rtol=1e-6, atol=1e-8, err_msg=name)
-        np.testing.assert_allclose(optimizer.average_of(variable).numpy(), average[name], rtol=1e-6, atol=1e-8, err_msg=name)
+        np.testing.assert_allclose(got, average[name], rtol=1e-6, atol=1e-8, err_msg=name)
 
 
 def test_learning_rate_rises_then_falls_as_half_a_cosine():
