@@ -73,6 +73,8 @@ def declare() -> command.Flags:
 def main(flags: command.Flags) -> int:
     """Labels, and reports what came out."""
     flags.require("input", "output")
+    if not 0 <= flags.min_quality <= 1:  # neither is nan
+        raise InputError(f"--min_quality={flags.min_quality:g}: qualities are between 0 and 1")
     # Bad flags are told before TensorFlow is loaded, which takes seconds.
     from label_generator import label_cameras, label_inputs, label_run
 

@@ -361,6 +361,8 @@ def _guess_json(path: pathlib.Path) -> str:
             start = file.read(1 << 16).decode("utf-8-sig", "replace").lstrip()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error})") from None
+    if not start:
+        raise InputError(f"{path}: is empty")
     keys = set(re.findall(r'"(\w+)"\s*:', start))
     if keys & {"pose_keypoints_2d", "pose_keypoints"}:
         raise InputError(f"{path}: one frame of OpenPose; name the folder of the frames")
