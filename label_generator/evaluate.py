@@ -45,18 +45,21 @@ def main(options):
         raise InputError("give either --test_data or --protocol (see --help)")
     if options.protocol and not options.motion:
         raise InputError("--protocol needs --motion, the motion capture it is made from")
+    _check_used(options)
     _check_output(options)
     import json
 
     from label_generator import evaluation, lifter_flags, protocols, quality, reports
 
+    names = list(protocols.PROTOCOLS) if options.protocol == ["all"] else options.protocol
+    for name in names:  # all of them now, not after minutes of lifting those before
+        protocols.check(name, options.cameras)
     lifter, _ = lifter_flags.make_lifter(options)
     print(f"{lifter.recipe} recipe, weights {lifter.name_of_weights}; {lifter.settings}")
     results = []
     if options.test_data:
         sets = [protocols.from_records(options.test_data, options.limit)]
     else:
-        names = list(protocols.PROTOCOLS) if options.protocol == ["all"] else options.protocol
         sets = (
             protocols.build(n, options.motion, options.cameras, options.seed, options.frame_step, options.split)
             for n in names
@@ -88,12 +91,28 @@ def main(options):
         print(f"label quality calibrated on {facts['poses']:,} poses: {path}")
 
 
+def _check_used(options):
+    """Raises `InputError` for a flag that would be ignored."""
+    from tools.errors import InputError
+
+    other, names = (
+        ("protocol", ("motion", "cameras", "split", "frame_step", "seed"))
+        if options.test_data
+        else ("test_data", ("limit",))
+    )
+    for name in names:
+        if options.given(name):
+            raise InputError(f"--{name}: goes with --{other}")
+
+
 def _check_output(options):
     import os
 
     from label_generator.lifter import CALIBRATION
     from tools.errors import InputError
 
+    if options.output and os.path.exists(options.output) and not os.path.isdir(options.output):
+        raise InputError(f"--output={options.output}: is a file, not a folder")
     taken = [os.path.join(options.output, "figures.json")] if options.output else []
     if options.calibrate:
         if not os.path.isdir(options.calibrate):

@@ -25,6 +25,7 @@ from tools.pose import joints
 from tools.pose.joints import POSE17
 
 PROTOCOLS = ("a", "b2", "b5", "b10", "c", "d", "e", "e_mpii", "e_coco")
+_WILD = ("c", "d")
 _NOISE_PX = {"b2": 2.0, "b5": 5.0, "b10": 10.0}
 _SOURCE_SETS = {"e": "lsp14", "e_mpii": "mpii16", "e_coco": "coco17"}
 
@@ -56,6 +57,17 @@ class PoseSet:
         return len(self.poses_2d)
 
 
+def check(name: str, cameras: str) -> None:
+    """Raises `InputError` when there is no such protocol, or it needs cameras and no file of them is named."""
+    if name not in PROTOCOLS:
+        raise InputError(f"--protocol={name}: there are {', '.join(PROTOCOLS)}")
+    if name not in _WILD and not cameras:
+        raise InputError(
+            f"--protocol={name}: needs Human3.6M's cameras; give cameras.h5 or the JSON of human36m-camera-parameters "
+            "with --cameras"
+        )
+
+
 def build(
     name: str, motion: str | pathlib.Path, cameras: str = "", seed: int = 0, step: int = 1, split="all"
 ) -> PoseSet:
@@ -72,9 +84,8 @@ def build(
     Raises:
       InputError: unknown protocol, or files that are not those.
     """
-    if name not in PROTOCOLS:
-        raise InputError(f"--protocol={name}: there are {', '.join(PROTOCOLS)}")
-    wild = name in ("c", "d")
+    check(name, cameras)
+    wild = name in _WILD
     options = Options(split=split, cameras=cameras, cameras_style="wild" if wild else "h36m")
     source = open_source("mocap", motion, options)
     calibrated = {} if wild else placing.load_cameras(cameras, "mocap")
