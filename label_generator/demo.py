@@ -29,13 +29,16 @@ def declare():
     with flags.group("Output"):
         flags.integer("rows", 6, "labels in the gallery", lower_bound=1, upper_bound=50)
         flags.string("output", "demo_output", "folder for what is made")
-        flags.boolean("overwrite", True, "replace what an earlier demo left in --output")
+        flags.boolean(
+            "overwrite", None, "replace such files in --output (default: only those that an earlier demo left there)"
+        )
     return flags
 
 
 def main(options):
     """Runs the command."""
     import os
+    import pathlib
 
     from tools.errors import InputError
 
@@ -45,13 +48,23 @@ def main(options):
         os.path.join(options.output, name) for name in ("gallery.png", "rotation.gif", "labels.npz", "report.txt")
     ]
     taken = [path for path in results if os.path.exists(path)]
-    if taken and not options.overwrite:
+    # Labels of generate.py have the same name as the demo's; the report tells whose they are.
+    own = os.path.exists(results[3]) and options.overwrite is None
+    if taken and not (own or options.overwrite):
         raise InputError(f"{taken[0]} exists; give --overwrite to replace it")
     if os.path.exists(options.output) and not os.path.isdir(options.output):
         raise InputError(f"--output={options.output} is not a folder")
-    os.makedirs(options.output, exist_ok=True)
+
+    from tfrecords.partial import locked
+
+    with locked(pathlib.Path(options.output)):
+        _show(options, results)
+
+
+def _show(options, results):
 
     from label_generator import demo_poses, gallery, lifter_flags
+    from tools.errors import InputError
     from tools.pose import animation, drawing
 
     lifter, _ = lifter_flags.make_lifter(options)
@@ -62,9 +75,9 @@ def main(options):
         labels = demo_poses.made_up(options.seed, lifter)
     text = gallery.report(labels)
     print(text)
-    demo_poses.save(results[2], labels)
     with open(results[3], "w", encoding="utf-8") as file:
         file.write(text + "\n")
+    demo_poses.save(results[2], labels)
     if not (labels.lifted["reason"] == 0).any():
         raise InputError("no pose got a label, so there is nothing to draw (reasons stand above)")
     drawing.write_image(results[0], gallery.gallery(labels, options.rows), overwrite=True)

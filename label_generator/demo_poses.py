@@ -79,7 +79,7 @@ def _image_size(words):
     """(width, height) of the flag's words, or None."""
     if not words:
         return None
-    if len(words) != 2 or not all(word.strip().isdigit() for word in words):
+    if len(words) != 2 or not all(word.strip().isdecimal() and int(word) > 0 for word in words):
         raise InputError(f"--image_size={','.join(words)}: expected WIDTH,HEIGHT in px")
     return int(words[0]), int(words[1])
 
