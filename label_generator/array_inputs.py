@@ -22,6 +22,8 @@ INFO = Info(
 )
 # Names that an array of 2D poses goes by; the first that an archive has is read.
 _NAMES = ("poses_2d", "pose_2d", "keypoints_2d", "keypoints", "joints_2d", "kpts", "positions_2d")
+# Joint sets without a joint between the hips.
+_ROOTLESS = ("coco17", "lsp14", "aichallenger14", "openpose18")
 _LAYOUT_ROWS = 64
 # A layout whose bones are this much shorter than the other's is the right one.
 _CLEARLY_SHORTER = 0.8
@@ -85,6 +87,8 @@ class PoseArrays:
                 row = start + int(np.argmax((confidence < 0).any(1)))
                 raise InputError(f"{self._rows.place}: row {row}: negative confidence; are these 3D poses?")
             poses[~(confidence > self._min_confidence)] = np.nan
+        elif self._mask is None:
+            poses[_unlabelled(poses, self._set)] = np.nan
         if self._mask is not None:
             whole = self._mask.shape[0] == len(self) and len(self._mask.shape) == 2
             mask = self._mask.read(start, stop) if whole else self._mask.read(0, self._set.size)
@@ -96,6 +100,15 @@ class PoseArrays:
         poses, provenance = _as_17(poses, self._set)
         ids = dict(self._rows.ids) if isinstance(self._rows, array_rows.CsvRows) else {}
         return Piece(poses, provenance, intrinsics, ids)
+
+
+def _unlabelled(poses: np.ndarray, joint_set) -> np.ndarray:
+    """[n, J] bool, joints at exactly (0, 0): how COCO, OpenPose and MPII say that a joint is missing.
+
+    One alone stays in sets that have a root: poses relative to it have it there.
+    """
+    zero = (poses == 0).all(-1)
+    return zero & ((zero.sum(1) >= 2) | (joint_set.name in _ROOTLESS))[:, None]
 
 
 def _as_17(poses: np.ndarray, joint_set) -> tuple[np.ndarray, np.ndarray]:

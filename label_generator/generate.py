@@ -36,7 +36,12 @@ def declare() -> command.Flags:
             "input", None, "file or folder: COCO JSON, OpenPose, MPII, LSP, AIChallenger, .npz, .npy, .csv, ..."
         )
         flags.enum("format", "auto", _FORMATS, "of --input, where its name and content don't tell")
-        flags.string("joints", "", "joint set of plain arrays, such as pose17, h36m17, coco17, mpii16 (docs/joints.md)")
+        flags.string(
+            "joints",
+            "",
+            "joint set of plain arrays, such as pose17, h36m17, coco17, mpii16 (docs/joints.md); missing joints are NaN,"
+            " of confidence 0, or at exactly 0,0",
+        )
         flags.string("key", "", "which array of an .npz")
         flags.enum(
             "layout", "auto", ["auto", "planar", "interleaved"], "rows of plain arrays: x..., y... or x0 y0 x1 ..."

@@ -349,6 +349,28 @@ def test_the_layout_is_found_by_the_length_of_bones(tmp_path, people):
     assert array_inputs.guess_layout(array_rows.open_npy(tmp_path / "a.npy"), joints.POSE17, 2) == "interleaved"
 
 
+def test_joints_at_zero_are_missing(tmp_path, people):
+    poses = people.pose_2d[:3].copy()
+    poses[1, joints.POSE17.index("Hip")] = 0  # relative to the root: it is there
+    poses[2, [0, 3]] = 0
+    np.save(tmp_path / "a.npy", poses)
+    (batch,) = label_inputs.open_input(label_inputs.Spec(str(tmp_path / "a.npy"), "array", joints="pose17")).batches(
+        0, 3
+    )
+    missing = np.zeros((3, 17), bool)
+    missing[2, [0, 3]] = True
+    np.testing.assert_array_equal(batch.provenance != joints.LABELLED, missing)
+    theirs = coco(people.pose_2d[:3])[..., :2]
+    theirs[0], theirs[1, 9] = 0, 0
+    np.save(tmp_path / "b.npy", theirs)
+    (batch,) = label_inputs.open_input(label_inputs.Spec(str(tmp_path / "b.npy"), "array", joints="coco17")).batches(
+        0, 3
+    )
+    assert not (batch.provenance[0] == joints.LABELLED).any()
+    assert batch.provenance[1, joints.POSE17.index("LWrist")] != joints.LABELLED
+    assert batch.provenance[2, joints.POSE17.index("LWrist")] == joints.LABELLED
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
