@@ -39,8 +39,8 @@ def declare() -> command.Flags:
         flags.string(
             "joints",
             "",
-            "joint set of plain arrays, such as pose17, h36m17, coco17, mpii16 (docs/joints.md); missing joints are NaN,"
-            " of confidence 0, or at exactly 0,0",
+            "joint set of plain arrays, such as pose17, h36m17, coco17, mpii16 (docs/joints.md); missing joints are"
+            " NaN, of confidence 0, or at exactly 0,0",
         )
         flags.string("key", "", "which array of an .npz")
         flags.enum(

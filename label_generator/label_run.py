@@ -321,7 +321,14 @@ def _write_records(options: RunOptions, part: pathlib.Path) -> None:
         except InputError as error:
             spec = dataclasses.replace(spec, images="none")
             print(f"records without pictures: {error}")
-    content = writer.convert(functools.partial(label_exports.LabelledSource, spec, part / _LABELS), part / _RECORDS)
+    try:
+        content = writer.convert(functools.partial(label_exports.LabelledSource, spec, part / _LABELS), part / _RECORDS)
+    except InputError as error:
+        if not options.images or options.images == "none":
+            raise
+        raise InputError(
+            f"--tfrecords: {error}; the same command with other --images, or 'none', goes on from here"
+        ) from error
     print(f"records: {content.records:,} in {len(content.shards)} shards")
 
 

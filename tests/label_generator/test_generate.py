@@ -245,6 +245,19 @@ def test_pictures_to_records_json_and_wild_npy(run, tmp_path, pictures, capsys):
     assert manifest["skipped"]["crowd, not a person"]["count"] == 1
 
 
+def test_pictures_that_are_not_there(run, tmp_path, pictures, capsys):
+    """All lifted and no picture found: the message says how to go on, and that is true."""
+    empty, out = tmp_path / "empty", tmp_path / "out"
+    empty.mkdir()
+    flags = f"--input={pictures / 'people.json'}", f"--output={out}", "--tfrecords", "--camera=fov:60"
+    assert run(*flags, f"--images={empty}") == 2
+    assert "--images, or 'none', goes on from here" in capsys.readouterr().err
+    assert not (out / "labels.npz").exists()
+    assert run(*flags, "--images=none") == 0
+    assert "going on after 8 poses" in capsys.readouterr().out
+    assert len(reader.load_arrays(out / "tfrecords")["file"]) == 7
+
+
 def test_records_in_records_out(run, tmp_path, pictures, people, capsys):
     """Unknown cameras: the records say that depth is nominal and name no place. Their labels can be made again."""
     first, second = tmp_path / "first", tmp_path / "second"
