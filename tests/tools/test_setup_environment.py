@@ -82,7 +82,7 @@ def test_second_run_installs_nothing_and_passes_arguments_on(with_fake_python):
     assert "-m pip install" in first
     assert "-e" in first
     assert run(with_fake_python, "test.sh", "-k", "some name").returncode == 0
-    assert calls(with_fake_python) == "-m pytest -k some name\n"
+    assert calls(with_fake_python) == "-m pytest -n 2 --dist loadfile -k some name\n"
 
 
 def test_changed_requirements_are_installed(with_fake_python):
