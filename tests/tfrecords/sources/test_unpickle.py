@@ -159,7 +159,6 @@ def test_reads_plain_arrays(tmp_path):
         np.ndarray,
         Calls(collections.defaultdict, list),
     ],
-    ids=str,
 )
 def test_a_crafted_file_is_refused_and_not_run(tmp_path, crafted, protocol):
     RAN.clear()
