@@ -45,7 +45,7 @@ def test_published_chain_against_loops(published, published_weights, people):
     lifted = published.lift(poses, intrinsics)
     lifted = type(lifted)(*map(np.asarray, lifted))
     seen = change_intrinsics(poses.astype(np.float64), intrinsics[:, None], SEARCH_INTRINSICS)
-    coarse = lifted.coarse_3d.numpy().astype(np.float64)
+    coarse = lifted.coarse_3d.astype(np.float64)
     fx, fy, cx, cy = SEARCH_INTRINSICS
     depths = np.arange(2800, 7200)
     for i in range(0, COUNT, 8):
