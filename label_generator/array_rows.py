@@ -5,6 +5,7 @@ Pieces are read from the file and not mapped into memory, so that what was read 
 
 from __future__ import annotations
 
+import abc
 import csv
 import io
 import math
@@ -26,7 +27,7 @@ ID_COLUMNS = ("file", "sequence", "frame", "person")
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 
 
-class Rows:
+class Rows(abc.ABC):
     """An array whose first axis is read piece by piece.
 
     Attributes:
@@ -43,19 +44,27 @@ class Rows:
     def __len__(self) -> int:
         return self.shape[0]
 
+    @abc.abstractmethod
     def read(self, start: int, stop: int) -> np.ndarray:
         """Rows start to stop; raises `InputError` when the file ends before or is damaged."""
+
+
+class _ByteRows(Rows):
+    """Rows that lie one behind the other in a stream of bytes."""
+
+    def read(self, start: int, stop: int) -> np.ndarray:
         start, stop, _ = slice(start, stop).indices(len(self))
         data = self._bytes(start * self._row, (stop - start) * self._row)
         if len(data) != (stop - start) * self._row:
             raise InputError(f"{self.place}: cut short, row {start + len(data) // max(self._row, 1)} is not there")
         return np.frombuffer(data, self.dtype).reshape(stop - start, *self.shape[1:])
 
+    @abc.abstractmethod
     def _bytes(self, start: int, size: int) -> bytes:
-        raise NotImplementedError
+        """`size` bytes of the array from byte `start` on."""
 
 
-class _Plain(Rows):
+class _Plain(_ByteRows):
     """Bytes that lie in a file as they are."""
 
     def __init__(self, path: pathlib.Path, offset: int, *described):
@@ -73,7 +82,7 @@ class _Plain(Rows):
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-class _Unpacked(Rows):
+class _Unpacked(_ByteRows):
     """Bytes of a compressed member: read forwards, from the start again when an earlier piece is asked for."""
 
     def __init__(self, path: pathlib.Path, member: str, offset: int, *described):
