@@ -168,7 +168,8 @@ class StatelessDropout(tf.keras.layers.Layer):
 def dropout_mask(shape, keep: float, seed: int, index: int, step, replica=0):
     """Bool tensor of `shape`, True with probability `keep`: what layer `index` keeps at `step` on `replica`.
 
-    The same numbers on every device: the generator is fixed, and its key is made of the arguments one to one.
+    The generator is fixed, and its key is made of the arguments one to one, so devices agree. A step that XLA compiles
+    was seen to draw other numbers than one that it does not; train.py refuses to go on from one with the other.
     """
     place = (tf.cast(step, tf.int64) * 1024 + index) * 65536 + tf.cast(replica, tf.int64)
     key = tf.stack([tf.constant(seed, tf.int64), place])
