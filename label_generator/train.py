@@ -122,11 +122,11 @@ def _precision(use_fp16: bool) -> str:
 
 def _settings(flags, train_data: str, test_data: str, precision: str) -> tuple[dict, list[str]]:
     """All settings, and the names of those that decide the weights."""
-    from label_generator import training_data
+    from tfrecords import fingerprints
 
     settings = {**flags.as_dict(), "precision": precision}
-    settings["train_records"] = training_data.fingerprint(train_data)
-    settings["test_records"] = training_data.fingerprint(test_data)
+    settings["train_records"] = fingerprints.fingerprint(train_data)
+    settings["test_records"] = fingerprints.fingerprint(test_data)
     decisive = ["stage", "recipe", *training_flags.PUBLISHED, "seed", "precision", "jit_compile", "train_records"]
     if flags.stage == "pose3d":
         decisive += ["right_view"]

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import os
 
 import numpy as np
 
 from label_generator import linear_model, model_files, normalization
 from label_generator.normalization import Statistics
-from tfrecords import manifest, reader
+from tfrecords import reader
 from tools.errors import InputError
 from tools.pose.joints import POSE17
 
@@ -73,21 +71,6 @@ def load_poses(where: str, stage: str, flag: str, actions: bool = False, needs_r
         arrays = {field: values[whole] for field, values in arrays.items()}
     centred = {field: normalization.root_centred(arrays[field]) for field in fields}
     return Poses(centred["pose_2d"], centred.get("right_2d"), centred.get("pose_3d"), arrays.get("action"), left_out)
-
-
-def fingerprint(where: str) -> str:
-    """A text that tells these records from others: of the manifest's checksums, or of names, sizes and counts."""
-    records = reader.find(where)
-    known = {}
-    for folder in {os.path.dirname(file) for file in records.files}:
-        if os.path.exists(os.path.join(folder, manifest.NAME)):
-            for shard in manifest.read_manifest(os.path.join(folder, manifest.NAME)).shards:
-                known[os.path.join(folder, shard.file)] = shard.sha256
-    told = [
-        f"{known.get(file) or os.path.basename(file)} {os.path.getsize(file)} {count}"
-        for file, count in zip(records.files, records.counts)
-    ]
-    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
 
 
 def predict_right(network: model_files.Network, left: np.ndarray) -> np.ndarray:

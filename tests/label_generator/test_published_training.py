@@ -8,7 +8,7 @@ from label_generator import linear_model, training_data
 from label_generator.linear_model import LinearModelConfig
 from label_generator.published_training import NOT_IN_14, PublishedTraining, Setup
 from label_generator.training_data import Poses
-from tfrecords import reader
+from tfrecords import fingerprints, reader
 from tools.errors import InputError
 from tools.pose.joints import POSE17
 
@@ -193,9 +193,9 @@ def test_records_without_all_joints_are_left_out(synthetic_records, monkeypatch)
 
 
 def test_fingerprints_tell_records_apart(synthetic_records):
-    assert training_data.fingerprint(synthetic_records / "train") != training_data.fingerprint(
+    assert fingerprints.fingerprint(synthetic_records / "train") != fingerprints.fingerprint(
         synthetic_records / "test"
     )
-    assert training_data.fingerprint(synthetic_records / "train") == training_data.fingerprint(
+    assert fingerprints.fingerprint(synthetic_records / "train") == fingerprints.fingerprint(
         synthetic_records / "train"
     )
