@@ -76,14 +76,15 @@ def losses(
     targets: dict[str, tf.Tensor],
     resolution: int,
     weights: Weights,
-    sample_weights: tf.Tensor | None = None,
+    depth_weights: tf.Tensor | None = None,
 ) -> dict[str, tf.Tensor]:
     """All parts of the loss, each [B] float32, unweighted by `weights` but for 'loss', their weighted sum.
 
     Args:
       outputs: of the network (`hourglass.build`). targets: of `targets.make_targets`.
       resolution: side of the crop in pixels.
-      sample_weights: [B], such as the quality of generated labels; they weigh every part. None: all 1.
+      depth_weights: [B], such as the quality of generated labels; they weigh the depths alone, since the 2D joints are
+        nobody's guess. None: all 1.
 
     Returns:
       'loss', 'heatmap_loss', 'depth_loss' and, with var_weight, 'geometric_loss', which counts on samples without depth
@@ -93,6 +94,8 @@ def losses(
         "heatmap_loss": heatmap_loss(outputs["heatmaps"], targets["heatmaps"], targets["joint_mask"]),
         "depth_loss": depth_loss(outputs["depths"], targets["depths"], targets["depth_mask"]),
     }
+    if depth_weights is not None:
+        parts["depth_loss"] *= tf.cast(depth_weights, tf.float32)
     factors = {"heatmap_loss": 1.0, "depth_loss": weights.reg_weight}
     if weights.var_weight:
         points = targets["points"] / (resolution / 2.0) - 1.0
@@ -100,6 +103,4 @@ def losses(
         usable = tf.cast(targets["joint_mask"], tf.float32) * tf.cast(flat, tf.float32)[:, None]
         parts["geometric_loss"] = geometric_loss(outputs["depths"], points, usable)
         factors["geometric_loss"] = weights.var_weight
-    if sample_weights is not None:
-        parts = {name: part * tf.cast(sample_weights, tf.float32) for name, part in parts.items()}
     return {"loss": sum(factors[name] * part for name, part in parts.items()), **parts}

@@ -1,9 +1,12 @@
-"""Telling records from other records, for settings of trainings."""
+"""Telling records and weights from others, for the settings of trainings."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
+
+import numpy as np
 
 from tfrecords import manifest, reader
 
@@ -25,3 +28,13 @@ def fingerprint(where: reader.Where) -> str:
         for file, count in zip(records.files, records.counts)
     ]
     return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
+
+
+def of_arrays(arrays: Mapping[str, np.ndarray]) -> str:
+    """A text that tells these named arrays from others."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        values = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {values.dtype} {values.shape}".encode())
+        digest.update(values.tobytes())
+    return digest.hexdigest()[:16]

@@ -96,14 +96,17 @@ def test_the_published_recipe_has_no_geometric_term(drawn):
     np.testing.assert_allclose(found["loss"], found["heatmap_loss"] + 0.1 * found["depth_loss"], rtol=1e-6)
 
 
-def test_sample_weights_weigh_every_part(drawn):
+def test_depth_weights_weigh_the_depths_alone(drawn):
     outputs, targets = (constants(values) for values in drawn)
     quality = np.array([0.0, 0.25, 1.0, 2.0, 0.5], np.float32)
     weights = losses.Weights(0.1, 0.01)
     plain = losses.losses(outputs, targets, 32, weights)
     found = losses.losses(outputs, targets, 32, weights, tf.constant(quality))
-    for name in plain:
-        np.testing.assert_allclose(found[name], plain[name] * quality, rtol=1e-5)
+    np.testing.assert_allclose(found["depth_loss"], plain["depth_loss"] * quality, rtol=1e-5)
+    for name in ("heatmap_loss", "geometric_loss"):
+        np.testing.assert_array_equal(found[name], plain[name])
+    total = found["heatmap_loss"] + 0.1 * found["depth_loss"] + 0.01 * found["geometric_loss"]
+    np.testing.assert_allclose(found["loss"], total, rtol=1e-5)
 
 
 def test_masked_joints_have_no_gradient(drawn):
