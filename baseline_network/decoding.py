@@ -14,16 +14,22 @@ from baseline_network import crop, targets
 # Sum of the lengths of the published 14 bones, to which every predicted pose is scaled.
 BONES_SUM_MM = 4296.99233013
 _QUARTER = 0.25
+# How the place of a peak between pixels is found: as published, or by a parabola through the logarithms.
+QUARTER, FIT = "quarter", "fit"
+_LEAST_HEAT = 1e-3
 
 
-def peaks(heatmaps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def peaks(heatmaps: tf.Tensor, refine: str = QUARTER) -> tuple[tf.Tensor, tf.Tensor]:
     """Where the heatmaps are highest.
 
-    The highest pixel, moved by a quarter towards the higher of its neighbours on either axis (not at the border), plus
-    a half for the pixel's middle. Equal neighbours count as the right or lower one being higher, as published.
+    'quarter', as published: the highest pixel, moved by a quarter towards the higher of its neighbours on either axis
+    (not at the border), plus a half for the pixel's middle. Equal neighbours count as the right or lower one being
+    higher. 'fit': moved to the top of the Gaussian through it and its neighbours on either axis, by half a pixel at
+    most; exact for the Gaussians of `targets.heatmaps(exact=True)`.
 
     Args:
       heatmaps: [B, h, w, J].
+      refine: 'quarter' or 'fit'.
 
     Returns:
       points [B, J, 2] x, y in pixels of the heatmap; confidence [B, J], the heatmap's value there.
@@ -42,7 +48,13 @@ def peaks(heatmaps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         towards = tf.where(value(step) >= value(-step), _QUARTER, -_QUARTER)
         return tf.where(inside, towards, 0.0)
 
-    points = tf.stack([tf.cast(x, tf.float32) + quarter(1), tf.cast(y, tf.float32) + quarter(width)], -1)
+    def fit(step: int):
+        before, top, after = (tf.math.log(tf.maximum(value(place), _LEAST_HEAT)) for place in (-step, 0, step))
+        moved = 0.5 * tf.math.divide_no_nan(after - before, 2.0 * top - after - before)
+        return tf.where(inside, tf.clip_by_value(moved, -0.5, 0.5), 0.0)
+
+    shift = fit if refine == FIT else quarter
+    points = tf.stack([tf.cast(x, tf.float32) + shift(1), tf.cast(y, tf.float32) + shift(width)], -1)
     return points + 0.5, value(0)
 
 
@@ -58,6 +70,7 @@ def predictions_to_pose(
     transforms: tf.Tensor,
     resolution: int,
     mm_per_pixel: tf.Tensor | None = None,
+    refine: str = QUARTER,
 ) -> dict[str, tf.Tensor]:
     """Joints in the picture and in space.
 
@@ -70,12 +83,13 @@ def predictions_to_pose(
       resolution: side of the crop in pixels.
       mm_per_pixel: [B], millimetres at the person for a pixel of the picture; None: such that the 14 bones sum to
         `BONES_SUM_MM`, the published way.
+      refine: see `peaks`.
 
     Returns:
       points [B, 16, 2] px of the picture; confidence [B, 16]; pose_3d [B, 16, 3] mm relative to the pelvis, x right,
       y down, z away.
     """
-    places, confidence = peaks(heatmaps)
+    places, confidence = peaks(heatmaps, refine)
     points = crop.move(places * (resolution / heatmaps.shape[1]), crop.invert(transforms))
     half_side = resolution / (2.0 * crop.magnification(transforms))
     space = tf.concat([points, (tf.cast(depths, tf.float32) * half_side[:, None])[..., None]], -1)

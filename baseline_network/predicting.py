@@ -115,7 +115,7 @@ class Predictor(tf.Module):
         if isinstance(bones, str) or not 0 < bones < float("inf"):
             raise InputError(f"mm_scale {mm_scale}: expected '{PUBLISHED}' or the sum of the bones in mm, above 0")
         self.model, self.flip, self.margin, self._bones_mm = network, bool(flip), float(margin), float(bones)
-        self.resolution = sizes.resolution
+        self.resolution, self._refine = sizes.resolution, facts.get("peaks", decoding.QUARTER)
         side = self.resolution
         boxes, moves = tf.TensorSpec([None, 4], tf.float32), tf.TensorSpec([None, 2, 3], tf.float32)
         picture, crops = tf.TensorSpec([None, None, 3], tf.uint8), tf.TensorSpec([None, side, side, 3], tf.float32)
@@ -152,7 +152,7 @@ class Predictor(tf.Module):
         outputs = decoding.predict_both_ways(answer, inputs) if self.flip else answer(inputs)
         ones = tf.ones_like(transforms[:, 0, 0])
         told = decoding.predictions_to_pose(
-            outputs["heatmaps"][:, -1], outputs["depths"], transforms, self.resolution, ones
+            outputs["heatmaps"][:, -1], outputs["depths"], transforms, self.resolution, ones, self._refine
         )
         # A pose of one point, which an untrained network may say, has no size to be scaled by.
         mm_per_pixel = self._bones_mm / tf.maximum(decoding.bones_sum(told["pose_3d"]), 1e-3)

@@ -62,22 +62,27 @@ def to_pose17(poses: tf.Tensor) -> tf.Tensor:
     return tf.einsum("ij,bjd->bid", tf.constant(POSE17_FROM_MPII16), poses)
 
 
-def heatmaps(points: tf.Tensor, usable: tf.Tensor, size: int) -> tf.Tensor:
+def heatmaps(points: tf.Tensor, usable: tf.Tensor, size: int, exact: bool = False) -> tf.Tensor:
     """Gaussian patches, 1 at the pixel that a joint lies in.
 
     Args:
       points: [B, J, 2] x, y in pixels of the heatmap.
       usable: [B, J] bool; other joints get an empty map.
       size: side of the maps in pixels.
+      exact: the Gaussian's middle is the joint itself, which `decoding.peaks` can find again by 'fit'; not as
+        published, where it is the middle of the joint's pixel.
 
     Returns:
       [B, size, size, J] float32. Patches are cut at the border; a joint outside leaves what of its patch lies inside.
     """
     # Far outside is outside; a float beyond the integers would not be anywhere.
-    cell = tf.floor(tf.clip_by_value(points, -1e6, 1e6))
-    offset = tf.range(size, dtype=tf.float32) - cell[..., None]  # [B, J, 2, size]
-    profile = tf.exp(-tf.square(offset) / (2.0 * PATCH_SIGMA**2))
-    profile = tf.where(tf.abs(offset) <= PATCH_RADIUS, profile, 0.0)
+    points = tf.clip_by_value(points, -1e6, 1e6)
+    cell = tf.floor(points)
+    pixels = tf.range(size, dtype=tf.float32)
+    # A pixel's middle lies half a pixel on from its number.
+    beside = pixels + 0.5 - (points if exact else cell + 0.5)[..., None]  # [B, J, 2, size]
+    profile = tf.exp(-tf.square(beside) / (2.0 * PATCH_SIGMA**2))
+    profile = tf.where(tf.abs(pixels - cell[..., None]) <= PATCH_RADIUS, profile, 0.0)
     profile *= tf.cast(usable, tf.float32)[..., None, None]
     columns = tf.transpose(profile[:, :, 0], [0, 2, 1])[:, None]  # [B, 1, x, J]
     rows = tf.transpose(profile[:, :, 1], [0, 2, 1])[:, :, None]  # [B, y, 1, J]
@@ -118,6 +123,7 @@ def make_targets(
     *,
     least: int = joints.MADE,
     scaled_3d: bool = False,
+    exact: bool = False,
 ) -> dict[str, tf.Tensor]:
     """Everything the losses compare with, for pictures moved by `transforms`.
 
@@ -134,6 +140,7 @@ def make_targets(
       least: see `to_mpii16`; for 2D and 3D.
       scaled_3d: take x and y of samples with 3D from the scaled 3D pose (the published way on Human3.6M; a weak
         perspective), hung at the Spine's place in 2D.
+      exact: see `heatmaps`.
 
     Returns:
       heatmaps [B, r/4, r/4, 16]; joint_mask [B, 16] bool; points [B, 16, 2] px of the crop; depths [B, 16];
@@ -160,7 +167,7 @@ def make_targets(
     seen, depth_mask = swap_sides(seen, mirrored), swap_sides(depth_mask, mirrored)
     size = resolution // 4
     return {
-        "heatmaps": heatmaps(moved * (size / resolution), seen, size),
+        "heatmaps": heatmaps(moved * (size / resolution), seen, size, exact),
         "joint_mask": seen,
         "points": moved,
         "depths": tf.where(depth_mask, swap_sides(depths, mirrored), 0.0),

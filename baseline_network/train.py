@@ -56,7 +56,7 @@ def main(flags: command.Flags) -> int:
 
     steps_per_epoch = flags.steps_per_epoch or max(sum(counts) // flags.batch_size, 1)
     setup = training_data.Setup(
-        sizes.resolution, flags.margin, flags.seed, augmentation, flags.quality_power, flags.min_quality
+        sizes.resolution, flags.margin, flags.seed, augmentation, flags.quality_power, flags.min_quality, flags.subpixel
     )
     if chief:
         mixed = " + ".join(f"{one.share} of {count:,}" for one, count in zip(sets, counts))
@@ -77,6 +77,7 @@ def main(flags: command.Flags) -> int:
         print(f"{name}: {value:.4g}")
     facts = {
         "crop_margin": flags.margin,
+        "peaks": _refine(flags),
         "settings": {name: settings[name] for name in decisive if not name.endswith("_records")},
         "steps": steps_per_epoch * flags.epochs,
         "train_pictures": counts,
@@ -145,6 +146,12 @@ def _sets(flags, places):
     return sets, counts
 
 
+def _refine(flags) -> str:
+    from baseline_network import decoding
+
+    return decoding.FIT if flags.subpixel else decoding.QUARTER
+
+
 def _precision(use_fp16: bool) -> str:
     if not use_fp16:
         return "float32"
@@ -179,7 +186,7 @@ def _train(
     from baseline_network import hourglass, losses, trainer, training_data
     from tools.training import loop
 
-    evaluator = trainer.Evaluator(sizes, trainer.TestSet(test_data, flags.test_limit, flags.margin))
+    evaluator = trainer.Evaluator(sizes, trainer.TestSet(test_data, flags.test_limit, flags.margin, _refine(flags)))
     with _policy(precision), strategy.scope():
         replicas = strategy.num_replicas_in_sync
         make = former.build if former is not None else lambda **options: hourglass.build(sizes, **options)

@@ -124,12 +124,14 @@ class TestSet:
     """Records that training is followed on; see `Evaluator`.
 
     Attributes:
-      where: as `reader.find` takes it. limit: only the first so many, 0 for all. margin: of the crops.
+      where: as `reader.find` takes it. limit: only the first so many, 0 for all. margin: of the crops. refine: how
+        peaks are found, see `decoding.peaks`.
     """
 
     where: str
     limit: int
     margin: float
+    refine: str = decoding.QUARTER
 
 
 class Evaluator:
@@ -150,8 +152,9 @@ class Evaluator:
         transforms = crop.crop_transforms(centres, sides, self._sizes.resolution)
         images = crop.crop_files(record["image"], transforms, self._sizes.resolution)
         outputs = self.network(crop.to_network(images), training=False)
-        heatmaps = outputs["heatmaps"][:, -1]
-        found = decoding.predictions_to_pose(heatmaps, outputs["depths"], transforms, self._sizes.resolution)
+        heatmaps, depths = outputs["heatmaps"][:, -1], outputs["depths"]
+        refine = self._test.refine
+        found = decoding.predictions_to_pose(heatmaps, depths, transforms, self._sizes.resolution, refine=refine)
         return {**found, "crop_sides": sides}
 
     def take_weights(self, network: tf.keras.Model) -> None:

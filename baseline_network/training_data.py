@@ -50,6 +50,7 @@ class Setup:
       augmentation: how pictures are varied.
       quality_power: a generated label's depths weigh its quality to this power.
       min_quality: depths of labels of a lower quality are left out.
+      subpixel: heatmaps are about the joints themselves, not about their pixels (`targets.heatmaps`, exact).
     """
 
     resolution: int
@@ -58,6 +59,7 @@ class Setup:
     augmentation: augment.Settings = augment.PUBLISHED
     quality_power: float = 0.0
     min_quality: float = 0.0
+    subpixel: bool = False
 
 
 def shares(batch_size: int, ratio: Sequence[float]) -> list[int]:
@@ -129,7 +131,9 @@ def prepare(record: dict[str, tf.Tensor], setup: Setup, seed: tf.Tensor | None, 
     images = crop.crop_files(record["image"], transforms, setup.resolution)
     if seed is not None:
         images = augment.random_colours(images, seed, setup.augmentation)
-    batch = targets.make_targets(record, transforms, mirrored, setup.resolution, scaled_3d=scaled_3d)
+    batch = targets.make_targets(
+        record, transforms, mirrored, setup.resolution, scaled_3d=scaled_3d, exact=setup.subpixel
+    )
     # Labels that nobody generated have no quality and are exact.
     quality = tf.where(tf.math.is_finite(record["quality"]), record["quality"], 1.0)
     batch["depth_mask"] &= (quality >= setup.min_quality)[:, None]

@@ -24,6 +24,7 @@ DECISIVE = (
     "unaugmented",
     "scaled_3d",
     "margin",
+    "subpixel",
     "seed",
     "jit_compile",
 )
@@ -84,6 +85,12 @@ def declare(description: str) -> command.Flags:
             lower_bound=0,
         )
         flags.float("min_quality", 0.0, "depths of labels of a lower quality are not used", lower_bound=0)
+        flags.boolean(
+            "subpixel",
+            False,
+            "heatmaps around the joints themselves, not their pixels, so that peaks can be found "
+            "between pixels (not published)",
+        )
         flags.enum("optimizer", "rmsprop", ["rmsprop", "adam"], "RMSprop as published, or Adam")
         flags.enum(
             "schedule",
