@@ -2,6 +2,8 @@
 
 import os
 import pathlib
+import subprocess
+import sys
 
 import pytest
 
@@ -21,3 +23,17 @@ def pose3d_data():
     if not folder.is_dir():
         pytest.skip(f"real data not found: no folder {folder} (set POSE3D_DATA)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def start_command(repository):
+    """start_command(script, *arguments, **environment): a command as a process of its own, on one thread."""
+
+    def start(script, *arguments, **environment):
+        settings = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", **environment}
+        command = [sys.executable, str(repository / script), *map(str, arguments)]
+        return subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=settings, cwd=repository
+        )
+
+    return start

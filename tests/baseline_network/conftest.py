@@ -1,6 +1,47 @@
-"""The published network in PyTorch, written from its description, with random weights and running statistics."""
+"""The published network in PyTorch, written from its description; rendered pictures; training as a process."""
+
+import functools
 
 import pytest
+import tensorflow as tf
+
+from tfrecords import example
+from tfrecords.sources import open_source
+from tfrecords.sources.base import Options
+
+
+@pytest.fixture(scope="session")
+def rendered_people():
+    """40 records with rendered pictures of synthetic people."""
+    return list(open_source("rendered", "", Options(count=44, seed=3)).records(range(44)))[:40]
+
+
+@pytest.fixture(scope="session")
+def write_pictured():
+    """write_pictured(path, records): one TFRecord file."""
+
+    def write(path, records):
+        with tf.io.TFRecordWriter(str(path)) as file:
+            for record in records:
+                file.write(example.encode(record))
+        return str(path)
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def pictured_records(rendered_people, write_pictured, tmp_path_factory):
+    """A folder with train.tfrecord (32 records of rendered pictures) and test.tfrecord (8)."""
+    folder = tmp_path_factory.mktemp("pictures")
+    write_pictured(folder / "train.tfrecord", rendered_people[:32])
+    write_pictured(folder / "test.tfrecord", rendered_people[32:])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def start_train(start_command):
+    """start_train(*flags, **environment): train.py as a process of its own, on one thread."""
+    return functools.partial(start_command, "baseline_network/train.py", "--threads=1")
 
 
 @pytest.fixture(scope="session")

@@ -2,9 +2,6 @@
 
 import dataclasses
 import functools
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -135,17 +132,9 @@ def synthetic_records(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def start_train(repository):
+def start_train(start_command):
     """start_train(*flags, **environment): train.py as a process of its own, on one thread."""
-
-    def start(*flags, **environment):
-        settings = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", **environment}
-        command = [sys.executable, str(repository / "label_generator" / "train.py"), "--threads=1", *flags]
-        return subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=settings, cwd=repository
-        )
-
-    return start
+    return functools.partial(start_command, "label_generator/train.py", "--threads=1")
 
 
 @pytest.fixture(scope="session")
