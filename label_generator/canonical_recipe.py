@@ -41,6 +41,7 @@ class Setup:
     weight_decay: float = 0.01
     ema: float = 0.999
     balance: float = 0.5
+    schedule: str = "cosine"
     views: virtual_camera.Settings = dataclasses.field(default_factory=virtual_camera.Settings)
     losses: LossWeights = dataclasses.field(default_factory=LossWeights)
 
@@ -148,11 +149,18 @@ def view_batches(train: LevelPoses, setup: Setup, start_step: int) -> tf.data.Da
 class CanonicalTraining:
     """A canonical training, with the methods of `published_training.PublishedTraining`."""
 
-    def __init__(self, setup: Setup, train: LevelPoses, test: SeenPoses, left2right: Network | None = None):
-        """left2right: the trained network that the stage pose3d reads.
+    def __init__(
+        self,
+        setup: Setup,
+        train: LevelPoses,
+        test: SeenPoses,
+        left2right: Network | None = None,
+        start: Mapping[str, Network] | None = None,
+    ):
+        """left2right: the trained network that the stage pose3d reads. start: networks to start from, by stage.
 
         Raises:
-          InputError: it is of another stage, recipe or shape.
+          InputError: they are of another stage, recipe or shape.
         """
         self._setup, self._train, self._test = setup, train, test
         self.train_poses, self.test_poses = len(train.poses), len(test.rays)
@@ -163,7 +171,7 @@ class CanonicalTraining:
                 f"--left2right={left2right.directory}: a {left2right.recipe} network of stage {left2right.stage}, "
                 "expected a canonical one of stage left2right"
             )
-        self._given = left2right
+        self._given, self._start = left2right, dict(start or {})
         self._configs = self._make_configs()
         self._twin = self._trainer()
         self._run = tf.function(self._errors_of, reduce_retracing=True)
@@ -193,6 +201,9 @@ class CanonicalTraining:
             model_files.assign(
                 prenorm_model.variables_by_name(networks["left2right"]), self._given.variables, self._given.directory
             )
+        if self._start:
+            for name in self._configs:
+                _start(networks[name], name, self._start)
         pose3d = networks.get("pose3d") or networks.get("direct")
         return CanonicalTrainer(self._setup.stage, networks.get("left2right"), pose3d, self._setup.losses)
 
@@ -203,7 +214,8 @@ class CanonicalTraining:
     def make_model(self, replicas: int = 1, jit_compile: bool = False, steps_per_execution: int = 1) -> tf.keras.Model:
         """The compiled trainer; to be called in the strategy's scope. There is nothing to synchronise in its norms."""
         setup, model = self._setup, self._trainer()
-        schedule = WarmupCosine(setup.learning_rate, setup.epochs * setup.steps_per_epoch)
+        steps = setup.epochs * setup.steps_per_epoch
+        schedule = WarmupCosine(setup.learning_rate, steps, falls=setup.schedule == "cosine")
         optimizer = AveragedAdamW(schedule, setup.weight_decay, setup.ema)
         model.compile(optimizer=optimizer, jit_compile=jit_compile, steps_per_execution=steps_per_execution)
         return model
@@ -292,3 +304,21 @@ class CanonicalTraining:
             variables = {n: v.numpy() for n, v in prenorm_model.variables_by_name(network).items()}
             place = f"{directory}/{name}" if self._setup.stage == "chain" else directory
             model_files.save_network(place, name, "canonical", config, variables, None, facts)
+
+
+def _start(model: tf.keras.Model, stage: str, networks: Mapping[str, Network]) -> None:
+    """Gives a model the weights of the network of its stage.
+
+    A pose3d without one takes those of a direct network, and zeros for the right view, which that one never saw: at the
+    start it answers as the direct network does.
+
+    Raises:
+      InputError: there is neither, it is of the published recipe, or of another shape.
+    """
+    network = networks.get(stage) or (networks.get("direct") if stage == "pose3d" else None)
+    if network is None or network.recipe != "canonical":
+        raise InputError(f"--start_from: no canonical network of stage {stage} among {', '.join(networks)}")
+    values = dict(network.variables)
+    if stage == "pose3d" and network.stage == "direct" and values.get("in/kernel", np.zeros(0)).ndim == 2:
+        values["in/kernel"] = np.pad(values["in/kernel"], [(0, RIGHT_OUTPUTS), (0, 0)])
+    model_files.assign(prenorm_model.variables_by_name(model), values, network.directory)

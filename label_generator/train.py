@@ -88,6 +88,9 @@ def _check(flags) -> None:
         raise InputError(f"--left2right is for --stage=pose3d, not for {flags.stage}")
     if flags.right_view == "predicted" and not flags.left2right:
         raise InputError("--right_view=predicted needs --left2right, the weights folder that predicts")
+    if flags.recipe == "published" and (flags.start_from or flags.schedule != "cosine"):
+        name = "start_from" if flags.start_from else "schedule"
+        raise InputError(f"--{name} is of the canonical recipe; the published one has no such choice")
     if flags.recipe == "canonical":
         given = [n for n in ("max_norm", "batch_norm", "residual", "predict_14") if getattr(flags, n)]
         given += ["dropout"] * (flags.dropout != 1) + ["statistics"] * (flags.statistics != "train")
@@ -136,6 +139,9 @@ def _settings(flags, train_data: str, test_data: str, precision: str) -> tuple[d
                 decisive += ["left2right_weights"]
     if flags.recipe == "canonical":
         decisive += training_flags.CANONICAL
+        if flags.start_from:
+            settings["start_weights"] = _digest_of_networks(flags.start_from)
+            decisive += ["start_weights"]
     return settings, decisive
 
 
@@ -145,6 +151,13 @@ def _digest(path: str) -> str:
             return hashlib.sha256(file.read()).hexdigest()[:16]
     except OSError as error:
         raise InputError(f"--left2right: {path}: {error.strerror}") from error
+
+
+def _digest_of_networks(folder: str) -> str:
+    from label_generator import lifter_flags, model_files
+
+    networks = model_files.find_networks([folder])
+    return lifter_flags.fingerprint([network.directory for network in networks.values()])[:16]
 
 
 def _published(flags, train_data: str, test_data: str):
@@ -193,12 +206,14 @@ def _canonical(flags, train_data: str, test_data: str):
         weight_decay=flags.weight_decay,
         ema=flags.ema,
         balance=flags.balance,
+        schedule=flags.schedule,
         views=training_flags.view_settings(flags),
         losses=training_flags.loss_weights(flags),
     )
     network = model_files.load_network(flags.left2right) if flags.left2right else None
+    start = model_files.find_networks([flags.start_from]) if flags.start_from else None
     train, test = canonical_recipe.load_level_poses(train_data), canonical_recipe.load_seen_poses(test_data)
-    return canonical_recipe.CanonicalTraining(setup, train, test, network)
+    return canonical_recipe.CanonicalTraining(setup, train, test, network, start)
 
 
 def _told(flags, training, strategy, precision: str) -> str:

@@ -9,6 +9,7 @@ from tools.errors import InputError
 
 STAGES = ("left2right", "pose3d", "direct", "chain")
 RECIPES = ("published", "canonical")
+SCHEDULES = ("cosine", "constant")
 # The flags that define the published network and its training, which the experiment directory's name spells out.
 PUBLISHED = (
     "learning_rate",
@@ -43,6 +44,7 @@ CANONICAL = (
     "steps_per_epoch",
     "left2right_layers",
     "balance",
+    "schedule",
     "weight_decay",
     "ema",
     *(f"view_{name}" for name in VIEWS),
@@ -132,6 +134,13 @@ def declare(description: str) -> command.Flags:
         flags.integer("steps_per_epoch", 1000, "steps from evaluation to evaluation; views never end", lower_bound=1)
         flags.integer("left2right_layers", 1, "residual blocks of the first network of a chain", lower_bound=1)
         flags.float("balance", 0.5, "a sequence of n poses is met in proportion to n to this power")
+        flags.enum("schedule", "cosine", SCHEDULES, "what the learning rate does after its first 200 steps")
+        flags.string(
+            "start_from",
+            "",
+            "weights folder of trained networks to start from, of the stages and sizes that are trained; a pose3d may "
+            "start from a direct network, and then learns what the right view adds",
+        )
         flags.float("weight_decay", 0.01, "AdamW's decay of matrices", lower_bound=0)
         flags.float("ema", 0.999, "decay of the average of weights that is evaluated and exported", upper_bound=0.99999)
         flags.float("view_studio_share", 0.4, "share of views by cameras placed as Human3.6M's")

@@ -81,6 +81,8 @@ def test_learning_rate_rises_then_falls_as_half_a_cosine():
     for step in (100, 500, 900):
         assert float(schedule(step)) == pytest.approx(2e-3 * (1 + np.cos(np.pi * step / 1000)) / 2, rel=1e-4)
     assert float(schedule(1000)) == pytest.approx(2e-6)
+    constant = WarmupCosine(2e-3, 1000, warmup=50, falls=False)
+    assert [float(constant(step)) for step in (0, 24, 100, 1000)] == pytest.approx([4e-5, 1e-3, 2e-3, 2e-3])
     # Short trainings warm up over a tenth.
     assert float(WarmupCosine(1.0, 100)(9)) == pytest.approx((1 + np.cos(np.pi * 0.09)) / 2, rel=1e-4)
 
@@ -149,16 +151,17 @@ def test_losses_are_the_formulas(monkeypatch):
     assert float(figures["loss"]) == pytest.approx(expected, rel=1e-4)
 
 
-def canonical_left2right(folder, seed=5):
-    config = {"inputs": canonical_view.INPUTS, "outputs": 34, "linear_size": 16, "num_layers": 1}
+def canonical_network(folder, stage="left2right", outputs=34, seed=5):
+    config = {"inputs": canonical_view.INPUTS, "outputs": outputs, "linear_size": 16, "num_layers": 1}
     model = prenorm_model.prenorm_model(**config, seed=seed)
-    variables = {name: v.numpy() for name, v in prenorm_model.variables_by_name(model).items()}
-    model_files.save_network(folder, "left2right", "canonical", config, variables)
+    rng = np.random.default_rng(seed)
+    variables = {n: v + rng.normal(0, 0.1, v.shape) for n, v in prenorm_model.variables_by_name(model).items()}
+    model_files.save_network(folder, stage, "canonical", config, {n: v.numpy() for n, v in variables.items()})
     return model_files.load_network(folder)
 
 
 def test_pose3d_learns_and_the_network_before_it_stays(tmp_path):
-    given = canonical_left2right(tmp_path / "given")
+    given = canonical_network(tmp_path / "given")
     made = CanonicalTraining(setup("pose3d"), level(40), seen(9), given)
     model = made.make_model()
     before = [v.numpy() for v in model.pose3d.trainable_variables]
@@ -175,6 +178,24 @@ def test_pose3d_learns_and_the_network_before_it_stays(tmp_path):
         np.testing.assert_array_equal(exported.variables[name], value)
     with pytest.raises(InputError, match="stage pose3d, expected a canonical one of stage left2right"):
         CanonicalTraining(setup("pose3d"), level(40), seen(9), exported)
+
+
+def test_pose3d_starts_as_the_direct_network_it_is_given(tmp_path):
+    first = canonical_network(tmp_path / "left2right")
+    rival = canonical_network(tmp_path / "direct", "direct", canonical_view.OUTPUTS, seed=6)
+    test = seen(9)
+    alone = CanonicalTraining(setup("direct"), level(40), test, start={"direct": rival}).predicted()["coarse"]
+    made = CanonicalTraining(setup("pose3d"), level(40), test, first, start={"direct": rival})
+    np.testing.assert_allclose(made.predicted()["coarse"], alone, atol=1e-3)
+    # From there it goes on: what the first network says begins to count.
+    model = made.make_model()
+    model.fit(made.make_batches(0), steps_per_epoch=3, epochs=1, verbose=0)
+    kernel = prenorm_model.variables_by_name(model.pose3d)["in/kernel"].numpy()
+    assert np.abs(kernel[canonical_view.INPUTS :]).max() > 0
+    with pytest.raises(InputError, match="--start_from: no canonical network of stage left2right among direct"):
+        CanonicalTraining(setup("chain"), level(40), test, start={"direct": rival})
+    with pytest.raises(InputError, match=r"out/bias is \[86\], expected \[34\]|is \[16, 86\], expected \[16, 34\]"):
+        CanonicalTraining(setup("left2right"), level(40), test, start={"left2right": rival})
 
 
 def test_a_chain_trains_its_first_network_by_its_own_loss_alone():

@@ -130,6 +130,8 @@ def test_experiment_directory_is_named_as_the_originals():
         ("--stage=pose3d --right_view=predicted", "needs --left2right"),
         ("--recipe=canonical --batch_norm", "--batch_norm is of the published"),
         ("--recipe=canonical --stage=pose3d", "--left2right"),
+        ("--start_from=x", "--start_from is of the canonical"),
+        ("--schedule=constant", "--schedule is of the canonical"),
         ("--data_dir=nowhere", "--train_data not given, and --data_dir: nowhere/train"),
         ("--train_data=nowhere", "--train_data: nowhere"),
     ],
@@ -240,6 +242,10 @@ def test_canonical_chain_trains_and_exports_both_networks(synthetic_records, tmp
         "pose3d": "canonical",
     }
     assert set(networks["pose3d"].facts["figures"]) == {"pckh", "mpjpe_mm", "refined_mm"}
+    again = (*words[:-1], f"--start_from={folder}/export", f"--train_dir={tmp_path / 'again'}")
+    assert run(*again) == 0
+    content = pathlib.Path(training_flags.experiment_directory(parsed(*again)), "train.json").read_text()
+    assert len(json.loads(content)["settings"]["start_weights"]) == 16
     with pytest.raises(InputError, match="needs poses in level axes"):
         run(*words[:-3], f"--data_dir={synthetic_records}", f"--train_dir={tmp_path / 'other'}")
 
