@@ -19,7 +19,7 @@ from tfrecords.sources.base import Skip
 from tools.errors import InputError
 
 SUFFIXES = (*images.SUFFIXES, ".bmp", ".webp", ".tif", ".tiff")
-VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg")
+VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".gif")
 UNKNOWN = "not a picture"
 TOO_LARGE = "picture too large"
 # 100 megapixels take 300 MB; files can claim any number.

@@ -147,3 +147,24 @@ def twin(torch):
         return network.eval()
 
     return make
+
+
+@pytest.fixture(scope="session")
+def small_weights(tmp_path_factory):
+    """The weights folder of a small untrained network."""
+    import tensorflow as tf
+
+    from baseline_network import hourglass, network_files
+
+    tf.keras.utils.set_random_seed(11)
+    model = hourglass.build(hourglass.Sizes(stacks=1, modules=1, features=16, resolution=64), dtype="float32")
+    return network_files.save(tmp_path_factory.mktemp("small") / "net", model, {"crop_margin": 1.25})
+
+
+@pytest.fixture(scope="session")
+def small_network(small_weights):
+    """(network, predictor) of `small_weights`, as `network_flags.make_predictor` gives them."""
+    from baseline_network import network_files, predicting
+
+    network = network_files.load(small_weights)
+    return network, predicting.Predictor(network, flip=False)

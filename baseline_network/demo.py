@@ -1,0 +1,83 @@
+"""Shows the baseline network at work: a photograph in, the 2D and 3D poses of its people out.
+
+    python baseline_network/demo.py photo.jpg
+    python baseline_network/demo.py photo.jpg --box=120,40,200,420
+    python baseline_network/demo.py                  people rendered by this program, whose true 3D is known
+
+Writes into --output: overlay.png (the photograph with the skeletons), gallery.png (2D, 3D as the camera saw it, 3D from
+the side), rotation.gif (one person from both sides), predictions.json (docs/baseline_network.md describes it) and
+report.txt.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import sys
+
+from tools import command
+
+RESULTS = ("overlay.png", "gallery.png", "rotation.gif", "predictions.json", "report.txt")
+
+
+def declare() -> command.Flags:
+    """The flags of this command."""
+    from baseline_network import detection, network_flags
+
+    flags = command.Flags(__doc__, positional="[PHOTO]")
+    with flags.group("People in the photograph"):
+        detection.declare(flags, "whole")
+    with flags.group("People made up when there is none"):
+        flags.integer("count", 6, "rendered pictures", lower_bound=1, upper_bound=100)
+        flags.integer("seed", 7, "which ones", lower_bound=0)
+    with flags.group("Network"):
+        network_flags.declare(flags)
+    with flags.group("Output"):
+        flags.integer("rows", 6, "people in the gallery", lower_bound=1, upper_bound=50)
+        flags.string("output", os.path.join("demo_output", "baseline_network"), "folder for what is made")
+        flags.boolean(
+            "overwrite", None, "replace such files in --output (default: only those that an earlier demo left there)"
+        )
+    return flags
+
+
+def main(flags: command.Flags) -> int:
+    """Runs the demo, and says what was told of whom."""
+    from tools.errors import InputError
+
+    if len(flags.arguments) > 1:
+        raise InputError(f"one PHOTO at a time, got {' and '.join(flags.arguments)}")
+    output = pathlib.Path(flags.output)
+    if output.exists() and not output.is_dir():
+        raise InputError(f"--output={output} is not a folder")
+    taken = [name for name in RESULTS if (output / name).exists()]
+    # predict.py's answers have the same name as the demo's; the report tells whose they are.
+    own = "report.txt" in taken and flags.overwrite is None
+    if taken and not (own or flags.overwrite):
+        raise InputError(f"{output / taken[0]} exists; give --overwrite to replace it")
+    from baseline_network import detection
+
+    chooser = detection.chooser(flags)
+    if flags.use_cpu:
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+
+    from baseline_network import demo_people
+
+    if flags.arguments:
+        pictures = demo_people.from_photograph(flags.arguments[0], chooser)
+    else:
+        pictures = demo_people.rendered(flags.count, flags.seed)
+
+    from baseline_network import network_flags
+    from tfrecords.partial import locked
+
+    network, predictor = network_flags.make_predictor(flags)
+    shown = demo_people.predict(predictor, pictures)
+    with locked(output):
+        demo_people.write(output, network, predictor, shown, flags.rows)
+    print(f"in {output}: {', '.join(RESULTS)}")
+    return 0
+
+
+if __name__ == "__main__":
+    command.run(main, declare, sys.argv)
