@@ -118,9 +118,10 @@ def _sizes(flags, former):
 
     sizes = hourglass.Sizes(**{name: getattr(flags, name) for name in training_flags.SIZES})
     if former is not None and former.sizes != sizes:
-        given = [name for name in training_flags.SIZES if flags.given(name)]
-        if given:
-            raise InputError(f"--weights={flags.weights}: of {former.sizes}; don't give --{', --'.join(given)} with it")
+        for name in training_flags.SIZES:
+            there = getattr(former.sizes, name)
+            if flags.given(name) and getattr(sizes, name) != there:
+                raise InputError(f"--{name}={getattr(sizes, name)}: the network in --weights has {there}")
         sizes = former.sizes
     return sizes
 
