@@ -37,7 +37,7 @@ _IN_PUBLISHED_PCK = (0, 1, 2, 3, 4, 5, 10, 11, 14, 15)
 SHARES = ("pckh@0.5", "pck_torso@0.2", "pck_box@0.2", "pck_box@0.05", "pck_crop@0.05", "pck_3d@150", "auc_3d")
 LENGTHS = ("mpjpe_published", "mpjpe_sized", "mpjpe_metric", "n_mpjpe", "p_mpjpe")
 # Errors of which there also is a figure for each joint.
-BY_JOINT = ("pckh@0.5", "mpjpe_published", "mpjpe_metric", "p_mpjpe")
+BY_JOINT = ("pckh@0.5", "distance_px", "mpjpe_published", "mpjpe_metric", "p_mpjpe")
 
 
 def truth_of(record: Mapping[str, Any], least: int = joints.MADE) -> dict[str, np.ndarray]:
@@ -97,8 +97,18 @@ def errors(
     seen, placed = np.asarray(truth["seen"], bool), np.asarray(truth["placed"], bool)
     points, true_points = (np.asarray(values["points"], np.float64) for values in (predicted, truth))
     result = _errors_2d(points, true_points, seen, truth)
-    pose, true_pose, usable = _poses(predicted["pose_3d"], truth, placed, published_thorax)
-    return {**result, **_errors_3d(points, pose, true_pose, usable, placed, truth)}
+    told = np.asarray(predicted["pose_3d"], np.float64)
+    back = _pixels_per_mm(points, told)
+    pose, true_pose, usable = _poses(told, truth, placed, published_thorax)
+    return {**result, **_errors_3d(pose, back, true_pose, usable, placed, truth)}
+
+
+def _pixels_per_mm(points, pose):
+    """[N]: the pixels of the prediction that became one of its own millimetres."""
+    in_pixels, in_mm = (
+        np.linalg.norm(places - places[:, targets.PELVIS, None], axis=-1).sum(1) for places in (points, pose[..., :2])
+    )
+    return np.where(in_mm > 0, in_pixels / np.where(in_mm > 0, in_mm, 1.0), 1.0)
 
 
 def _errors_2d(points, true_points, seen, truth):
@@ -132,7 +142,7 @@ def _errors_2d(points, true_points, seen, truth):
 
 def _poses(predicted, truth, placed, published_thorax):
     """Prediction and truth [N, 16, 3] relative to their pelvis, and which joints of people with a pelvis count."""
-    pose, true_pose = np.array(predicted, np.float64), np.array(truth["pose_3d"], np.float64)
+    pose, true_pose = predicted.copy(), np.array(truth["pose_3d"], np.float64)
     usable = placed & placed[:, targets.PELVIS, None]
     if published_thorax:
         ends = [targets.PELVIS, targets.UPPER_NECK]
@@ -147,7 +157,7 @@ def _poses(predicted, truth, placed, published_thorax):
     return pose, np.where(usable[..., None], true_pose, np.nan), usable
 
 
-def _errors_3d(points, pose, true_pose, usable, placed, truth):
+def _errors_3d(pose, back, true_pose, usable, placed, truth):
     count = len(pose)
     every = np.ones([count, len(targets.BONES)], bool)
     counted = placed[:, targets.BONES[:, 0]] & placed[:, targets.BONES[:, 1]]
@@ -155,10 +165,6 @@ def _errors_3d(points, pose, true_pose, usable, placed, truth):
     published = pose * (decoding.BONES_SUM_MM / length)[:, None, None]
     true_length = _bones_sum(np.asarray(truth["pose_3d"], np.float64), counted)
     size = np.where(counted.any(1), true_length / np.maximum(_bones_sum(pose, counted), 1e-9), np.nan)
-    # The prediction's own pixels and millimetres: how many of the latter it took for one of the former.
-    in_pixels = np.linalg.norm(points - points[:, targets.PELVIS, None], axis=-1).sum(1)
-    in_mm = np.linalg.norm(pose[..., :2], axis=-1).sum(1)
-    back = np.where(in_mm > 0, in_pixels / np.where(in_mm > 0, in_mm, 1.0), 1.0)
     metric = back * np.asarray(truth.get("mm_per_pixel", np.full(count, np.nan)), np.float64)
 
     def distances(measure, poses):
