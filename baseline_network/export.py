@@ -1,0 +1,91 @@
+"""Packs a baseline network for other programs: a SavedModel, and TFLite files in float16 and int8.
+
+    python baseline_network/export.py --weights=experiments/.../export --output=packed
+    python baseline_network/export.py --data=records/val --formats=int8 --output=packed
+
+The SavedModel needs nothing but TensorFlow: JPEG or PNG bytes (or pixels) and person boxes in, joints in pixels and
+millimetres out. The TFLite files hold the network alone, from a crop to heatmaps and depths. Each is compared with the
+Keras model; differences, sizes and speed are printed and written to export.json. docs/baseline_network.md describes
+inputs and outputs.
+"""
+
+from tools import command
+
+FORMATS = ("saved_model", "float16", "int8")
+
+
+def declare():
+    """The flags of this command."""
+    flags = command.Flags(__doc__)
+    with flags.group("What is packed"):
+        flags.string("weights", "", "folder with the network's weights; not given: those shipped")
+        flags.strings("formats", list(FORMATS), "which of saved_model, float16 and int8 (both TFLite)")
+    with flags.group("Settings fixed in the SavedModel"):
+        flags.boolean("flip", True, "average with the mirrored picture's prediction; takes twice as long")
+        flags.float("margin", 0.0, "side of the crop over the longer side of the box; 0: as in training", lower_bound=0)
+        flags.integer("static_batch", 1, "pictures at a time in the signature of fixed shapes", lower_bound=1)
+    with flags.group("Pictures to compare with, and for int8's ranges"):
+        flags.string("data", "", "TFRecords with pictures: folder, manifest or glob; not given: some are rendered")
+        flags.integer("check", 16, "pictures on which each file is compared with the Keras model", lower_bound=1)
+        flags.integer("calibrate", 100, "other pictures, from which int8 takes its ranges", lower_bound=1)
+    with flags.group("Result"):
+        flags.string("output", None, "folder to write")
+        flags.boolean("overwrite", False, "replace the folder")
+    return flags
+
+
+def main(options):
+    """Runs the command."""
+    import os
+    import shutil
+
+    from tools.errors import InputError
+
+    options.require("output")
+    unknown = [name for name in options.formats if name not in FORMATS]
+    if unknown or not options.formats:
+        raise InputError(f"--formats={','.join(options.formats)}: expected some of {', '.join(FORMATS)}")
+    for name, needed in (("static_batch", "saved_model"), ("flip", "saved_model"), ("calibrate", "int8")):
+        if options.given(name) and needed not in options.formats:
+            raise InputError(f"--{name}: goes with --formats={needed}; this is {','.join(options.formats)}")
+    output = os.path.normpath(options.output)
+    _check_output(output, options)
+    from baseline_network import export_run, network_files
+
+    network = network_files.load(options.weights) if options.weights else network_files.default_weights()
+    partial = f"{output}.partial"
+    os.makedirs(os.path.dirname(output) or ".", exist_ok=True)
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        export_run.export(network, partial, options)
+        if os.path.exists(output):
+            shutil.rmtree(output)
+        os.replace(partial, output)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    print(f"{', '.join(sorted(os.listdir(output)))} are in {output}")
+
+
+def _check_output(output, options):
+    """Raises `InputError` unless `output` is free, or what this command once wrote and may replace."""
+    import os
+
+    from tools.errors import InputError
+
+    if not os.path.lexists(output):
+        return
+    if not os.path.isdir(output):
+        raise InputError(f"--output={output}: is a file, not a folder")
+    if not options.overwrite:
+        raise InputError(f"{output} exists; give --overwrite to replace it")
+    # A whole folder is about to go: it must be one of ours, and not what is packed.
+    if os.listdir(output) and not os.path.exists(os.path.join(output, "export.json")):
+        raise InputError(f"--output={output}: holds no export.json, so --overwrite does not replace it")
+    if options.weights:
+        read, written = os.path.realpath(options.weights), os.path.realpath(output)
+        if os.path.commonpath([read, written]) == written:
+            raise InputError(f"--output={output}: holds the weights that are packed ({options.weights})")
+
+
+if __name__ == "__main__":
+    command.run(main, declare)
