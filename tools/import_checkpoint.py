@@ -1,6 +1,8 @@
 """Turn published weights into this project's.
 
-tf1: one checkpoint of the released label generator (left2right or pose3d) becomes a weights folder.
+tf1: one checkpoint of the released label generator (left2right or pose3d) becomes a weights folder of label_generator.
+pytorch_hg3d: one file of the published 3D pose network (hg3d, stacked hourglass with depths) becomes a weights folder
+of baseline_network. It needs PyTorch (pip install 'pose3d-label-generator[torch]'); nothing of the file is run.
 """
 
 from __future__ import annotations
@@ -10,8 +12,9 @@ import sys
 
 from tools import command
 
-FORMATS = ("tf1",)
+FORMATS = ("tf1", "pytorch_hg3d")
 STAGES = ("left2right", "pose3d")
+_TF1_ONLY = ("residual", "max_norm", "dropout", "stage", "permutation", "statistics", "split", "layout")
 # What a folder may hold that is replaced; anything else in it is somebody's.
 _WEIGHTS_FILES = ("model.json", "weights.npz", "statistics.json")
 
@@ -25,10 +28,18 @@ def declare() -> command.Flags:
             "input",
             "",
             "tf1: prefix of the checkpoint (.../checkpoint-1234), one of its files, or its folder, whose file "
-            "'checkpoint' names the latest",
+            "'checkpoint' names the latest; pytorch_hg3d: a file of torch.save, the whole network or its state",
         )
         flags.string("output", "", "folder to write")
         flags.boolean("overwrite", False, "replace a weights folder that is there")
+    with flags.group("What a PyTorch file does not tell"):
+        flags.float(
+            "margin",
+            1.25,
+            "side of the crops it was trained on over the longer side of the person's box",
+            lower_bound=0.1,
+            upper_bound=10.0,
+        )
     with flags.group("What a TF1 checkpoint does not tell"):
         flags.boolean(
             "residual",
@@ -61,7 +72,32 @@ def declare() -> command.Flags:
 def main(flags: command.Flags) -> int:
     """Imports one network and says what it found."""
     flags.require("format", "input", "output")
-    return _import_tf1(flags)
+    return _import_hg3d(flags) if flags.format == "pytorch_hg3d" else _import_tf1(flags)
+
+
+def _import_hg3d(flags: command.Flags) -> int:
+    from tools.errors import InputError
+
+    for name in _TF1_ONLY:
+        if flags.given(name):
+            raise InputError(f"--{name} says something of a TF1 checkpoint; --format=pytorch_hg3d has no use for it")
+    _check_output(flags, ("model.json", "weights.npz", "README.md"))
+
+    from baseline_network import hourglass, import_hg3d, network_files
+
+    model = import_hg3d.import_hg3d(flags.input)
+    sizes = hourglass.sizes_of(model)
+    print(f"{flags.input}: {sizes.joints} joints, crops of {sizes.resolution} px, {model.count_params():,} numbers")
+    print(f"  found in it: stacks {sizes.stacks}, modules {sizes.modules}, features {sizes.features}")
+    facts = {
+        "origin": "PyTorch weights of the published network (hg3d)",
+        "checkpoint": pathlib.Path(flags.input).name,
+        # As the published code cuts and reads its pictures, which the file does not tell.
+        "crop_margin": flags.margin,
+    }
+    folder = network_files.save(flags.output, model, facts)
+    print(f"weights: {folder}")
+    return 0
 
 
 def _import_tf1(flags: command.Flags) -> int:
@@ -172,8 +208,8 @@ def _statistics(flags: command.Flags, checkpoint, variables, order, chosen, fact
     return data.statistics
 
 
-def _check_output(flags: command.Flags) -> None:
-    """Raises InputError when the output is there and may not be replaced."""
+def _check_output(flags: command.Flags, replaced: tuple = _WEIGHTS_FILES) -> None:
+    """Raises InputError when the output is there and may not be replaced, or holds other files than `replaced`."""
     from tools.errors import InputError
 
     output = pathlib.Path(flags.output)
@@ -184,7 +220,7 @@ def _check_output(flags: command.Flags) -> None:
         return
     if not flags.overwrite:
         raise InputError(f"{output}: is there already; --overwrite replaces it")
-    others = [output.name] if there is None else [name for name in there if name not in _WEIGHTS_FILES]
+    others = [output.name] if there is None else [name for name in there if name not in replaced]
     if others:
         raise InputError(f"{output}: holds {others[0]}, which is no part of a weights folder, and is not replaced")
 
