@@ -397,6 +397,7 @@ def _draw_tube(canvas, nearest, start, end, radius, colour, view):
     height = np.sqrt(np.maximum(width * width - across * across, 0))
     depth = ends[0, 2] + share * along[2] - height / view.scale
     light = (dx * TOWARDS_LIGHT[0] + dy * TOWARDS_LIGHT[1] - height * TOWARDS_LIGHT[2]) / width
+    light = np.minimum(light, 1)  # on the tube it is never more; beside long thin ones its power overflows
     gloss = np.maximum(light, 0) ** 24
     shaded = colour * (0.55 + 0.5 * np.maximum(light, 0))[..., None] + 70 * gloss[..., None]
     cover = np.where(depth < nearest[window], cover, 0)[..., None].astype(np.float32)

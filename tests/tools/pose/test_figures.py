@@ -198,6 +198,15 @@ def test_degenerate_poses_are_drawn():
         assert figures.figure_3d(pose).shape == (560, 640, 3)
 
 
+def test_long_thin_limbs_do_not_overflow():
+    """A limb across the whole room; the light is computed in the corner between, far from the limb, too."""
+    pose = np.full((16, 3), [-600.0, 600.0, 0.0])
+    pose[9] = [600, -600, 0]
+    with np.errstate(over="raise", invalid="raise"):
+        image = figures.figure_3d(pose, joint_set="mpii16", size=(420, 420), azimuth=0, elevation=0, axes=False)
+    assert image.std() > 5
+
+
 def test_a_figure_takes_well_below_a_tenth_of_a_second():
     figures.figure_3d(STANDING, quarters())
     times = []
