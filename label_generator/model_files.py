@@ -11,26 +11,22 @@ A folder may also hold several such folders, as `label_generator/weights` does.
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import pathlib
-import shutil
-import tempfile
-import zipfile
-import zlib
 from collections.abc import Mapping
 
 import numpy as np
 
 from label_generator import normalization
+from tools import weights_folder
 from tools.errors import InputError
 
 FORMAT = 1
 STAGES = ("left2right", "pose3d", "direct")
 RECIPES = ("published", "canonical")
-# What zipfile raises for a damaged archive, NotImplementedError for a method or version that damage made up.
-_DAMAGED = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
-_MODEL, _WEIGHTS, _STATISTICS = "model.json", "weights.npz", "statistics.json"
+_MODEL, _STATISTICS = weights_folder.MODEL, "statistics.json"
+# Both networks' variables get their values by name in the same way.
+assign = weights_folder.assign
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,32 +69,13 @@ def save_network(
     """
     if stage not in STAGES or recipe not in RECIPES:
         raise InputError(f"{directory}: a network is of stage {', '.join(STAGES)} and recipe {', '.join(RECIPES)}")
-    with np.errstate(over="ignore"):
-        arrays = {name: np.asarray(value).astype(dtype) for name, value in variables.items()}
-    for name, array in arrays.items():
-        if not np.isfinite(array).all():
-            raise InputError(f"{directory}: variable {name} is not finite in {dtype}; nothing was written")
-    directory = pathlib.Path(directory)
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    temporary = pathlib.Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
-    try:
-        content = {"format": FORMAT, "stage": stage, "recipe": recipe, "config": dict(config), "facts": facts or {}}
-        (temporary / _MODEL).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        np.savez_compressed(temporary / _WEIGHTS, **arrays)
+    content = {"format": FORMAT, "stage": stage, "recipe": recipe, "config": dict(config), "facts": facts or {}}
+
+    def add_statistics(folder: pathlib.Path) -> None:
         if statistics:
-            normalization.save_statistics(temporary / _STATISTICS, statistics)
-        temporary.chmod(0o755)
-        if directory.exists():
-            old = pathlib.Path(tempfile.mkdtemp(prefix=f".{directory.name}.old.", dir=directory.parent))
-            os.replace(directory, old / directory.name)
-            os.replace(temporary, directory)
-            shutil.rmtree(old)
-        else:
-            os.replace(temporary, directory)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    return directory
+            normalization.save_statistics(folder / _STATISTICS, statistics)
+
+    return weights_folder.write(directory, content, variables, dtype, add=add_statistics)
 
 
 def load_network(directory: str | os.PathLike) -> Network:
@@ -108,14 +85,7 @@ def load_network(directory: str | os.PathLike) -> Network:
       InputError: there is none, or it is damaged or of another format.
     """
     directory = pathlib.Path(directory)
-    try:
-        content = json.loads((directory / _MODEL).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{directory}: not a weights folder ({_MODEL}: {error.strerror})") from error
-    except ValueError as error:
-        raise InputError(f"{directory / _MODEL}: not JSON ({error})") from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise InputError(f"{directory / _MODEL}: expected a network description of format {FORMAT}")
+    content = weights_folder.read_description(directory, FORMAT)
     missing = {"stage", "recipe", "config"} - set(content)
     facts = content.get("facts", {})
     plain = not missing and isinstance(content["config"], dict) and isinstance(facts, dict)
@@ -123,11 +93,7 @@ def load_network(directory: str | os.PathLike) -> Network:
         raise InputError(
             f"{directory / _MODEL}: expected stage {', '.join(STAGES)}, recipe {', '.join(RECIPES)}, config"
         )
-    try:
-        with np.load(directory / _WEIGHTS) as archive:
-            variables = {name: archive[name].astype(np.float32) for name in archive.files}
-    except (OSError, ValueError, TypeError, AttributeError, KeyError, EOFError, *_DAMAGED) as error:
-        raise InputError(f"{directory / _WEIGHTS}: cannot be read as arrays ({error})") from error
+    variables = weights_folder.read_variables(directory)
     statistics = directory / _STATISTICS
     return Network(
         content["stage"],
@@ -154,17 +120,3 @@ def find_networks(directories: list[str | os.PathLike]) -> dict[str, Network]:
             raise InputError(f"{directory}: no weights folder (one with {_MODEL}) here or directly inside")
         found.update({network.stage: network for network in here})
     return found
-
-
-def assign(variables: Mapping[str, object], values: Mapping[str, np.ndarray], where: str) -> None:
-    """Gives TensorFlow variables their values by name.
-
-    Raises:
-      InputError: a name is missing or too much, or a shape is another.
-    """
-    for name in sorted(set(variables) ^ set(values)):
-        raise InputError(f"{where}: variable {name} is {'missing' if name in variables else 'not of this network'}")
-    for name, variable in variables.items():
-        if tuple(variable.shape) != values[name].shape:
-            raise InputError(f"{where}: {name} is {list(values[name].shape)}, expected {list(variable.shape)}")
-        variable.assign(values[name])
