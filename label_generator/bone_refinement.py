@@ -25,8 +25,8 @@ _PAIRED = ("Hip", "Knee", "Foot", "Shoulder", "Elbow", "Wrist")
 BONES = tuple(
     tuple((POSE17.index(side + name), POSE17.parents[POSE17.index(side + name)]) for side in "RL") for name in _PAIRED
 )
-# Standard deviation of log(left / right): people's own, and markers'.
-SPREAD = 0.02
+# Standard deviation of log(left / right). People's is less, but then poses from noisy pixels suffered.
+SPREAD = 0.05
 # A joint's standard deviations as shares of the error that the network expects of it: along the ray; across it where
 # rays are trusted fully, and what is added where not at all. Measured on people held out of training.
 DEPTH_SHARE = 0.85
