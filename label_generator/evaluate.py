@@ -33,6 +33,7 @@ def declare():
         flags.boolean("actions", False, "also print the table per action")
         flags.string("output", "", "folder for table.md, figures.json and plots")
         flags.string("calibrate", "", "fit the label quality on these poses and write it to this weights folder")
+        flags.float("widen", 1.0, "with --calibrate: expect errors so many times as large as on these poses")
         flags.boolean("overwrite", False, "replace what is in --output, or the calibration that is there")
     return flags
 
@@ -45,6 +46,8 @@ def main(options):
         raise InputError("give either --test_data or --protocol (see --help)")
     if options.protocol and not options.motion:
         raise InputError("--protocol needs --motion, the motion capture it is made from")
+    if not (options.widen > 0 and (options.calibrate or options.widen == 1.0)):
+        raise InputError(f"--widen={options.widen:g}: goes with --calibrate, and is above 0")
     _check_used(options)
     _check_output(options)
     import json
@@ -85,9 +88,13 @@ def main(options):
 
         columns = np.concatenate([result.signals for result in results])
         errors = np.concatenate([result.errors["mpjpe"] for result in results])
-        facts = {"poses": int(np.isfinite(errors).sum()), "sets": [result.name for result in results]}
+        facts = {
+            "poses": int(np.isfinite(errors).sum()),
+            "sets": [result.name for result in results],
+            "widened": options.widen,
+        }
         path = pathlib.Path(options.calibrate) / CALIBRATION
-        quality.save_calibration(path, quality.fit(columns, errors, facts))
+        quality.save_calibration(path, quality.fit(columns, errors, facts, widen=options.widen))
         print(f"label quality calibrated on {facts['poses']:,} poses: {path}")
 
 

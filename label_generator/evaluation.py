@@ -15,6 +15,7 @@ from tools.pose.joints import POSE17
 
 BATCH = 4096
 DROPPED = (0.1, 0.2, 0.3)
+GROUPS = 10  # of equal number by quality, in which expected and true errors are compared
 
 
 @dataclasses.dataclass
@@ -59,18 +60,30 @@ class Evaluated:
         return figures
 
     def quality_figures(self) -> dict[str, float]:
-        """Rank correlation of expected and true error, and the error of what remains when the worst are dropped."""
+        """Rank correlation of expected and true error, the expected error, by how much groups of labels miss theirs
+        ('expected_off_percent', the mean over `GROUPS`), and the error of what remains when the worst are dropped."""
         error = self.errors["mpjpe"]
         usable = np.isfinite(error) & np.isfinite(self.quality)
-        error, quality = error[usable], self.quality[usable]
+        error, quality, expected = error[usable], self.quality[usable], self.expected_error_mm[usable]
         if len(error) < 3:
             return {}
-        figures = {"spearman": spearman(-quality, error)}
+        figures = {"spearman": spearman(-quality, error), "expected_mm": float(expected.mean())}
+        promised, true = self.reliability()
+        figures["expected_off_percent"] = 100.0 * float(np.mean(np.abs(promised / np.maximum(true, 1e-9) - 1.0)))
         order = np.argsort(-quality, kind="stable")
         for share in DROPPED:
             kept = order[: max(1, round(len(order) * (1.0 - share)))]
             figures[f"mpjpe_without_worst_{round(100 * share)}"] = float(error[kept].mean())
         return figures
+
+    def reliability(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean expected and mean true error, mm, of up to `GROUPS` groups of equal number, best quality first."""
+        error = self.errors["mpjpe"]
+        usable = np.flatnonzero(np.isfinite(error) & np.isfinite(self.quality))
+        order = usable[np.argsort(-self.quality[usable], kind="stable")]
+        groups = np.array_split(order, min(GROUPS, len(order)))
+        means = [(self.expected_error_mm[group].mean(), error[group].mean()) for group in groups]
+        return tuple(np.array(means, np.float64).reshape(-1, 2).T)
 
 
 def spearman(x: np.ndarray, y: np.ndarray) -> float:

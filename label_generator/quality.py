@@ -123,11 +123,16 @@ class Calibration:
 UNCALIBRATED = Calibration(math.log(_TYPICAL_MM) - 0.5, (0.15, 0.1, 0.15, 0.15, 0.5, 0.5, 0.3, 0.5, 0.0))
 
 
-def fit(columns: np.ndarray, errors_mm: np.ndarray, facts: dict | None = None, ridge: float = 1e-3) -> Calibration:
+def fit(
+    columns: np.ndarray, errors_mm: np.ndarray, facts: dict | None = None, ridge: float = 1e-3, widen: float = 1.0
+) -> Calibration:
     """The calibration that fits the logarithm of measured errors best in the least-squares sense.
+
+    Its level is then set so that the expected errors are on average the measured ones, times `widen`.
 
     Args:
       columns: [N, len(SIGNALS)] as `signals` gives them. errors_mm: [N] mean joint errors.
+      widen: how much larger errors are to be expected elsewhere than on these poses.
 
     Raises:
       InputError: fewer poses than it takes.
@@ -140,7 +145,9 @@ def fit(columns: np.ndarray, errors_mm: np.ndarray, facts: dict | None = None, r
     centred = x - middle
     gram = centred.T @ centred / len(x) + ridge * np.eye(x.shape[1])
     slope = np.linalg.solve(gram, centred.T @ (y - y.mean()) / len(x))
-    return Calibration(float(y.mean() - slope @ middle), tuple(map(float, slope)), dict(facts or {}))
+    # The exponential of a mean logarithm is below the mean.
+    level = np.log(widen * np.exp(y).mean() / np.exp(centred @ slope).mean())
+    return Calibration(float(level - slope @ middle), tuple(map(float, slope)), dict(facts or {}))
 
 
 def quality(expected_error_mm: tf.Tensor) -> tf.Tensor:

@@ -26,6 +26,8 @@ _COLUMNS = (
     ("sized %", "depth_error_sized_percent", 2),
     ("range end %", "range_end_percent", 1),
     ("labelled %", "labelled_percent", 1),
+    ("expected", "expected_mm", 1),
+    ("off %", "expected_off_percent", 0),
     ("Spearman", "spearman", 2),
     ("-10 %", "mpjpe_without_worst_10", 1),
     ("-20 %", "mpjpe_without_worst_20", 1),
@@ -73,12 +75,27 @@ def write(output: str, results: list[Evaluated], lifter: Lifter) -> None:
         "after": [figures[name]["mpjpe"] for name in names],
     }
     drawing.write_image(folder / "errors.png", plots.bars(series, names, "Mean joint error"), overwrite=True)
+    usable = [result for result in results if "expected_mm" in figures[result.name]]
+    if usable:
+        drawing.write_image(folder / "reliability.png", _reliability(usable), overwrite=True)
     for result in results:
         usable = np.isfinite(result.quality) & np.isfinite(result.errors["mpjpe"])
         picture = plots.error_against_quality(
             result.quality[usable], result.errors["mpjpe"][usable], f"{result.name}: error against quality"
         )
         drawing.write_image(folder / f"quality_{result.name}.png", picture, overwrite=True)
+
+
+def _reliability(results: list[Evaluated]) -> np.ndarray:
+    """Expected and true error of labels in groups of equal number by quality; where both agree, the lines meet."""
+    series, most = {}, max(len(result.reliability()[0]) for result in results)
+    for result in results[:3]:  # more lines than that can't be told apart
+        for name, values in zip(("expected", "true"), result.reliability()):
+            series[f"{result.name}, {name}"] = np.interp(
+                np.linspace(0, 1, most), np.linspace(0, 1, len(values)), values
+            )
+    labels = ("share of labels, from best to worst quality (%)", "mean joint error (mm)")
+    return plots.curves(100.0 * (np.arange(most) + 0.5) / most, series, "Expected and true error", *labels)
 
 
 def _replace(path: pathlib.Path, text: str) -> None:

@@ -45,7 +45,7 @@ def test_the_command(repository, tmp_path, published_weights, synthetic_records)
     assert figures["poses"] == 70
     assert report["recipe"] == "published"
     assert f"{figures['mpjpe']:.1f}" in (out / "table.md").read_text()
-    assert sorted(os.listdir(out)) == ["errors.png", "figures.json", "quality_test.png", "table.md"]
+    assert sorted(os.listdir(out)) == ["errors.png", "figures.json", "quality_test.png", "reliability.png", "table.md"]
 
 
 def test_limit_and_figures_on_standard_output(run, capsys):
@@ -58,9 +58,9 @@ def test_calibration(run_command, tmp_path, published_weights, synthetic_records
     weights = tmp_path / "weights"
     shutil.copytree(published_weights, weights)
     flags = (f"--weights={weights}", f"--test_data={synthetic_records / 'level'}", f"--calibrate={weights}")
-    assert run_command(evaluate, *flags) == 0
+    assert run_command(evaluate, *flags, "--widen=1.25") == 0
     fitted = quality.load_calibration(weights / lifter.CALIBRATION)
-    assert fitted.facts["poses"] == 150
+    assert (fitted.facts["poses"], fitted.facts["widened"]) == (150, 1.25)
     assert run_command(evaluate, *flags) == 2
     assert "--overwrite" in capsys.readouterr().err
 
@@ -78,6 +78,8 @@ def test_calibration(run_command, tmp_path, published_weights, synthetic_records
         (["--frame_step=5"], "--frame_step: goes with --protocol"),
         (["--test_data=no_records"], "no_records"),
         (["--calibrate=no_weights"], "no_weights"),
+        (["--widen=1.2"], "--widen=1.2: goes with --calibrate"),
+        (["--widen=0"], "--widen=0"),
         (["--flip", "--right_view=true"], "turn flip off"),
     ],
 )

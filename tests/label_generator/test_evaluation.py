@@ -95,6 +95,25 @@ def test_dropping_the_worst_by_quality():
     assert figures["mpjpe_without_worst_30"] == pytest.approx(np.sort(shift)[:28].mean() / 17, rel=1e-5)
 
 
+def test_reliability_compares_expected_and_true_errors_by_groups():
+    poses = pose_set(100)
+    lifted = labels(poses)
+    shift = np.linspace(17, 1700, len(poses))
+    lifted["pose_3d"] = poses.poses_3d.copy()
+    lifted["pose_3d"][:, 0, 0] += shift  # an error of shift / 17
+    lifted["expected_error_mm"] = 1.5 * shift / 17
+    lifted["quality"] = np.exp(-lifted["expected_error_mm"] / 100.0)
+    lifted["quality"][:5] = np.nan
+    result = evaluation.compare(poses, lifted)
+    expected, true = result.reliability()
+    assert len(true) == evaluation.GROUPS
+    np.testing.assert_allclose(expected, 1.5 * true, rtol=1e-5)
+    assert true[0] == pytest.approx(shift[5:15].mean() / 17, rel=1e-5)
+    figures = result.summary()
+    assert figures["expected_off_percent"] == pytest.approx(50.0, rel=1e-4)
+    assert figures["expected_mm"] == pytest.approx(1.5 * shift[5:].mean() / 17, rel=1e-5)
+
+
 def test_spearman_is_scipys_with_ties():
     rng = np.random.default_rng(3)
     for size in (5, 50):

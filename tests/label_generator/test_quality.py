@@ -73,6 +73,16 @@ def test_fit_finds_the_law_that_made_the_errors():
         quality.fit(columns[20:60], errors[20:60])
 
 
+def test_fit_expects_the_mean_error_and_widens_it():
+    rng = np.random.default_rng(5)
+    columns = rng.normal(size=(4000, len(quality.SIGNALS)))
+    errors = np.exp(4.0 + columns @ np.full(len(quality.SIGNALS), 0.2) + rng.normal(0, 0.6, len(columns)))
+    for widen in (1.0, 1.3):
+        found = quality.fit(columns, errors, widen=widen)
+        expected = np.exp(found.intercept + columns @ np.array(found.coefficients))
+        assert expected.mean() == pytest.approx(widen * errors.mean(), rel=1e-6)
+
+
 def test_expected_error_is_the_linear_models_exponential():
     rng = np.random.default_rng(4)
     calibration = quality.Calibration(3.0, tuple(rng.normal(0, 0.2, len(quality.SIGNALS)).tolist()))
