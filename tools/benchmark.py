@@ -1,6 +1,9 @@
 """Measure the program against its limits: each section runs its candidates in turns and prints medians and ratios.
 
-Sections: records (writing and reading TFRecords). 'all' runs every one.
+Sections: search (the geometric search), lift (networks and search), train (the label generator's training steps and
+what feeds them), records (writing and reading TFRecords), pipeline (the baseline network's pictures), hourglass (the
+baseline network), metrics (P-MPJPE), startup (--help of every command, the demo), scaling (threads, processes, devices,
+generate.py end to end). 'all' runs every one. PyTorch twins and SciPy's loops run where those are installed.
 """
 
 from __future__ import annotations
@@ -13,12 +16,14 @@ from tools import command
 from tools.errors import InputError
 
 # name -> module with measure(settings) -> list of Row; the module is imported when its section runs
-SECTIONS = {"records": "tools.benchmarks.records"}
+_NAMES = ("search", "lift", "train", "records", "pipeline", "hourglass", "metrics", "startup", "scaling")
+SECTIONS = {name: f"tools.benchmarks.{name}" for name in _NAMES}
 
 
 def declare() -> command.Flags:
     """The flags of this command."""
     flags = command.Flags(__doc__, positional=f"{'|'.join(SECTIONS)}|all")
+    flags.string("data", "", "records with 2D, 3D and intrinsics, to measure errors on (lift); else made people")
     flags.boolean("json", False, "print one JSON object instead of tables")
     flags.integer("repeats", 5, "how often each candidate runs", lower_bound=1)
     flags.float("scale", 1.0, "how much work, 1 for figures to publish, less for a quick look", lower_bound=0.001)
@@ -33,7 +38,7 @@ def main(flags: command.Flags) -> int:
     unknown = [name for name in names if name not in SECTIONS]
     if unknown or not names:
         raise InputError(f"{unknown[0] if unknown else 'nothing'} to measure; there are {', '.join(SECTIONS)}, all")
-    settings = common.Settings(flags.repeats, flags.scale)
+    settings = common.Settings(flags.repeats, flags.scale, flags.data)
     results = {name: importlib.import_module(SECTIONS[name]).measure(settings) for name in names}
     machine = common.machine()
     if flags.json:
@@ -50,12 +55,16 @@ def table(rows) -> str:
     """The rows as a Markdown table."""
     lines = ["| what | median | unit | spread | ratio | against | goal |", "|---|---|---|---|---|---|---|"]
     for row in rows:
-        ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
-        goal = "" if row.goal is None else f"{row.goal:g}"
+        ratio = "" if row.ratio is None else _short(row.ratio)
+        goal = "" if row.goal is None else f"{row.goal:,g}"
         value = f"{row.value:,.0f}" if row.value >= 100 else f"{row.value:.3g}"
         spread = f"{row.spread:.0%}" if row.spread else ""
         lines.append(f"| {row.name} | {value} | {row.unit} | {spread} | {ratio} | {row.against} | {goal} |")
     return "\n".join(lines)
+
+
+def _short(ratio: float) -> str:
+    return f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.2f}"
 
 
 if __name__ == "__main__":

@@ -19,10 +19,14 @@ from typing import Any, Callable
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """repeats: how often each candidate runs. scale: how much work, 1 for figures that are published."""
+    """repeats: how often each candidate runs. scale: how much work, 1 for figures that are published.
+
+    data: records of real poses with 2D, 3D and intrinsics, or '' for made ones.
+    """
 
     repeats: int = 5
     scale: float = 1.0
+    data: str = ""
 
     def count(self, full: int, least: int = 100) -> int:
         """`full` scaled."""
@@ -67,8 +71,16 @@ class Rate:
         """(largest - least) / median."""
         return (max(self.each) - min(self.each)) / self.median
 
+    def times(self, factor: float) -> Rate:
+        """The rate in another unit."""
+        return Rate(tuple(each * factor for each in self.each))
 
-def in_turns(candidates: Mapping[str, Callable[[], Any]], amount: float, repeats: int) -> dict[str, Rate]:
+    def row(self, name: str, unit: str, against: str = "", than: Rate | None = None, goal: float | None = None) -> Row:
+        """The figure, and its ratio to another's median."""
+        return Row(name, self.median, unit, self.spread, against, than and self.median / than.median, goal)
+
+
+def in_turns(candidates: Mapping[Any, Callable[[], Any]], amount: float, repeats: int) -> dict[Any, Rate]:
     """Runs every candidate once unmeasured, then all in turns, so that what disturbs the machine disturbs all.
 
     amount: how much work one call does, in the unit of the rates that come back.
@@ -84,11 +96,23 @@ def in_turns(candidates: Mapping[str, Callable[[], Any]], amount: float, repeats
     return {name: Rate(tuple(amount / each for each in times)) for name, times in seconds.items()}
 
 
-def in_child(code: str, *arguments: Any) -> str:
-    """Runs Python code in a process of its own and returns the last line it printed."""
+# Prepended to a child's code: peak_mib() is the most memory it has had. Not ru_maxrss, which of a process begins with
+# the size of the process that started it.
+PEAK = """
+import pathlib, re
+def peak_mib():
+    return int(re.search(r"VmHWM:\\s+(\\d+)", pathlib.Path("/proc/self/status").read_text())[1]) / 1024
+"""
+
+
+def in_child(code: str, *arguments: Any, **environment: str) -> str:
+    """Runs Python code in a process of its own and returns the last line it printed.
+
+    environment: variables to set for it.
+    """
     line = [sys.executable, "-c", code, *map(str, arguments)]
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run(line, capture_output=True, text=True, check=False, env=environment)
+    settings = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment}
+    done = subprocess.run(line, capture_output=True, text=True, check=False, env=settings)
     if done.returncode:
         raise RuntimeError(f"benchmark child failed:\n{done.stderr}")
     return done.stdout.strip().splitlines()[-1]
@@ -107,9 +131,16 @@ def machine() -> dict[str, Any]:
         "cores": cores,
         "load": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in ("tensorflow", "numpy")},
+        **{name: _version(name) for name in ("tensorflow", "numpy", "torch", "opencv-python")},
         "date": datetime.date.today().isoformat(),
     }
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def file_rates(megabytes: int = 256) -> list[Row]:
