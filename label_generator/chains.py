@@ -124,7 +124,7 @@ def _check_shapes(network: Network, config: linear_model.LinearModelConfig) -> N
 
 
 def build_canonical(network: Network) -> tf.keras.Model:
-    """The canonical network with its weights; raises `InputError` when they don't fit."""
+    """The canonical network with its weights, as Keras has it; raises `InputError` when they don't fit."""
     try:
         model = prenorm_model.prenorm_model(**network.config, name=network.stage)
     except (TypeError, ValueError) as error:
@@ -188,10 +188,18 @@ class PublishedChain(tf.Module):
           right_2d: [B, 17, 2] the true right view in pixels of the assumed camera, instead of the predicted one.
           mirror: reconstruct the mirror image, and mirror the result back.
         """
-        points = view.points
-        order = POSE17.mirror
-        if mirror:
-            points = tf.gather(points * [-1.0, 1.0], order, axis=1)
+        if not mirror:
+            return self._reconstructed(view.points, right_2d)
+        found = self._reconstructed(_mirrored_2d(view.points), None if right_2d is None else _mirrored_2d(right_2d))
+        return mirrored_back(found)._replace(right_2d=_mirrored_2d(found.right_2d))
+
+    def reconstruct_both(self, view: View) -> tuple[Coarse, Coarse]:
+        """`reconstruct` of the picture and of its mirror image, in one run of the networks."""
+        both = self._reconstructed(tf.concat([view.points, _mirrored_2d(view.points)], 0))
+        straight, mirror = _halves(both)
+        return straight, mirrored_back(mirror)._replace(right_2d=_mirrored_2d(mirror.right_2d))
+
+    def _reconstructed(self, points: tf.Tensor, right_2d: tf.Tensor | None = None) -> Coarse:
         left = normalization.root_centred(points)
         rows = self._rows("direct" if "direct" in self._networks else "left2right", left)
         right = tf.fill(tf.shape(points), float("nan"))
@@ -199,20 +207,15 @@ class PublishedChain(tf.Module):
             answer, stage = self._networks["direct"](rows), "direct"
         else:
             layout = self._statistics["left2right"]["output"].layout
+            right = right_2d
             if right_2d is None:
                 right = normalization.from_rows(self._networks["left2right"](rows), 2, layout)
-            else:
-                right = tf.gather(right_2d * [-1.0, 1.0], order, axis=1) if mirror else right_2d
             right = normalization.root_centred(right)
             stage = "pose3d"
             answer = self._networks["pose3d"](tf.concat([self._rows("pose3d", left), self._rows("pose3d", right)], -1))
         pose = normalization.from_rows(answer, 3, self._statistics[stage]["output"].layout)
-        pose = normalization.root_centred(pose)
-        if mirror:
-            pose = canonical_view.mirrored_pose(pose)
-            right = tf.gather(right * [-1.0, 1.0], order, axis=1)
         unknown = tf.fill(tf.shape(points)[:2], float("nan"))
-        return Coarse(pose, right, unknown, tf.ones_like(unknown))
+        return Coarse(normalization.root_centred(pose), right, unknown, tf.ones_like(unknown))
 
     def _rows(self, stage: str, poses: tf.Tensor) -> tf.Tensor:
         return normalization.to_rows(poses, self._statistics[stage]["input"].layout)
@@ -223,8 +226,13 @@ class CanonicalChain(tf.Module):
 
     def __init__(self, networks: dict[str, Network], compute_dtype: tf.DType):
         super().__init__()
-        self._compute_dtype = compute_dtype
-        self._models = {stage: build_canonical(network) for stage, network in networks.items()}
+        self._networks = {}
+        for stage, network in networks.items():
+            values = prenorm_model.variables_by_name(build_canonical(network))
+            values = {name: variable.numpy() for name, variable in values.items()}
+            self._networks[stage] = prenorm_model.PrenormInference(values, compute_dtype)
+        self._inputs = _compiled(canonical_view.network_inputs)
+        self._decode = _compiled(self._decoded)
 
     def see(self, poses_2d: tf.Tensor, intrinsics: tf.Tensor, joint_mask: tf.Tensor) -> View:
         """The canonical view. Joints that are not labelled are not looked at.
@@ -252,24 +260,53 @@ class CanonicalChain(tf.Module):
             raise InputError(
                 "the canonical recipe takes no true right view: its second network reads predictions alone"
             )
-        seen = canonical_view.mirrored(view.canonical) if mirror else view.canonical
-        inputs = canonical_view.network_inputs(seen)
-        right = tf.fill(tf.shape(view.points), float("nan"))
-        if "direct" in self._models:
-            outputs = self._run("direct", inputs)
-        else:
-            answer = self._run("left2right", inputs)
+        if not mirror:
+            return self._reconstructed(view.canonical)
+        found = mirrored_back(self._reconstructed(canonical_view.mirrored(view.canonical)))
+        return found._replace(right_2d=tf.fill(tf.shape(view.points), float("nan")))
+
+    def reconstruct_both(self, view: View) -> tuple[Coarse, Coarse]:
+        """`reconstruct` of the picture and of its mirror image, in one run of the networks."""
+        pairs = zip(view.canonical, canonical_view.mirrored(view.canonical))
+        straight, mirror = _halves(self._reconstructed(CanonicalView(*(tf.concat(pair, 0) for pair in pairs))))
+        return straight, mirrored_back(mirror)._replace(right_2d=tf.fill(tf.shape(view.points), float("nan")))
+
+    def _reconstructed(self, seen: CanonicalView) -> Coarse:
+        inputs = self._inputs(seen)
+        if "direct" in self._networks:
+            return self._decode(self._networks["direct"](inputs), None, seen)
+        answer = self._networks["left2right"](inputs)
+        return self._decode(self._networks["pose3d"](tf.concat([inputs, answer], -1)), answer, seen)
+
+    def _decoded(self, outputs: tf.Tensor, answer: tf.Tensor | None, seen: CanonicalView) -> Coarse:
+        right = tf.fill(tf.shape(seen.points), float("nan"))
+        if answer is not None:
             right = canonical_view.decode_right(answer, seen, RIGHT_BASELINE_MM)
-            outputs = self._run("pose3d", tf.concat([inputs, answer], -1))
         pose, _ = canonical_view.decode(outputs, seen)
         errors = 100.0 * tf.exp(canonical_view.log_expected_error(outputs))
-        trust = canonical_view.ray_trust(outputs)
-        if mirror:
-            order = POSE17.mirror
-            pose = canonical_view.mirrored_pose(pose)
-            errors, trust = tf.gather(errors, order, axis=1), tf.gather(trust, order, axis=1)
-            right = tf.fill(tf.shape(view.points), float("nan"))
-        return Coarse(pose, right, errors, trust)
+        return Coarse(pose, right, errors, canonical_view.ray_trust(outputs))
 
-    def _run(self, stage: str, rows: tf.Tensor) -> tf.Tensor:
-        return self._models[stage](rows, training=False)
+
+def _compiled(function):
+    """The function compiled by XLA, which makes one step of many small ones; anew for every batch size."""
+    return tf.function(function, autograph=False, jit_compile=True)
+
+
+def mirrored_back(coarse: Coarse) -> Coarse:
+    """What the networks say of a mirror image, in the unmirrored view; `right_2d` is left as it is."""
+    order = POSE17.mirror
+    return coarse._replace(
+        pose_3d=canonical_view.mirrored_pose(coarse.pose_3d),
+        joint_error_mm=tf.gather(coarse.joint_error_mm, order, axis=1),
+        ray_trust=tf.gather(coarse.ray_trust, order, axis=1),
+    )
+
+
+def _mirrored_2d(points: tf.Tensor) -> tf.Tensor:
+    """Root-centred points or whole views [B, 17, 2] in a mirror at x = 0."""
+    return tf.gather(points * [-1.0, 1.0], POSE17.mirror, axis=1)
+
+
+def _halves(both: Coarse) -> tuple[Coarse, Coarse]:
+    first, second = zip(*(tf.split(value, 2) for value in both))
+    return Coarse(*first), Coarse(*second)

@@ -220,7 +220,7 @@ def _in_chunks(
     batch = tf.shape(poses_3d)[0]
     static = poses_3d.shape[0]
     if static is None or static < chunk:
-        filler = tf.maximum(_next_power_of_two(tf.minimum(batch, chunk)) - batch, 0)
+        filler = tf.maximum(next_power_of_two(tf.minimum(batch, chunk)) - batch, 0)
         inputs = tuple(tf.pad(x, [[0, filler]] + [[0, 0]] * (x.shape.rank - 1)) for x in inputs)
     if static is not None and static <= chunk:
         return SearchResult(*(x[:batch] for x in search(*inputs, *grid)))
@@ -247,7 +247,7 @@ def _result_shapes() -> SearchResult:
     return SearchResult([None], [None, 17, 3], [None, 3], [None], [None], [None])
 
 
-def _next_power_of_two(n):
+def next_power_of_two(n):
     """The least power of two that is not below n, for 1 <= n <= 2^16 (1 for an empty batch)."""
     n = tf.maximum(n, 1) - 1
     for shift in (1, 2, 4, 8):

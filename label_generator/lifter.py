@@ -6,6 +6,7 @@ Generation, evaluation, the published report, the demo, benchmarks and the expor
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import pathlib
 from typing import NamedTuple
@@ -13,7 +14,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from label_generator import chains, model_files, quality
-from label_generator.geometric_search import SearchResult, geometric_search
+from label_generator.geometric_search import SearchResult, geometric_search, next_power_of_two
 from tools.errors import InputError
 from tools.pose.joints import POSE17
 
@@ -95,6 +96,15 @@ class Lifted(NamedTuple):
     signals: tf.Tensor
 
 
+class _Seen(NamedTuple):
+    """The view of B poses, which joints are labelled [B, 17], whose intrinsics are known and whose unusable [B]."""
+
+    view: chains.View
+    labelled: tf.Tensor
+    known: tf.Tensor
+    camera_bad: tf.Tensor
+
+
 class Lifter(tf.Module):
     """Both networks, their statistics, the camera rules, the search and the quality."""
 
@@ -114,6 +124,12 @@ class Lifter(tf.Module):
         self.settings = settings or RECIPE_SETTINGS[self.recipe]
         self.calibration = calibration or quality.UNCALIBRATED
         self.name_of_weights = "+".join(sorted({network.facts.get("name", network.stage) for network in used}))
+        # Many small steps on small tensors: XLA makes one of them, anew for every batch size (see `_lifted`).
+        compiled = functools.partial(tf.function, autograph=False, jit_compile=True)
+        self._see, self._average, self._finish = map(compiled, (self._seen, _averaged, self._finished))
+        # One pose is all overhead: the whole chain compiled takes half the time that its steps do. XLA multiplies one
+        # row by a matrix faster than half of two rows.
+        self._lift_one = compiled(functools.partial(self._lift_filled, together=False))
         self._lift = tf.function(self._lifted, autograph=False, reduce_retracing=True)
 
     def lift(self, poses_2d, intrinsics, joint_mask=None, right_2d=None) -> Lifted:
@@ -136,37 +152,39 @@ class Lifter(tf.Module):
         poses_2d = tf.convert_to_tensor(poses_2d, tf.float32)
         if not poses_2d.shape.is_compatible_with([None, POSE17.size, 2]):
             raise InputError(f"poses to lift are [B, {POSE17.size}, 2] px, not {poses_2d.shape}")
-        count = tf.shape(poses_2d)[0]
         intrinsics = tf.convert_to_tensor(intrinsics, tf.float32)
         if not intrinsics.shape.is_compatible_with([4]) and not intrinsics.shape.is_compatible_with([None, 4]):
             raise InputError(f"intrinsics are [4] or [B, 4], not {intrinsics.shape}")
-        intrinsics = tf.broadcast_to(intrinsics, [count, 4])
         if right_2d is not None:
             if self.settings.flip:
                 raise InputError("a true right view can't be mirrored (it would be a left one): turn flip off")
             right_2d = tf.convert_to_tensor(right_2d, tf.float32)
-        if joint_mask is None:
-            joint_mask = tf.reduce_all(tf.math.is_finite(poses_2d), -1)
-        joint_mask = tf.cast(joint_mask, tf.bool)
-        return self._lift(poses_2d, intrinsics, joint_mask, right_2d)
+        if joint_mask is not None:
+            joint_mask = tf.cast(joint_mask, tf.bool)
+        lift = self._lift_one if poses_2d.shape[0] == 1 else self._lift
+        return lift(poses_2d, intrinsics, joint_mask, right_2d)
 
-    def _lifted(self, poses_2d, intrinsics, joint_mask, right_2d) -> Lifted:
+    def _lifted(self, poses_2d, intrinsics, joint_mask=None, right_2d=None) -> Lifted:
+        """Fills the batch up to one of few sizes, so that XLA compiles for few, and lifts it."""
+        count = tf.shape(poses_2d)[0]
+        inputs = [x for x in (*_complete(poses_2d, intrinsics, joint_mask), right_2d) if x is not None]
+        filler = filled_size(count) - count
+        filled = (tf.pad(x, [[0, filler]] + [[0, 0]] * (x.shape.rank - 1)) for x in inputs)
+        return Lifted(*(value[:count] for value in self._lift_filled(*filled)))
+
+    def _lift_filled(self, poses_2d, intrinsics, joint_mask, right_2d=None, together: bool = True) -> Lifted:
         settings = self.settings
-        known = tf.reduce_all(tf.math.is_finite(intrinsics), -1)
-        camera_bad = known & tf.reduce_any(intrinsics[:, :2] <= 0.0, -1)
-        safe = tf.where((known & ~camera_bad)[:, None], intrinsics, float("nan"))
-        labelled = joint_mask & tf.reduce_all(tf.math.is_finite(poses_2d), -1)
-        view = self.chain.see(poses_2d, safe, labelled)
-        coarse = self.chain.reconstruct(view, right_2d)
-        disagreement = tf.zeros_like(coarse.pose_3d[:, 0, 0])
+        seen = self._see(*_complete(poses_2d, intrinsics, joint_mask))
+        view = seen.view
         if settings.flip:
-            other = self.chain.reconstruct(view, right_2d, mirror=True)
-            disagreement = tf.reduce_mean(tf.norm(coarse.pose_3d - other.pose_3d, axis=-1), 1)
-            coarse = coarse._replace(
-                pose_3d=(coarse.pose_3d + other.pose_3d) / 2.0,
-                joint_error_mm=(coarse.joint_error_mm + other.joint_error_mm) / 2.0,
-                ray_trust=(coarse.ray_trust + other.ray_trust) / 2.0,
+            chain = self.chain
+            both = (
+                chain.reconstruct_both(view) if together else (chain.reconstruct(view, mirror=m) for m in (False, True))
             )
+            coarse, disagreement = self._average(*both)
+        else:
+            coarse = self.chain.reconstruct(view, right_2d)
+            disagreement = tf.zeros_like(coarse.pose_3d[:, 0, 0])
         search = geometric_search(
             coarse.pose_3d,
             view.points,
@@ -179,17 +197,28 @@ class Lifter(tf.Module):
             settings.method,
             settings.subgrid,
         )
+        return self._finish(seen, coarse, disagreement, search)
+
+    def _seen(self, poses_2d, intrinsics, joint_mask) -> _Seen:
+        known = tf.reduce_all(tf.math.is_finite(intrinsics), -1)
+        camera_bad = known & tf.reduce_any(intrinsics[:, :2] <= 0.0, -1)
+        safe = tf.where((known & ~camera_bad)[:, None], intrinsics, float("nan"))
+        labelled = joint_mask & tf.reduce_all(tf.math.is_finite(poses_2d), -1)
+        return _Seen(self.chain.see(poses_2d, safe, labelled), labelled, known, camera_bad)
+
+    def _finished(self, seen: _Seen, coarse: chains.Coarse, disagreement, search: SearchResult) -> Lifted:
+        settings, view = self.settings, seen.view
         refined = search.poses_3d
         if settings.refinement == "trust":
             refined = coarse.pose_3d + coarse.ray_trust[..., None] * (refined - coarse.pose_3d)
-        measured = self._measure(view, coarse, search, refined, disagreement, labelled)
+        measured = self._measure(view, coarse, search, refined, disagreement, seen.labelled)
         expected = self.calibration.expected_error_mm(measured)
 
-        few = tf.reduce_sum(tf.cast(labelled, tf.int32), 1) < settings.min_joints
+        few = tf.reduce_sum(tf.cast(seen.labelled, tf.int32), 1) < settings.min_joints
         reason = tf.where(search.valid, 0, 3)
         reason = tf.where(view.usable, reason, 2)
         reason = tf.where(few, 1, reason)
-        reason = tf.where(camera_bad, 4, reason)
+        reason = tf.where(seen.camera_bad, 4, reason)
         good = reason == 0
 
         def only_good(values, turn=False):
@@ -210,7 +239,7 @@ class Lifter(tf.Module):
             expected_error_mm=only_good(expected),
             quality=only_good(quality.quality(expected)),
             joint_quality=only_good(quality.quality(_by_joint(expected, measured, view, coarse, search))),
-            nominal=~known,
+            nominal=~seen.known,
             reason=reason,
             signals=only_good(quality.signals(measured)),
         )
@@ -251,7 +280,9 @@ class Lifter(tf.Module):
         """
 
         def serve(poses_2d, intrinsics, joint_mask):
-            return self._lifted(poses_2d, intrinsics, joint_mask, None)._asdict()
+            arguments = poses_2d, intrinsics, joint_mask
+            one = tf.equal(tf.shape(poses_2d)[0], 1)
+            return tf.cond(one, lambda: self._lift_one(*arguments), lambda: self._lifted(*arguments))._asdict()
 
         return tf.function(
             serve,
@@ -262,6 +293,35 @@ class Lifter(tf.Module):
             ],
             autograph=False,
         )
+
+
+# Batches are filled up to a power of two, and from here on to a multiple of this.
+_LARGE = 4096
+
+
+def _complete(poses_2d: tf.Tensor, intrinsics: tf.Tensor, joint_mask: tf.Tensor | None):
+    """The same with intrinsics for each pose and a mask; see `Lifter.lift`."""
+    intrinsics = tf.broadcast_to(intrinsics, [tf.shape(poses_2d)[0], 4])
+    if joint_mask is None:
+        joint_mask = tf.reduce_all(tf.math.is_finite(poses_2d), -1)
+    return poses_2d, intrinsics, joint_mask
+
+
+def filled_size(count: tf.Tensor) -> tf.Tensor:
+    """How many poses a batch of `count` is filled up to: few sizes, and few poses that nobody asked for."""
+    small = next_power_of_two(tf.minimum(count, _LARGE))
+    return tf.where(count > _LARGE, -(-count // _LARGE) * _LARGE, small)
+
+
+def _averaged(straight: chains.Coarse, mirror: chains.Coarse) -> tuple[chains.Coarse, tf.Tensor]:
+    """The mean of what the networks say of a picture and of its mirror image, and [B] how far apart the poses are."""
+    apart = tf.reduce_mean(tf.norm(straight.pose_3d - mirror.pose_3d, axis=-1), 1)
+    mean = straight._replace(
+        pose_3d=(straight.pose_3d + mirror.pose_3d) / 2.0,
+        joint_error_mm=(straight.joint_error_mm + mirror.joint_error_mm) / 2.0,
+        ray_trust=(straight.ray_trust + mirror.ray_trust) / 2.0,
+    )
+    return mean, apart
 
 
 def _ray_distances(coarse: chains.Coarse, search: SearchResult) -> tf.Tensor:

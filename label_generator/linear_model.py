@@ -286,14 +286,16 @@ class FoldedNetwork(tf.Module):
 
     def _forward(self, x):
         def linear(x, index):
-            w, b = (tf.constant(a, self.compute_dtype) for a in self.layers[index])
+            w, b = (tf.constant(a, x.dtype) for a in self.layers[index])
             return tf.nn.bias_add(tf.matmul(x, w), b)
 
-        x = tf.nn.relu(linear(tf.cast(x, self.compute_dtype), 0))
+        # Pixels and millimetres need more digits than the layers between them: the narrow first and last layer, a
+        # twentieth of the work, are float32.
+        x = tf.cast(tf.nn.relu(linear(x, 0)), self.compute_dtype)
         for first in range(1, len(self.layers) - 1, 2):
             y = tf.nn.relu(linear(tf.nn.relu(linear(x, first)), first + 1))
             x = x + y if self.residual else y
-        return tf.cast(linear(x, len(self.layers) - 1), tf.float32)
+        return linear(tf.cast(x, tf.float32), len(self.layers) - 1)
 
 
 def folded(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from label_generator import canonical_view, chains, linear_model, model_files, normalization
+from label_generator import canonical_view, chains, linear_model, model_files, normalization, prenorm_model
 from tools.errors import InputError
 from tools.pose.cameras import SEARCH_INTRINSICS, change_intrinsics
 from tools.pose.joints import POSE17
@@ -174,3 +174,29 @@ def test_direct_network(tmp_path, save_canonical, people):
     assert np.isnan(coarse.right_2d).all()
     assert np.isfinite(coarse.pose_3d).all()
     assert np.isfinite(coarse.joint_error_mm).all()
+
+
+@pytest.mark.parametrize("recipe", ["published", "canonical"])
+def test_a_picture_and_its_mirror_image_in_one_run(request, recipe, people):
+    chain = request.getfixturevalue(recipe)
+    view = see(chain, people)
+    expected = chain.reconstruct(view), chain.reconstruct(view, mirror=True)
+    for found, alone in zip(chain.reconstruct_both(view), expected):
+        for name, one, other in zip(found._fields, found, alone):
+            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-2, err_msg=name)
+
+
+@pytest.mark.parametrize("num_layers", [1, 3])
+def test_canonical_network_without_keras_is_kerass(num_layers):
+    rng = np.random.default_rng(0)
+    model = prenorm_model.prenorm_model(53, 34, linear_size=40, num_layers=num_layers)
+    for variable in model.trainable_variables:
+        variable.assign_add(tf.constant(rng.normal(0, 0.2, variable.shape), tf.float32))
+    values = {name: variable.numpy() for name, variable in prenorm_model.variables_by_name(model).items()}
+    rows = tf.constant(rng.normal(size=(30, 53)), tf.float32)
+    expected = model(rows, training=False)
+    exact = prenorm_model.PrenormInference(values)(rows)
+    np.testing.assert_allclose(exact, expected, rtol=1e-4, atol=1e-4)
+    near = prenorm_model.PrenormInference(values, tf.bfloat16)(rows)
+    assert near.dtype == tf.float32
+    assert 0 < np.abs(near - expected).mean() < 0.02 * np.abs(expected).mean()

@@ -273,11 +273,36 @@ def test_saved_model(canonical, tmp_path, people):
         poses_2d=tf.constant(poses), intrinsics=tf.constant(intrinsics), joint_mask=tf.constant(mask)
     )
     np.testing.assert_allclose(served["pose_3d"], expected.pose_3d, atol=0.05)
+    one = loaded.lift(tf.constant(poses[:1]), tf.constant(intrinsics[:1]), tf.constant(mask[:1]))
+    same(expected._replace(**one), (value[:1] for value in expected), rtol=1e-3, atol=0.05)
 
 
-def test_bfloat16_is_near(published, published_weights, people):
-    half = lifter.load_lifter([published_weights], compute_dtype=tf.bfloat16)
+@both
+def test_bfloat16_is_near(request, any_lifter, people):
+    folder = request.getfixturevalue(f"{any_lifter.recipe}_weights")
+    half = lifter.load_lifter([folder], compute_dtype=tf.bfloat16)
     poses, intrinsics = people.pose_2d[:COUNT], people.intrinsics[:COUNT]
-    exact, near = published.lift(poses, intrinsics), half.lift(poses, intrinsics)
+    exact, near = any_lifter.lift(poses, intrinsics), half.lift(poses, intrinsics)
     apart = np.linalg.norm(np.asarray(exact.coarse_3d - near.coarse_3d), axis=-1)
     assert 0 < apart.mean() < 15
+
+
+@both
+def test_any_batch_is_its_poses_one_by_one(any_lifter, people):
+    """One pose goes another way than several, and several are filled up to few sizes of batches."""
+    poses, intrinsics = people.pose_2d[:COUNT].copy(), people.intrinsics[:COUNT].copy()
+    poses[3, 2], intrinsics[2] = np.nan, np.nan
+    whole = any_lifter.lift(poses, intrinsics)
+    for count in (1, 3):
+        part = any_lifter.lift(poses[:count], intrinsics[:count])
+        assert part.pose_3d.shape == [count, 17, 3]
+        same(part, (value[:count] for value in whole), rtol=1e-3, atol=0.05)
+    # One camera for all, and a mask that is made of the poses.
+    alone = any_lifter.lift(poses[:1], intrinsics[0], np.ones((1, 17), bool))
+    same(alone, (value[:1] for value in whole), rtol=1e-3, atol=0.05)
+    assert any_lifter.lift(poses[:0], intrinsics[:0]).pose_3d.shape == [0, 17, 3]
+
+
+def test_few_sizes_of_batches():
+    sizes = {count: int(lifter.filled_size(tf.constant(count))) for count in (0, 1, 2, 3, 1024, 1025, 4096, 4097, 9000)}
+    assert sizes == {0: 1, 1: 1, 2: 2, 3: 4, 1024: 1024, 1025: 2048, 4096: 4096, 4097: 8192, 9000: 12288}
