@@ -10,6 +10,7 @@ import dataclasses
 
 import tensorflow as tf
 
+from baseline_network.batch_norm import SynchronizedBatchNorm
 from tools.errors import InputError
 
 # Fixed in the published network, whatever the number of features.
@@ -95,13 +96,8 @@ class _Builder:
         )(x)
 
     def norm_relu(self, x, name: str):
-        x = tf.keras.layers.BatchNormalization(
-            momentum=BATCH_NORM_MOMENTUM,
-            epsilon=BATCH_NORM_EPSILON,
-            synchronized=self.synchronized,
-            dtype=self.dtype,
-            name=name,
-        )(x)
+        kind = SynchronizedBatchNorm if self.synchronized else tf.keras.layers.BatchNormalization
+        x = kind(momentum=BATCH_NORM_MOMENTUM, epsilon=BATCH_NORM_EPSILON, dtype=self.dtype, name=name)(x)
         return tf.keras.layers.ReLU(dtype=self.dtype, name=f"{name}.relu")(x)
 
     def pool(self, x, name: str):

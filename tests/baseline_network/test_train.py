@@ -1,0 +1,275 @@
+"""The training command as a user runs it: flags, directories, sets, resumption after kills, strategies, overfitting."""
+
+import dataclasses
+import glob
+import json
+import os
+import pathlib
+import random
+import shlex
+import socket
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from baseline_network import augment, decoding, network_files, predicting, targets, train, training_flags
+from tools.errors import InputError
+
+KILLS = int(os.environ.get("POSE3D_KILLS", "0"))
+SMALL = ("--stacks=1", "--modules=1", "--features=16", "--resolution=64", "--batch_size=8", "--pictures_every=0")
+
+
+def parsed(*words):
+    return train.declare().parse(["train.py", *words])
+
+
+def run(*words):
+    """main() in this process, where devices are set up already."""
+    return train.main(parsed("--nodeterministic", *words))
+
+
+def named(records):
+    return f"--train_data={records / 'train.tfrecord'}", f"--test_data={records / 'test.tfrecord'}"
+
+
+def folder_of(*words):
+    return pathlib.Path(training_flags.experiment_directory(parsed(*words)))
+
+
+def scalars(log):
+    """tag -> values by step, of all event files under a folder."""
+    found = {}
+    for file in glob.glob(f"{log}/**/*.tfevents.*", recursive=True):
+        for event in tf.compat.v1.train.summary_iterator(file):
+            for value in event.summary.value:
+                if value.metadata.plugin_data.plugin_name == "scalars":
+                    found.setdefault(value.tag, {})[event.step] = tf.make_ndarray(value.tensor).item()
+                else:
+                    found.setdefault(value.metadata.plugin_data.plugin_name, {})[event.step] = value.tag
+    return found
+
+
+def final_arrays(folder):
+    """Every array of the last checkpoint in a training's directory, by name."""
+    (index,) = glob.glob(f"{folder}/**/checkpoint", recursive=True)
+    loaded = tf.train.load_checkpoint(os.path.dirname(index))
+    names = [name for name in loaded.get_variable_to_shape_map() if name != "save_counter/.ATTRIBUTES/VARIABLE_VALUE"]
+    return {name: loaded.get_tensor(name) for name in names if name != "_CHECKPOINTABLE_OBJECT_GRAPH"}
+
+
+def test_flagfiles_hold_the_published_recipe_and_its_ablation(repository):
+    flags = {
+        name: parsed(f"--flagfile={repository / 'baseline_network' / 'flags' / name}.cfg")
+        for name in ("baseline", "stage1_2d", "stage2_depth", "stage3_geometry")
+    }
+    told = {
+        name: (f.learning_rate, f.batch_size, f.epochs, f.drop_epoch, f.reg_weight, f.var_weight, f.mix)
+        for name, f in flags.items()
+    }
+    assert told == {
+        "baseline": (2.5e-4, 6, 60, 0, 0.1, 0, []),
+        "stage1_2d": (2.5e-4, 6, 60, 0, 0, 0, []),
+        "stage2_depth": (2.5e-4, 6, 30, 25, 0.1, 0, ["1", "1"]),
+        "stage3_geometry": (2.5e-5, 6, 10, 0, 0.1, 0.01, ["1", "1"]),
+    }
+    for one in flags.values():
+        assert training_flags.augmentation(one) == augment.PUBLISHED
+        assert (one.stacks, one.modules, one.features, one.resolution) == (2, 2, 256, 256)
+        assert (one.optimizer, one.schedule, one.margin, one.subpixel) == ("rmsprop", "step", 1.25, False)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--data_dir=nowhere", "--train_data not given, and --data_dir: nowhere/train"),
+        ("--train_data=nowhere", "--train_data: nowhere"),
+        ("--train_data={train} --test_data=nowhere", "--test_data: nowhere"),
+        ("--train_data={train} --test_data={train} --mix=1,1", "--mix=1,1: expected a number for each of the 1 sets"),
+        ("--train_data={train} --test_data={train} --mix=x", "--mix=x: expected numbers"),
+        ("--train_data={train} --test_data={train} --unaugmented=h36m", "--unaugmented=h36m: not one of"),
+        ("--train_data={train} --test_data={train} --brightness=1,0", "--brightness=1,0"),
+        ("--train_data={train} --test_data={train} --resolution=100", "resolution=100"),
+        ("--train_data={train} --test_data={train} --batch_size=64", "32 records don't fill its 64 places"),
+        ("--train_data={train} --test_data={train} --weights=nowhere", "nowhere"),
+    ],
+)
+def test_bad_flags_are_told_in_one_line(words, message, pictured_records, tmp_path):
+    words = words.format(train=pictured_records / "train.tfrecord")
+    with pytest.raises(InputError, match=message) as told:
+        run(*shlex.split(words), f"--train_dir={tmp_path}")
+    assert "\n" not in str(told.value)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def trained(pictured_records, tmp_path_factory):
+    """(directory, words) of a small training of two epochs, run by main()."""
+    folder = tmp_path_factory.mktemp("trained")
+    words = (*SMALL[:-1], *named(pictured_records), f"--train_dir={folder}", "--epochs=2", "--use_fp16")
+    assert run(*words) == 0
+    return folder_of(*words), words
+
+
+def test_a_training_leaves_checkpoints_settings_curves_and_pictures(trained):
+    folder, _ = trained
+    assert sorted(path.name for path in folder.glob("*.index")) == ["checkpoint-4.index", "checkpoint-8.index"]
+    content = json.loads((folder / "train.json").read_text())
+    assert content["settings"]["precision"] in ("mixed_bfloat16", "mixed_float16")
+    seen = scalars(folder / "log")
+    for tag in ("epoch_loss", "epoch_heatmap_loss", "epoch_depth_loss", "epoch_pckh", "epoch_mpjpe_mm"):
+        assert sorted(seen[tag]) == [0, 1], tag
+    assert {"images", "hparams"} <= set(seen)
+
+
+def test_what_is_exported_is_what_was_evaluated(trained, rendered_people):
+    network = network_files.load(trained[0] / "export")
+    assert network.facts["crop_margin"] == 1.25
+    predictor = predicting.Predictor(network, flip=False)
+    people = rendered_people[32:]
+    found = predictor.from_files(
+        tf.constant([record.image for record in people]), tf.constant(np.stack([record.box for record in people]))
+    )
+    off = []
+    for pose, record in zip(found["pose_3d"].numpy(), people):
+        truth = targets.MPII16_FROM_POSE17 @ record.pose_3d
+        off.append(np.linalg.norm(pose - pose[6] - truth + truth[6], axis=-1).mean())
+    assert np.mean(off) == pytest.approx(network.facts["figures"]["mpjpe_mm"], rel=1e-3)
+
+
+def test_a_finished_training_reports_and_another_is_not_mixed_in(trained, capsys):
+    _, words = trained
+    assert run(*words) == 0
+    assert "resuming from the last checkpoint, step 8" in capsys.readouterr().out
+    with pytest.raises(InputError, match=r"another training \(seed was 0, is 5\)"):
+        run(*words, "--seed=5")
+    with pytest.raises(InputError, match=r"--load=3: .* there are 4, 8"):
+        run(*words, "--load=3")
+
+
+def test_a_stage_starts_from_the_former_ones_weights(
+    trained, rendered_people, write_pictured, pictured_records, tmp_path
+):
+    """Stage 3's way: half of each batch has no depths, and is trained by its bones' lengths."""
+    flat = [dataclasses.replace(record, pose_3d=None, provenance_3d=None) for record in rendered_people[:8]]
+    sets = f"{pictured_records / 'train.tfrecord'},{write_pictured(tmp_path / 'flat.tfrecord', flat)}"
+    words = (*SMALL, f"--test_data={pictured_records / 'test.tfrecord'}", f"--train_dir={tmp_path / 'third'}")
+    words += (f"--train_data={sets}", "--mix=1,1", "--var_weight=0.01", "--epochs=1", "--steps_per_epoch=2")
+    export = trained[0] / "export"
+    with pytest.raises(InputError, match="--features=32: the network in --weights has 16"):
+        run(*words, f"--weights={export}", "--features=32")
+    # Without a step worth the name the weights stay what they were.
+    assert run(*words, f"--weights={export}", "--learning_rate=1e-12") == 0
+    assert scalars(tmp_path / "third")["epoch_geometric_loss"][0] > 0
+    before = network_files.load(export).values
+    (after,) = glob.glob(f"{tmp_path}/third/**/export", recursive=True)
+    for name, value in network_files.load(after).values.items():
+        if "moving" not in name:
+            np.testing.assert_allclose(value, before[name], atol=1e-6, err_msg=name)
+
+
+def test_killed_at_random_moments_training_ends_with_the_same_arrays(pictured_records, tmp_path, start_train):
+    """POSE3D_KILLS sets the number of kills; without it there is one."""
+    wanted = KILLS or 1
+    words = [*SMALL, *named(pictured_records), f"--epochs={4 * wanted + 2}", "--steps_per_epoch=3", "--shift=0.1"]
+    quiet = start_train(*words, f"--train_dir={tmp_path / 'whole'}")
+    rng, kills = random.Random(1), 0
+    while kills < wanted:
+        process = start_train(*words, f"--train_dir={tmp_path / 'killed'}")
+        before = len(saved(tmp_path / "killed"))
+        while process.poll() is None and len(saved(tmp_path / "killed")) == before:
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.3))
+        if process.poll() is not None:
+            break
+        process.kill()
+        process.communicate()
+        kills += 1
+    last = start_train(*words, f"--train_dir={tmp_path / 'killed'}")
+    for process in (last, quiet):
+        out, errors = process.communicate()
+        assert process.returncode == 0, out + errors
+    assert kills == wanted, "training ended before it could be killed so often"
+    expected, got = final_arrays(tmp_path / "whole"), final_arrays(tmp_path / "killed")
+    assert expected.keys() == got.keys()
+    assert len(expected) > 100
+    for name, array in expected.items():
+        np.testing.assert_array_equal(got[name], array, err_msg=name)
+
+
+def saved(folder):
+    return set(glob.glob(f"{folder}/**/checkpoint-*.index", recursive=True))
+
+
+def test_two_devices_and_two_processes_have_one_devices_losses(pictured_records, tmp_path, start_train):
+    words = [*SMALL, *named(pictured_records), "--epochs=1", "--steps_per_epoch=1", "--reg_weight=0.3"]
+    cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(2)]}
+    processes = [start_train(*words, "--strategy=mirrored", "--virtual_cpus=2", f"--train_dir={tmp_path / 'mirrored'}")]
+    for number in range(2):
+        config = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": number}})
+        processes.append(
+            start_train(*words, "--strategy=multi_worker", f"--train_dir={tmp_path / 'two'}", TF_CONFIG=config)
+        )
+    assert run(*words, "--strategy=one_device", f"--train_dir={tmp_path / 'one'}") == 0
+    for process in processes:
+        out, errors = process.communicate()
+        assert process.returncode == 0, out + errors
+    one = scalars(tmp_path / "one")
+    for name in ("mirrored", "two"):
+        found = scalars(tmp_path / name)
+        for part in ("epoch_loss", "epoch_heatmap_loss", "epoch_depth_loss"):
+            difference = abs(found[part][0] / one[part][0] - 1)
+            print(f"{name}, {part}: within {difference:.1e} of one device's")
+            assert difference < 5e-5
+
+
+def test_it_can_learn_32_pictures_by_heart(pictured_records, rendered_people, tmp_path):
+    """Every joint within half a head, and the pose within 10 mm of what the network is taught.
+
+    What it is taught is orthographic, joints in the picture and depths times one scale, and that is what its answer is
+    compared with: against the pose in space, the perspective of near cameras alone costs more.
+    """
+    sizes = ("--stacks=1", "--modules=1", "--features=64", "--resolution=64", "--batch_size=32")
+    plain = ("--scale_spread=0", "--turned_share=0", "--mirrored_share=0", "--brightness=1,1", "--subpixel")
+    words = (*sizes, *plain, *named(pictured_records), "--optimizer=adam", "--learning_rate=3e-3", "--schedule=cosine")
+    words += ("--epochs=1", "--steps_per_epoch=400", "--reg_weight=1", f"--train_dir={tmp_path}", "--pictures_every=0")
+    assert run(*words) == 0
+    predictor = predicting.Predictor(network_files.load(folder_of(*words) / "export"), flip=False)
+    people = rendered_people[:32]
+    boxes = tf.constant(np.stack([record.box for record in people]))
+    found = predictor.from_files(tf.constant([record.image for record in people]), boxes)
+    fields = ("pose_2d", "provenance_2d", "pose_3d", "provenance_3d")
+    record = {name: tf.constant(np.stack([getattr(one, name) for one in people])) for name in fields}
+    places = predictor._transforms(boxes)
+    taught = targets.make_targets(record, places, tf.zeros([32], tf.bool), 64)
+
+    heads = np.linalg.norm(taught["points"][:, 8] - taught["points"][:, 9], axis=-1)
+    zoom = 64 / (1.25 * boxes[:, 2:].numpy().max(1))
+    points = found["points"].numpy() * 1.0
+    true_points = np.stack([targets.MPII16_FROM_POSE17 @ one.pose_2d for one in people])
+    off = np.linalg.norm(points - true_points, axis=-1) * zoom[:, None]
+    pckh = 100 * np.mean(off < heads[:, None] / 2)
+
+    # Both in half sides of the crop, then in mm: the taught pose sized as the person is.
+    solid = np.concatenate([taught["points"] / 32 - 1, taught["depths"].numpy()[..., None]], -1)
+    truth = np.stack([targets.MPII16_FROM_POSE17 @ one.pose_3d for one in people])
+    mm = (
+        decoding.bones_sum(tf.constant(truth, tf.float32)) / decoding.bones_sum(tf.constant(solid, tf.float32))
+    ).numpy()
+    pose = found["pose_3d"].numpy() / found["mm_per_pixel"].numpy()[:, None, None] * zoom[:, None, None] / 32
+    solid -= solid[:, 6:7]
+    error = np.linalg.norm((pose - solid) * mm[:, None, None], axis=-1).mean()
+    print(f"32 pictures by heart: PCKh {pckh:.1f} %, {error:.1f} mm")
+    assert pckh == 100
+    assert error < 10
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
