@@ -11,7 +11,16 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from baseline_network import crop, decoding, evaluation, exporting, network_files, predicting, record_evaluation
+from baseline_network import (
+    crop,
+    decoding,
+    equalization,
+    evaluation,
+    exporting,
+    network_files,
+    predicting,
+    record_evaluation,
+)
 from tfrecords import reader, sources
 from tfrecords.sources.base import Options
 from tools.errors import InputError
@@ -142,9 +151,10 @@ def export(network: network_files.Network, folder: str, options) -> dict[str, An
     if "saved_model" in options.formats:
         path = os.path.join(folder, "saved_model")
         content["files"]["saved_model"] = _saved_model(predictor, path, check, options.static_batch, refine)
-    core = exporting.core(predictor.model)
     for precision in exporting.PRECISIONS:
         if precision in options.formats:
+            even = precision == "int8"
+            core = exporting.core(equalization.equalized(predictor.model, calibration) if even else predictor.model)
             path = os.path.join(folder, f"core_{precision}.tflite")
             made = _tflite(core, precision, path, calibration, keras, expected, check, predictor.resolution, refine)
             content["files"][os.path.basename(path)] = made

@@ -41,7 +41,7 @@ def core(model: tf.keras.Model) -> tf.keras.Model:
     """The part of the network that goes into TFLite.
 
     Args:
-      model: of `hourglass.build`, float32.
+      model: of `hourglass.build`, float32; for int8 one of `equalization.equalized`.
 
     Returns:
       A model from a crop 'image' [B, r, r, 3], RGB, 0 to 255, to the last stack's 'heatmaps' [B, r/4, r/4, 16] and
