@@ -67,7 +67,7 @@ def predict(
             waiting.append((Result(name, None, [], photo), [], None))
             continue
         if number % every == 0 or isinstance(boxes, Skip):
-            boxes = chooser.people(photo.pixels, name)
+            boxes = chooser.people(photo.pixels, name if photo.frame < 0 else f"{name} frame {photo.frame}")
         if isinstance(boxes, Skip):
             waiting.append((Result(name, photo, [], boxes), [], None))
         else:

@@ -20,7 +20,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def predictor(model):
-    return predicting.Predictor(model)
+    return predicting.Predictor(model, flip=False)
 
 
 def smooth_picture(height, width, seed=0):
@@ -80,12 +80,11 @@ def test_boxes_beside_the_picture_are_black(predictor):
     assert np.abs(crops).max() == 0
 
 
-def test_answers_are_the_networks(model):
+def test_answers_are_the_networks(model, predictor):
     picture = smooth_picture(120, 160)
-    predictor = predicting.Predictor(model, flip=False, margin=1.5)
     told = arrays(predictor.from_pixels(picture, BOXES))
     for person, box in enumerate(BOXES):
-        side = 1.5 * box[2:].max()
+        side = 1.25 * box[2:].max()
         corner = box[:2] + box[2:] / 2 - side / 2
         transform = np.float32([[64 / side, 0, 0], [0, 64 / side, 0]])
         transform[:, 2] = -transform[:, :2] @ corner
@@ -136,25 +135,22 @@ def test_no_people_give_no_poses(predictor):
     assert told["pose_3d"].shape == (0, 16, 3)
 
 
-def test_scale_margin_and_precision_come_from_where_they_should(model, tmp_path):
+def test_scale_margin_and_precision_come_from_where_they_should(model, predictor, tmp_path):
     network = network_files.load(network_files.save(tmp_path / "net", model, {"crop_margin": 1.7}))
-    assert predicting.Predictor(network).margin == 1.7
-    assert predicting.Predictor(model).margin == 1.25
-    predictor = predicting.Predictor(network, margin=1.25, mm_scale=4000.0, dtype=predicting.compute_policy(True))
-    assert predictor.model.get_layer("reg").compute_dtype in ("bfloat16", "float16")
+    half = predicting.Predictor(network, flip=False, mm_scale=4000.0, dtype=predicting.compute_policy(True))
+    assert (half.margin, predictor.margin) == (1.7, 1.25)
     picture = smooth_picture(120, 160)
-    told, exact = (
-        arrays(predictor.from_pixels(picture, BOXES)),
-        arrays(predicting.Predictor(model).from_pixels(picture, BOXES)),
-    )
+    crops, transforms = half.crops(picture, BOXES)
+    np.testing.assert_allclose(transforms[:, 0, 0], 64 / (1.7 * BOXES[:, 2:].max(1)), rtol=1e-5)
+    assert half.model.get_layer("reg").compute_dtype in ("bfloat16", "float16")
+    told, exact = (arrays(one.from_crops(crops, transforms)) for one in (half, predictor))
     np.testing.assert_allclose(decoding.bones_sum(told["pose_3d"]), 4000.0, rtol=1e-4)
     np.testing.assert_allclose(decoding.bones_sum(exact["pose_3d"]), 4296.99233013, rtol=1e-4)
     np.testing.assert_allclose(told["confidence"], exact["confidence"], atol=0.03)
     assert predicting.compute_policy(False) == "float32"
 
 
-def test_it_goes_into_a_saved_model(model, tmp_path):
-    predictor = predicting.Predictor(model, flip=False)
+def test_it_goes_into_a_saved_model(predictor, tmp_path):
     picture = smooth_picture(50, 60)
     expected = arrays(predictor.from_pixels(picture, BOXES))
     saved = tf.Module()
