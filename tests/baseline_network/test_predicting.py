@@ -150,18 +150,6 @@ def test_scale_margin_and_precision_come_from_where_they_should(model, predictor
     assert predicting.compute_policy(False) == "float32"
 
 
-def test_it_goes_into_a_saved_model(predictor, tmp_path):
-    picture = smooth_picture(50, 60)
-    expected = arrays(predictor.from_pixels(picture, BOXES))
-    saved = tf.Module()
-    saved.model, saved.pixels = predictor.model, predictor.from_pixels
-    tf.saved_model.save(saved, str(tmp_path / "saved"), signatures={"pixels": saved.pixels})
-    loaded = tf.saved_model.load(str(tmp_path / "saved"))
-    found = loaded.signatures["pixels"](picture=tf.constant(picture), boxes=tf.constant(BOXES))
-    for name, value in expected.items():
-        np.testing.assert_allclose(found[name], value, rtol=1e-4, atol=1e-3)
-
-
 @pytest.mark.parametrize(
     ("options", "words"),
     [({"margin": 0.0}, "margin 0.0"), ({"mm_scale": "cm"}, "mm_scale cm"), ({"mm_scale": -1.0}, "mm_scale -1.0")],
