@@ -56,8 +56,8 @@ def main(options):
 _USED_BY = {
     "weights": ("name", "dtype"),
     "saved_model": (
-        "precision", "min_depth_mm", "max_depth_mm", "step_mm", "objective", "method", "flip", "refinement", "subgrid",
-        "min_joints",
+        "precision", "min_depth_mm", "max_depth_mm", "step_mm", "objective", "method", "flip", "refinement", "symmetry",
+        "weighted", "subgrid", "min_joints",
     ),
 }  # fmt: skip
 

@@ -122,7 +122,8 @@ def run(options: RunOptions, poses: label_inputs.Input, lifter, fingerprint: str
 def _told(settings) -> str:
     return (
         f"search {settings.min_depth_mm:g}-{settings.max_depth_mm:g} mm by {settings.step_mm:g}, "
-        f"{settings.objective}, {settings.refinement}{', both mirror images' if settings.flip else ''}"
+        f"{settings.objective}{', weighted' if settings.weighted else ''}, {settings.refinement}"
+        f"{', left and right alike' if settings.symmetry else ''}{', both mirror images' if settings.flip else ''}"
     )
 
 

@@ -14,7 +14,9 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from label_generator import chains, model_files, quality
+from label_generator.bone_refinement import refine_bones
 from label_generator.geometric_search import SearchResult, geometric_search, next_power_of_two
+from label_generator.weighted_search import joint_weights
 from tools.errors import InputError
 from tools.pose.joints import POSE17
 
@@ -38,6 +40,8 @@ class LifterSettings:
       flip: average over the picture and its mirror image.
       refinement: what becomes of the pose after the search: 'rays', the published one, every joint on its ray; 'trust',
         each joint as far towards its ray as the network trusts it ('rays' where it has no opinion).
+      symmetry: make the bones of left and right alike after that (`bone_refinement`).
+      weighted: let each joint count in the search by what the network knows of it (`weighted_search`).
     """
 
     min_depth_mm: float = 2800.0
@@ -49,6 +53,8 @@ class LifterSettings:
     min_joints: int = 8
     flip: bool = False
     refinement: str = "rays"
+    symmetry: bool = False
+    weighted: bool = False
 
     def __post_init__(self):
         if self.refinement not in ("rays", "trust"):
@@ -58,7 +64,14 @@ class LifterSettings:
 # What each recipe is run with unless told otherwise. The canonical one meets cameras at any distance.
 RECIPE_SETTINGS = {
     "published": LifterSettings(),
-    "canonical": LifterSettings(min_depth_mm=700.0, max_depth_mm=20000.0, subgrid=True, flip=True, refinement="trust"),
+    "canonical": LifterSettings(
+        min_depth_mm=700.0,
+        max_depth_mm=20000.0,
+        subgrid=True,
+        flip=True,
+        refinement="trust",
+        symmetry=True,
+    ),
 }
 
 
@@ -185,11 +198,14 @@ class Lifter(tf.Module):
         else:
             coarse = self.chain.reconstruct(view, right_2d)
             disagreement = tf.zeros_like(coarse.pose_3d[:, 0, 0])
+        weights = view.weights
+        if settings.weighted:
+            weights = joint_weights(weights, coarse.ray_trust, coarse.joint_error_mm)
         search = geometric_search(
             coarse.pose_3d,
             view.points,
             view.intrinsics,
-            view.weights,
+            weights,
             settings.min_depth_mm,
             settings.max_depth_mm,
             settings.step_mm,
@@ -211,8 +227,13 @@ class Lifter(tf.Module):
         refined = search.poses_3d
         if settings.refinement == "trust":
             refined = coarse.pose_3d + coarse.ray_trust[..., None] * (refined - coarse.pose_3d)
-        measured = self._measure(view, coarse, search, refined, disagreement, seen.labelled)
+        # Measured before the bones are made alike: how unlike they are tells how good the label is.
+        measured = self._measure(view, coarse, search, refined, disagreement, seen.labelled, seen.known)
         expected = self.calibration.expected_error_mm(measured)
+        if settings.symmetry:
+            trust = coarse.ray_trust * view.weights if settings.refinement == "trust" else view.weights
+            rays = (view.points - view.intrinsics[2:]) / view.intrinsics[:2]
+            refined = refine_bones(refined, rays, trust, coarse.joint_error_mm)
 
         few = tf.reduce_sum(tf.cast(seen.labelled, tf.int32), 1) < settings.min_joints
         reason = tf.where(search.valid, 0, 3)
@@ -244,7 +265,7 @@ class Lifter(tf.Module):
             signals=only_good(quality.signals(measured)),
         )
 
-    def _measure(self, view, coarse, search: SearchResult, refined, disagreement, labelled) -> quality.Measured:
+    def _measure(self, view, coarse, search: SearchResult, refined, disagreement, labelled, known) -> quality.Measured:
         weights = view.weights
         count = tf.maximum(tf.reduce_sum(weights, 1), 1.0)
         off = _ray_distances(coarse, search) * weights
@@ -268,6 +289,7 @@ class Lifter(tf.Module):
             bone_range=outside,
             range_end=tf.cast(search.at_range_end, tf.float32),
             missing=1.0 - tf.reduce_mean(tf.cast(labelled, tf.float32), 1),
+            unknown=1.0 - tf.cast(known, tf.float32),
             expected_mm=expected,
             joint_expected_mm=coarse.joint_error_mm,
         )

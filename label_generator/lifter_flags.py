@@ -34,6 +34,8 @@ def declare_refinement(flags: command.Flags) -> None:
     flags.enum(
         "refinement", None, ["rays", "trust"], "after the search: on the rays, as published, or as far as trusted"
     )
+    flags.boolean("symmetry", None, "make bones of left and right alike after that (default: as the recipe says)")
+    flags.boolean("weighted", None, "count joints in the search by what is known of each (default: as the recipe says)")
     flags.boolean("subgrid", None, "take the depth between the grid's (default: as the weights' recipe says)")
     flags.integer("min_joints", None, "poses with fewer labelled joints get no label", lower_bound=3)
 
@@ -49,6 +51,8 @@ def settings_given(flags: command.Flags) -> dict[str, Any]:
         "subgrid",
         "flip",
         "refinement",
+        "symmetry",
+        "weighted",
         "min_joints",
     )
     return {name: flags.as_dict()[name] for name in names if flags.as_dict().get(name) is not None}

@@ -39,6 +39,7 @@ SIGNALS = (
     "bone_range",  # mean |log| by which the limbs' bones are outside the human range
     "range_end",  # 1 when the depth is the first or last of the range
     "missing",  # share of joints without a label
+    "unknown",  # 1 when the intrinsics are unknown
     "expected",  # log of the error that the network itself expects, 0 for networks that expect none
 )
 
@@ -48,7 +49,7 @@ class Measured(NamedTuple):
 
     residual_mm, worst_residual_mm, disagreement_mm, stereo_mm: see `SIGNALS`.
     asymmetry, bone_range: logarithms of ratios.
-    range_end, missing: shares.
+    range_end, missing, unknown: shares.
     expected_mm: what the network expects of itself, NaN when it expects nothing.
     joint_expected_mm: [B, 17] the same by joint; NaN likewise.
     """
@@ -61,6 +62,7 @@ class Measured(NamedTuple):
     bone_range: tf.Tensor
     range_end: tf.Tensor
     missing: tf.Tensor
+    unknown: tf.Tensor
     expected_mm: tf.Tensor
     joint_expected_mm: tf.Tensor
 
@@ -94,6 +96,7 @@ def signals(measured: Measured) -> tf.Tensor:
         measured.bone_range,
         measured.range_end,
         measured.missing,
+        measured.unknown,
         expected,
     ]
     return tf.stack(columns, -1)
@@ -120,7 +123,7 @@ class Calibration:
 
 # For weights without a calibration of their own: residual, mirror image and stereo in equal parts. It ranks labels; its
 # millimetres are a guess.
-UNCALIBRATED = Calibration(math.log(_TYPICAL_MM) - 0.5, (0.15, 0.1, 0.15, 0.15, 0.5, 0.5, 0.3, 0.5, 0.0))
+UNCALIBRATED = Calibration(math.log(_TYPICAL_MM) - 0.5, (0.15, 0.1, 0.15, 0.15, 0.5, 0.5, 0.3, 0.5, 0.3, 0.0))
 
 
 def fit(

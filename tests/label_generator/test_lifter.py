@@ -7,6 +7,8 @@ import pytest
 import tensorflow as tf
 
 from label_generator import chains, lifter, model_files, quality
+from label_generator.geometric_search import geometric_search
+from label_generator.weighted_search import joint_weights
 from tools.errors import InputError
 from tools.pose.cameras import SEARCH_INTRINSICS, change_intrinsics
 from tools.pose.joints import POSE17
@@ -83,12 +85,16 @@ def test_published_refinement_lies_on_the_rays(published, people):
     np.testing.assert_allclose(pixels, people.pose_2d[:COUNT], atol=5e-3)
 
 
-def test_trust_moves_between_the_coarse_pose_and_the_rays(canonical, canonical_weights, people):
-    rays = lifter.load_lifter(
-        [canonical_weights], dataclasses.replace(lifter.RECIPE_SETTINGS["canonical"], refinement="rays")
-    )
+def canonical_with(weights, **settings):
+    return lifter.load_lifter([weights], dataclasses.replace(lifter.RECIPE_SETTINGS["canonical"], **settings))
+
+
+def test_trust_moves_between_the_coarse_pose_and_the_rays(canonical_weights, people):
     arguments = people.pose_2d[:COUNT], people.intrinsics[:COUNT]
-    trusted, on_rays = canonical.lift(*arguments), rays.lift(*arguments)
+    trusted, on_rays = (
+        canonical_with(canonical_weights, refinement=kind, symmetry=False).lift(*arguments)
+        for kind in ("trust", "rays")
+    )
     np.testing.assert_allclose(trusted.coarse_3d, on_rays.coarse_3d, atol=1e-3)
     moved = np.asarray(trusted.pose_3d - trusted.coarse_3d, np.float64)
     whole = np.asarray(on_rays.pose_3d - on_rays.coarse_3d, np.float64)
@@ -97,6 +103,43 @@ def test_trust_moves_between_the_coarse_pose_and_the_rays(canonical, canonical_w
     assert clear.mean() > 0.5
     assert ((share > 0) & (share < 1))[clear].all()
     np.testing.assert_allclose(moved[clear], (share[..., None] * whole)[clear], atol=0.05)
+
+
+@pytest.mark.parametrize("kind", ["trust", "rays"])
+def test_symmetry_makes_bones_alike_and_nothing_else(kind, canonical_weights, people):
+    arguments = people.pose_2d[:COUNT], people.intrinsics[:COUNT]
+    without, alike = (
+        canonical_with(canonical_weights, refinement=kind, symmetry=on).lift(*arguments) for on in (False, True)
+    )
+    asymmetry = [float(tf.reduce_mean(quality.bone_signals(lifted.pose_3d)[0])) for lifted in (without, alike)]
+    assert asymmetry[1] < 0.5 * asymmetry[0]
+    for name in set(lifter.Lifted._fields) - {"pose_3d"}:
+        np.testing.assert_allclose(getattr(alike, name), getattr(without, name), rtol=1e-4, atol=1e-4, err_msg=name)
+    if kind == "rays":
+        # Joints slide along their rays.
+        points = np.asarray(alike.pose_3d + alike.root_3d[:, None], np.float64)
+        intrinsics = people.intrinsics[:COUNT, None].astype(np.float64)
+        pixels = points[..., :2] / points[..., 2:] * intrinsics[..., :2] + intrinsics[..., 2:]
+        np.testing.assert_allclose(pixels, people.pose_2d[:COUNT], atol=0.05)
+
+
+def test_weighted_search_is_the_search_with_these_weights(canonical_weights, people):
+    arguments = people.pose_2d[:COUNT], people.intrinsics[:COUNT]
+    plain, weighted = (canonical_with(canonical_weights, weighted=on).lift(*arguments) for on in (False, True))
+    np.testing.assert_allclose(plain.coarse_3d, weighted.coarse_3d, atol=1e-3)
+    made = canonical_with(canonical_weights, weighted=True)
+    view = made.chain.see(
+        tf.constant(arguments[0]), tf.constant(arguments[1]), tf.ones(people.pose_2d[:COUNT].shape[:2], bool)
+    )
+    pair = made.chain.reconstruct(view), made.chain.reconstruct(view, mirror=True)
+    mean = {name: sum(getattr(one, name) for one in pair) / 2 for name in ("pose_3d", "ray_trust", "joint_error_mm")}
+    weights = joint_weights(view.weights, mean["ray_trust"], mean["joint_error_mm"])
+    found = geometric_search(
+        mean["pose_3d"], view.points, view.intrinsics, weights, 700.0, 20000.0, 1.0, subgrid=True
+    ).depth_mm
+    distance = np.linalg.norm(weighted.root_3d, axis=-1)
+    np.testing.assert_allclose(distance, found, rtol=1e-3)
+    assert np.abs(distance - np.linalg.norm(plain.root_3d, axis=-1)).max() > 1
 
 
 @both

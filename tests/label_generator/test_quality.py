@@ -16,7 +16,7 @@ LIMBS = [("Hip", "Knee"), ("Knee", "Foot"), ("Shoulder", "Elbow"), ("Elbow", "Wr
 
 def measured(count, rng):
     draws = {name: tf.constant(rng.uniform(2, 300, count), tf.float32) for name in quality.Measured._fields}
-    for name in ("asymmetry", "bone_range", "range_end", "missing"):
+    for name in ("asymmetry", "bone_range", "range_end", "missing", "unknown"):
         draws[name] = tf.constant(rng.uniform(0, 1, count), tf.float32)
     draws["joint_expected_mm"] = tf.constant(rng.uniform(2, 300, (count, 17)), tf.float32)
     return quality.Measured(**draws)
@@ -54,7 +54,7 @@ def test_signals_grow_and_stay_finite():
     changed = [quality.SIGNALS.index(name) for name in ("residual", "missing")]
     assert (high[:, changed] > low[:, changed]).all()
     np.testing.assert_array_equal(np.delete(high, changed, 1), np.delete(low, changed, 1))
-    zero = quality.Measured(*[tf.zeros([3])] * 8, tf.fill([3], float("nan")), tf.fill([3, 17], float("nan")))
+    zero = quality.Measured(*[tf.zeros([3])] * 9, tf.fill([3], float("nan")), tf.fill([3, 17], float("nan")))
     assert np.isfinite(quality.signals(zero)).all()
 
 
@@ -69,7 +69,7 @@ def test_fit_finds_the_law_that_made_the_errors():
     assert found.intercept == pytest.approx(4.0, abs=0.01)
     np.testing.assert_allclose(found.coefficients, law, atol=0.01)
     assert found.facts == {"on": "a law"}
-    with pytest.raises(InputError, match="calibration needs 90 poses with known 3D, got 40"):
+    with pytest.raises(InputError, match="calibration needs 100 poses with known 3D, got 40"):
         quality.fit(columns[20:60], errors[20:60])
 
 
@@ -104,8 +104,8 @@ def test_file_round_trip(tmp_path):
     ("change", "message"),
     [
         (lambda content: {**content, "signals": ["other"]}, "made for the signals other"),
-        (lambda content: {**content, "coefficients": [1.0]}, "10 finite numbers"),
-        (lambda content: {**content, "intercept": float("nan")}, "10 finite numbers"),
+        (lambda content: {**content, "coefficients": [1.0]}, "11 finite numbers"),
+        (lambda content: {**content, "intercept": float("nan")}, "11 finite numbers"),
         (lambda content: {**content, "intercept": "much"}, "not a calibration"),
         (lambda content: {"signals": content["signals"]}, "not a calibration"),
         (lambda content: [], "not a calibration"),
