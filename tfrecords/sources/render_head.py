@@ -34,12 +34,14 @@ def frame(joint: dict[str, np.ndarray], look: Look, k: float, chest_front: np.nd
     """Middle of the head [3] mm, its up and front [3], and half its height mm.
 
     Head is its top. Where the face looks, only a nose could tell: a Neck/Nose that stands off the line from Thorax to
-    Head counts as one, as far as it does; the rest is the chest's front, turned and nodded as the look has it.
+    Head counts as one, as far as it does; the rest is the chest's front, turned and nodded as the look has it. Some
+    captured people have a Neck/Nose behind that line: it says nothing, or they would look backwards.
     """
     line = joint["Head"] - joint["Thorax"]
     up = unit(unit(line) + 0.25 * chest_up)
     nose = joint["Neck/Nose"] - joint["Thorax"]
     off = nose - (nose @ unit(line)) * unit(line)
+    off -= min(float(off @ chest_front), 0.0) * chest_front
     front = across(chest_front + 0.04 / k * np.clip(np.linalg.norm(off) - 12 * k, 0, None) * unit(off), up)
     left = cross(up, front)
     turn = look.face_turn

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from tfrecords import schema
-from tfrecords.sources import render_body, render_front, render_looks, render_picture, render_scene, synthetic_poses
+from tfrecords.sources import (
+    render_body,
+    render_front,
+    render_head,
+    render_looks,
+    render_picture,
+    render_scene,
+    synthetic_poses,
+)
 from tools.pose.cameras import Camera
 from tools.pose.joints import POSE17
 
@@ -102,6 +110,21 @@ def test_toes_and_nose_point_to_the_front(poses):
         low = body.mesh.vertices[body.mesh.vertices[:, 2] < 70 * body.scale]
         ankles = (joint["RFoot"] + joint["LFoot"]) / 2
         assert ((low - ankles) @ front).max() > -((low - ankles) @ front).min()
+
+
+@pytest.mark.parametrize("behind_mm", [-60.0, 0.0, 40.0, 120.0])
+def test_a_neck_behind_the_spine_turns_no_head_round(behind_mm):
+    """Joints captured behind the line from Thorax to Head are no noses; before it they are."""
+    front, up = np.array([0.0, -1.0, 0.0]), np.array([0.0, 0.0, 1.0])
+    joint = {"Thorax": np.zeros(3), "Head": np.array([0.0, 0.0, 250.0])}
+    joint["Neck/Nose"] = np.array([0.0, behind_mm, 110.0])
+    _, _, face, _ = render_head.frame(joint, plain_look(3), 1.0, front, up)
+    np.testing.assert_allclose(face, front, atol=1e-6)
+    # Sideways it turns the face by what lies sideways alone.
+    joint["Neck/Nose"] = np.array([80.0, behind_mm, 110.0])
+    _, _, face, _ = render_head.frame(joint, plain_look(3), 1.0, front, up)
+    assert face[0] > 0.5
+    assert face @ front > 0.2
 
 
 def test_the_face_is_seen_from_the_front_only(poses, monkeypatch):
