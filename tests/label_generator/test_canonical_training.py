@@ -187,6 +187,12 @@ def test_pose3d_starts_as_the_direct_network_it_is_given(tmp_path):
     alone = CanonicalTraining(setup("direct"), level(40), test, start={"direct": rival}).predicted()["coarse"]
     made = CanonicalTraining(setup("pose3d"), level(40), test, first, start={"direct": rival})
     np.testing.assert_allclose(made.predicted()["coarse"], alone, atol=1e-3)
+    # A step at rate 0 hands it over as it is.
+    still = CanonicalTraining(setup("pose3d", learning_rate=0.0), level(40), test, first, start={"direct": rival})
+    model = still.make_model()
+    model.fit(still.make_batches(0), steps_per_epoch=1, epochs=1, verbose=0)
+    still.take_weights(model)
+    np.testing.assert_allclose(still.predicted()["coarse"], alone, atol=1e-3)
     # From there it goes on: what the first network says begins to count.
     model = made.make_model()
     model.fit(made.make_batches(0), steps_per_epoch=3, epochs=1, verbose=0)
