@@ -1,10 +1,10 @@
-"""The baseline network, against a PyTorch twin and a plain Keras model of the same layers."""
+"""The baseline network, against a PyTorch twin."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from baseline_network import hourglass, losses, trainer
+from baseline_network import folded_hourglass, hourglass, losses, trainer
 from tools.benchmarks import limits, torch_networks
 from tools.benchmarks.common import Row, Settings, in_turns
 
@@ -35,16 +35,16 @@ def measure(settings: Settings) -> list[Row]:
     for what, ours, twin in (("inference", _infer, _torch_infer), ("training step", _train, _torch_train)):
         calls = {"sgemm": limits.matrix_products(), **ours(sizes, batch)}
         if with_torch:
-            calls["PyTorch"] = twin(sizes, batch)
+            calls |= twin(sizes, batch)
         rates = {name: rate.times(_BATCH) for name, rate in in_turns(calls, 1, settings.repeats).items()}
         rows.append(rates.pop("sgemm").times(limits.PRODUCTS_FLOP / 1e9 / _BATCH).row("machine: products", "GFLOP/s"))
         than = rates.get("PyTorch")
         told = f"hourglass, {sizes.stacks} stacks, {sizes.resolution} px, batch {_BATCH}, {what}"
         for name, rate in rates.items():
-            if name == "PyTorch":
+            if name.startswith("PyTorch"):
                 rows.append(rate.row(f"{told}: {name}", "images/s"))
             else:
-                goal = _GOALS[what] if name == "ours" and than else None
+                goal = _GOALS[what] if name.startswith("ours") and than else None
                 rows.append(rate.row(f"{told}: {name}", "images/s", "PyTorch" if than else "", than, goal))
     return rows
 
@@ -53,8 +53,8 @@ def _infer(sizes, batch):
     import tensorflow as tf
 
     model, images = hourglass.build(sizes), tf.constant(batch["images"] / 256.0)
-    plain = tf.function(lambda x: model(x, training=False))
-    return {"ours": lambda: plain(images)}
+    plain, folded = tf.function(lambda x: model(x, training=False)), folded_hourglass.FoldedHourglass(model)
+    return {"Keras model": lambda: plain(images), "ours, batch norm folded": lambda: folded(images)}
 
 
 def _train(sizes, batch):
@@ -72,12 +72,15 @@ def _torch_infer(sizes, batch):
 
     network = torch_networks.hourglass(sizes).eval()
     images = torch.from_numpy(np.ascontiguousarray(batch["images"].transpose(0, 3, 1, 2)) / np.float32(256.0))
+    # PyTorch's other layout, which is not its default.
+    other = torch_networks.hourglass(sizes).eval().to(memory_format=torch.channels_last)
+    laid = images.contiguous(memory_format=torch.channels_last)
 
     @torch.inference_mode()
-    def run():
+    def run(network, images):
         return network(images)
 
-    return run
+    return {"PyTorch": lambda: run(network, images), "PyTorch, channels last": lambda: run(other, laid)}
 
 
 def _torch_train(sizes, batch):
@@ -96,4 +99,4 @@ def _torch_train(sizes, batch):
         (loss + 0.1 * (found - depths).square().mean()).backward()
         optimizer.step()
 
-    return run
+    return {"PyTorch": run}

@@ -99,11 +99,14 @@ def measure(settings: Settings) -> list[Row]:
         jobs = list(zip(paths, made["box"], made["pose_2d"], made["pose_3d"], range(count)))
         shares = [jobs[number::_CORES] for number in range(_CORES)]
         setup = training_data.Setup(_RESOLUTION)
-        batches = iter(training_data.make_batches([training_data.Set(str(place / "records"), _BATCH)], setup))
+        sets = [training_data.Set(str(place / "records" / "*.tfrecord"), _BATCH)]
+
+        batches = training_data.make_batches(sets, setup).take(count // _BATCH)
 
         def ours():
-            for _ in range(count // _BATCH):
-                next(batches)
+            # From the start each time: what is read ahead would be a lead for ours and a load on the other.
+            for _ in batches:
+                pass
 
         rates = in_turns({"opencv": lambda: pool.map(by_opencv, shares), "ours": ours}, count, settings.repeats)
         size = sum(os.path.getsize(path) for path in paths) / count / 1e3
