@@ -45,6 +45,7 @@ def refine_bones(
     rays: tf.Tensor,
     trust: tf.Tensor,
     expected_error_mm: tf.Tensor,
+    joint_mask: tf.Tensor | None = None,
     spread: float = SPREAD,
     iterations: int = ITERATIONS,
 ) -> tf.Tensor:
@@ -55,8 +56,10 @@ def refine_bones(
       rays: [B, 17, 2] x/z and y/z of the joints in the camera of the poses.
       trust: [B, 17] from 0 to 1: how closely each joint follows its ray when its depth changes, and stays on it.
       expected_error_mm: [B, 17], or NaN for joints of which nothing is known.
+      joint_mask: [B, 17] of 0 and 1, which joints were seen; None: all. A limb that was not seen says nothing of how
+        long the other is, so pairs of bones with a hidden limb joint are left as they are.
       spread: standard deviation of log(left / right), above 0.
-      iterations: Gauss-Newton steps.
+      iterations: Gauss-Newton steps. The best of the poses that they pass through is taken, be it the first.
 
     Returns:
       [B, 17, 3] mm, relative to the root, which has not moved. Poses that are not finite stay so.
@@ -71,8 +74,16 @@ def refine_bones(
     # Moves [B, 17, 3]: x and y across the ray, then along it.
     moves = tf.zeros_like(poses_3d)
     noise = spread**2 * tf.eye(len(BONES), dtype=poses_3d.dtype)
-    for _ in range(iterations):
+    seen = _pairs_seen(poses_3d if joint_mask is None else tf.cast(joint_mask, poses_3d.dtype), joint_mask is None)
+    best, least = moves, tf.fill(tf.shape(poses_3d)[:1], tf.constant(float("inf"), poses_3d.dtype))
+    for step in range(iterations + 1):
         unlike, gradient = _unlikeness(_moved(poses_3d, moves, slide))
+        unlike, gradient = unlike * seen, gradient * seen[..., None, None]
+        cost = tf.reduce_sum(tf.math.divide_no_nan(tf.square(moves), variances), [1, 2])
+        cost += tf.reduce_sum(tf.square(unlike), 1) / spread**2
+        best, least = tf.where((cost < least)[:, None, None], moves, best), tf.minimum(cost, least)
+        if step == iterations:
+            break
         along = tf.einsum("bqjx,bjx->bqj", gradient, slide)
         gradient = tf.concat([gradient[..., :2], along[..., None]], -1)
         spread_of = gradient * variances[:, None]
@@ -81,7 +92,18 @@ def refine_bones(
         wanted = tf.einsum("bqjx,bjx->bq", gradient, moves) - unlike
         forces = tf.linalg.cholesky_solve(tf.linalg.cholesky(system), wanted[..., None])[..., 0]
         moves = tf.einsum("bqjx,bq->bjx", spread_of, forces)
-    return _moved(poses_3d, moves, slide)
+    return _moved(poses_3d, best, slide)
+
+
+def _pairs_seen(mask: tf.Tensor, everything: bool) -> tf.Tensor:
+    """[B, 6] of 0 and 1: pairs of which all joints of arms and legs are in the mask [B, 17]; 1 for `everything`."""
+    if everything:
+        return tf.ones_like(mask[:, : len(BONES), 0])
+    limbs = {end for pair in BONES for end, _ in pair}
+    columns = [
+        tf.reduce_min(tf.gather(mask, sorted({j for bone in pair for j in bone} & limbs), axis=1), 1) for pair in BONES
+    ]
+    return tf.stack(columns, 1)
 
 
 def _moved(poses_3d: tf.Tensor, moves: tf.Tensor, slide: tf.Tensor) -> tf.Tensor:

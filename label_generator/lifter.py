@@ -233,7 +233,7 @@ class Lifter(tf.Module):
         if settings.symmetry:
             trust = coarse.ray_trust * view.weights if settings.refinement == "trust" else view.weights
             rays = (view.points - view.intrinsics[2:]) / view.intrinsics[:2]
-            refined = refine_bones(refined, rays, trust, coarse.joint_error_mm)
+            refined = refine_bones(refined, rays, trust, coarse.joint_error_mm, seen.labelled)
 
         few = tf.reduce_sum(tf.cast(seen.labelled, tf.int32), 1) < settings.min_joints
         reason = tf.where(search.valid, 0, 3)

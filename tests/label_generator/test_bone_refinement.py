@@ -114,6 +114,37 @@ def test_trusted_joints_slide_along_their_rays():
     assert np.abs(move).max() > 5.0
 
 
+def test_hidden_limbs_say_nothing_of_the_others():
+    poses, rays, trust, expected, _ = people(30, seed=8)
+    mask = np.ones((30, 17), bool)
+    hidden = POSE17.index("RElbow")
+    mask[:, hidden] = False
+    options = {"joint_mask": tf.constant(mask), "iterations": 20}
+    first = refined((poses, rays, trust, expected), **options)
+    moved = poses.copy()
+    moved[:, hidden] += [30.0, -80.0, 400.0]
+    second = refined((moved, rays, trust, expected), **options)
+    others = [joint for joint in range(17) if joint != hidden]
+    np.testing.assert_allclose(second[:, others], first[:, others], atol=1e-9)
+    np.testing.assert_allclose(second[:, hidden], moved[:, hidden], atol=1e-9)
+    arms = [POSE17.index(name) for name in ("LElbow", "LWrist", "RWrist")]
+    np.testing.assert_allclose(first[:, arms], poses[:, arms], atol=1e-9)
+    assert np.abs(first - poses).max() > 5.0
+    seen = refined((poses, rays, trust, expected), joint_mask=tf.ones([30, 17]))
+    np.testing.assert_allclose(seen, refined((poses, rays, trust, expected)), atol=1e-9)
+
+
+def test_no_pose_gets_worse_by_the_objective():
+    # Wild poses, in which a full Gauss-Newton step often leads nowhere.
+    rng = np.random.default_rng(9)
+    poses, rays, trust, expected, _ = people(300, seed=9)
+    poses = poses * np.exp(rng.normal(0, 0.8, poses.shape))
+    found = refined((poses, rays, trust, np.full_like(expected, 300.0)))
+    before, after = (np.array([(log_ratios(pose) ** 2).sum() for pose in group]) for group in (poses, found))
+    assert (after <= before * (1 + 1e-9)).all()
+    assert np.mean(after < 0.5 * before) > 0.5
+
+
 def test_joints_without_an_expected_error_count_alike():
     poses, rays, trust, expected, _ = people(20, seed=5)
     same = np.full_like(expected, module.TYPICAL_MM)
