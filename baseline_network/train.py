@@ -44,7 +44,7 @@ def main(flags: command.Flags) -> int:
         training_data.check_first(place, "test_data" if place == test_data else "train_data")
     precision = _precision(flags.use_fp16)
     settings, decisive = _settings(flags, places, test_data, sizes, precision, former)
-    directory = training_flags.experiment_directory(flags)
+    directory = training_flags.experiment_directory(flags, sizes)
     plan = experiments.plan(directory, settings, decisive, flags.load, flags.overwrite)
     chief = strategies.is_chief(strategy)
     # Other workers must have looked before the first one changes anything, and go on when it has.

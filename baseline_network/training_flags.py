@@ -135,11 +135,16 @@ def declare(description: str) -> command.Flags:
     return flags
 
 
-def experiment_directory(flags: command.Flags) -> str:
-    """The directory of a training, named by what the network is."""
+def experiment_directory(flags: command.Flags, sizes=None) -> str:
+    """The directory of a training, named by what the network is.
+
+    Args:
+      sizes: `hourglass.Sizes` of the network, where they are not those of the flags.
+    """
+    stacks, modules, features, resolution = (getattr(sizes or flags, name) for name in SIZES)
     return os.path.join(
         flags.train_dir,
-        f"hourglass_{flags.stacks}_{flags.modules}_{flags.features}_{flags.resolution}",
+        f"hourglass_{stacks}_{modules}_{features}_{resolution}",
         f"epochs_{flags.epochs}",
         f"lr_{flags.learning_rate:g}",
         f"batch_size_{flags.batch_size}",
