@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from baseline_network import augment, decoding, network_files, predicting, targets, train, training_flags
+from baseline_network import augment, crop, decoding, network_files, predicting, targets, train, training_flags
+from tfrecords.sources import open_source
+from tfrecords.sources.base import Options, Skip
 from tools.errors import InputError
 
 KILLS = int(os.environ.get("POSE3D_KILLS", "0"))
@@ -226,45 +228,60 @@ def test_two_devices_and_two_processes_have_one_devices_losses(pictured_records,
             assert difference < 5e-5
 
 
-def test_it_can_learn_32_pictures_by_heart(pictured_records, rendered_people, tmp_path):
+@pytest.mark.skipif(not os.environ.get("POSE3D_SLOW"), reason="takes two minutes on two cores; set POSE3D_SLOW=1")
+def test_it_can_learn_32_pictures_by_heart(write_pictured, tmp_path):
     """Every joint within half a head, and the pose within 10 mm of what the network is taught.
 
     What it is taught is orthographic, joints in the picture and depths times one scale, and that is what its answer is
     compared with: against the pose in space, the perspective of near cameras alone costs more.
     """
-    sizes = ("--stacks=1", "--modules=1", "--features=64", "--resolution=64", "--batch_size=32")
+    drawn = open_source("rendered", "", Options(count=60, seed=3)).records(range(60))
+    people = [record for record in drawn if not isinstance(record, Skip) and within_crop(record)][:32]
+    assert len(people) == 32
+    file = write_pictured(tmp_path / "people.tfrecord", people)
+    sizes = ("--stacks=1", "--modules=1", "--features=128", "--resolution=64", "--batch_size=32")
     plain = ("--scale_spread=0", "--turned_share=0", "--mirrored_share=0", "--brightness=1,1", "--subpixel")
-    words = (*sizes, *plain, *named(pictured_records), "--optimizer=adam", "--learning_rate=3e-3", "--schedule=cosine")
-    words += ("--epochs=1", "--steps_per_epoch=400", "--reg_weight=1", f"--train_dir={tmp_path}", "--pictures_every=0")
+    words = (*sizes, *plain, f"--train_data={file}", f"--test_data={file}", "--learning_rate=2e-3", "--schedule=cosine")
+    words += (
+        "--epochs=1",
+        "--steps_per_epoch=800",
+        "--reg_weight=0.05",
+        f"--train_dir={tmp_path}",
+        "--pictures_every=0",
+    )
     assert run(*words) == 0
     predictor = predicting.Predictor(network_files.load(folder_of(*words) / "export"), flip=False)
-    people = rendered_people[:32]
     boxes = tf.constant(np.stack([record.box for record in people]))
     found = predictor.from_files(tf.constant([record.image for record in people]), boxes)
+
     fields = ("pose_2d", "provenance_2d", "pose_3d", "provenance_3d")
     record = {name: tf.constant(np.stack([getattr(one, name) for one in people])) for name in fields}
-    places = predictor._transforms(boxes)
-    taught = targets.make_targets(record, places, tf.zeros([32], tf.bool), 64)
-
+    transforms = crop.crop_transforms(*crop.box_squares(boxes), 64)
+    taught = targets.make_targets(record, transforms, tf.zeros([32], tf.bool), 64)
+    points = crop.move(found["points"], transforms).numpy()
     heads = np.linalg.norm(taught["points"][:, 8] - taught["points"][:, 9], axis=-1)
-    zoom = 64 / (1.25 * boxes[:, 2:].numpy().max(1))
-    points = found["points"].numpy() * 1.0
-    true_points = np.stack([targets.MPII16_FROM_POSE17 @ one.pose_2d for one in people])
-    off = np.linalg.norm(points - true_points, axis=-1) * zoom[:, None]
-    pckh = 100 * np.mean(off < heads[:, None] / 2)
+    pckh = 100 * np.mean(np.linalg.norm(points - taught["points"], axis=-1) < heads[:, None] / 2)
 
     # Both in half sides of the crop, then in mm: the taught pose sized as the person is.
     solid = np.concatenate([taught["points"] / 32 - 1, taught["depths"].numpy()[..., None]], -1)
     truth = np.stack([targets.MPII16_FROM_POSE17 @ one.pose_3d for one in people])
-    mm = (
-        decoding.bones_sum(tf.constant(truth, tf.float32)) / decoding.bones_sum(tf.constant(solid, tf.float32))
-    ).numpy()
-    pose = found["pose_3d"].numpy() / found["mm_per_pixel"].numpy()[:, None, None] * zoom[:, None, None] / 32
-    solid -= solid[:, 6:7]
-    error = np.linalg.norm((pose - solid) * mm[:, None, None], axis=-1).mean()
+    mm = bones_sum(truth) / bones_sum(solid)
+    zoom = crop.magnification(transforms).numpy() / 32
+    pose = found["pose_3d"].numpy() / found["mm_per_pixel"].numpy()[:, None, None] * zoom[:, None, None]
+    error = np.linalg.norm((pose - solid + solid[:, 6:7]) * mm[:, None, None], axis=-1).mean()
     print(f"32 pictures by heart: PCKh {pckh:.1f} %, {error:.1f} mm")
     assert pckh == 100
     assert error < 10
+
+
+def bones_sum(poses):
+    return decoding.bones_sum(tf.constant(poses, tf.float32)).numpy()
+
+
+def within_crop(record):
+    """Heatmaps know nothing of joints outside."""
+    middle, half = record.box[:2] + record.box[2:] / 2, 1.25 * record.box[2:].max() / 2
+    return (np.abs(record.pose_2d - middle) < 0.94 * half).all()
 
 
 def free_ports(count):
