@@ -193,9 +193,7 @@ def test_records_without_all_joints_are_left_out(synthetic_records, monkeypatch)
 
 
 def test_fingerprints_tell_records_apart(synthetic_records):
-    assert fingerprints.fingerprint(synthetic_records / "train") != fingerprints.fingerprint(
-        synthetic_records / "test"
-    )
+    assert fingerprints.fingerprint(synthetic_records / "train") != fingerprints.fingerprint(synthetic_records / "test")
     assert fingerprints.fingerprint(synthetic_records / "train") == fingerprints.fingerprint(
         synthetic_records / "train"
     )
