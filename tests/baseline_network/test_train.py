@@ -20,6 +20,8 @@ from tfrecords.sources.base import Options, Skip
 from tools.errors import InputError
 
 KILLS = int(os.environ.get("POSE3D_KILLS", "0"))
+# Graphs of a hundred layers take each process a minute or two.
+SLOW = pytest.mark.skipif(not os.environ.get("POSE3D_SLOW"), reason="takes minutes; set POSE3D_SLOW=1")
 SMALL = ("--stacks=1", "--modules=1", "--features=16", "--resolution=64", "--batch_size=8", "--pictures_every=0")
 
 
@@ -173,9 +175,20 @@ def test_a_stage_starts_from_the_former_ones_weights(
             np.testing.assert_allclose(value, before[name], atol=1e-6, err_msg=name)
 
 
+def test_load_goes_on_from_that_step_and_repeats_what_it_discarded(trained):
+    folder, words = trained
+    before = final_arrays(folder)
+    assert run(*words, "--load=4", "--overwrite") == 0
+    after = final_arrays(folder)
+    assert before.keys() == after.keys()
+    for name, array in before.items():
+        np.testing.assert_allclose(after[name], array, rtol=1e-3, atol=1e-4, err_msg=name)
+
+
+@pytest.mark.skipif(not KILLS, reason="takes minutes; set POSE3D_KILLS to the number of kills")
 def test_killed_at_random_moments_training_ends_with_the_same_arrays(pictured_records, tmp_path, start_train):
-    """POSE3D_KILLS sets the number of kills; without it there is one."""
-    wanted = KILLS or 1
+    """POSE3D_KILLS sets the number of kills."""
+    wanted = KILLS
     words = [*SMALL, *named(pictured_records), f"--epochs={4 * wanted + 2}", "--steps_per_epoch=3", "--shift=0.1"]
     quiet = start_train(*words, f"--train_dir={tmp_path / 'whole'}")
     rng, kills = random.Random(1), 0
@@ -206,6 +219,7 @@ def saved(folder):
     return set(glob.glob(f"{folder}/**/checkpoint-*.index", recursive=True))
 
 
+@SLOW
 def test_two_devices_and_two_processes_have_one_devices_losses(pictured_records, tmp_path, start_train):
     words = [*SMALL, *named(pictured_records), "--epochs=1", "--steps_per_epoch=1", "--reg_weight=0.3"]
     cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(2)]}
@@ -228,7 +242,7 @@ def test_two_devices_and_two_processes_have_one_devices_losses(pictured_records,
             assert difference < 5e-5
 
 
-@pytest.mark.skipif(not os.environ.get("POSE3D_SLOW"), reason="takes two minutes on two cores; set POSE3D_SLOW=1")
+@SLOW
 def test_it_can_learn_32_pictures_by_heart(write_pictured, tmp_path):
     """Every joint within half a head, and the pose within 10 mm of what the network is taught.
 
