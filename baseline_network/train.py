@@ -9,7 +9,6 @@ directory's export/, which evaluate.py, predict.py, demo.py and export.py take a
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 
@@ -17,6 +16,10 @@ from baseline_network import training_flags
 from tools import command
 from tools.errors import InputError
 from tools.training import experiments
+from tools.training import precision as precisions
+
+# Batch normalisation and the optimizer's means want to settle before the rate is high.
+_WARMUP_STEPS = 500
 
 
 def declare() -> command.Flags:
@@ -42,7 +45,7 @@ def main(flags: command.Flags) -> int:
     sets, counts = _sets(flags, places)
     for place in (*places, test_data):
         training_data.check_first(place, "test_data" if place == test_data else "train_data")
-    precision = _precision(flags.use_fp16)
+    precision = precisions.policy_name(flags.use_fp16)
     settings, decisive = _settings(flags, places, test_data, sizes, precision, former)
     directory = training_flags.experiment_directory(flags, sizes)
     plan = experiments.plan(directory, settings, decisive, flags.load, flags.overwrite)
@@ -153,14 +156,6 @@ def _refine(flags) -> str:
     return decoding.FIT if flags.subpixel else decoding.QUARTER
 
 
-def _precision(use_fp16: bool) -> str:
-    if not use_fp16:
-        return "float32"
-    import tensorflow as tf
-
-    return "mixed_float16" if tf.config.list_logical_devices("GPU") else "mixed_bfloat16"
-
-
 def _settings(flags, places, test_data, sizes, precision, former) -> tuple[dict, list[str]]:
     """All settings, and the names of those that decide the weights."""
     import dataclasses
@@ -185,16 +180,16 @@ def _train(
     flags, strategy, sizes, former, sets, setup, test_data, steps_per_epoch, precision, directory, plan, settings
 ):
     from baseline_network import hourglass, losses, trainer, training_data
-    from tools.training import loop
+    from tools.training import loop, schedules
 
     evaluator = trainer.Evaluator(sizes, trainer.TestSet(test_data, flags.test_limit, flags.margin, _refine(flags)))
-    with _policy(precision), strategy.scope():
+    with precisions.policy(precision), strategy.scope():
         replicas = strategy.num_replicas_in_sync
         make = former.build if former is not None else lambda **options: hourglass.build(sizes, **options)
         network = make(synchronized=replicas > 1)
         model = trainer.Trainer(network, losses.Weights(flags.reg_weight, flags.var_weight), flags.batch_size)
         if flags.schedule == "cosine":
-            schedule = trainer.WarmupCosine(flags.learning_rate, steps_per_epoch * flags.epochs)
+            schedule = schedules.WarmupCosine(flags.learning_rate, steps_per_epoch * flags.epochs, _WARMUP_STEPS)
         else:
             schedule = trainer.StepDrop(flags.learning_rate, steps_per_epoch * flags.drop_epoch)
         model.compile(
@@ -210,24 +205,15 @@ def _train(
     def make_batches(start_step):
         return training_data.make_batches(sets, setup, start_step)
 
-    job = loop.Job(model, make_batches, flags.batch_size, steps_per_epoch, evaluate, evaluator.draw)
+    def make_rows(start_step, first, end):
+        return training_data.make_batches(sets, setup, start_step, (first, end))
+
+    job = loop.Job(model, make_batches, flags.batch_size, steps_per_epoch, evaluate, evaluator.draw, make_rows)
     with training_data.named_pictures([one.where for one in sets]):
         figures = loop.train(
             job, strategy, directory, plan, flags.epochs, settings, flags.profile, flags.pictures_every, flags.keep
         )
     return evaluator, figures
-
-
-@contextlib.contextmanager
-def _policy(name: str):
-    import tensorflow as tf
-
-    former = tf.keras.mixed_precision.global_policy()
-    tf.keras.mixed_precision.set_global_policy(name)
-    try:
-        yield
-    finally:
-        tf.keras.mixed_precision.set_global_policy(former)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,6 @@ _FOLLOWED = {
 _TEST_FIELDS = (*training_data.FIELDS, "root_3d", "intrinsics", "head_size")
 _TEST_BATCH = 32
 _PICTURED = 6
-_WARMUP_STEPS = 500
 
 
 class Trainer(tf.keras.Model):
@@ -96,23 +95,6 @@ class StepDrop(tf.keras.optimizers.schedules.LearningRateSchedule):
         return {"rate": self._rate, "step": self._step}
 
 
-class WarmupCosine(tf.keras.optimizers.schedules.LearningRateSchedule):
-    """A linear rise over the first steps, then half a cosine down to a thousandth."""
-
-    def __init__(self, rate: float, steps: int):
-        self._rate, self._steps, self._warmup = rate, steps, max(min(_WARMUP_STEPS, steps // 10), 1)
-
-    def __call__(self, step):
-        """The rate at a step."""
-        step = tf.cast(step, tf.float32)
-        fall = 0.5 + 0.5 * tf.cos(np.pi * tf.minimum(step / self._steps, 1.0))
-        return self._rate * tf.minimum((step + 1.0) / self._warmup, 1.0) * tf.maximum(fall, 1e-3)
-
-    def get_config(self):
-        """For Keras' serialisation."""
-        return {"rate": self._rate, "steps": self._steps}
-
-
 def make_optimizer(name: str, schedule, precision: str) -> tf.keras.optimizers.Optimizer:
     """'rmsprop' as published or 'adam', with loss scaling where the precision is mixed_float16."""
     optimizer = rmsprop.PublishedRMSprop(schedule) if name == "rmsprop" else tf.keras.optimizers.Adam(schedule)
@@ -139,10 +121,7 @@ class Evaluator:
 
     def __init__(self, sizes: hourglass.Sizes, test: TestSet):
         self._test, self._sizes = test, sizes
-        policy = tf.keras.mixed_precision.global_policy()
-        tf.keras.mixed_precision.set_global_policy("float32")
-        self.network = hourglass.build(sizes)
-        tf.keras.mixed_precision.set_global_policy(policy)
+        self.network = hourglass.build(sizes, dtype="float32")
         self._setup = training_data.Setup(sizes.resolution, test.margin)
         self._run = tf.function(self._predict, reduce_retracing=True)
 

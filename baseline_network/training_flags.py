@@ -6,6 +6,7 @@ import os
 
 from tools import command
 from tools.errors import InputError
+from tools.training import flags as shared
 
 # Flags that decide the weights beside the data, in the order in which they are shown.
 DECISIVE = (
@@ -113,25 +114,14 @@ def declare(description: str) -> command.Flags:
         flags.float("grey_share", 0.0, "share of pictures without colours (not published)", lower_bound=0)
         flags.float("noise", 0.0, "largest standard deviation of noise, of 255 (not published)", lower_bound=0)
         flags.float("covered_share", 0.0, "share of pictures with a covered part (not published)", lower_bound=0)
-    with flags.group("Strategy"):
-        flags.enum(
-            "strategy",
-            "auto",
-            ["auto", "one_device", "mirrored", "multi_worker"],
-            "devices: all there are, one, all of this machine, or those of the cluster in TF_CONFIG",
-        )
-        flags.integer("virtual_cpus", 0, "split the CPU into so many devices, to try out a strategy", lower_bound=0)
-        flags.integer("seed", 0, "of initial weights, order of data and variation of pictures", lower_bound=0)
-        flags.boolean("deterministic", True, "the same weights from the same flags, at some cost on GPUs")
-        flags.boolean("jit_compile", False, "compile the training step with XLA; for GPUs, slower on CPUs")
-        flags.integer("steps_per_execution", 10, "steps between two looks of Keras at progress", lower_bound=1)
-        flags.integer("threads", 0, "threads of TensorFlow; 0: one for each core", lower_bound=0)
+    shared.declare_strategy(
+        flags,
+        "initial weights, order of data and variation of pictures",
+        "compile the training step with XLA; for GPUs, slower on CPUs",
+    )
     with flags.group("Logging and files"):
-        flags.string("profile", "", "first,last step to profile for TensorBoard")
-        flags.integer("pictures_every", 1, "epochs between drawn predictions in TensorBoard; 0: none", lower_bound=0)
-        flags.integer("keep", 10, "how many checkpoints are kept", lower_bound=1)
+        shared.declare_files(flags, "drawn predictions")
         flags.boolean("half", False, "write the trained network's weights as float16")
-        flags.boolean("overwrite", False, "discard the training that lies there; with --load, its later checkpoints")
     return flags
 
 

@@ -10,12 +10,13 @@ import tensorflow as tf
 
 from label_generator import canonical_view, model_files, prenorm_model, virtual_camera
 from label_generator.averaged_adamw import AveragedAdamW
-from label_generator.canonical_training import CanonicalTrainer, LossWeights, WarmupCosine, squared_search
+from label_generator.canonical_training import CanonicalTrainer, LossWeights, squared_search
 from label_generator.model_files import Network
 from tfrecords import reader
 from tools.errors import InputError
 from tools.pose import metric_tables, metrics
 from tools.pose.joints import LABELLED, POSE17
+from tools.training import schedules
 
 # What the data layer calls the camera of records in level axes.
 LEVEL = "level"
@@ -215,7 +216,7 @@ class CanonicalTraining:
         """The compiled trainer; to be called in the strategy's scope. There is nothing to synchronise in its norms."""
         setup, model = self._setup, self._trainer()
         steps = setup.epochs * setup.steps_per_epoch
-        schedule = WarmupCosine(setup.learning_rate, steps, falls=setup.schedule == "cosine")
+        schedule = schedules.WarmupCosine(setup.learning_rate, steps, falls=setup.schedule == "cosine")
         optimizer = AveragedAdamW(schedule, setup.weight_decay, setup.ema)
         model.compile(optimizer=optimizer, jit_compile=jit_compile, steps_per_execution=steps_per_execution)
         return model

@@ -188,22 +188,3 @@ class CanonicalTrainer(tf.keras.Model):
             return self.pose3d(inputs)
         right = self.left2right(inputs)
         return right if self.pose3d is None else self.pose3d(tf.concat([inputs, right], -1))
-
-
-class WarmupCosine(tf.keras.optimizers.schedules.LearningRateSchedule):
-    """A linear rise over the first steps, then half a cosine down to a thousandth, or with `falls` false no fall."""
-
-    def __init__(self, peak: float, steps: int, warmup: int = 200, falls: bool = True):
-        self._peak, self._steps, self._warmup = peak, steps, min(warmup, max(steps // 10, 1))
-        self._falls = falls
-
-    def __call__(self, step):
-        """The rate at a step."""
-        step = tf.cast(step, tf.float32)
-        share = tf.minimum(step / self._steps, 1.0) if self._falls else 0.0
-        fall = 0.5 + 0.5 * tf.cos(3.14159265 * share)
-        return self._peak * tf.minimum((step + 1.0) / self._warmup, 1.0) * tf.maximum(fall, 1e-3)
-
-    def get_config(self):
-        """For Keras' serialisation."""
-        return {"peak": self._peak, "steps": self._steps, "warmup": self._warmup, "falls": self._falls}

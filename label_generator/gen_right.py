@@ -10,11 +10,10 @@ from __future__ import annotations
 import functools
 import os
 import pathlib
-import shutil
 import sys
 import tempfile
 
-from tools import command
+from tools import command, whole_folder
 from tools.errors import InputError
 
 _ROWS_AT_ONCE = 65_536  # some tens of megabytes
@@ -106,24 +105,12 @@ def _write_arrays(flags, source, intrinsics) -> tuple[int, int, int]:
     from tfrecords.sources import clips
 
     files = clips.list_files(source, (".npy",), "<subject>/<action>/<file>.npy, one .npy, or TFRecords")
-    temporary = pathlib.Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
-    try:
-        counts = []
+    counts = []
+    with whole_folder.write(output) as folder:
         for path in files:
-            target = temporary / path.relative_to(source)
+            target = folder / path.relative_to(source)
             target.parent.mkdir(parents=True, exist_ok=True)
             counts.append(convert(path, target))
-        temporary.chmod(0o755)
-        if output.exists():
-            replaced = pathlib.Path(tempfile.mkdtemp(prefix=f".{output.name}.old.", dir=output.parent))
-            os.replace(output, replaced / output.name)
-            os.replace(temporary, output)
-            shutil.rmtree(replaced)
-        else:
-            os.replace(temporary, output)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
     return sum(poses for poses, _ in counts), sum(left_out for _, left_out in counts), len(files)
 
 

@@ -8,7 +8,6 @@ network lies in the experiment directory's export/, which generate.py and evalua
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import sys
@@ -17,6 +16,7 @@ from label_generator import training_flags
 from tools import command
 from tools.errors import InputError
 from tools.training import experiments
+from tools.training import precision as precisions
 
 _IGNORED = ("camera_frame", "use_sh", "cameras_path")
 
@@ -41,7 +41,7 @@ def main(flags: command.Flags) -> int:
     from tools.training import callbacks
 
     callbacks.profiled_batches(flags.profile)
-    precision = _precision(flags.use_fp16)
+    precision = precisions.policy_name(flags.use_fp16)
     settings, decisive = _settings(flags, train_data, test_data, precision)
     directory = training_flags.experiment_directory(flags)
     plan = experiments.plan(directory, settings, decisive, flags.load, flags.overwrite)
@@ -113,14 +113,6 @@ def _data(flags) -> tuple[str, str]:
             named = f"--{name}" if getattr(flags, name) else f"--{name} not given, and --data_dir"
             raise InputError(f"{named}: {error}") from error
     return places["train_data"], places["test_data"]
-
-
-def _precision(use_fp16: bool) -> str:
-    if not use_fp16:
-        return "float32"
-    import tensorflow as tf
-
-    return "mixed_float16" if tf.config.list_logical_devices("GPU") else "mixed_bfloat16"
 
 
 def _settings(flags, train_data: str, test_data: str, precision: str) -> tuple[dict, list[str]]:
@@ -228,7 +220,7 @@ def _told(flags, training, strategy, precision: str) -> str:
 def _train(flags, training, strategy, precision: str, directory: str, plan, settings: dict) -> dict[str, float]:
     from tools.training import loop
 
-    with _policy(precision), strategy.scope():
+    with precisions.policy(precision), strategy.scope():
         model = training.make_model(strategy.num_replicas_in_sync, flags.jit_compile, flags.steps_per_execution)
 
     def evaluate(_):
@@ -239,18 +231,6 @@ def _train(flags, training, strategy, precision: str, directory: str, plan, sett
     return loop.train(
         job, strategy, directory, plan, flags.epochs, settings, flags.profile, flags.pictures_every, flags.keep
     )
-
-
-@contextlib.contextmanager
-def _policy(name: str):
-    import tensorflow as tf
-
-    former = tf.keras.mixed_precision.global_policy()
-    tf.keras.mixed_precision.set_global_policy(name)
-    try:
-        yield
-    finally:
-        tf.keras.mixed_precision.set_global_policy(former)
 
 
 if __name__ == "__main__":

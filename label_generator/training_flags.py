@@ -6,6 +6,7 @@ import os
 
 from tools import command
 from tools.errors import InputError
+from tools.training import flags as shared
 
 STAGES = ("left2right", "pose3d", "direct", "chain")
 RECIPES = ("published", "canonical")
@@ -105,19 +106,11 @@ def declare(description: str) -> command.Flags:
             "",
             "weights folder of a trained left2right; predicts right views, on which pose3d is then evaluated too",
         )
-    with flags.group("Strategy"):
-        flags.enum(
-            "strategy",
-            "auto",
-            ["auto", "one_device", "mirrored", "multi_worker"],
-            "devices: all there are, one, all of this machine, or those of the cluster in TF_CONFIG",
-        )
-        flags.integer("virtual_cpus", 0, "split the CPU into so many devices, to try out a strategy", lower_bound=0)
-        flags.integer("seed", 0, "of initial weights, order of data, dropout and virtual cameras", lower_bound=0)
-        flags.boolean("deterministic", True, "the same weights from the same flags, at some cost on GPUs")
-        flags.boolean("jit_compile", False, "compile the training step with XLA, whose dropout draws other numbers")
-        flags.integer("steps_per_execution", 10, "steps between two looks of Keras at progress", lower_bound=1)
-        flags.integer("threads", 0, "threads of TensorFlow; 0: one for each core", lower_bound=0)
+    shared.declare_strategy(
+        flags,
+        "initial weights, order of data, dropout and virtual cameras",
+        "compile the training step with XLA, whose dropout draws other numbers",
+    )
     with flags.group("Evaluation, logging and files"):
         flags.enum(
             "statistics",
@@ -126,10 +119,7 @@ def declare(description: str) -> command.Flags:
             "which poses' mean and deviation normalise test data; test: as the released predict_3d_pose.py, whose mm "
             "are not mm (published recipe)",
         )
-        flags.string("profile", "", "first,last step to profile for TensorBoard")
-        flags.integer("pictures_every", 1, "epochs between drawn poses in TensorBoard; 0: none", lower_bound=0)
-        flags.integer("keep", 10, "how many checkpoints are kept", lower_bound=1)
-        flags.boolean("overwrite", False, "discard the training that lies there; with --load, its later checkpoints")
+        shared.declare_files(flags, "drawn poses")
     with flags.group("Canonical recipe (not in the paper)"):
         flags.integer("steps_per_epoch", 1000, "steps from evaluation to evaluation; views never end", lower_bound=1)
         flags.integer("left2right_layers", 1, "residual blocks of the first network of a chain", lower_bound=1)

@@ -1,5 +1,6 @@
 """Fixtures shared by all tests."""
 
+import importlib.util
 import os
 import pathlib
 import subprocess
@@ -23,6 +24,15 @@ def pose3d_data():
     if not folder.is_dir():
         pytest.skip(f"real data not found: no folder {folder} (set POSE3D_DATA)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def trainings():
+    """The functions of tests/trainings.py, for which TensorFlow is imported."""
+    spec = importlib.util.spec_from_file_location("trainings_of_tests", REPOSITORY / "tests" / "trainings.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")

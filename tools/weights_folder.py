@@ -9,7 +9,6 @@ import json
 import os
 import pathlib
 import shutil
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from typing import Any, Callable
 
 import numpy as np
 
+from tools import whole_folder
 from tools.errors import InputError
 
 MODEL, WEIGHTS = "model.json", "weights.npz"
@@ -55,28 +55,15 @@ def write(
     directory = pathlib.Path(directory)
     if directory.exists() and not directory.is_dir():
         raise InputError(f"{directory}: is not a folder")
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    temporary = pathlib.Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
-    try:
+    with whole_folder.write(directory) as folder:
         text = json.dumps(description, indent=1, default=_plain)
-        (temporary / MODEL).write_text(text + "\n", encoding="utf-8")
-        np.savez_compressed(temporary / WEIGHTS, **arrays)
+        (folder / MODEL).write_text(text + "\n", encoding="utf-8")
+        np.savez_compressed(folder / WEIGHTS, **arrays)
         if add is not None:
-            add(temporary)
+            add(folder)
         for name in keep:
             if (directory / name).is_file():
-                shutil.copy2(directory / name, temporary / name)
-        temporary.chmod(0o755)
-        if directory.exists():
-            old = pathlib.Path(tempfile.mkdtemp(prefix=f".{directory.name}.old.", dir=directory.parent))
-            os.replace(directory, old / directory.name)
-            os.replace(temporary, directory)
-            shutil.rmtree(old)
-        else:
-            os.replace(temporary, directory)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+                shutil.copy2(directory / name, folder / name)
     return directory
 
 

@@ -5,10 +5,7 @@ import glob
 import json
 import os
 import pathlib
-import random
 import shlex
-import socket
-import time
 
 import numpy as np
 import pytest
@@ -40,27 +37,6 @@ def named(records):
 
 def folder_of(*words):
     return pathlib.Path(training_flags.experiment_directory(parsed(*words)))
-
-
-def scalars(log):
-    """tag -> values by step, of all event files under a folder."""
-    found = {}
-    for file in glob.glob(f"{log}/**/*.tfevents.*", recursive=True):
-        for event in tf.compat.v1.train.summary_iterator(file):
-            for value in event.summary.value:
-                if value.metadata.plugin_data.plugin_name == "scalars":
-                    found.setdefault(value.tag, {})[event.step] = tf.make_ndarray(value.tensor).item()
-                else:
-                    found.setdefault(value.metadata.plugin_data.plugin_name, {})[event.step] = value.tag
-    return found
-
-
-def final_arrays(folder):
-    """Every array of the last checkpoint in a training's directory, by name."""
-    (index,) = glob.glob(f"{folder}/**/checkpoint", recursive=True)
-    loaded = tf.train.load_checkpoint(os.path.dirname(index))
-    names = [name for name in loaded.get_variable_to_shape_map() if name != "save_counter/.ATTRIBUTES/VARIABLE_VALUE"]
-    return {name: loaded.get_tensor(name) for name in names if name != "_CHECKPOINTABLE_OBJECT_GRAPH"}
 
 
 def test_flagfiles_hold_the_published_recipe_and_its_ablation(repository):
@@ -116,12 +92,12 @@ def trained(pictured_records, tmp_path_factory):
     return folder_of(*words), words
 
 
-def test_a_training_leaves_checkpoints_settings_curves_and_pictures(trained):
+def test_a_training_leaves_checkpoints_settings_curves_and_pictures(trained, trainings):
     folder, _ = trained
     assert sorted(path.name for path in folder.glob("*.index")) == ["checkpoint-4.index", "checkpoint-8.index"]
     content = json.loads((folder / "train.json").read_text())
     assert content["settings"]["precision"] in ("mixed_bfloat16", "mixed_float16")
-    seen = scalars(folder / "log")
+    seen = trainings.scalars(folder / "log")
     for tag in ("epoch_loss", "epoch_heatmap_loss", "epoch_depth_loss", "epoch_pckh", "epoch_mpjpe_mm"):
         assert sorted(seen[tag]) == [0, 1], tag
     assert {"images", "hparams"} <= set(seen)
@@ -153,7 +129,7 @@ def test_a_finished_training_reports_and_another_is_not_mixed_in(trained, capsys
 
 
 def test_a_stage_starts_from_the_former_ones_weights(
-    trained, rendered_people, write_pictured, pictured_records, tmp_path
+    trained, rendered_people, write_pictured, pictured_records, tmp_path, trainings
 ):
     """Stage 3's way: half of each batch has no depths, and is trained by its bones' lengths."""
     flat = [dataclasses.replace(record, pose_3d=None, provenance_3d=None) for record in rendered_people[:8]]
@@ -166,7 +142,7 @@ def test_a_stage_starts_from_the_former_ones_weights(
         run(*words, f"--weights={export}", "--features=32")
     # Without a step worth the name the weights stay what they were.
     assert run(*words, f"--weights={export}", "--learning_rate=1e-12") == 0
-    assert scalars(tmp_path / "third")["epoch_geometric_loss"][0] > 0
+    assert trainings.scalars(tmp_path / "third")["epoch_geometric_loss"][0] > 0
     before = network_files.load(export).values
     # Named by the sizes that the weights have, whatever the flags' are.
     (after,) = glob.glob(f"{tmp_path}/third/hourglass_1_1_16_64/**/export", recursive=True)
@@ -175,67 +151,38 @@ def test_a_stage_starts_from_the_former_ones_weights(
             np.testing.assert_allclose(value, before[name], atol=1e-6, err_msg=name)
 
 
-def test_load_goes_on_from_that_step_and_repeats_what_it_discarded(trained):
+def test_load_goes_on_from_that_step_and_repeats_what_it_discarded(trained, trainings):
     folder, words = trained
-    before = final_arrays(folder)
+    before = trainings.final_arrays(folder)
     assert run(*words, "--load=4", "--overwrite") == 0
-    after = final_arrays(folder)
+    after = trainings.final_arrays(folder)
     assert before.keys() == after.keys()
     for name, array in before.items():
         np.testing.assert_allclose(after[name], array, rtol=1e-3, atol=1e-4, err_msg=name)
 
 
 @pytest.mark.skipif(not KILLS, reason="takes minutes; set POSE3D_KILLS to the number of kills")
-def test_killed_at_random_moments_training_ends_with_the_same_arrays(pictured_records, tmp_path, start_train):
+def test_killed_at_random_moments_training_ends_with_the_same_arrays(
+    pictured_records, tmp_path, start_train, trainings
+):
     """POSE3D_KILLS sets the number of kills."""
-    wanted = KILLS
-    words = [*SMALL, *named(pictured_records), f"--epochs={4 * wanted + 2}", "--steps_per_epoch=3", "--shift=0.1"]
+    words = [*SMALL, *named(pictured_records), f"--epochs={4 * KILLS + 2}", "--steps_per_epoch=3", "--shift=0.1"]
     quiet = start_train(*words, f"--train_dir={tmp_path / 'whole'}")
-    rng, kills = random.Random(1), 0
-    while kills < wanted:
-        process = start_train(*words, f"--train_dir={tmp_path / 'killed'}")
-        before = len(saved(tmp_path / "killed"))
-        while process.poll() is None and len(saved(tmp_path / "killed")) == before:
-            time.sleep(0.01)
-        time.sleep(rng.uniform(0, 0.3))
-        if process.poll() is not None:
-            break
-        process.kill()
-        process.communicate()
-        kills += 1
-    last = start_train(*words, f"--train_dir={tmp_path / 'killed'}")
-    for process in (last, quiet):
-        out, errors = process.communicate()
-        assert process.returncode == 0, out + errors
-    assert kills == wanted, "training ended before it could be killed so often"
-    expected, got = final_arrays(tmp_path / "whole"), final_arrays(tmp_path / "killed")
-    assert expected.keys() == got.keys()
-    assert len(expected) > 100
-    for name, array in expected.items():
-        np.testing.assert_array_equal(got[name], array, err_msg=name)
-
-
-def saved(folder):
-    return set(glob.glob(f"{folder}/**/checkpoint-*.index", recursive=True))
+    trainings.kill_and_finish(start_train, words, tmp_path / "killed", KILLS)
+    trainings.finish(quiet)
+    trainings.assert_same_arrays(tmp_path / "killed", tmp_path / "whole", least=101)
 
 
 @SLOW
-def test_two_devices_and_two_processes_have_one_devices_losses(pictured_records, tmp_path, start_train):
+def test_two_devices_and_two_processes_have_one_devices_losses(pictured_records, tmp_path, start_train, trainings):
     words = [*SMALL, *named(pictured_records), "--epochs=1", "--steps_per_epoch=1", "--reg_weight=0.3"]
-    cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(2)]}
     processes = [start_train(*words, "--strategy=mirrored", "--virtual_cpus=2", f"--train_dir={tmp_path / 'mirrored'}")]
-    for number in range(2):
-        config = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": number}})
-        processes.append(
-            start_train(*words, "--strategy=multi_worker", f"--train_dir={tmp_path / 'two'}", TF_CONFIG=config)
-        )
+    processes += trainings.start_two_workers(start_train, words, tmp_path / "two")
     assert run(*words, "--strategy=one_device", f"--train_dir={tmp_path / 'one'}") == 0
-    for process in processes:
-        out, errors = process.communicate()
-        assert process.returncode == 0, out + errors
-    one = scalars(tmp_path / "one")
+    trainings.finish(*processes)
+    one = trainings.scalars(tmp_path / "one")
     for name in ("mirrored", "two"):
-        found = scalars(tmp_path / name)
+        found = trainings.scalars(tmp_path / name)
         for part in ("epoch_loss", "epoch_heatmap_loss", "epoch_depth_loss"):
             difference = abs(found[part][0] / one[part][0] - 1)
             print(f"{name}, {part}: within {difference:.1e} of one device's")
@@ -296,13 +243,3 @@ def within_crop(record):
     """Heatmaps know nothing of joints outside."""
     middle, half = record.box[:2] + record.box[2:] / 2, 1.25 * record.box[2:].max() / 2
     return (np.abs(record.pose_2d - middle) < 0.94 * half).all()
-
-
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports

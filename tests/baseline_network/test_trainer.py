@@ -1,7 +1,5 @@
 """Schedules, and that a step's gradient is that of the mean loss over the global batch."""
 
-import math
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -13,13 +11,6 @@ def test_the_rate_drops_to_a_tenth_at_its_step_or_never():
     schedule = trainer.StepDrop(2.5e-4, 100)
     assert [float(schedule(step)) for step in (0, 99, 100, 5000)] == pytest.approx([2.5e-4, 2.5e-4, 2.5e-5, 2.5e-5])
     assert float(trainer.StepDrop(2.5e-4, 0)(10**6)) == pytest.approx(2.5e-4)
-
-
-def test_the_cosine_rises_falls_and_ends_low():
-    schedule = trainer.WarmupCosine(1e-3, 1000)
-    for step in (0, 50, 99, 500, 999, 1500):
-        fall = max(0.5 + 0.5 * math.cos(math.pi * min(step / 1000, 1)), 1e-3)
-        assert float(schedule(step)) == pytest.approx(1e-3 * min((step + 1) / 100, 1) * fall, rel=1e-4)
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_float16"])

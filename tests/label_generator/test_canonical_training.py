@@ -9,7 +9,7 @@ import tensorflow as tf
 from label_generator import canonical_recipe, canonical_training, canonical_view, model_files, prenorm_model
 from label_generator.averaged_adamw import AveragedAdamW
 from label_generator.canonical_recipe import CanonicalTraining, LevelPoses, SeenPoses, Setup
-from label_generator.canonical_training import CanonicalTrainer, WarmupCosine
+from label_generator.canonical_training import CanonicalTrainer
 from tools.errors import InputError
 from tools.pose import metrics
 from tools.pose.joints import POSE17
@@ -72,19 +72,6 @@ def test_optimizer_is_adamw_with_an_average_of_the_weights():
         got = optimizer.average_of(variable).numpy()
         np.testing.assert_allclose(variable.numpy(), value[name], rtol=1e-6, atol=1e-8, err_msg=name)
         np.testing.assert_allclose(got, average[name], rtol=1e-6, atol=1e-8, err_msg=name)
-
-
-def test_learning_rate_rises_then_falls_as_half_a_cosine():
-    schedule = WarmupCosine(2e-3, 1000, warmup=50)
-    assert float(schedule(0)) == pytest.approx(2e-3 / 50)
-    assert float(schedule(24)) == pytest.approx(1e-3, rel=0.01)
-    for step in (100, 500, 900):
-        assert float(schedule(step)) == pytest.approx(2e-3 * (1 + np.cos(np.pi * step / 1000)) / 2, rel=1e-4)
-    assert float(schedule(1000)) == pytest.approx(2e-6)
-    constant = WarmupCosine(2e-3, 1000, warmup=50, falls=False)
-    assert [float(constant(step)) for step in (0, 24, 100, 1000)] == pytest.approx([4e-5, 1e-3, 2e-3, 2e-3])
-    # Short trainings warm up over a tenth.
-    assert float(WarmupCosine(1.0, 100)(9)) == pytest.approx((1 + np.cos(np.pi * 0.09)) / 2, rel=1e-4)
 
 
 def turned_view(points):

@@ -4,11 +4,8 @@ import glob
 import json
 import os
 import pathlib
-import random
 import re
 import shlex
-import socket
-import time
 
 import numpy as np
 import pytest
@@ -51,27 +48,6 @@ def parsed(*words):
 def run(*words):
     """main() in this process, where devices are set up already."""
     return train.main(parsed("--nodeterministic", *words))
-
-
-def final_arrays(folder):
-    """Every array of the last checkpoint in a training's directory, by name."""
-    (index,) = glob.glob(f"{folder}/**/checkpoint", recursive=True)
-    loaded = tf.train.load_checkpoint(os.path.dirname(index))
-    names = [name for name in loaded.get_variable_to_shape_map() if name != "save_counter/.ATTRIBUTES/VARIABLE_VALUE"]
-    return {name: loaded.get_tensor(name) for name in names if name != "_CHECKPOINTABLE_OBJECT_GRAPH"}
-
-
-def scalars(log):
-    """tag -> values by step, of all event files under a folder."""
-    found = {}
-    for file in glob.glob(f"{log}/**/*.tfevents.*", recursive=True):
-        for event in tf.compat.v1.train.summary_iterator(file):
-            for value in event.summary.value:
-                if value.metadata.plugin_data.plugin_name == "scalars":
-                    found.setdefault(value.tag, {})[event.step] = tf.make_ndarray(value.tensor).item()
-                else:
-                    found.setdefault(value.metadata.plugin_data.plugin_name, {})[event.step] = value.tag
-    return found
 
 
 def test_flags_of_the_original_come_first_in_its_order_with_its_defaults():
@@ -150,14 +126,14 @@ def left2right(synthetic_records, tmp_path_factory):
     return pathlib.Path(training_flags.experiment_directory(parsed(*words))), words
 
 
-def test_a_training_leaves_checkpoints_settings_and_curves(left2right):
+def test_a_training_leaves_checkpoints_settings_and_curves(left2right, trainings):
     folder, _ = left2right
     steps = 200 // 16
     assert sorted(path.name for path in folder.glob("*.index")) == [f"checkpoint-{steps * n}.index" for n in (1, 2, 3)]
     content = json.loads((folder / "train.json").read_text())
     assert content["settings"]["stage"] == "left2right"
     assert content["settings"]["linear_size"] == 32
-    seen = scalars(folder / "log")
+    seen = trainings.scalars(folder / "log")
     for tag in ("epoch_loss", "epoch_learning_rate", "epoch_pckh", "epoch_right_px"):
         assert sorted(seen[tag]) == [0, 1, 2], tag
     assert seen["epoch_learning_rate"][2] == pytest.approx(1e-3 * 0.96 ** (3 * steps / 1e5), rel=1e-6)
@@ -199,11 +175,11 @@ def test_a_directory_is_not_mixed_up(left2right, capsys):
     assert "resuming from the last checkpoint, step 36" in capsys.readouterr().out
 
 
-def test_load_goes_on_from_exactly_that_step_and_repeats_what_it_discarded(left2right):
+def test_load_goes_on_from_exactly_that_step_and_repeats_what_it_discarded(left2right, trainings):
     folder, words = left2right
-    before = final_arrays(folder)
+    before = trainings.final_arrays(folder)
     assert run(*words, "--load=12", "--overwrite") == 0
-    after = final_arrays(folder)
+    after = trainings.final_arrays(folder)
     assert before.keys() == after.keys()
     for name, array in before.items():
         np.testing.assert_allclose(after[name], array, rtol=1e-4, atol=1e-5, err_msg=name)
@@ -250,21 +226,22 @@ def test_canonical_chain_trains_and_exports_both_networks(synthetic_records, tmp
         run(*words[:-3], f"--data_dir={synthetic_records}", f"--train_dir={tmp_path / 'other'}")
 
 
-def test_mixed_precision_trains_in_bfloat16_on_cpus(synthetic_records, tmp_path, capsys):
+def test_mixed_precision_trains_in_bfloat16_on_cpus(synthetic_records, tmp_path, capsys, trainings):
     words = (*SMALL, f"--data_dir={synthetic_records}", f"--train_dir={tmp_path}", "--epochs=1", "--use_fp16")
     assert run(*words) == 0
     expected = "mixed_float16" if tf.config.list_logical_devices("GPU") else "mixed_bfloat16"
     assert expected in capsys.readouterr().out
     assert tf.keras.mixed_precision.global_policy().name == "float32"
-    assert all(array.dtype != tf.bfloat16.as_numpy_dtype for array in final_arrays(tmp_path).values())
+    assert all(array.dtype != tf.bfloat16.as_numpy_dtype for array in trainings.final_arrays(tmp_path).values())
 
 
 @pytest.mark.parametrize("recipe", ["published", "canonical"])
-def test_killed_at_random_moments_training_ends_with_the_same_arrays(recipe, synthetic_records, tmp_path, start_train):
+def test_killed_at_random_moments_training_ends_with_the_same_arrays(
+    recipe, synthetic_records, tmp_path, start_train, trainings
+):
     """POSE3D_KILLS sets the number of kills; without it there are two, of the published recipe."""
     if recipe == "canonical" and not KILLS:
         pytest.skip("set POSE3D_KILLS to kill a canonical training too")
-    wanted = KILLS or 2
     words = [
         f"--epochs={60 if KILLS else 15}",
         "--pictures_every=0",
@@ -277,36 +254,15 @@ def test_killed_at_random_moments_training_ends_with_the_same_arrays(recipe, syn
         words += ["--recipe=canonical", "--stage=chain", "--linear_size=32", "--num_layers=1", "--steps_per_epoch=12"]
         words += [f"--train_data={synthetic_records / 'level'}"]
     quiet = start_train(*words, f"--train_dir={tmp_path / 'whole'}")
-    rng, kills = random.Random(1), 0
-    while kills < wanted:
-        process = start_train(*words, f"--train_dir={tmp_path / 'killed'}")
-        before = len(_saved(tmp_path / "killed"))
-        while process.poll() is None and len(_saved(tmp_path / "killed")) == before:
-            time.sleep(0.01)
-        time.sleep(rng.uniform(0, 0.3))
-        if process.poll() is not None:
-            break
-        process.kill()
-        process.communicate()
-        kills += 1
-    last = start_train(*words, f"--train_dir={tmp_path / 'killed'}")
-    for process in (last, quiet):
-        out, errors = process.communicate()
-        assert process.returncode == 0, out + errors
-    assert kills == wanted, "training ended before it could be killed so often"
-    expected, got = final_arrays(tmp_path / "whole"), final_arrays(tmp_path / "killed")
-    assert expected.keys() == got.keys()
-    assert len(expected) > 20
-    for name, array in expected.items():
-        np.testing.assert_array_equal(got[name], array, err_msg=name)
-
-
-def _saved(folder):
-    return set(glob.glob(f"{folder}/**/checkpoint-*.index", recursive=True))
+    trainings.kill_and_finish(start_train, words, tmp_path / "killed", KILLS or 2)
+    trainings.finish(quiet)
+    trainings.assert_same_arrays(tmp_path / "killed", tmp_path / "whole", least=21)
 
 
 @pytest.mark.parametrize("recipe", ["published", "canonical"])
-def test_two_devices_and_two_processes_train_to_one_devices_weights(recipe, synthetic_records, tmp_path, start_train):
+def test_two_devices_and_two_processes_train_to_one_devices_weights(
+    recipe, synthetic_records, tmp_path, start_train, trainings
+):
     words = ["--linear_size=64", "--batch_size=16", "--epochs=2", "--pictures_every=0"]
     words += [f"--test_data={synthetic_records / 'test'}"]
     if recipe == "published":
@@ -317,19 +273,13 @@ def test_two_devices_and_two_processes_train_to_one_devices_weights(recipe, synt
     mirrored = ("--strategy=mirrored", "--virtual_cpus=2", f"--train_dir={tmp_path / 'mirrored'}")
     processes = [start_train(*words, *mirrored)]
     if recipe == "published":
-        cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(2)]}
-        for number in range(2):
-            config = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": number}})
-            two = ("--strategy=multi_worker", f"--train_dir={tmp_path / 'two'}")
-            processes.append(start_train(*words, *two, TF_CONFIG=config))
+        processes += trainings.start_two_workers(start_train, words, tmp_path / "two")
     assert run(*words, "--strategy=one_device", f"--train_dir={tmp_path / 'one'}") == 0
-    for process in processes:
-        out, errors = process.communicate()
-        assert process.returncode == 0, out + errors
-    one = scalars(tmp_path / "one")["epoch_loss"]
+    trainings.finish(*processes)
+    one = trainings.scalars(tmp_path / "one")["epoch_loss"]
     network = exported(tmp_path / "one")
     for name in ("mirrored", "two") if recipe == "published" else ("mirrored",):
-        losses = scalars(tmp_path / name)["epoch_loss"]
+        losses = trainings.scalars(tmp_path / name)["epoch_loss"]
         difference = max(abs(losses[epoch] / one[epoch] - 1) for epoch in one)
         weights = exported(tmp_path / name)
         # Batch norm takes off again what the bias before it adds: such a bias moves by rounding alone, and the moving
@@ -348,13 +298,3 @@ def exported(folder):
             networks.update({f"{os.path.basename(os.path.dirname(path))}/{n}": archive[n] for n in archive.files})
     assert networks
     return networks
-
-
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports

@@ -1,0 +1,83 @@
+"""What the tests of both training commands look at: checkpoints, event files, killed processes, two workers."""
+
+import glob
+import json
+import os
+import random
+import socket
+import time
+
+import numpy as np
+import tensorflow as tf
+
+
+def final_arrays(folder):
+    """Every array of the last checkpoint in a training's directory, by name."""
+    (index,) = glob.glob(f"{folder}/**/checkpoint", recursive=True)
+    loaded = tf.train.load_checkpoint(os.path.dirname(index))
+    names = [name for name in loaded.get_variable_to_shape_map() if name != "save_counter/.ATTRIBUTES/VARIABLE_VALUE"]
+    return {name: loaded.get_tensor(name) for name in names if name != "_CHECKPOINTABLE_OBJECT_GRAPH"}
+
+
+def scalars(log):
+    """tag -> values by step, of all event files under a folder; for pictures their tag."""
+    found = {}
+    for file in glob.glob(f"{log}/**/*.tfevents.*", recursive=True):
+        for event in tf.compat.v1.train.summary_iterator(file):
+            for value in event.summary.value:
+                if value.metadata.plugin_data.plugin_name == "scalars":
+                    found.setdefault(value.tag, {})[event.step] = tf.make_ndarray(value.tensor).item()
+                else:
+                    found.setdefault(value.metadata.plugin_data.plugin_name, {})[event.step] = value.tag
+    return found
+
+
+def finish(*processes):
+    """Waits for processes, each of which must end well."""
+    for process in processes:
+        out, errors = process.communicate()
+        assert process.returncode == 0, out + errors
+
+
+def kill_and_finish(start, words, folder, wanted):
+    """Starts a training again and again, kills it some time after a new checkpoint, and lets the last one end."""
+    rng, kills = random.Random(1), 0
+    while kills < wanted:
+        process = start(*words, f"--train_dir={folder}")
+        before = len(_saved(folder))
+        while process.poll() is None and len(_saved(folder)) == before:
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.3))
+        if process.poll() is not None:
+            break
+        process.kill()
+        process.communicate()
+        kills += 1
+    finish(start(*words, f"--train_dir={folder}"))
+    assert kills == wanted, "training ended before it could be killed so often"
+
+
+def _saved(folder):
+    return set(glob.glob(f"{folder}/**/checkpoint-*.index", recursive=True))
+
+
+def assert_same_arrays(folder, expected_folder, least):
+    """The last checkpoints of two trainings hold the same arrays, and at least so many."""
+    expected, got = final_arrays(expected_folder), final_arrays(folder)
+    assert expected.keys() == got.keys()
+    assert len(expected) >= least
+    for name, array in expected.items():
+        np.testing.assert_array_equal(got[name], array, err_msg=name)
+
+
+def start_two_workers(start, words, folder):
+    """Two processes that train together on this machine."""
+    sockets = [socket.socket() for _ in range(2)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    cluster = {"worker": [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]}
+    for one in sockets:
+        one.close()
+    two = (*words, "--strategy=multi_worker", f"--train_dir={folder}")
+    configs = [{"cluster": cluster, "task": {"type": "worker", "index": number}} for number in range(2)]
+    return [start(*two, TF_CONFIG=json.dumps(config)) for config in configs]
