@@ -138,18 +138,17 @@ def save_saved_model(
     side = predictor.resolution
     whole = tf.tile(tf.eye(2, 3)[None], [static_batch, 1, 1])
 
-    def answer(inputs):
-        return predictor.model(inputs, training=False)
-
     def static(images):
         inputs = crop.to_network(images)
-        outputs = decoding.predict_both_ways(answer, inputs) if predictor.flip else answer(inputs)
-        heatmaps = outputs["heatmaps"][:, -1]
-        return decoding.predictions_to_pose(heatmaps, outputs["depths"], whole, side, None, refine)
+        outputs = decoding.predict_both_ways(predictor.answer, inputs) if predictor.flip else predictor.answer(inputs)
+        # The network is a function of any batch; that this one's size is fixed is to be seen from here on.
+        heatmaps = tf.ensure_shape(outputs["heatmaps"], [static_batch, *[None] * 4])[:, -1]
+        depths = tf.ensure_shape(outputs["depths"], [static_batch, None])
+        return decoding.predictions_to_pose(heatmaps, depths, whole, side, None, refine)
 
-    # Only the variables are saved: the Keras model's own functions would be too, at many times the size of the graph.
+    # Not the predictor itself: the Keras model's own functions would be saved too, many times the size of the graph.
+    # The values are constants of the network's function, which all signatures call.
     saved = tf.Module(name="baseline_network")
-    saved.values = list(predictor.model.variables)
     saved.serving_default, saved.pixels = predictor.from_files, predictor.from_pixels
     saved.crops = predictor.from_crops
     saved.static = tf.function(

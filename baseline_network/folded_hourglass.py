@@ -16,9 +16,10 @@ class FoldedHourglass(tf.Module):
     """A network of `hourglass.build` without its training: the same numbers but for rounding, from the same images."""
 
     def __init__(self, model: tf.keras.Model):
-        """model: its values are copied; training it further changes nothing here."""
+        """model: its values are copied; training it further changes nothing here. Computes in what it computes in."""
         super().__init__(name="folded_hourglass")
         self.sizes = hourglass.sizes_of(model)
+        self._dtype = tf.as_dtype(model.get_layer("reg").compute_dtype)
         # A tuple of items: tf.Module would look into a dict for variables.
         self._values = tuple((layer.name, layer.get_weights()) for layer in model.layers if layer.weights)
         side = self.sizes.resolution
@@ -26,23 +27,23 @@ class FoldedHourglass(tf.Module):
         self._run = tf.function(self._forward, input_signature=signature, autograph=False)
 
     def __call__(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Images [B, r, r, 3], BGR / 256; the outputs of `hourglass.build`."""
+        """Images [B, r, r, 3], BGR / 256; the outputs of `hourglass.build`, float32."""
         return self._run(images)
 
     def _forward(self, images):
-        parts = _Folded(self.sizes, dict(self._values))
-        x, heatmaps = parts.stem(images), []
+        parts = _Folded(self.sizes, dict(self._values), self._dtype)
+        x, heatmaps = parts.stem(tf.cast(images, self._dtype)), []
         for number in range(self.sizes.stacks):
             x, maps = parts.stack(x, number)
-            heatmaps.append(maps)
+            heatmaps.append(tf.cast(maps, tf.float32))
         return {"heatmaps": tf.stack(heatmaps, 1), "depths": parts.depths(x)}
 
 
 class _Folded(hourglass._Builder):
     """The network's parts on plain tensors."""
 
-    def __init__(self, sizes: hourglass.Sizes, values: dict[str, list[np.ndarray]]):
-        super().__init__(sizes, False, None)
+    def __init__(self, sizes: hourglass.Sizes, values: dict[str, list[np.ndarray]], dtype: tf.DType):
+        super().__init__(sizes, False, dtype.name)
         self._values = values
 
     def convolution(self, x, channels, name, kernel=1, stride=1, padding="same", norm=None):
@@ -107,4 +108,5 @@ class _Folded(hourglass._Builder):
         for number in range(hourglass.REGRESSION_POOLS):
             x = self.pool(self.residuals(x, "reg_", number * self.sizes.modules), f"reg_.pool{number}")
         weights, bias = self._values["reg"]
-        return tf.nn.bias_add(tf.matmul(tf.reshape(x, [-1, weights.shape[0]]), tf.constant(weights)), bias)
+        flat = tf.cast(tf.reshape(x, [-1, weights.shape[0]]), tf.float32)
+        return tf.nn.bias_add(tf.matmul(flat, tf.constant(weights)), bias)

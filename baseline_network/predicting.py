@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from baseline_network import crop, decoding, hourglass, network_files, targets
+from baseline_network import crop, decoding, folded_hourglass, hourglass, network_files, targets
 from tools.errors import InputError
+from tools.training import precision
 
 PUBLISHED = "published"
 
 
-def compute_policy(half: bool):
+def compute_policy(half: bool) -> tf.keras.mixed_precision.Policy:
     """The dtype policy to build a network with: float32, or half precision as the device at hand likes it.
 
     Half is float16 on a GPU and bfloat16 on a CPU; variables and outputs stay float32.
     """
-    if not half:
-        return "float32"
-    kind = "mixed_float16" if tf.config.list_physical_devices("GPU") else "mixed_bfloat16"
-    return tf.keras.mixed_precision.Policy(kind)
+    return tf.keras.mixed_precision.Policy(precision.policy_name(half))
 
 
 def crop_pixels(picture: tf.Tensor, transform: tf.Tensor, resolution: int) -> tf.Tensor:
@@ -77,7 +75,7 @@ class Predictor(tf.Module):
     Boxes are x, y of the upper left corner, width, height in px and may reach past the picture, where all is black.
 
     Attributes:
-      model: the Keras model. resolution: side of its crops in px.
+      model: the Keras model. answer: what is run, `FoldedHourglass` of it. resolution: side of its crops in px.
       flip: whether the mirrored crop is looked at too. margin: the crop's side over the box's longer side.
     """
 
@@ -114,7 +112,8 @@ class Predictor(tf.Module):
         bones = decoding.BONES_SUM_MM if mm_scale == PUBLISHED else mm_scale
         if isinstance(bones, str) or not 0 < bones < float("inf"):
             raise InputError(f"mm_scale {mm_scale}: expected '{PUBLISHED}' or the sum of the bones in mm, above 0")
-        self.model, self.flip, self.margin, self._bones_mm = network, bool(flip), float(margin), float(bones)
+        self.model, self.answer = network, folded_hourglass.FoldedHourglass(network)
+        self.flip, self.margin, self._bones_mm = bool(flip), float(margin), float(bones)
         self.resolution, self._refine = sizes.resolution, facts.get("peaks", decoding.QUARTER)
         side = self.resolution
         boxes, moves = tf.TensorSpec([None, 4], tf.float32), tf.TensorSpec([None, 2, 3], tf.float32)
@@ -139,17 +138,13 @@ class Predictor(tf.Module):
 
     def _from_crops(self, images, transforms):
         """Crops [N, r, r, 3] float32 RGB, 0 to 255, and the transforms [N, 2, 3] from their pictures to them."""
-
-        def answer(inputs):
-            return self.model(inputs, training=False)
-
         # TensorFlow's graph optimiser fails on empty batches: nobody is one black crop, whose answer is dropped.
         count = tf.shape(images)[0]
         nobody = tf.cast(count == 0, tf.int32)
         images = tf.pad(images, [[0, nobody], [0, 0], [0, 0], [0, 0]])
         transforms = tf.concat([transforms, tf.eye(2, 3, [nobody])], 0)
         inputs = crop.to_network(images)
-        outputs = decoding.predict_both_ways(answer, inputs) if self.flip else answer(inputs)
+        outputs = decoding.predict_both_ways(self.answer, inputs) if self.flip else self.answer(inputs)
         ones = tf.ones_like(transforms[:, 0, 0])
         told = decoding.predictions_to_pose(
             outputs["heatmaps"][:, -1], outputs["depths"], transforms, self.resolution, ones, self._refine

@@ -39,6 +39,16 @@ def test_equals_the_model(model, images):
     same(folded(images[:1]), {name: value[:1] for name, value in expected.items()})
 
 
+def test_computes_in_what_the_model_computes_in(model, images):
+    half = hourglass.build(hourglass.sizes_of(model), dtype=tf.keras.mixed_precision.Policy("mixed_bfloat16"))
+    half.set_weights(model.get_weights())
+    found, exact = FoldedHourglass(half)(images), model(images, training=False)
+    for name, value in exact.items():
+        assert found[name].dtype == tf.float32
+        off = np.abs(found[name] - value).max() / np.abs(value).max()
+        assert 1e-4 < off < 0.05, name
+
+
 def test_holds_its_own_values_and_can_be_saved(model, images, tmp_path):
     copied = tf.keras.models.clone_model(model)
     copied.set_weights(model.get_weights())

@@ -147,7 +147,7 @@ def test_scale_margin_and_precision_come_from_where_they_should(model, predictor
     np.testing.assert_allclose(decoding.bones_sum(told["pose_3d"]), 4000.0, rtol=1e-4)
     np.testing.assert_allclose(decoding.bones_sum(exact["pose_3d"]), 4296.99233013, rtol=1e-4)
     np.testing.assert_allclose(told["confidence"], exact["confidence"], atol=0.03)
-    assert predicting.compute_policy(False) == "float32"
+    assert predicting.compute_policy(False).name == "float32"
 
 
 @pytest.mark.parametrize(
