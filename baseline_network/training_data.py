@@ -82,13 +82,25 @@ def shares(batch_size: int, ratio: Sequence[float]) -> list[int]:
     return whole.tolist()
 
 
-def make_batches(sets: Sequence[Set], setup: Setup, start_step: int = 0) -> tf.data.Dataset:
+def make_batches(
+    sets: Sequence[Set], setup: Setup, start_step: int = 0, rows: tuple[int, int] | None = None
+) -> tf.data.Dataset:
     """Endless batches from `start_step` on.
+
+    Args:
+      rows: (first, end) of the batch's rows that are made, pictures of others not being decoded; None: all. The rows
+        are the same whichever are made beside them.
 
     Returns:
       a dataset of dicts: images [B, r, r, 3] float32 RGB, 0 to 255; those of `targets.make_targets`; depth_weights [B].
     """
-    parts = [_batches_of(one, number, setup, start_step) for number, one in enumerate(sets)]
+    first, end = rows or (0, sum(one.share for one in sets))
+    parts, before = [], 0
+    for number, one in enumerate(sets):
+        own = slice(max(first - before, 0), min(end - before, one.share))
+        if own.start < own.stop:
+            parts.append(_batches_of(one, number, setup, start_step, own))
+        before += one.share
     batches = parts[0]
     if len(parts) > 1:
         batches = tf.data.Dataset.zip(tuple(parts)).map(
@@ -99,7 +111,7 @@ def make_batches(sets: Sequence[Set], setup: Setup, start_step: int = 0) -> tf.d
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
-def _batches_of(one: Set, number: int, setup: Setup, start_step: int) -> tf.data.Dataset:
+def _batches_of(one: Set, number: int, setup: Setup, start_step: int, own: slice) -> tf.data.Dataset:
     records = reader.dataset(
         one.where,
         one.share,
@@ -115,22 +127,38 @@ def _batches_of(one: Set, number: int, setup: Setup, start_step: int) -> tf.data
     def make(step, record):
         # Another stream of random numbers for each set.
         seed = tf.random.experimental.stateless_fold_in(tf.stack([tf.constant(setup.seed, tf.int64), step]), number)
-        return prepare(record, setup, seed if one.varied else None, one.scaled_3d)
+        return prepare(record, setup, seed if one.varied else None, one.scaled_3d, own)
 
     return tf.data.Dataset.zip((steps, records)).map(make, tf.data.AUTOTUNE, deterministic=True)
 
 
-def prepare(record: dict[str, tf.Tensor], setup: Setup, seed: tf.Tensor | None, scaled_3d: bool = False) -> dict:
-    """One batch for the network from a batch of records with `FIELDS`; without a seed nothing is varied."""
+def prepare(
+    record: dict[str, tf.Tensor],
+    setup: Setup,
+    seed: tf.Tensor | None,
+    scaled_3d: bool = False,
+    own: slice = slice(None),
+) -> dict:
+    """One batch for the network from a batch of records with `FIELDS`.
+
+    Args:
+      seed: None: nothing is varied.
+      scaled_3d: see `Set`.
+      own: the rows that are made.
+    """
     boxes = crop.person_boxes(record["box"], record["pose_2d"], record["image_size"])
     centres, sides = crop.box_squares(boxes, setup.margin)
     if seed is None:
         transforms, mirrored = crop.crop_transforms(centres, sides, setup.resolution), tf.zeros_like(sides, tf.bool)
     else:
         transforms, mirrored = augment.random_transforms(centres, sides, setup.resolution, seed, setup.augmentation)
+    # Drawn for all, so that a row's numbers are the same whichever rows are made.
+    count = tf.shape(sides)[0]
+    transforms, mirrored = transforms[own], mirrored[own]
+    record = {name: value[own] for name, value in record.items()}
     images = crop.crop_files(record["image"], transforms, setup.resolution)
     if seed is not None:
-        images = augment.random_colours(images, seed, setup.augmentation)
+        images = augment.random_colours(images, seed, setup.augmentation, among=(own, count))
     batch = targets.make_targets(
         record, transforms, mirrored, setup.resolution, scaled_3d=scaled_3d, exact=setup.subpixel
     )

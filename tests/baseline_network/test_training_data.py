@@ -33,8 +33,8 @@ def test_impossible_shares_are_told():
         shares(2, [1, 1, 1])
 
 
-def taken(sets, setup, start, count):
-    batches = training_data.make_batches(sets, setup, start).take(count)
+def taken(sets, setup, start, count, rows=None):
+    batches = training_data.make_batches(sets, setup, start, rows).take(count)
     return [{name: value.numpy() for name, value in batch.items()} for batch in batches]
 
 
@@ -52,6 +52,19 @@ def test_a_stream_goes_on_from_any_step_as_if_it_had_never_stopped(pictured_reco
                 np.testing.assert_array_equal(second[name], value, err_msg=name)
     other = taken(sets, dataclasses.replace(setup, seed=8), 0, 1)[0]
     assert np.abs(other["images"] - whole[0]["images"]).mean() > 1
+
+
+@pytest.mark.parametrize("rows", [(0, 4), (4, 8), (2, 7), (5, 6)])
+def test_rows_of_a_batch_are_the_same_made_alone(pictured_records, rows):
+    """What every worker of several does; the sets' border is between rows 4 and 5."""
+    sets = [Set(str(pictured_records / "train.tfrecord"), 5), Set(str(pictured_records / "test.tfrecord"), 3)]
+    lively = augment.Settings(shift=0.1, contrast=0.3, grey_share=0.5, noise=9.0, covered_share=0.8)
+    setup = Setup(64, seed=7, augmentation=lively)
+    for whole, part in zip(taken(sets, setup, 3, 2), taken(sets, setup, 3, 2, rows)):
+        assert whole.keys() == part.keys()
+        for name, value in part.items():
+            assert len(value) == rows[1] - rows[0]
+            np.testing.assert_allclose(value, whole[name][rows[0] : rows[1]], rtol=1e-6, atol=1e-4, err_msg=name)
 
 
 def test_what_is_not_varied_is_the_plain_crop(pictured_records, rendered_people):

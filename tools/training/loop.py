@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,8 @@ class Job:
       steps_per_epoch: steps until evaluation and checkpoint.
       evaluate: epoch (from 0) -> figures by name, 'val_...'; called by every worker.
       draw: epoch -> BGR pictures [H, W, 3] uint8 by name; None for none.
+      make_rows: (start step, first, end) -> rows first to end of those batches; None: they are cut from the whole
+        (`strategy.distribute`).
     """
 
     model: Any
@@ -30,6 +33,7 @@ class Job:
     steps_per_epoch: int
     evaluate: Callable[[int], dict[str, float]]
     draw: Callable[[int], dict] | None = None
+    make_rows: Callable[[int, int, int], Any] | None = None
 
 
 def train(
@@ -70,7 +74,8 @@ def train(
     if finished >= epochs:
         return job.evaluate(finished - 1)
     first_step = finished * job.steps_per_epoch
-    data = distribute(strategy, lambda: job.make_batches(first_step), job.batch_size)
+    make_rows = job.make_rows and functools.partial(job.make_rows, first_step)
+    data = distribute(strategy, lambda: job.make_batches(first_step), job.batch_size, make_rows)
 
     log = os.path.join(directory, experiments.LOG_FOLDER)
     last = _LastFigures()

@@ -93,18 +93,23 @@ def wait_for_all(strategy: tf.distribute.Strategy) -> None:
 
 
 def distribute(
-    strategy: tf.distribute.Strategy, make_batches: Callable[[], tf.data.Dataset], batch_size: int
+    strategy: tf.distribute.Strategy,
+    make_batches: Callable[[], tf.data.Dataset],
+    batch_size: int,
+    make_rows: Callable[[int, int], tf.data.Dataset] | None = None,
 ) -> tf.data.Dataset | tf.distribute.DistributedDataset:
     """Global batches dealt out to the replicas.
 
     Every worker makes the same stream of global batches and keeps its replicas' share of each, row by row: replica r
     of n sees rows [r B/n, (r+1) B/n). So one device, two devices and two processes train on the same global batches,
     which TensorFlow's own auto-sharding does not promise. Reading the stream on each worker is the price; pose records
-    are small.
+    are small, and what is dear to make of a record can be left to `make_rows`.
 
     Args:
       make_batches: makes a dataset of nests of tensors [B, ...], B = batch_size.
       batch_size: the global batch size.
+      make_rows: (first, end) -> the same dataset with rows first to end of each batch alone; several workers call it
+        instead. None: `make_batches` is cut.
 
     Raises:
       InputError: batch_size is not a multiple of the number of replicas.
@@ -119,15 +124,17 @@ def distribute(
     def for_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
         mine = replicas // context.num_input_pipelines
         first = context.input_pipeline_id * mine * share
+        whole = make_rows is None or context.num_input_pipelines == 1
 
         def cut(*batch):
             def own(tensor):
-                rows = tensor[first : first + mine * share]
+                rows = tensor[first : first + mine * share] if whole else tensor
                 return tf.reshape(rows, tf.concat([[mine, share], tf.shape(tensor)[1:]], 0))
 
             parts = tf.nest.map_structure(own, batch)
             return parts if len(parts) > 1 else parts[0]
 
-        return make_batches().map(cut).unbatch().prefetch(mine)
+        batches = make_batches() if whole else make_rows(first, first + mine * share)
+        return batches.map(cut).unbatch().prefetch(mine)
 
     return strategy.distribute_datasets_from_function(for_worker)

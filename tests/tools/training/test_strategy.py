@@ -42,14 +42,23 @@ class Cluster:
         return [list(make(context).as_numpy_iterator()) for context in contexts]
 
 
+@pytest.mark.parametrize("alone", [False, True])
 @pytest.mark.parametrize(("workers", "mine"), [(1, 2), (2, 1), (2, 2), (4, 1)])
-def test_replicas_share_the_same_global_batches_row_by_row(workers, mine):
+def test_replicas_share_the_same_global_batches_row_by_row(workers, mine, alone):
+    """With a function that makes rows alone, several workers never make a whole batch."""
     rows = np.arange(3 * 8 * 2).reshape(3, 8, 2)
 
     def make():
         return tf.data.Dataset.from_tensor_slices(rows).map(lambda x: {"x": x, "first": x[:, 0]})
 
-    dealt = strategies.distribute(Cluster(workers, mine), make, 8)
+    def make_rows(first, end):
+        return tf.data.Dataset.from_tensor_slices(rows[:, first:end]).map(lambda x: {"x": x, "first": x[:, 0]})
+
+    if not alone:
+        dealt = strategies.distribute(Cluster(workers, mine), make, 8)
+    else:
+        whole = make if workers == 1 else None
+        dealt = strategies.distribute(Cluster(workers, mine), whole, 8, make_rows)
     share = 8 // (workers * mine)
     for worker in range(workers):
         assert len(dealt[worker]) == 3 * mine
