@@ -147,7 +147,7 @@ def save_saved_model(
         return decoding.predictions_to_pose(heatmaps, depths, whole, side, None, refine)
 
     # Not the predictor itself: the Keras model's own functions would be saved too, many times the size of the graph.
-    # The values are constants of the network's function, which all signatures call.
+    # The values are tensors of the network's function, which all signatures call.
     saved = tf.Module(name="baseline_network")
     saved.serving_default, saved.pixels = predictor.from_files, predictor.from_pixels
     saved.crops = predictor.from_crops

@@ -1,4 +1,4 @@
-"""The trained hourglass for inference: batch norm inside the convolutions before it, all values constants of the graph.
+"""The trained hourglass for inference: batch norm inside the convolutions before it.
 
 Of a residual's three batch norms two follow a convolution and nothing else reads that, so they are a factor and an
 offset of its weights; the first stays. What is left fuses: convolution, offset, ReLU and sum are one pass over memory.
@@ -53,7 +53,10 @@ class _Folded(hourglass._Builder):
             scale, offset = self._affine(norm)
             weights, bias = weights * scale, bias * scale + offset
         around = [[0, 0], [3, 3], [3, 3], [0, 0]] if padding == "valid" else "SAME"
-        y = tf.nn.bias_add(tf.nn.conv2d(x, tf.constant(weights, x.dtype), stride, around), tf.constant(bias, x.dtype))
+        with tf.init_scope():
+            # Tensors that the graph takes in: of its own constants TensorFlow keeps a dozen copies.
+            weights, bias = tf.constant(weights, x.dtype), tf.constant(bias, x.dtype)
+        y = tf.nn.bias_add(tf.nn.conv2d(x, weights, stride, around), bias)
         return y if norm is None else tf.nn.relu(y)
 
     def _affine(self, norm: str) -> tuple[np.ndarray, np.ndarray]:

@@ -264,7 +264,7 @@ class FoldedNetwork(tf.Module):
     """A trained network for inference: plain matrices, [B, in] -> float32 [B, out].
 
     Batch norm, the clip and (where `folded` was given statistics) the normalisation are inside the matrices. They are
-    constants of the graph, which lets the runtime lay them out once for its matrix products.
+    tensors that the graph takes in, not constants of it, of which TensorFlow keeps a dozen copies.
 
     Attributes:
       layers: (kernel [in, out], bias [out]) float32 NumPy arrays, in order; ReLU after all but the last.
@@ -277,6 +277,11 @@ class FoldedNetwork(tf.Module):
         self.layers = tuple((np.asarray(w, np.float32), np.asarray(b, np.float32)) for w, b in layers)
         self.residual = residual
         self.compute_dtype = tf.as_dtype(compute_dtype)
+        narrow = (0, len(self.layers) - 1)
+        self._tensors = tuple(
+            tuple(tf.constant(a, tf.float32 if index in narrow else self.compute_dtype) for a in layer)
+            for index, layer in enumerate(self.layers)
+        )
         signature = [tf.TensorSpec([None, self.layers[0][0].shape[0]], tf.float32)]
         self._run = tf.function(self._forward, input_signature=signature, autograph=False)
 
@@ -286,7 +291,7 @@ class FoldedNetwork(tf.Module):
 
     def _forward(self, x):
         def linear(x, index):
-            w, b = (tf.constant(a, x.dtype) for a in self.layers[index])
+            w, b = self._tensors[index]
             return tf.nn.bias_add(tf.matmul(x, w), b)
 
         # Pixels and millimetres need more digits than the layers between them: the narrow first and last layer, a

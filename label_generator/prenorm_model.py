@@ -71,9 +71,9 @@ def variables_by_name(model: tf.keras.Model) -> dict[str, tf.Variable]:
 class PrenormInference(tf.Module):
     """A trained network for inference, [B, inputs] -> float32 [B, outputs]; the same numbers as the Keras model's.
 
-    The matrices are constants of the graph, which the runtime lays out once for its products. What lies between two
-    products (bias, residual sum, normalisation, gelu) is one loop over the activations that XLA compiles, for every
-    batch size anew; callers see to it that there are few (`lifter.Lifter`).
+    The matrices are tensors that the graph takes in, not constants of it, of which TensorFlow keeps a dozen copies.
+    What lies between two products (bias, residual sum, normalisation, gelu) is one loop over the activations that XLA
+    compiles, for every batch size anew; callers see to it that there are few (`lifter.Lifter`).
 
     In a lower precision the products between hidden layers are in it; sums, normalisation and the narrow first and last
     products are float32.
@@ -86,6 +86,11 @@ class PrenormInference(tf.Module):
         self._values = tuple((key, np.asarray(value, np.float32)) for key, value in values.items())
         self._compute_dtype = tf.as_dtype(compute_dtype)
         self._blocks = sum(key.endswith("_a/kernel") for key in values)
+        self._matrices = tuple(
+            (key, tf.constant(value, tf.float32 if key in ("in/kernel", "out/kernel") else self._compute_dtype))
+            for key, value in self._values
+            if key.endswith("/kernel")
+        )
         signature = [tf.TensorSpec([None, self._value("in/kernel").shape[0]], tf.float32)]
         self._run = tf.function(self._forward, input_signature=signature, autograph=False)
 
@@ -108,7 +113,7 @@ class PrenormInference(tf.Module):
         return tf.nn.bias_add(self._product(y, "out"), self._value("out/bias"))
 
     def _product(self, x, layer: str):
-        return tf.matmul(x, tf.constant(self._value(f"{layer}/kernel"), x.dtype))
+        return tf.matmul(x, dict(self._matrices)[f"{layer}/kernel"])
 
     def _between(self, before: str, after: str, dtype=None):
         """(sum of the blocks so far, product of layer `before`) -> (new sum, what layer `after` multiplies)."""
