@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import tempfile
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,6 +17,7 @@ from tools.errors import InputError
 from tools.pose import animation, drawing, joints, sheets
 
 RENDERED = "rendering"
+REPORT = "report.txt"
 # Small pictures are enlarged to this, so that what is drawn on them is sharp; px.
 _LEAST_SIDE = 480
 
@@ -46,6 +48,9 @@ class Picture:
 
 def from_photograph(path: str, chooser: detection.Chooser) -> list[Picture]:
     """The user's photograph; raises `InputError` when it cannot be read, or a box lies outside of it."""
+    suffix = os.path.splitext(path)[1].lower()
+    if os.path.isdir(path) or suffix in person_images.VIDEO_SUFFIXES:
+        raise InputError(f"{path}: not one photograph; baseline_network/predict.py takes folders and videos")
     if not os.path.isfile(path):
         raise InputError(f"{path}: no such file")
     photo = person_images.read(path)
@@ -110,7 +115,8 @@ def report(shown: Sequence[Picture]) -> str:
                 f"{picture.photo.name}, person {number + 1}: box {x:.0f},{y:.0f},{width:.0f},{height:.0f} from "
                 f"{person.box.source}{score}",
                 f"median confidence {np.median(person.confidence):.2f}",
-                f"{int((person.confidence >= pictures.SURE).sum())} of {len(person.confidence)} joints sure",
+                f"{int((person.confidence >= pictures.SURE).sum())} of {len(person.confidence)} joints above "
+                f"{pictures.SURE:g}",
             ]
             if picture.truth_3d is not None:
                 in_space, in_picture = picture.errors()
@@ -124,41 +130,43 @@ def report(shown: Sequence[Picture]) -> str:
 
 
 def write(output: pathlib.Path, network, predictor, shown: Sequence[Picture], rows: int) -> None:
-    """Writes the demo's files into a folder, replacing those that are there, and prints the report."""
+    """Writes the demo's files into a folder, replacing those that are there, and prints the report.
+
+    All are made before one is put in place, the report last.
+    """
     text = report(shown)
     print(text)
-    everyone = [(picture, person) for picture in shown for person in picture.people]
     results = [prediction_run.Result(picture.photo.name, picture.photo, picture.people) for picture in shown]
     content = {
         **prediction_files.header(network, predictor),
         "images": [prediction_files.result_as_json(result) for result in results],
     }
-    _write_text(output / "predictions.json", json.dumps(content) + "\n")
+    with tempfile.TemporaryDirectory(prefix=".demo.", dir=output) as folder:
+        made = pathlib.Path(folder)
+        (made / "predictions.json").write_text(json.dumps(content) + "\n", encoding="utf-8")
+        _draw(made, shown, rows)
+        (made / REPORT).write_text(text + "\n", encoding="utf-8")
+        for path in sorted(made.iterdir(), key=lambda path: path.name == REPORT):
+            os.replace(path, output / path.name)
+
+
+def _draw(folder: pathlib.Path, shown: Sequence[Picture], rows: int) -> None:
+    """Makes overlay.png, gallery.png and rotation.gif."""
+    everyone = [(picture, person) for picture in shown for person in picture.people]
     overlays = [pictures.overlay(picture.photo.pixels, picture.people, least=_LEAST_SIDE) for picture in shown]
     names = None if len(shown) == 1 else [picture.photo.name for picture in shown]
     sheet = overlays[0] if len(shown) == 1 else sheets.contact_sheet(overlays, None, names)
-    drawing.write_image(output / "overlay.png", sheet, overwrite=True)
+    drawing.write_image(folder / "overlay.png", sheet)
     panels = [
         pictures.row(picture.photo.pixels, person, _caption(picture, person), picture.truth_3d)
         for picture, person in everyone[:rows]
     ]
-    drawing.write_image(output / "gallery.png", np.concatenate(panels), overwrite=True)
+    drawing.write_image(folder / "gallery.png", np.concatenate(panels))
     picture, person = max(everyone, key=lambda pair: float(np.median(pair[1].confidence)))
     frames = pictures.turning(picture.photo.pixels, person)
-    animation.write_animation(output / "rotation.gif", frames, fps=16, overwrite=True)
-    _write_text(output / "report.txt", text + "\n")
+    animation.write_animation(folder / "rotation.gif", frames, fps=16)
 
 
 def _caption(picture: Picture, person: prediction_run.Person) -> str:
     told = person.box.source if picture.truth_3d is None else f"error {picture.errors()[0]:.0f} mm"
     return f"{picture.photo.name}: {told}, confidence {np.median(person.confidence):.2f}"
-
-
-def _write_text(path: pathlib.Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -37,8 +37,8 @@ def declare():
 def main(options):
     """Runs the command."""
     import os
-    import shutil
 
+    from tools import whole_folder
     from tools.errors import InputError
 
     options.require("output")
@@ -53,16 +53,8 @@ def main(options):
     from baseline_network import export_run, network_files
 
     network = network_files.load(options.weights) if options.weights else network_files.default_weights()
-    partial = f"{output}.partial"
-    os.makedirs(os.path.dirname(output) or ".", exist_ok=True)
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        export_run.export(network, partial, options)
-        if os.path.exists(output):
-            shutil.rmtree(output)
-        os.replace(partial, output)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with whole_folder.write(output) as folder:
+        export_run.export(network, str(folder), options)
     print(f"{', '.join(sorted(os.listdir(output)))} are in {output}")
 
 

@@ -110,7 +110,7 @@ def _as_batch(record) -> dict[str, np.ndarray]:
 
 
 def export(network: network_files.Network, folder: str, options) -> dict[str, Any]:
-    """Writes what `options` (the flags of export.py) ask for into a new folder, and tells it; returns export.json.
+    """Writes what `options` (the flags of export.py) ask for into a folder, and tells it; returns export.json.
 
     Raises:
       InputError: a file differs more from the Keras model than `exporting` allows, or the pictures can't be used.
@@ -125,7 +125,7 @@ def export(network: network_files.Network, folder: str, options) -> dict[str, An
     check, rest = sample.rows(spread), np.setdiff1d(everyone, spread)
     calibration = sample.crops[rest] if len(rest) else sample.crops
 
-    os.makedirs(folder)
+    os.makedirs(folder, exist_ok=True)
     one_way = predicting.Predictor(network, False, options.margin or None) if predictor.flip else predictor
     keras = exporting.heatmaps_and_depths(predictor.model, check.crops)
     expected = exporting.decode(keras, check.transforms, predictor.resolution, refine)
@@ -138,7 +138,9 @@ def export(network: network_files.Network, folder: str, options) -> dict[str, An
         "peaks": refine,
         "compared_on": {"pictures": len(check.boxes), "of": options.data or RENDERED},
         "threads": os.cpu_count(),
+        # The network alone, without the mirror image, as TFLite has it; a SavedModel has "flip".
         "keras": {
+            "flip": False,
             "ms": exporting.milliseconds(lambda: one_way.from_crops(check.crops[:1], check.transforms[:1])),
             **_figures(expected, check),
         },
@@ -146,7 +148,8 @@ def export(network: network_files.Network, folder: str, options) -> dict[str, An
     }
     print(
         f"{network.directory}: {network.sizes.features} features, {network.sizes.resolution} px; compared on "
-        f"{len(check.boxes)} pictures of {options.data or RENDERED}; Keras {content['keras']['ms']:.1f} ms a crop"
+        f"{len(check.boxes)} pictures of {options.data or RENDERED}; Keras {content['keras']['ms']:.1f} ms a crop, the "
+        "mirror image not looked at"
     )
     if "saved_model" in options.formats:
         path = os.path.join(folder, "saved_model")

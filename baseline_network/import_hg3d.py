@@ -105,7 +105,7 @@ def read_state(path: str | os.PathLike) -> dict[str, np.ndarray]:
         import torch
     except ImportError:
         raise InputError(
-            "reading PyTorch checkpoints needs PyTorch: pip install 'pose3d-label-generator[torch]'"
+            "reading PyTorch checkpoints needs PyTorch: pip install -e '.[torch]' in the project's folder"
         ) from None
     if not os.path.isfile(path):
         raise InputError(f"{path}: no such file")

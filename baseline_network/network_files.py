@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from baseline_network import hourglass, targets
+from baseline_network import decoding, hourglass, targets
 from tools import weights_folder
 from tools.errors import InputError
 
@@ -96,7 +96,7 @@ def save(
 
 
 def load(directory: str | os.PathLike) -> Network:
-    """Reads a weights folder; its values are compared with its sizes by `Network.build`.
+    """Reads a weights folder; names and shapes of all its values are compared by `Network.build`.
 
     Raises:
       InputError: there is none, or it is damaged, of another format or another network, or a value is not finite.
@@ -116,7 +116,37 @@ def load(directory: str | os.PathLike) -> Network:
         sizes = hourglass.Sizes(**sizes)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
-    return Network(sizes, weights_folder.read_variables(directory), facts, str(directory))
+    if content.get("joints", list(targets.MPII16.joints)) != list(targets.MPII16.joints) and sizes.joints == 16:
+        raise InputError(f"{where}: joints are {content['joints']}, expected MPII's {', '.join(targets.MPII16.joints)}")
+    if facts.get("peaks", decoding.QUARTER) not in (decoding.QUARTER, decoding.FIT):
+        raise InputError(f"{where}: peaks {facts['peaks']!r}: expected '{decoding.QUARTER}' or '{decoding.FIT}'")
+    values = weights_folder.read_variables(directory)
+    _check_values(values, sizes, os.path.join(directory, weights_folder.WEIGHTS))
+    return Network(sizes, values, facts, str(directory))
+
+
+def _check_values(values: dict[str, np.ndarray], sizes: hourglass.Sizes, where: str) -> None:
+    """Raises `InputError` when arrays are not those of a network of these sizes, before one is built of any size."""
+
+    def dimension(name, axis):
+        return values[name].shape[axis] if name in values and values[name].ndim > axis else None
+
+    def count(pattern):
+        return sum(pattern.format(number) in values for number in range(len(values)))
+
+    regressed = sizes.features * (sizes.resolution // 64) ** 2
+    for what, found, expected in (
+        ("stacks", count("lin_.{}.0/kernel"), sizes.stacks),
+        ("modules", count("hourglass.0.up1_.{}.conv1/kernel"), sizes.modules),
+        ("features", dimension("lin_.0.0/kernel", 3), sizes.features),
+        ("joints", dimension("tmpOut.0/kernel", 3), sizes.joints),
+        ("inputs of reg, which follow from features and resolution", dimension("reg/kernel", 0), regressed),
+    ):
+        if found != expected:
+            raise InputError(f"{where}: {what}: {found or 'none'} in the arrays, {expected} by {weights_folder.MODEL}")
+    for name, value in values.items():
+        if name.endswith("/moving_variance") and value.min() < 0:
+            raise InputError(f"{where}: variable {name} holds negative variances")
 
 
 def default_weights() -> Network:

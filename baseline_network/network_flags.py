@@ -7,8 +7,20 @@ def declare(flags) -> None:
     """Declares the flags that `make_predictor` reads."""
     flags.string("weights", None, "weights folder; without it the network that comes with the project")
     flags.boolean("flip", True, "look at the mirrored crop too and take the mean; twice the work, and better")
-    flags.float("margin", None, "side of the crop over the longer side of the box; by default as in training")
-    flags.float("bones_mm", None, "sum of the lengths of the 14 bones to which poses are scaled; published: 4297 mm")
+    flags.float(
+        "margin",
+        None,
+        "side of the crop over the longer side of the box, 0.1 to 10; by default as in training",
+        lower_bound=0.1,
+        upper_bound=10,
+    )
+    flags.float(
+        "bones_mm",
+        None,
+        "sum of the lengths of the 14 bones to which poses are scaled; published: 4297 mm",
+        lower_bound=1,
+        upper_bound=1e6,
+    )
     flags.boolean("use_fp16", False, "compute in half precision: float16 on a GPU, bfloat16 on a CPU")
     flags.boolean("use_cpu", False, "leave GPUs alone")
 

@@ -74,11 +74,13 @@ def main(flags: command.Flags) -> int:
     network, predictor = network_flags.make_predictor(flags)
     origin = {"input": os.path.basename(os.path.normpath(flags.input))}
     if video is not None:
-        origin["fps"] = video.fps
+        origin |= {"fps": video.fps, "frames_by_file": video.count}
     with prediction_files.writing(
         flags.output, prediction_files.header(network, predictor, **origin), flags.overwrite
     ) as writer:
         _predict(flags, chooser, predictor, writer, path, names, video)
+    if video is not None and not flags.limit and writer.pictures < video.count:
+        print(f"{flags.input}: ended after {writer.pictures:,} of {video.count:,} frames; it may be damaged")
     kind = "frame" if video is not None else "picture"
     print(f"{writer.people:,} people in {writer.pictures:,} {kind}{'s' * (writer.pictures != 1)}")
     for reason, count in sorted(writer.skipped.items()):

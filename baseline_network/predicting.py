@@ -108,7 +108,10 @@ class Predictor(tf.Module):
             raise InputError(f"a network of {sizes.joints} joints; people are told by MPII's {targets.MPII16.size}")
         margin = facts.get("crop_margin", crop.BOX_MARGIN) if margin is None else margin
         if not (isinstance(margin, (int, float)) and 0.1 <= margin <= 10):
-            raise InputError(f"margin {margin}: the crop's side over the box's is a number from 0.1 to 10")
+            raise InputError(
+                f"margin {margin} (a flag, or crop_margin of the weights): the crop's side over the box's is a number "
+                "from 0.1 to 10"
+            )
         bones = decoding.BONES_SUM_MM if mm_scale == PUBLISHED else mm_scale
         if isinstance(bones, str) or not 0 < bones < float("inf"):
             raise InputError(f"mm_scale {mm_scale}: expected '{PUBLISHED}' or the sum of the bones in mm, above 0")

@@ -8,6 +8,7 @@ from tools import command
 from tools.errors import InputError
 from tools.training import flags as shared
 
+_SHARE, _MARGIN = {"lower_bound": 0, "upper_bound": 1}, {"lower_bound": 0.5, "upper_bound": 10}
 # Flags that decide the weights beside the data, in the order in which they are shown.
 DECISIVE = (
     "learning_rate",
@@ -103,17 +104,17 @@ def declare(description: str) -> command.Flags:
         flags.integer("drop_epoch", 0, "epochs until the learning rate is a tenth; 0: never", lower_bound=0)
         flags.integer("steps_per_epoch", 0, "steps from evaluation to evaluation; 0: all pictures once", lower_bound=0)
     with flags.group("Variation of the pictures (published unless said otherwise)"):
-        flags.float("margin", 1.25, "side of the crop over the longer side of the person's box", lower_bound=0.5)
+        flags.float("margin", 1.25, "side of the crop over the longer side of the person's box", **_MARGIN)
         flags.float("scale_spread", 0.25, "standard deviation of the crop's side, as a power of 2", lower_bound=0)
-        flags.float("turned_share", 0.4, "share of pictures that are turned", lower_bound=0, upper_bound=1)
+        flags.float("turned_share", 0.4, "share of pictures that are turned", **_SHARE)
         flags.float("turn_spread_deg", 30.0, "standard deviation of their angle", lower_bound=0)
-        flags.float("mirrored_share", 0.5, "share of pictures that are mirrored", lower_bound=0, upper_bound=1)
+        flags.float("mirrored_share", 0.5, "share of pictures that are mirrored", **_SHARE)
         flags.strings("brightness", ["0.6", "1"], "from, to: factor of each colour channel")
-        flags.float("shift", 0.0, "the crop moves by up to this share of its side (not published)", lower_bound=0)
-        flags.float("contrast", 0.0, "contrast changes by a factor of up to 1 +- this (not published)", lower_bound=0)
-        flags.float("grey_share", 0.0, "share of pictures without colours (not published)", lower_bound=0)
+        flags.float("shift", 0.0, "the crop moves by up to this share of its side (not published)", **_SHARE)
+        flags.float("contrast", 0.0, "contrast changes by a factor of up to 1 +- this (not published)", **_SHARE)
+        flags.float("grey_share", 0.0, "share of pictures without colours (not published)", **_SHARE)
         flags.float("noise", 0.0, "largest standard deviation of noise, of 255 (not published)", lower_bound=0)
-        flags.float("covered_share", 0.0, "share of pictures with a covered part (not published)", lower_bound=0)
+        flags.float("covered_share", 0.0, "share of pictures with a covered part (not published)", **_SHARE)
     shared.declare_strategy(
         flags,
         "initial weights, order of data and variation of pictures",

@@ -156,9 +156,11 @@ def named_damage(where: Where) -> Iterator[None]:
     """
     import tensorflow as tf
 
+    # A message that quotes the damaged bytes cannot even be raised as itself: it is a UnicodeDecodeError then.
+    damage = (tf.errors.DataLossError, tf.errors.InvalidArgumentError, tf.errors.NotFoundError, UnicodeDecodeError)
     try:
         yield
-    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError, tf.errors.NotFoundError) as error:
+    except damage as error:
         problem = first_damage(where)
         if problem:
             raise InputError(problem) from error

@@ -15,6 +15,7 @@ A command is a module with ``declare() -> Flags`` and ``main(options) -> int or 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import sys
 import textwrap
@@ -107,17 +108,17 @@ class Flags:
         """Reads ``argv`` (program name first). Raises `InputError` on a flag that is unknown or has a bad value."""
         for argument in argv[1:]:
             name, _, path = argument.lstrip("-").partition("=")
-            if (
-                argument.startswith("-")
-                and name == "flagfile"
-                and path
-                and not os.path.isfile(os.path.expanduser(path))
-            ):
-                raise InputError(f"--flagfile={path}: no such file")
+            if argument.startswith("-") and name == "flagfile":
+                _check_flagfile(path)
         try:
             rest = self._values(list(argv))[1:]
         except absl_flags.Error as error:
             raise InputError(f"{_one_line(error)} (see --help)") from error
+        except UnicodeDecodeError as error:
+            raise InputError("a flagfile within the flagfile is not text") from error
+        for name, value in self.as_dict().items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise InputError(f"--{name}={value}: expected a number that is finite")
         if rest and not self._positional:
             raise InputError(f"unexpected argument '{rest[0]}' (see --help)")
         self.arguments = rest
@@ -166,6 +167,22 @@ def _default_text(flag) -> str:
     if isinstance(flag.default, (list, tuple)):
         return ",".join(str(item) for item in flag.default)
     return str(flag.default)
+
+
+def _check_flagfile(path: str) -> None:
+    """Raises `InputError` unless a flagfile is there and is text; absl tells neither in a line."""
+    if not path:
+        raise InputError("--flagfile=FILE: the file's name goes behind the equals sign")
+    place = os.path.expanduser(path)
+    if os.path.isdir(place):
+        raise InputError(f"--flagfile={path}: is a folder")
+    if not os.path.isfile(place):
+        raise InputError(f"--flagfile={path}: no such file")
+    with open(place, "rb") as file:
+        try:
+            file.read().decode("utf-8")
+        except UnicodeDecodeError:
+            raise InputError(f"--flagfile={path}: is not text, expected flags, one a line") from None
 
 
 def _one_line(error: BaseException) -> str:

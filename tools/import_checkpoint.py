@@ -2,7 +2,7 @@
 
 tf1: one checkpoint of the released label generator (left2right or pose3d) becomes a weights folder of label_generator.
 pytorch_hg3d: one file of the published 3D pose network (hg3d, stacked hourglass with depths) becomes a weights folder
-of baseline_network. It needs PyTorch (pip install 'pose3d-label-generator[torch]'); nothing of the file is run.
+of baseline_network. It needs PyTorch (pip install -e '.[torch]'); nothing of the file is run.
 """
 
 from __future__ import annotations

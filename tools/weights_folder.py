@@ -93,13 +93,19 @@ def read_variables(directory: str | os.PathLike) -> dict[str, np.ndarray]:
     path = pathlib.Path(directory, WEIGHTS)
     try:
         with np.load(path) as archive:
-            variables = {name: archive[name].astype(np.float32) for name in archive.files}
+            variables = {name: _real(name, archive[name]) for name in archive.files}
     except (OSError, ValueError, TypeError, AttributeError, KeyError, EOFError, *_DAMAGED) as error:
         raise InputError(f"{path}: cannot be read as arrays ({error})") from error
     for name, value in variables.items():
         if not np.isfinite(value).all():
             raise InputError(f"{path}: variable {name} is not finite")
     return variables
+
+
+def _real(name: str, array: np.ndarray) -> np.ndarray:
+    if array.dtype.kind != "f":
+        raise ValueError(f"{name} is of type {array.dtype}, expected floating point")
+    return array.astype(np.float32)
 
 
 def assign(variables: Mapping[str, Any], values: Mapping[str, np.ndarray], where: str) -> None:

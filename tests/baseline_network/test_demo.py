@@ -101,6 +101,8 @@ def test_without_a_photograph_it_renders_people_whose_truth_is_known(run, tmp_pa
         (["{}/photo.png", "--box=500,0,10,10"], ["box 500,0,10,10, picture 160 x 120: box outside the picture"]),
         (["{}/photo.png", "--nobody=skip", "--threshold=1000"], ["photo.png: nobody found"]),
         (["{}/photo.png", "--output={}/text.jpg"], ["is not a folder"]),
+        (["{}"], ["not one photograph; baseline_network/predict.py takes folders and videos"]),
+        (["{}/film.mp4"], ["not one photograph"]),
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(flags, words, run, photograph, tmp_path, capsys):
@@ -108,6 +110,16 @@ def test_bad_input_is_one_line_and_writes_nothing(flags, words, run, photograph,
     assert run(f"--output={tmp_path / 'out'}", *(flag.format(tmp_path) for flag in flags)) == 2
     assert_error(capsys, *words)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_demo_that_fails_leaves_nothing(run, photograph, tmp_path, capsys, monkeypatch):
+    def full(*arguments, **options):
+        raise OSError(28, "No space left on device", "rotation.gif")
+
+    monkeypatch.setattr(demo_people.animation, "write_animation", full)
+    assert run(photograph, f"--output={tmp_path / 'out'}", "--box=20,10,60,90") == 2
+    assert_error(capsys, "rotation.gif: No space left on device")
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def known_person(picture):

@@ -126,4 +126,4 @@ def test_without_pytorch_it_says_what_to_install(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(builtins, "__import__", without)
     assert run(f"--input={tmp_path / 'hg3d.pth'}", f"--output={tmp_path / 'net'}") == 2
-    assert_error(capsys, "needs PyTorch: pip install 'pose3d-label-generator[torch]'")
+    assert_error(capsys, "needs PyTorch: pip install -e '.[torch]'")

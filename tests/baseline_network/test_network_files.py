@@ -113,6 +113,14 @@ def rewrite(folder, change):
             "weights.npz: variable reg/bias is not finite",
         ),
         (lambda arrays: arrays.update({"reg/bias": np.array(["a"] * 16)}), "weights.npz: cannot be read as arrays"),
+        (
+            lambda arrays: arrays.update({"reg/bias": np.ones(16) * 1j}),
+            "reg/bias is of type complex128",
+        ),
+        (
+            lambda arrays: arrays.update({"bn1/moving_variance": -arrays["bn1/moving_variance"]}),
+            "weights.npz: variable bn1/moving_variance holds negative variances",
+        ),
     ],
 )
 def test_arrays_that_do_not_fit_are_named(change, words, folder):
@@ -137,6 +145,32 @@ def test_arrays_that_do_not_fit_are_named(change, words, folder):
     ],
 )
 def test_descriptions_that_do_not_fit_are_named(change, words, folder):
+    path = folder / "model.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(InputError, match=words):
+        network_files.load(folder)
+
+
+@pytest.mark.parametrize(
+    "change", [{"stacks": 100_000}, {"modules": 2}, {"features": 10**6}, {"resolution": 128}, {"joints": 17}]
+)
+def test_sizes_are_compared_with_the_arrays_before_a_network_of_them_is_built(change, folder):
+    path = folder / "model.json"
+    content = json.loads(path.read_text())
+    content["sizes"].update(change)
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"weights.npz: .* in the arrays, .* by model.json"):
+        network_files.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"joints": ["LWrist"] * 16}, "model.json: joints are"),
+        ({"facts": {"peaks": [1]}}, r"model.json: peaks \[1\]: expected 'quarter' or 'fit'"),
+    ],
+)
+def test_joints_and_peaks_that_nobody_knows_are_named(change, words, folder):
     path = folder / "model.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(InputError, match=words):

@@ -143,6 +143,21 @@ def test_a_video_becomes_a_video(run, tmp_path, capsys):
     assert np.abs(first.astype(int) - frames[0]).max() > 60  # something was drawn
 
 
+def test_a_video_that_ends_early_is_told(run, tmp_path, capsys):
+    film = tmp_path / "a.avi"
+    writer = cv2.VideoWriter(str(film), cv2.VideoWriter_fourcc(*"MJPG"), 10, (128, 96))
+    for number in range(20):
+        writer.write(np.roll(picture(96, 128), 4 * number, 1))
+    writer.release()
+    data = film.read_bytes()
+    film.write_bytes(data[: int(0.6 * len(data))])
+    assert run(f"--input={film}", f"--output={tmp_path / 'out'}", "--box=20,10,60,70", "--nooverlays") == 0
+    told, content = capsys.readouterr().out, load(tmp_path / "out")
+    assert 5 < len(content["images"]) < 20
+    assert content["frames_by_file"] == 20
+    assert f"a.avi: ended after {len(content['images'])} of 20 frames" in told
+
+
 def test_pictures_without_people_are_counted(run, pose3d_data, tmp_path, capsys):
     folder = tmp_path / "in"
     folder.mkdir()

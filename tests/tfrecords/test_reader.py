@@ -91,6 +91,16 @@ def test_only_the_wanted_fields_are_parsed(tmp_path):
         flat(reader.dataset(where, 4, ["frame", "pose_2d"]))
 
 
+def test_a_record_of_garbage_is_named(tmp_path):
+    """TensorFlow quotes it in an error that Python cannot decode."""
+    with framing.RecordFile(tmp_path / "a.tfrecord", False) as file:
+        file.write(encode(noise_record(5)))
+        file.write(b"\xff\xff\xffgarbage")
+    where = str(tmp_path / "*.tfrecord")
+    with pytest.raises(InputError, match=r"a.tfrecord: record 1: not a pose record"), reader.named_damage(where):
+        flat(reader.dataset(where, 2, ["frame"]))
+
+
 def test_ways_to_name_a_data_set(folder, tmp_path):
     expected = list(range(COUNT))
     for where in (folder, str(folder), folder / "manifest.json", str(folder / "noise-*"), str(folder / "*.tfrecord")):

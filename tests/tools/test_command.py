@@ -81,6 +81,10 @@ def test_values_and_defaults():
         (["--animal=cow"], "--animal=cow"),
         (["word"], "unexpected argument 'word'"),
         (["--flagfile=/none/there.cfg"], "--flagfile=/none/there.cfg: no such file"),
+        (["--flagfile", "/none/there.cfg"], "the file's name goes behind the equals sign"),
+        (["--flagfile=/"], "--flagfile=/: is a folder"),
+        (["--rate=nan"], "--rate=nan: expected a number that is finite"),
+        (["--rate=-inf"], "--rate=-inf: expected a number that is finite"),
     ],
 )
 def test_bad_flags_are_one_line_and_status_2(capsys, arguments, message):
@@ -132,6 +136,18 @@ def test_flagfile(tmp_path):
     path.write_text("# a comment\n--alpha=9\n--noloud\n")
     flags = declare().parse(["tool", f"--flagfile={path}", "--rate=0.25"])
     assert (flags.alpha, flags.loud, flags.rate) == (9, False, 0.25)
+
+
+def test_a_flagfile_that_is_no_text_is_one_line(tmp_path, capsys):
+    (tmp_path / "noise.cfg").write_bytes(bytes(range(128, 256)))
+    assert run(f"--flagfile={tmp_path / 'noise.cfg'}") == 2
+    assert (
+        capsys.readouterr().err
+        == f"error: --flagfile={tmp_path / 'noise.cfg'}: is not text, expected flags, one a line\n"
+    )
+    (tmp_path / "outer.cfg").write_text(f"--flagfile={tmp_path / 'noise.cfg'}\n")
+    assert run(f"--flagfile={tmp_path / 'outer.cfg'}") == 2
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_positional_arguments():
