@@ -119,7 +119,7 @@ def test_a_demo_that_fails_leaves_nothing(run, photograph, tmp_path, capsys, mon
     monkeypatch.setattr(demo_people.animation, "write_animation", full)
     assert run(photograph, f"--output={tmp_path / 'out'}", "--box=20,10,60,90") == 2
     assert_error(capsys, "rotation.gif: No space left on device")
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()
 
 
 def known_person(picture):

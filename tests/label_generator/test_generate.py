@@ -344,7 +344,7 @@ def test_texts_are_numbered_alike_after_a_restart(tmp_path, monkeypatch):
         (["--input=IN", "--output=out", "--joints=pose17", "--min_depth_mm=9000"], "expected min < max"),
         (["--input=IN", "--output=out", "--joints=pose17", "--weights=none"], "none: no weights folder"),
         (["--input=IN", "--output=out", "--format=coco"], "poses.npz"),
-        (["--input=IN", "--output=out", "--joints=pose17", "--min_quality=nan"], "between 0 and 1"),
+        (["--input=IN", "--output=out", "--joints=pose17", "--min_quality=nan"], "a number that is finite"),
         (["--input=IN", "--output=out", "--joints=pose17", "--min_quality=2"], "between 0 and 1"),
         (["--input=IN", "--output=IN", "--joints=pose17"], "can't be used as an output folder"),
     ],
