@@ -47,3 +47,17 @@ def start_command(repository):
         )
 
     return start
+
+
+@pytest.fixture
+def assert_error(capsys):
+    """assert_error(*words): standard error is one line 'error: ...' with all the words."""
+
+    def check(*words):
+        error = capsys.readouterr().err
+        assert error.startswith("error: ")
+        assert error.count("\n") == 1
+        for word in words:
+            assert word in error
+
+    return check

@@ -5,9 +5,11 @@ import functools
 import pytest
 import tensorflow as tf
 
+from baseline_network import network_flags
 from tfrecords import example
 from tfrecords.sources import open_source
 from tfrecords.sources.base import Options
+from tools import command
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +44,19 @@ def pictured_records(rendered_people, write_pictured, tmp_path_factory):
 def start_train(start_command):
     """start_train(*flags, **environment): train.py as a process of its own, on one thread."""
     return functools.partial(start_command, "baseline_network/train.py", "--threads=1")
+
+
+@pytest.fixture
+def run_with_small_network(monkeypatch, small_network):
+    """run(module, *arguments): that command in this process with a small network; returns its exit status."""
+    monkeypatch.setattr(network_flags, "make_predictor", lambda _: small_network)
+
+    def run(module, *arguments):
+        with pytest.raises(SystemExit) as left:
+            command.run(module.main, module.declare, [f"{module.__name__}.py", *map(str, arguments)])
+        return left.value.code
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """demo.py as a user runs it: a photograph, rendered people, bad input; and what its pictures show."""
 
+import functools
 import json
 
 import cv2
@@ -7,24 +8,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from baseline_network import demo, demo_people, detection, network_flags, pictures, prediction_run
-from tools import command
+from baseline_network import demo, demo_people, detection, pictures, prediction_run
 from tools.pose import drawing
 
 FILES = ["gallery.png", "overlay.png", "predictions.json", "report.txt", "rotation.gif"]
 
 
 @pytest.fixture
-def run(monkeypatch, small_network):
+def run(run_with_small_network):
     """The command in this process with a small network; returns its exit status."""
-    monkeypatch.setattr(network_flags, "make_predictor", lambda _: small_network)
-
-    def call(*arguments):
-        with pytest.raises(SystemExit) as left:
-            command.run(demo.main, demo.declare, ["demo.py", *map(str, arguments)])
-        return left.value.code
-
-    return call
+    return functools.partial(run_with_small_network, demo)
 
 
 @pytest.fixture
@@ -35,15 +28,7 @@ def photograph(tmp_path):
     return tmp_path / "photo.png"
 
 
-def assert_error(capsys, *words):
-    error = capsys.readouterr().err
-    assert error.startswith("error: ")
-    assert error.count("\n") == 1
-    for word in words:
-        assert word in error
-
-
-def test_a_photograph_with_boxes(run, photograph, tmp_path, capsys):
+def test_a_photograph_with_boxes(run, photograph, tmp_path, capsys, assert_error):
     output = tmp_path / "out"
     assert run(photograph, "--box=20,10,60,90", "--box=90,10,60,90", f"--output={output}") == 0
     told = capsys.readouterr().out
@@ -63,7 +48,7 @@ def test_a_photograph_with_boxes(run, photograph, tmp_path, capsys):
     (output / "report.txt").unlink()
     capsys.readouterr()
     assert run(photograph, "--box=20,10,60,90", f"--output={output}") == 2
-    assert_error(capsys, "exists; give --overwrite to replace it")
+    assert_error("exists; give --overwrite to replace it")
     assert run(photograph, "--box=20,10,60,90", f"--output={output}", "--overwrite") == 0
 
 
@@ -105,20 +90,20 @@ def test_without_a_photograph_it_renders_people_whose_truth_is_known(run, tmp_pa
         (["{}/film.mp4"], ["not one photograph"]),
     ],
 )
-def test_bad_input_is_one_line_and_writes_nothing(flags, words, run, photograph, tmp_path, capsys):
+def test_bad_input_is_one_line_and_writes_nothing(flags, words, run, photograph, tmp_path, assert_error):
     (tmp_path / "text.jpg").write_text("text")
     assert run(f"--output={tmp_path / 'out'}", *(flag.format(tmp_path) for flag in flags)) == 2
-    assert_error(capsys, *words)
+    assert_error(*words)
     assert not (tmp_path / "out").exists()
 
 
-def test_a_demo_that_fails_leaves_nothing(run, photograph, tmp_path, capsys, monkeypatch):
+def test_a_demo_that_fails_leaves_nothing(run, photograph, tmp_path, assert_error, monkeypatch):
     def full(*arguments, **options):
         raise OSError(28, "No space left on device", "rotation.gif")
 
     monkeypatch.setattr(demo_people.animation, "write_animation", full)
     assert run(photograph, f"--output={tmp_path / 'out'}", "--box=20,10,60,90") == 2
-    assert_error(capsys, "rotation.gif: No space left on device")
+    assert_error("rotation.gif: No space left on device")
     assert not (tmp_path / "out").exists()
 
 

@@ -23,14 +23,6 @@ def run(*arguments):
     return left.value.code
 
 
-def assert_error(capsys, *words):
-    error = capsys.readouterr().err
-    assert error.startswith("error: ")
-    assert error.count("\n") == 1
-    for word in words:
-        assert word in error
-
-
 @pytest.fixture(scope="module")
 def network(twin):
     return twin(SIZES, 4)
@@ -94,28 +86,28 @@ def test_the_margin_is_the_users_to_tell(checkpoint, tmp_path):
         (["--margin=0"], ["--margin=0"]),
     ],
 )
-def test_bad_input_is_one_line_and_writes_nothing(flags, words, checkpoint, tmp_path, capsys):
+def test_bad_input_is_one_line_and_writes_nothing(flags, words, checkpoint, tmp_path, assert_error):
     (tmp_path / "text.pth").write_text("text")
     flags = [flag.format(tmp_path) for flag in flags]
     assert run(f"--input={checkpoint}", f"--output={tmp_path / 'net'}", *flags) == 2
-    assert_error(capsys, *words)
+    assert_error(*words)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["hg3d.pth", "text.pth"]
 
 
-def test_nothing_is_overwritten_unasked(checkpoint, tmp_path, capsys):
+def test_nothing_is_overwritten_unasked(checkpoint, tmp_path, assert_error):
     flags = [f"--input={checkpoint}", f"--output={tmp_path / 'net'}"]
     assert run(*flags) == 0
     assert run(*flags) == 2
-    assert_error(capsys, "is there already; --overwrite replaces it")
+    assert_error("is there already; --overwrite replaces it")
     (tmp_path / "net" / "README.md").write_text("a card")
     assert run(*flags, "--overwrite") == 0
     assert (tmp_path / "net" / "README.md").read_text() == "a card"
     (tmp_path / "net" / "thesis.tex").write_text("mine")
     assert run(*flags, "--overwrite") == 2
-    assert_error(capsys, "holds thesis.tex, which is no part of a weights folder")
+    assert_error("holds thesis.tex, which is no part of a weights folder")
 
 
-def test_without_pytorch_it_says_what_to_install(tmp_path, monkeypatch, capsys):
+def test_without_pytorch_it_says_what_to_install(tmp_path, monkeypatch, assert_error):
     (tmp_path / "hg3d.pth").write_bytes(b"x")
     real = builtins.__import__
 
@@ -126,4 +118,4 @@ def test_without_pytorch_it_says_what_to_install(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(builtins, "__import__", without)
     assert run(f"--input={tmp_path / 'hg3d.pth'}", f"--output={tmp_path / 'net'}") == 2
-    assert_error(capsys, "needs PyTorch: pip install -e '.[torch]'")
+    assert_error("needs PyTorch: pip install -e '.[torch]'")

@@ -1,5 +1,6 @@
 """predict.py as a user runs it: folders of all kinds of pictures, videos, bad input, nothing half-written."""
 
+import functools
 import json
 import subprocess
 import sys
@@ -9,24 +10,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from baseline_network import network_flags, predict, prediction_run
-from tools import command
+from baseline_network import predict, prediction_run
 from tools.pose import animation
 
 HEAVY = "tensorflow", "cv2", "matplotlib", "scipy", "h5py", "keras"
 
 
 @pytest.fixture
-def run(monkeypatch, small_network):
+def run(run_with_small_network):
     """The command in this process with a small network; returns its exit status."""
-    monkeypatch.setattr(network_flags, "make_predictor", lambda _: small_network)
-
-    def call(*arguments):
-        with pytest.raises(SystemExit) as left:
-            command.run(predict.main, predict.declare, ["predict.py", *map(str, arguments)])
-        return left.value.code
-
-    return call
+    return functools.partial(run_with_small_network, predict)
 
 
 def picture(height=60, width=80, seed=0):
@@ -53,14 +46,6 @@ def folder(tmp_path):
     (place / "text.jpg").write_text("not a picture at all")
     (place / "notes.txt").write_text("nobody asked")
     return place
-
-
-def assert_error(capsys, *words):
-    error = capsys.readouterr().err
-    assert error.startswith("error: ")
-    assert error.count("\n") == 1
-    for word in words:
-        assert word in error
 
 
 def load(output):
@@ -193,15 +178,15 @@ def test_pictures_without_people_are_counted(run, pose3d_data, tmp_path, capsys)
         (["--input={}/b.jpg", "--batch_size=0"], ["batch_size"]),
     ],
 )
-def test_bad_input_is_one_line_and_writes_nothing(flags, words, run, folder, tmp_path, capsys):
+def test_bad_input_is_one_line_and_writes_nothing(flags, words, run, folder, tmp_path, assert_error):
     (folder / "none").mkdir()
     (folder / "film.mp4").write_bytes(b"no film")
     assert run(f"--output={tmp_path / 'out'}", *(flag.format(folder) for flag in flags)) == 2
-    assert_error(capsys, *words)
+    assert_error(*words)
     assert not (tmp_path / "out").exists()
 
 
-def test_nothing_is_overwritten_unasked_and_nothing_stale_stays(run, folder, tmp_path, capsys):
+def test_nothing_is_overwritten_unasked_and_nothing_stale_stays(run, folder, tmp_path, capsys, assert_error):
     output = tmp_path / "out"
     assert run(f"--input={folder / 'b.jpg'}", f"--output={output}", "--boxes=whole") == 0
     before = (output / "predictions.json").read_bytes()
@@ -209,7 +194,7 @@ def test_nothing_is_overwritten_unasked_and_nothing_stale_stays(run, folder, tmp
     (output / ".predict.killed").mkdir()
     capsys.readouterr()
     assert run(f"--input={folder / 'more'}", f"--output={output}", "--boxes=whole") == 2
-    assert_error(capsys, "predictions.json: exists already; --overwrite replaces it")
+    assert_error("predictions.json: exists already; --overwrite replaces it")
     assert (output / "predictions.json").read_bytes() == before
     assert run(f"--input={folder / 'more'}", f"--output={output}", "--boxes=whole", "--overwrite") == 0
     assert [image["file"] for image in load(output)["images"]] == ["a.jpg"]

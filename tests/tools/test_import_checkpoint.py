@@ -86,14 +86,6 @@ def run(*arguments):
     return left.value.code
 
 
-def assert_error(capsys, *words):
-    error = capsys.readouterr().err
-    assert error.startswith("error: ")
-    assert error.count("\n") == 1
-    for word in words:
-        assert word in error
-
-
 @pytest.mark.parametrize("order", [None, ORDER])
 def test_both_stages_with_their_training_poses_make_a_lifter(order, experiment, scene, tmp_path, capsys):
     trees = write_trees(tmp_path / "data", scene, order)
@@ -126,7 +118,7 @@ def test_both_stages_with_their_training_poses_make_a_lifter(order, experiment, 
     assert np.abs(lifted.coarse_3d.numpy()[:, 10]).max() == 0
 
 
-def test_tfrecords_and_statistics_files_serve_too(experiment, scene, tmp_path, capsys):
+def test_tfrecords_and_statistics_files_serve_too(experiment, scene, tmp_path, capsys, assert_error):
     trees = write_trees(tmp_path / "data", scene)
     factory = functools.partial(open_source, "npy_tree", trees, Options(split="train"))
     records = writer.convert(factory, tmp_path / "records", quiet=True, num_workers=1, num_shards=2).folder
@@ -142,7 +134,7 @@ def test_tfrecords_and_statistics_files_serve_too(experiment, scene, tmp_path, c
         assert again[name].mean.tobytes() == found[name].mean.tobytes()
     capsys.readouterr()
     assert run(f"--input={experiment['left2right'].prefix}", f"--output={tmp_path / 'c'}", file) == 2
-    assert_error(capsys, "statistics.json", "68 interleaved columns, left2right needs 34 planar")
+    assert_error("statistics.json", "68 interleaved columns, left2right needs 34 planar")
     assert not (tmp_path / "c").exists()
 
 
@@ -166,13 +158,13 @@ def test_untrained_networks_are_doubted(experiment, scene, tmp_path, capsys):
     assert facts["mean_squared_error"] > 1
 
 
-def test_what_nobody_told_is_asked_for(experiment, tmp_path, capsys):
+def test_what_nobody_told_is_asked_for(experiment, tmp_path, assert_error):
     folder = tmp_path / "moved"
     shutil.copytree(experiment["left2right"].prefix.rsplit("/", 1)[0], folder)
     assert run(f"--input={folder}", f"--output={tmp_path / 'a'}", "--residual") == 2
-    assert_error(capsys, "give --max_norm or --nomax_norm as it was trained")
+    assert_error("give --max_norm or --nomax_norm as it was trained")
     assert run(f"--input={folder}", f"--output={tmp_path / 'a'}") == 2
-    assert_error(capsys, "--residual or --noresidual and --max_norm or --nomax_norm")
+    assert_error("--residual or --noresidual and --max_norm or --nomax_norm")
     assert run(f"--input={folder}", f"--output={tmp_path / 'a'}", "--residual", "--nomax_norm") == 0
     config = model_files.load_network(tmp_path / "a").config
     assert (config["residual"], config["max_norm"], config["dropout"]) == (True, False, 1.0)
@@ -199,21 +191,21 @@ def test_flags_win_over_the_directorys_name_and_say_so(experiment, tmp_path, cap
         (["--input="], ["--input must be given"]),
     ],
 )
-def test_bad_flags_are_one_line_and_write_nothing(flags, words, experiment, tmp_path, capsys):
+def test_bad_flags_are_one_line_and_write_nothing(flags, words, experiment, tmp_path, assert_error):
     folder = tmp_path / "empty"
     folder.mkdir()
     flags = [flag.format(folder) for flag in flags]
     assert run(f"--input={experiment['left2right'].prefix}", f"--output={tmp_path / 'a'}", *flags) == 2
-    assert_error(capsys, *words)
+    assert_error(*words)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty"]
 
 
-def test_nothing_is_overwritten_unasked_and_nothing_else_ever(experiment, tmp_path, capsys):
+def test_nothing_is_overwritten_unasked_and_nothing_else_ever(experiment, tmp_path, assert_error):
     flags = [f"--input={experiment['left2right'].prefix}", f"--output={tmp_path / 'a'}"]
     assert run(*flags) == 0
     before = (tmp_path / "a" / "weights.npz").read_bytes()
     assert run(*flags) == 2
-    assert_error(capsys, "is there already; --overwrite replaces it")
+    assert_error("is there already; --overwrite replaces it")
     stale = tmp_path / "a" / "statistics.json"
     normalization.save_statistics(stale, {"input": normalization.Statistics([0.0], [1.0], "planar", True, 1)})
     assert run(*flags, "--overwrite", "--nomax_norm") == 0
@@ -222,7 +214,7 @@ def test_nothing_is_overwritten_unasked_and_nothing_else_ever(experiment, tmp_pa
     assert (tmp_path / "a" / "weights.npz").read_bytes() == before
     (tmp_path / "a" / "thesis.tex").write_text("mine")
     assert run(*flags, "--overwrite") == 2
-    assert_error(capsys, "holds thesis.tex, which is no part of a weights folder")
+    assert_error("holds thesis.tex, which is no part of a weights folder")
     assert (tmp_path / "a" / "thesis.tex").exists()
 
 
