@@ -39,7 +39,7 @@ RELEASED_CAP_ROOT_CENTRED = 2000.0
 # Poses worked on at a time: few enough that what the search re-reads for every depth stays in the cache, enough that
 # starting the work costs little beside it. It also bounds the memory of a batch of any size. And how many such pieces
 # may be under way at once.
-CHUNK = {"convex": 4096, "exhaustive": 256}
+CHUNK = {"convex": 2048, "exhaustive": 256}
 _PIECES_AT_ONCE = 4
 
 # Depth counts are held as int32 and turned into float32 depths, which are exact up to here.
@@ -192,14 +192,16 @@ def _check_range(min_depth_mm, max_depth_mm, step_mm) -> None:
 def _compiled(objective: str, method: str, subgrid: bool, camera: str, jit_compile: bool):
     """The tf.function for one set of options: splits the batch and runs the search on each piece."""
     jit = functools.partial(tf.function, autograph=False, jit_compile=jit_compile or None, reduce_retracing=True)
-    find = jit(functools.partial(_search, objective=objective, method=method, subgrid=subgrid, camera=camera))
+    # Two programs: in one XLA would work out the terms again where the loops read them, at twice the time.
+    terms = jit(functools.partial(_terms, root_centred=camera == "root_centred"))
+    find = jit(functools.partial(_search, objective=objective, method=method, subgrid=subgrid))
     refine = jit(functools.partial(_refined, root_centred=camera == "root_centred"))
 
     def search(poses_3d, poses_2d, intrinsics, weights, min_mm, step_mm, count, cap):
         # The joints' coordinates are turned into rows over the poses, for loops that run along the batch. This stays
         # outside of what XLA compiles: it would fuse the transposition into every reader, at four times the cost.
         flat = (tf.reshape(poses_3d, [-1, 51]), tf.reshape(poses_2d, [-1, 34]), intrinsics, weights)
-        found = find(*(tf.transpose(x) for x in flat), min_mm, step_mm, count)
+        found = find(*terms(*(tf.transpose(x) for x in flat)), min_mm, step_mm, count)
         return refine(poses_3d, poses_2d, intrinsics, weights, *found, cap)
 
     return tf.function(functools.partial(_in_chunks, search, CHUNK[method]), autograph=False, reduce_retracing=True)
@@ -255,12 +257,11 @@ def next_power_of_two(n):
     return n + 1
 
 
-def _search(rows_3d, rows_2d, intrinsics, weights, min_mm, step_mm, count, *, objective, method, subgrid, camera):
-    """Depth [B], cost [B] and whether the best depth is at the range's end [B], from transposed inputs."""
-    lines, slopes = _terms(rows_3d, rows_2d, intrinsics, weights, camera == "root_centred")
+def _search(lines: _Lines, slopes: _Slopes, min_mm, step_mm, count, *, objective, method, subgrid):
+    """Depth [B], cost [B] and whether the best depth is at the range's end [B]."""
     squared = objective == "squared"
     if method == "exhaustive":
-        start, tries = tf.zeros(tf.shape(weights)[1:], tf.int32), count
+        start, tries = tf.zeros(tf.shape(lines.weight)[1:], tf.int32), count
     elif squared:
         start = tf.math.floor((_parabola_vertex(lines, min_mm) - min_mm) / step_mm)
         start = tf.cast(tf.clip_by_value(start, 0, tf.cast(count - 1, start.dtype)), tf.int32) - _MARGIN
