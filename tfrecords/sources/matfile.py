@@ -36,6 +36,14 @@ class _Damaged(Exception):
     """What is wrong with the file."""
 
 
+def _shaped(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Values in MATLAB's order as an array; a shape without elements may still have sides that no array can have."""
+    try:
+        return values.reshape(shape, order="F")
+    except ValueError as error:
+        raise _Damaged("sides that no array can have") from error
+
+
 def load_mat(path: str | os.PathLike, variable: str) -> Any:
     """A variable of a ``.mat`` file.
 
@@ -149,7 +157,7 @@ class _Reader:
         if kind in _NUMBER_CLASSES:
             if flags & _COMPLEX:
                 raise _Damaged("complex numbers")
-            return self._fitting(self.numbers(*self.tag(position, stop)[:3]), count).reshape(shape, order="F")
+            return _shaped(self._fitting(self.numbers(*self.tag(position, stop)[:3]), count), shape)
         if kind == _TEXT:
             return self._text(position, stop, count)
         if kind not in (_CELL, _STRUCT):
@@ -169,7 +177,7 @@ class _Reader:
                     raise _Damaged("element that is no matrix")
                 values.append(self.matrix(start, end, depth + 1))
             made[i] = dict(zip(fields, values)) if kind == _STRUCT else values[0]
-        return made.reshape(shape, order="F")
+        return _shaped(made, shape)
 
     def _fields(self, position: int, stop: int) -> tuple[list[str], int]:
         """(field names of a struct, position behind them)."""

@@ -1,6 +1,7 @@
 """MATLAB files, as SciPy writes them."""
 
 import contextlib
+import struct
 
 import numpy as np
 import pytest
@@ -90,6 +91,17 @@ def test_other_versions(tmp_path):
         load_mat(tmp_path / "new.mat", "x")
     with pytest.raises(InputError, match="no such file"):
         load_mat(tmp_path / "none.mat", "x")
+
+
+@pytest.mark.parametrize("kind", [float, object])
+def test_sides_that_no_array_can_have_are_damage(kind, tmp_path):
+    path = tmp_path / "file.mat"
+    scipy.io.savemat(path, {"x": np.zeros((0, 5, 5), kind)})
+    content, sides = path.read_bytes(), struct.pack("<3i", 0, 5, 5)
+    assert content.count(sides) == 1
+    path.write_bytes(content.replace(sides, struct.pack("<3i", 0, 2**31 - 1, 2**31 - 1)))
+    with pytest.raises(InputError, match="sides that no array can have"):
+        load_mat(path, "x")
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
