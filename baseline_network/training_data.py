@@ -173,12 +173,7 @@ def named_pictures(wheres: Sequence[reader.Where]) -> Iterator[None]:
     """Inside it, TensorFlow's errors about records and pictures become an `InputError` that names shard and record."""
     try:
         yield
-    except (
-        tf.errors.InvalidArgumentError,
-        tf.errors.DataLossError,
-        tf.errors.NotFoundError,
-        UnicodeDecodeError,  # see `reader.named_damage`
-    ) as error:
+    except reader.damage_errors() as error:
         for where in wheres:
             problem = reader.first_damage(where) or first_bad_picture(where)
             if problem:

@@ -42,12 +42,11 @@ def main(options):
     output = os.path.normpath(options.output)
     _check_output(output, options)
     lifter, _ = lifter_flags.make_lifter(options)  # also finds out whether the networks fit together
-    partial = f"{output}.partial"
     folder = os.path.dirname(output) or "."
     os.makedirs(folder, exist_ok=True)
     if not os.access(folder, os.W_OK):
         raise InputError(f"--output={options.output}: no permission to write into {folder}")
-    _write(options, lifter, partial, output)
+    _write(options, lifter, output)
     size = sum(os.path.getsize(os.path.join(folder, name)) for folder, _, names in os.walk(output) for name in names)
     print(f"{' and '.join(lifter.stages)}, {lifter.recipe} recipe, {size / 1e6:.1f} MB: {output}")
 
@@ -95,24 +94,17 @@ def _check_output(output, options):
         raise InputError(f"--output={output}: neither a SavedModel nor weights, so --overwrite does not replace it")
 
 
-def _write(options, lifter, partial, output):
-    """Writes all into `partial`, then moves it to `output`: whole or not at all."""
-    import os
-    import shutil
+def _write(options, lifter, output):
+    """Writes all into a folder of another name, then moves it to `output`: whole or not at all."""
+    from tools import whole_folder
 
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
+    with whole_folder.write(output) as folder:
         if options.format == "saved_model":
             from label_generator.lifter import save_lifter
 
-            save_lifter(lifter, partial)
+            save_lifter(lifter, folder)
         else:
-            _save_weights(options, lifter, partial)
-        if os.path.exists(output):
-            shutil.rmtree(output)
-        os.replace(partial, output)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+            _save_weights(options, lifter, folder)
 
 
 def _save_weights(options, lifter, folder):

@@ -192,7 +192,7 @@ def _check_range(min_depth_mm, max_depth_mm, step_mm) -> None:
 def _compiled(objective: str, method: str, subgrid: bool, camera: str, jit_compile: bool):
     """The tf.function for one set of options: splits the batch and runs the search on each piece."""
     jit = functools.partial(tf.function, autograph=False, jit_compile=jit_compile or None, reduce_retracing=True)
-    # Two programs: in one XLA would work out the terms again where the loops read them, at twice the time.
+    # Two programs: as one they took twice as long as terms and loops apart (docs/performance.md).
     terms = jit(functools.partial(_terms, root_centred=camera == "root_centred"))
     find = jit(functools.partial(_search, objective=objective, method=method, subgrid=subgrid))
     refine = jit(functools.partial(_refined, root_centred=camera == "root_centred"))

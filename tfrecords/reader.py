@@ -148,19 +148,23 @@ def _check_complete(folder: str, names: Sequence[str]) -> None:
             raise InputError(f"{first}: shard is missing, only {len(found)} of {count} were found")
 
 
+def damage_errors() -> tuple[type[Exception], ...]:
+    """What TensorFlow raises for damaged records and pictures."""
+    import tensorflow as tf
+
+    # A message that quotes the damaged bytes cannot even be raised as itself: it is a UnicodeDecodeError then.
+    return tf.errors.DataLossError, tf.errors.InvalidArgumentError, tf.errors.NotFoundError, UnicodeDecodeError
+
+
 @contextlib.contextmanager
 def named_damage(where: Where) -> Iterator[None]:
     """Inside it, TensorFlow's errors about damaged records become an `InputError` that names shard and record.
 
     Put it around whatever iterates a `dataset`; it costs nothing until an error comes.
     """
-    import tensorflow as tf
-
-    # A message that quotes the damaged bytes cannot even be raised as itself: it is a UnicodeDecodeError then.
-    damage = (tf.errors.DataLossError, tf.errors.InvalidArgumentError, tf.errors.NotFoundError, UnicodeDecodeError)
     try:
         yield
-    except damage as error:
+    except damage_errors() as error:
         problem = first_damage(where)
         if problem:
             raise InputError(problem) from error
