@@ -38,9 +38,9 @@ RECORDS = st.fixed_dictionaries({}, optional={feature.field: values_of(feature) 
 
 
 def is_absent(feature, value):
-    return (
-        np.asarray(value).tobytes() == np.asarray(feature.absent()).tobytes() if feature.kind != "text" else not value
-    )
+    if feature.kind in ("text", "bytes"):  # NumPy takes b"" and b"\0" for the same
+        return not value
+    return np.asarray(value).tobytes() == np.asarray(feature.absent()).tobytes()
 
 
 def by_tensorflow(record):
