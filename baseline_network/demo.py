@@ -15,14 +15,15 @@ import os
 import pathlib
 import sys
 
-from tools import command
+from tools.cli import command
 
 RESULTS = ("overlay.png", "gallery.png", "rotation.gif", "predictions.json", "report.txt")
 
 
 def declare() -> command.Flags:
     """The flags of this command."""
-    from baseline_network import detection, network_flags
+    from baseline_network.images import detection
+    from baseline_network.prediction import flags as network_flags
 
     flags = command.Flags(__doc__, positional="[PHOTO]")
     with flags.group("People in the photograph"):
@@ -43,7 +44,7 @@ def declare() -> command.Flags:
 
 def main(flags: command.Flags) -> int:
     """Runs the demo, and says what was told of whom."""
-    from tools.errors import InputError
+    from tools.cli.errors import InputError
 
     if len(flags.arguments) > 1:
         raise InputError(f"one PHOTO at a time, got {' and '.join(flags.arguments)}")
@@ -55,21 +56,21 @@ def main(flags: command.Flags) -> int:
     own = "report.txt" in taken and flags.overwrite is None
     if taken and not (own or flags.overwrite):
         raise InputError(f"{output / taken[0]} exists; give --overwrite to replace it")
-    from baseline_network import detection
+    from baseline_network.images import detection
 
     chooser = detection.chooser(flags)
     if flags.use_cpu:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
-    from baseline_network import demo_people
+    from baseline_network.prediction import demo_people
 
     if flags.arguments:
         pictures = demo_people.from_photograph(flags.arguments[0], chooser)
     else:
         pictures = demo_people.rendered(flags.count, flags.seed)
 
-    from baseline_network import network_flags
-    from tfrecords.partial import locked
+    from baseline_network.prediction import flags as network_flags
+    from tfrecords.storage.partial import locked
 
     network, predictor = network_flags.make_predictor(flags)
     shown = demo_people.predict(predictor, pictures)

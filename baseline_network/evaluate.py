@@ -9,7 +9,7 @@ and a sheet of the best, middle and worst predictions. What has no 3D truth is m
 stands in docs/baseline_network.md.
 """
 
-from tools import command
+from tools.cli import command
 
 
 def declare():
@@ -37,7 +37,7 @@ def main(options):
     """Runs the command."""
     import os
 
-    from tools.errors import InputError
+    from tools.cli.errors import InputError
 
     options.require("data")
     if options.given("sheet") and not options.output:
@@ -53,7 +53,11 @@ def main(options):
     from tools.pose import joints
 
     records = reader.find(options.data)
-    from baseline_network import evaluation_report, evaluation_sheet, network_files, predicting, record_evaluation
+    from baseline_network.evaluation import records as record_evaluation
+    from baseline_network.evaluation import report as evaluation_report
+    from baseline_network.evaluation import sheet as evaluation_sheet
+    from baseline_network.network import network_files
+    from baseline_network.prediction import predictor as predicting
 
     network = network_files.load(options.weights) if options.weights else network_files.default_weights()
     predictor = predicting.Predictor(network, options.flip, options.margin or None)

@@ -9,7 +9,7 @@ Keras model; differences, sizes and speed are printed and written to export.json
 inputs and outputs.
 """
 
-from tools import command
+from tools.cli import command
 
 FORMATS = ("saved_model", "float16", "int8")
 
@@ -38,8 +38,8 @@ def main(options):
     """Runs the command."""
     import os
 
-    from tools import whole_folder
-    from tools.errors import InputError
+    from tools.cli.errors import InputError
+    from tools.files import whole_folder
 
     options.require("output")
     unknown = [name for name in options.formats if name not in FORMATS]
@@ -50,7 +50,8 @@ def main(options):
             raise InputError(f"--{name}: goes with --formats={needed}; this is {','.join(options.formats)}")
     output = os.path.normpath(options.output)
     _check_output(output, options)
-    from baseline_network import export_run, network_files
+    from baseline_network.exporting import run as export_run
+    from baseline_network.network import network_files
 
     network = network_files.load(options.weights) if options.weights else network_files.default_weights()
     with whole_folder.write(output) as folder:
@@ -62,7 +63,7 @@ def _check_output(output, options):
     """Raises `InputError` unless `output` is free, or what this command once wrote and may replace."""
     import os
 
-    from tools.errors import InputError
+    from tools.cli.errors import InputError
 
     if not os.path.lexists(output):
         return

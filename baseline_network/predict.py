@@ -16,12 +16,13 @@ import os
 import pathlib
 import sys
 
-from tools import command
+from tools.cli import command
 
 
 def declare() -> command.Flags:
     """The flags of this command."""
-    from baseline_network import detection, network_flags
+    from baseline_network.images import detection
+    from baseline_network.prediction import flags as network_flags
 
     flags = command.Flags(__doc__)
     with flags.group("Pictures in"):
@@ -45,17 +46,17 @@ def declare() -> command.Flags:
 
 def main(flags: command.Flags) -> int:
     """Predicts, and says what was found, what was skipped and where the result lies."""
-    from tools.errors import InputError
+    from tools.cli.errors import InputError
 
     flags.require("input", "output")
-    from baseline_network import detection
+    from baseline_network.images import detection
 
     chooser = detection.chooser(flags)
     path = pathlib.Path(flags.input)
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
 
-    from baseline_network import person_images
+    from baseline_network.images import person_images
 
     video, names = None, []
     if path.is_dir():
@@ -68,7 +69,8 @@ def main(flags: command.Flags) -> int:
     if flags.use_cpu:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
-    from baseline_network import network_flags, prediction_files
+    from baseline_network.prediction import files as prediction_files
+    from baseline_network.prediction import flags as network_flags
 
     prediction_files.check_free(flags.output, flags.overwrite)
     network, predictor = network_flags.make_predictor(flags)
@@ -97,8 +99,10 @@ def _predict(flags, chooser, predictor, writer, path, names, video) -> None:
     """Runs all pictures through the network into the writer."""
     import itertools
 
-    from baseline_network import person_images, prediction_files, prediction_run
-    from tools.progress import Progress
+    from baseline_network.images import person_images
+    from baseline_network.prediction import files as prediction_files
+    from baseline_network.prediction import run as prediction_run
+    from tools.cli.progress import Progress
 
     most = flags.limit or None
     if video is None:
@@ -123,8 +127,8 @@ def _predict(flags, chooser, predictor, writer, path, names, video) -> None:
             for _ in recorded():
                 pass
         elif video is not None:
-            from baseline_network import pictures as drawn
-            from tools.pose import animation
+            from baseline_network.prediction import pictures as drawn
+            from tools.drawing import animation
 
             frames = (drawn.overlay(result.photo.pixels, result.people) for result in recorded())
             animation.write_animation(writer.stage / prediction_files.FILM, frames, video.fps)
@@ -134,8 +138,9 @@ def _predict(flags, chooser, predictor, writer, path, names, video) -> None:
 
 def _draw(results, folder: pathlib.Path) -> None:
     """Writes the overlay of every picture that somebody was found in."""
-    from baseline_network import pictures, prediction_files
-    from tools.pose import drawing
+    from baseline_network.prediction import files as prediction_files
+    from baseline_network.prediction import pictures
+    from tools.drawing import drawing
 
     for result in results:
         if result.people:

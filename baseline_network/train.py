@@ -12,9 +12,9 @@ from __future__ import annotations
 import os
 import sys
 
-from baseline_network import training_flags
-from tools import command
-from tools.errors import InputError
+from baseline_network.training import flags as training_flags
+from tools.cli import command
+from tools.cli.errors import InputError
 from tools.training import experiments
 from tools.training import precision as precisions
 
@@ -36,7 +36,8 @@ def main(flags: command.Flags) -> int:
 
     strategies.prepare_devices(flags.use_cpu, flags.virtual_cpus, flags.deterministic, flags.seed, flags.threads)
     strategy = strategies.make_strategy(flags.strategy)
-    from baseline_network import network_files, training_data
+    from baseline_network.network import network_files
+    from baseline_network.training import data as training_data
     from tools.training import callbacks
 
     callbacks.profiled_batches(flags.profile)
@@ -117,7 +118,7 @@ def _data(flags) -> tuple[list[str], str]:
 
 
 def _sizes(flags, former):
-    from baseline_network import hourglass
+    from baseline_network.network import hourglass
 
     sizes = hourglass.Sizes(**{name: getattr(flags, name) for name in training_flags.SIZES})
     if former is not None and former.sizes != sizes:
@@ -131,7 +132,7 @@ def _sizes(flags, former):
 
 def _sets(flags, places):
     """The sets, and how many records each has."""
-    from baseline_network import training_data
+    from baseline_network.training import data as training_data
     from tfrecords import reader
 
     counts = [len(reader.find(place)) for place in places]
@@ -151,7 +152,7 @@ def _sets(flags, places):
 
 
 def _refine(flags) -> str:
-    from baseline_network import decoding
+    from baseline_network.network import decoding
 
     return decoding.FIT if flags.subpixel else decoding.QUARTER
 
@@ -160,7 +161,7 @@ def _settings(flags, places, test_data, sizes, precision, former) -> tuple[dict,
     """All settings, and the names of those that decide the weights."""
     import dataclasses
 
-    from tfrecords import fingerprints
+    from tfrecords.storage import fingerprints
 
     settings = {**flags.as_dict(), **dataclasses.asdict(sizes), "precision": precision}
     settings["train_records"] = [fingerprints.fingerprint(place) for place in places]
@@ -179,7 +180,9 @@ def _settings(flags, places, test_data, sizes, precision, former) -> tuple[dict,
 def _train(
     flags, strategy, sizes, former, sets, setup, test_data, steps_per_epoch, precision, directory, plan, settings
 ):
-    from baseline_network import hourglass, losses, trainer, training_data
+    from baseline_network.network import hourglass
+    from baseline_network.training import data as training_data
+    from baseline_network.training import losses, trainer
     from tools.training import loop, schedules
 
     evaluator = trainer.Evaluator(sizes, trainer.TestSet(test_data, flags.test_limit, flags.margin, _refine(flags)))

@@ -8,12 +8,12 @@ Writes into --output: gallery.png (2D, right view, 3D before and after the searc
 rotation.gif (the best one from all around), labels.npz and report.txt.
 """
 
-from tools import command
+from tools.cli import command
 
 
 def declare():
     """The flags of this command."""
-    from label_generator import lifter_flags
+    from label_generator.lifting import flags as lifter_flags
 
     flags = command.Flags(__doc__, positional="[INPUT]")
     with flags.group("Input"):
@@ -40,7 +40,7 @@ def main(options):
     import os
     import pathlib
 
-    from tools.errors import InputError
+    from tools.cli.errors import InputError
 
     if len(options.arguments) > 1:
         raise InputError(f"one INPUT at a time, got {' and '.join(options.arguments)}")
@@ -55,7 +55,7 @@ def main(options):
     if os.path.exists(options.output) and not os.path.isdir(options.output):
         raise InputError(f"--output={options.output} is not a folder")
 
-    from tfrecords.partial import locked
+    from tfrecords.storage.partial import locked
 
     with locked(pathlib.Path(options.output)):
         _show(options, results)
@@ -63,9 +63,11 @@ def main(options):
 
 def _show(options, results):
 
-    from label_generator import demo_poses, gallery, lifter_flags
-    from tools.errors import InputError
-    from tools.pose import animation, drawing
+    from label_generator.gallery import poses as demo_poses
+    from label_generator.gallery import sheet as gallery
+    from label_generator.lifting import flags as lifter_flags
+    from tools.cli.errors import InputError
+    from tools.drawing import animation, drawing
 
     lifter, _ = lifter_flags.make_lifter(options)
     print(f"weights: {lifter.name_of_weights} ({lifter.recipe} recipe)")

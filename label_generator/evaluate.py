@@ -7,12 +7,12 @@ Prints MPJPE, P-MPJPE, N-MPJPE, 3DPCK, AUC, PCKh of the right view and the error
 the geometric search; how well quality ranks the labels; and writes table, JSON and plots to --output.
 """
 
-from tools import command
+from tools.cli import command
 
 
 def declare():
     """The flags of this command."""
-    from label_generator import lifter_flags
+    from label_generator.lifting import flags as lifter_flags
 
     flags = command.Flags(__doc__)
     with flags.group("What is measured"):
@@ -40,7 +40,7 @@ def declare():
 
 def main(options):
     """Runs the command."""
-    from tools.errors import InputError
+    from tools.cli.errors import InputError
 
     if bool(options.test_data) == bool(options.protocol):
         raise InputError("give either --test_data or --protocol (see --help)")
@@ -52,7 +52,11 @@ def main(options):
     _check_output(options)
     import json
 
-    from label_generator import evaluation, lifter_flags, protocols, quality, reports
+    from label_generator.evaluation import errors as evaluation
+    from label_generator.evaluation import protocols
+    from label_generator.evaluation import report as reports
+    from label_generator.lifting import flags as lifter_flags
+    from label_generator.lifting import quality
 
     names = list(protocols.PROTOCOLS) if options.protocol == ["all"] else options.protocol
     for name in names:  # all of them now, not after minutes of lifting those before
@@ -84,7 +88,7 @@ def main(options):
 
         import numpy as np
 
-        from label_generator.lifter import CALIBRATION
+        from label_generator.lifting.lifter import CALIBRATION
 
         columns = np.concatenate([result.signals for result in results])
         errors = np.concatenate([result.errors["mpjpe"] for result in results])
@@ -100,7 +104,7 @@ def main(options):
 
 def _check_used(options):
     """Raises `InputError` for a flag that would be ignored."""
-    from tools.errors import InputError
+    from tools.cli.errors import InputError
 
     other, names = (
         ("protocol", ("motion", "cameras", "split", "frame_step", "seed"))
@@ -115,8 +119,8 @@ def _check_used(options):
 def _check_output(options):
     import os
 
-    from label_generator.lifter import CALIBRATION
-    from tools.errors import InputError
+    from label_generator.lifting.lifter import CALIBRATION
+    from tools.cli.errors import InputError
 
     if options.output and os.path.exists(options.output) and not os.path.isdir(options.output):
         raise InputError(f"--output={options.output}: is a file, not a folder")

@@ -8,12 +8,12 @@ The SavedModel needs nothing but TensorFlow: its signature takes poses_2d [B, 17
 quality and the rest of what docs/label_generator.md describes; normalisation and search are inside its graph.
 """
 
-from tools import command
+from tools.cli import command
 
 
 def declare():
     """The flags of this command."""
-    from label_generator import lifter_flags
+    from label_generator.lifting import flags as lifter_flags
 
     flags = command.Flags(__doc__)
     with flags.group("What is packed"):
@@ -34,8 +34,8 @@ def main(options):
     """Runs the command."""
     import os
 
-    from label_generator import lifter_flags
-    from tools.errors import InputError
+    from label_generator.lifting import flags as lifter_flags
+    from tools.cli.errors import InputError
 
     options.require("output")
     _check_used(options)
@@ -62,7 +62,7 @@ _USED_BY = {
 
 
 def _check_used(options):
-    from tools.errors import InputError
+    from tools.cli.errors import InputError
 
     for kind, names in _USED_BY.items():
         for name in names:
@@ -74,9 +74,9 @@ def _check_output(output, options):
     """Raises `InputError` unless `output` is free, or what this command once wrote and may replace."""
     import os
 
-    from label_generator import lifter as lifter_module
-    from label_generator import model_files
-    from tools.errors import InputError
+    from label_generator.lifting import lifter as lifter_module
+    from label_generator.networks import network_files
+    from tools.cli.errors import InputError
 
     if not os.path.lexists(output):
         return
@@ -89,18 +89,18 @@ def _check_output(output, options):
         if os.path.commonpath([read, written]) in (read, written):
             raise InputError(f"--output={output}: holds, or lies in, the weights that are packed ({weights})")
     # A whole folder is about to go: it must be one of ours.
-    ours = {"saved_model.pb", *(os.path.join(stage, "model.json") for stage in model_files.STAGES)}
+    ours = {"saved_model.pb", *(os.path.join(stage, "model.json") for stage in network_files.STAGES)}
     if os.listdir(output) and not any(os.path.exists(os.path.join(output, name)) for name in ours):
         raise InputError(f"--output={output}: neither a SavedModel nor weights, so --overwrite does not replace it")
 
 
 def _write(options, lifter, output):
     """Writes all into a folder of another name, then moves it to `output`: whole or not at all."""
-    from tools import whole_folder
+    from tools.files import whole_folder
 
     with whole_folder.write(output) as folder:
         if options.format == "saved_model":
-            from label_generator.lifter import save_lifter
+            from label_generator.lifting.lifter import save_lifter
 
             save_lifter(lifter, folder)
         else:
@@ -110,14 +110,15 @@ def _write(options, lifter, output):
 def _save_weights(options, lifter, folder):
     import os
 
-    from label_generator import lifter as lifter_module
-    from label_generator import model_files, quality
+    from label_generator.lifting import lifter as lifter_module
+    from label_generator.lifting import quality
+    from label_generator.networks import network_files
 
-    networks = model_files.find_networks(options.weights or [lifter_module.SHIPPED])
+    networks = network_files.find_networks(options.weights or [lifter_module.SHIPPED])
     for stage in lifter.stages:
         network = networks[stage]
         facts = {**network.facts, **({"name": options.name} if options.name else {})}
-        model_files.save_network(
+        network_files.save_network(
             os.path.join(folder, stage), stage, network.recipe, network.config, network.variables,
             network.statistics, facts, options.dtype,
         )  # fmt: skip

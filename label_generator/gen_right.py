@@ -13,8 +13,9 @@ import pathlib
 import sys
 import tempfile
 
-from tools import command, whole_folder
-from tools.errors import InputError
+from tools.cli import command
+from tools.cli.errors import InputError
+from tools.files import whole_folder
 
 _ROWS_AT_ONCE = 65_536  # some tens of megabytes
 
@@ -102,7 +103,7 @@ def _write_arrays(flags, source, intrinsics) -> tuple[int, int, int]:
             os.unlink(temporary)
             raise
         return (*counts, 1)
-    from tfrecords.sources import clips
+    from tfrecords.conversion import clips
 
     files = clips.list_files(source, (".npy",), "<subject>/<action>/<file>.npy, one .npy, or TFRecords")
     counts = []
@@ -129,9 +130,9 @@ def _convert(path, target, flags, permutation, intrinsics) -> tuple[int, int]:
     """Writes the view of one array of 3D poses; returns the numbers of poses and of those left out."""
     import numpy as np
 
-    from label_generator import normalization
-    from label_generator.right_source import right_views
-    from tfrecords.sources import arrays
+    from label_generator.networks import normalization
+    from label_generator.stages.right_view import right_views
+    from tfrecords.formats import arrays
 
     poses = arrays.open_npy(path)
     if arrays.dimensions(poses.shape, str(path)) != 3:
@@ -171,7 +172,7 @@ def _why(pose) -> str:
 
 def _write_records(flags, intrinsics) -> tuple[int, int, str]:
     from tfrecords import writer
-    from tfrecords.sources.base import Options
+    from tfrecords.source import Options
 
     source = pathlib.Path(flags.input)
     if source.is_dir() and pathlib.Path(flags.output).resolve() == source.resolve():
@@ -186,7 +187,7 @@ def _write_records(flags, intrinsics) -> tuple[int, int, str]:
 
 
 def _open_right_source(where, options, skip):
-    from label_generator.right_source import RightSource
+    from label_generator.stages.right_view import RightSource
 
     return RightSource(where, options, skip)
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import sys
 
-from label_generator import lifter_flags
-from tools import command
-from tools.errors import InputError
+from label_generator.lifting import flags as lifter_flags
+from tools.cli import command
+from tools.cli.errors import InputError
 
 _FORMATS = (
     "auto",
@@ -81,7 +81,9 @@ def main(flags: command.Flags) -> int:
     if not 0 <= flags.min_quality <= 1:  # neither is nan
         raise InputError(f"--min_quality={flags.min_quality:g}: qualities are between 0 and 1")
     # Bad flags are told before TensorFlow is loaded, which takes seconds.
-    from label_generator import label_cameras, label_inputs, label_run
+    from label_generator.labelling import cameras as label_cameras
+    from label_generator.labelling import inputs as label_inputs
+    from label_generator.labelling import run as label_run
 
     camera = label_cameras.parse_camera(flags.camera, _image_size(flags.image_size))
     spec = label_inputs.Spec(

@@ -12,8 +12,8 @@ import pathlib
 import sys
 import tempfile
 
-from tools import command
-from tools.errors import InputError
+from tools.cli import command
+from tools.cli.errors import InputError
 
 STAGE = "left2right"
 _UNUSED = "the release declares it and never reads it; accepted, without effect"
@@ -78,7 +78,7 @@ def main(flags: command.Flags) -> int:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     arrays = [(path, _open(path, permutation)) for path, _ in pairs]
 
-    from tools.progress import Progress
+    from tools.cli.progress import Progress
 
     predictor = Predictor(folder, flags.statistics, "float16" if flags.use_fp16 else "float32")
     predictor.look_at(rows for _, array in arrays for rows in _pieces(array, permutation))
@@ -96,7 +96,7 @@ def main(flags: command.Flags) -> int:
 
 def _pairs(source: pathlib.Path, target: pathlib.Path) -> list[tuple[pathlib.Path, pathlib.Path]]:
     """(array, where its right view goes); a tree keeps its folders and names."""
-    from tfrecords.sources import clips
+    from tfrecords.conversion import clips
 
     if source.is_file():
         return [(source, target if target.suffix == ".npy" else target / source.name)]
@@ -110,7 +110,7 @@ def _pairs(source: pathlib.Path, target: pathlib.Path) -> list[tuple[pathlib.Pat
 
 def _experiment(flags) -> str:
     """The exported weights in the experiment directory that the flags name."""
-    from label_generator import training_flags
+    from label_generator.training import flags as training_flags
 
     folder = pathlib.Path(training_flags.experiment_directory(flags), "export")
     if not folder.is_dir():
@@ -121,7 +121,7 @@ def _experiment(flags) -> str:
 
 
 def _open(path, permutation):
-    from tfrecords.sources import arrays
+    from tfrecords.formats import arrays
 
     array = arrays.open_npy(path)
     if arrays.dimensions(array.shape, str(path)) != 2:
@@ -134,7 +134,7 @@ def _pieces(array, permutation):
     """Poses [n, 17, 2] float32 of an array in our order, piece by piece."""
     import numpy as np
 
-    from tfrecords.sources import arrays
+    from tfrecords.formats import arrays
 
     for start in range(0, len(array), _ROWS_AT_ONCE):
         yield arrays.split_rows(np.asarray(array[start : start + _ROWS_AT_ONCE], np.float32), 2, "planar", permutation)
@@ -144,7 +144,7 @@ def _write(predictor, path, array, result, permutation) -> None:
     """Writes the right view of one array, in the array's own shape and order of joints."""
     import numpy as np
 
-    from label_generator import normalization
+    from label_generator.networks import normalization
 
     result.parent.mkdir(parents=True, exist_ok=True)
     if not len(array):
@@ -181,9 +181,10 @@ class Predictor:
         """Raises `InputError` when the folder holds no published left -> right network with statistics."""
         import tensorflow as tf
 
-        from label_generator import chains, linear_model, model_files
+        from label_generator.lifting import chains
+        from label_generator.networks import linear_model, network_files
 
-        networks = model_files.find_networks([folder])
+        networks = network_files.find_networks([folder])
         if STAGE not in networks:
             raise InputError(f"{folder}: no network of stage {STAGE}, only {', '.join(networks)}")
         network = networks[STAGE]
@@ -202,7 +203,7 @@ class Predictor:
         self._network = linear_model.folded(config, variables, compute_dtype=tf.as_dtype(compute_dtype))
 
     def _rows(self, poses, centred: bool):
-        from label_generator import normalization
+        from label_generator.networks import normalization
 
         poses = normalization.root_centred(poses) if centred else poses
         return normalization.to_rows(poses, self._input.layout)
@@ -213,7 +214,7 @@ class Predictor:
         Args:
           pieces: arrays [n, 17, 2].
         """
-        from label_generator import normalization
+        from label_generator.networks import normalization
 
         if self._mode == "test":
             gathered = normalization.Accumulator(self._input.layout, self._input.centred)
@@ -233,7 +234,7 @@ class Predictor:
         Raises:
           InputError: a pose that is not finite.
         """
-        from label_generator import normalization
+        from label_generator.networks import normalization
 
         if self._mode == "train":
             going, coming = self._input, self._output

@@ -11,9 +11,9 @@ import json
 import pathlib
 import sys
 
-from label_generator import lifter_flags
-from tools import command
-from tools.errors import InputError
+from label_generator.lifting import flags as lifter_flags
+from tools.cli import command
+from tools.cli.errors import InputError
 
 TREES = ("predict", "3dCam", "2dCam")
 _POSES_AT_ONCE = 4096
@@ -89,7 +89,8 @@ def _read_trees(flags, folder: pathlib.Path):
     """The poses of the three trees; see `_report`."""
     import numpy as np
 
-    from tfrecords.sources import arrays, clips
+    from tfrecords.conversion import clips
+    from tfrecords.formats import arrays
     from tools.pose import cameras, joints
 
     permutation = joints.parse_permutation(",".join(flags.permutation)) if flags.permutation else None
@@ -140,7 +141,7 @@ def _read_records(flags):
     import numpy as np
 
     from tfrecords import reader
-    from tfrecords.sources import clips
+    from tfrecords.conversion import clips
 
     if flags.permutation:
         raise InputError("--permutation: is for the trees' arrays; records have this project's order")
@@ -196,9 +197,9 @@ def _report(flags, poses) -> int:
     """
     import numpy as np
 
+    from tools.cli.progress import Progress
     from tools.pose import metric_tables, metrics
     from tools.pose.joints import POSE17
-    from tools.progress import Progress
 
     root = POSE17.root
 
@@ -225,7 +226,7 @@ def _report(flags, poses) -> int:
     print(table.render(), end="")
     print(f"\ndepth at an end of the range: {at_end:,} of {total:,}; no depth found: {invalid:,}")
     if flags.json:
-        from tfrecords.manifest import write_text
+        from tfrecords.storage.manifest import write_text
 
         write_text(pathlib.Path(flags.json), json.dumps(table.as_dict(), indent=1) + "\n")
         print(f"written to {flags.json}")
@@ -260,8 +261,8 @@ def _searcher(flags, has_coarse: bool):
     """The function from a batch to coarse poses, poses after the search, and whether each depth is at an end."""
     import numpy as np
 
-    from label_generator import geometric_search as searching
-    from label_generator.lifter import RECIPE_SETTINGS
+    from label_generator.lifting import geometric_search as searching
+    from label_generator.lifting.lifter import RECIPE_SETTINGS
     from tools.pose import cameras
     from tools.pose.joints import POSE17
 

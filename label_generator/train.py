@@ -12,9 +12,9 @@ import hashlib
 import os
 import sys
 
-from label_generator import training_flags
-from tools import command
-from tools.errors import InputError
+from label_generator.training import flags as training_flags
+from tools.cli import command
+from tools.cli.errors import InputError
 from tools.training import experiments
 from tools.training import precision as precisions
 
@@ -117,7 +117,7 @@ def _data(flags) -> tuple[str, str]:
 
 def _settings(flags, train_data: str, test_data: str, precision: str) -> tuple[dict, list[str]]:
     """All settings, and the names of those that decide the weights."""
-    from tfrecords import fingerprints
+    from tfrecords.storage import fingerprints
 
     settings = {**flags.as_dict(), "precision": precision}
     settings["train_records"] = fingerprints.fingerprint(train_data)
@@ -146,16 +146,19 @@ def _digest(path: str) -> str:
 
 
 def _digest_of_networks(folder: str) -> str:
-    from label_generator import lifter_flags, model_files
+    from label_generator.lifting import flags as lifter_flags
+    from label_generator.networks import network_files
 
-    networks = model_files.find_networks([folder])
+    networks = network_files.find_networks([folder])
     return lifter_flags.fingerprint([network.directory for network in networks.values()])[:16]
 
 
 def _published(flags, train_data: str, test_data: str):
-    from label_generator import linear_model, model_files, published_training, training_data
+    from label_generator.networks import linear_model, network_files
+    from label_generator.training import published_data as training_data
+    from label_generator.training import published_training
 
-    network = model_files.load_network(flags.left2right) if flags.left2right else None
+    network = network_files.load_network(flags.left2right) if flags.left2right else None
     predicts = flags.right_view == "predicted"
     train = training_data.load_poses(train_data, flags.stage, "train_data", needs_right=not predicts)
     test = training_data.load_poses(test_data, flags.stage, "test_data", actions=True, needs_right=not predicts)
@@ -183,9 +186,10 @@ def _published(flags, train_data: str, test_data: str):
 
 
 def _canonical(flags, train_data: str, test_data: str):
-    from label_generator import canonical_recipe, model_files
+    from label_generator.networks import network_files
+    from label_generator.training import canonical_training
 
-    setup = canonical_recipe.Setup(
+    setup = canonical_training.Setup(
         stage=flags.stage,
         linear_size=flags.linear_size,
         num_layers=flags.num_layers,
@@ -202,10 +206,10 @@ def _canonical(flags, train_data: str, test_data: str):
         views=training_flags.view_settings(flags),
         losses=training_flags.loss_weights(flags),
     )
-    network = model_files.load_network(flags.left2right) if flags.left2right else None
-    start = model_files.find_networks([flags.start_from]) if flags.start_from else None
-    train, test = canonical_recipe.load_level_poses(train_data), canonical_recipe.load_seen_poses(test_data)
-    return canonical_recipe.CanonicalTraining(setup, train, test, network, start)
+    network = network_files.load_network(flags.left2right) if flags.left2right else None
+    start = network_files.find_networks([flags.start_from]) if flags.start_from else None
+    train, test = canonical_training.load_level_poses(train_data), canonical_training.load_seen_poses(test_data)
+    return canonical_training.CanonicalTraining(setup, train, test, network, start)
 
 
 def _told(flags, training, strategy, precision: str) -> str:

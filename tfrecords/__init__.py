@@ -1,1 +1,4 @@
-"""The data layer: every data set as sharded TFRecords of one pose record."""
+"""The data layer. Doors: schema (what a record is), source, writer and reader (making and reading records).
+
+May import tools.
+"""

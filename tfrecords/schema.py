@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tools.errors import InputError
+from tools.cli.errors import InputError
 from tools.pose import joints
 
 VERSION = 1

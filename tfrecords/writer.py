@@ -11,11 +11,12 @@ import os
 import pathlib
 from typing import Callable
 
-from tfrecords import manifest, schema, shards, workers
-from tfrecords.partial import Partial, locked
-from tfrecords.sources.base import Source
-from tools.errors import InputError
-from tools.progress import Progress
+from tfrecords import schema
+from tfrecords.source import Source
+from tfrecords.storage import manifest, shards, workers
+from tfrecords.storage.partial import Partial, locked
+from tools.cli.errors import InputError
+from tools.cli.progress import Progress
 
 # Starting a process costs about as much as writing this many records (or pictures) in the one that is there.
 _WORTH_A_PROCESS, _PICTURES_WORTH_A_PROCESS = 20_000, 1_000

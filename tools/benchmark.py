@@ -12,8 +12,8 @@ import importlib
 import json
 import sys
 
-from tools import command
-from tools.errors import InputError
+from tools.cli import command
+from tools.cli.errors import InputError
 
 # name -> module with measure(settings) -> list of Row; the module is imported when its section runs
 _NAMES = ("search", "lift", "train", "records", "pipeline", "hourglass", "metrics", "startup", "scaling")

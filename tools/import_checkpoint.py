@@ -10,7 +10,7 @@ from __future__ import annotations
 import pathlib
 import sys
 
-from tools import command
+from tools.cli import command
 
 FORMATS = ("tf1", "pytorch_hg3d")
 STAGES = ("left2right", "pose3d")
@@ -76,14 +76,15 @@ def main(flags: command.Flags) -> int:
 
 
 def _import_hg3d(flags: command.Flags) -> int:
-    from tools.errors import InputError
+    from tools.cli.errors import InputError
 
     for name in _TF1_ONLY:
         if flags.given(name):
             raise InputError(f"--{name} says something of a TF1 checkpoint; --format=pytorch_hg3d has no use for it")
     _check_output(flags, ("model.json", "weights.npz", "README.md"))
 
-    from baseline_network import hourglass, import_hg3d, network_files
+    from baseline_network.importing import pytorch_hg3d as import_hg3d
+    from baseline_network.network import hourglass, network_files
 
     model = import_hg3d.import_hg3d(flags.input)
     sizes = hourglass.sizes_of(model)
@@ -103,13 +104,14 @@ def _import_hg3d(flags: command.Flags) -> int:
 def _import_tf1(flags: command.Flags) -> int:
     import dataclasses
 
-    from label_generator import import_tf1, model_files
-    from tools.errors import InputError
+    from label_generator.importing import tf1_checkpoint
+    from label_generator.networks import network_files
+    from tools.cli.errors import InputError
     from tools.pose import joints
 
     order = joints.parse_permutation(flags.permutation) if flags.permutation else None
     _check_output(flags)
-    checkpoint = import_tf1.read_checkpoint(flags.input)
+    checkpoint = tf1_checkpoint.read_checkpoint(flags.input)
     if flags.stage and flags.stage != checkpoint.stage:
         raise InputError(f"{checkpoint.path}: is of stage {checkpoint.stage}, --stage={flags.stage} was asked for")
     choices, origins = _choices(flags, checkpoint.path)
@@ -122,7 +124,7 @@ def _import_tf1(flags: command.Flags) -> int:
     print("  told: " + ", ".join(f"{name} {_yes(choices[name])} ({origins[name]})" for name in choices))
     variables = checkpoint.variables
     if order is not None:
-        variables = import_tf1.permuted(variables, checkpoint.stage, order)
+        variables = tf1_checkpoint.permuted(variables, checkpoint.stage, order)
         print("  joints put in this project's order: " + ",".join(map(str, order)))
     facts = {
         "origin": "checkpoint of the released TensorFlow 1 code",
@@ -131,7 +133,7 @@ def _import_tf1(flags: command.Flags) -> int:
         "permutation": None if order is None else [int(i) for i in order],
     }
     statistics = _statistics(flags, checkpoint, variables, order, (config.residual, config.max_norm), facts)
-    folder = model_files.save_network(
+    folder = network_files.save_network(
         flags.output, checkpoint.stage, "published", dataclasses.asdict(config), variables, statistics, facts
     )
     if not statistics:
@@ -145,10 +147,10 @@ def _import_tf1(flags: command.Flags) -> int:
 
 def _choices(flags: command.Flags, path: str) -> tuple[dict, dict]:
     """What the checkpoint doesn't tell, and from where each is known; raises InputError for what nobody told."""
-    from label_generator import import_tf1
-    from tools.errors import InputError
+    from label_generator.importing import tf1_checkpoint
+    from tools.cli.errors import InputError
 
-    named = import_tf1.choices_of_directory(path)
+    named = tf1_checkpoint.choices_of_directory(path)
     choices, origins = {}, {}
     for name in ("residual", "max_norm", "dropout"):
         given = getattr(flags, name)
@@ -173,10 +175,11 @@ def _yes(value) -> str:
 
 def _statistics(flags: command.Flags, checkpoint, variables, order, chosen, facts: dict) -> dict:
     """The statistics by name, {} where none were given; adds to `facts` where they are from and what they say."""
-    from label_generator import import_statistics, normalization
-    from tfrecords import manifest
-    from tools.errors import InputError
-    from tools.progress import Progress
+    from label_generator.importing import statistics as import_statistics
+    from label_generator.networks import normalization
+    from tfrecords.storage import manifest
+    from tools.cli.errors import InputError
+    from tools.cli.progress import Progress
 
     where, stage = flags.statistics, checkpoint.stage
     if not where:
@@ -210,7 +213,7 @@ def _statistics(flags: command.Flags, checkpoint, variables, order, chosen, fact
 
 def _check_output(flags: command.Flags, replaced: tuple = _WEIGHTS_FILES) -> None:
     """Raises InputError when the output is there and may not be replaced, or holds other files than `replaced`."""
-    from tools.errors import InputError
+    from tools.cli.errors import InputError
 
     output = pathlib.Path(flags.output)
     if not output.exists():

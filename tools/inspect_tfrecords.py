@@ -10,7 +10,7 @@ from __future__ import annotations
 import pathlib
 import sys
 
-from tools import command
+from tools.cli import command
 
 _DAMAGE_SHOWN = 20
 _NO_SHEET = "none"
@@ -32,9 +32,9 @@ def declare() -> command.Flags:
 
 def main(flags: command.Flags) -> int:
     """Prints the findings; returns 2 when something is damaged."""
-    from tfrecords import inspection, manifest
-    from tools.errors import InputError
-    from tools.progress import Progress
+    from tfrecords.storage import inspection, manifest
+    from tools.cli.errors import InputError
+    from tools.cli.progress import Progress
 
     if not flags.arguments:
         raise InputError("name at least one folder of TFRecords (see --help)")
@@ -49,7 +49,7 @@ def main(flags: command.Flags) -> int:
         print(f"    {source['description']}\n    licence {source['licence']}\n    version {content.version}")
     print("\n".join(report(findings, flags.top)))
     if sheet and findings.samples:
-        from tools.pose import drawing
+        from tools.drawing import drawing
 
         print(f"contact sheet: {drawing.write_image(sheet, contact_sheet(findings.samples), flags.overwrite)}")
     damage = findings.damage + findings.shared_subjects()
@@ -66,7 +66,7 @@ def _sheet_path(flags, folder):
     """Where the contact sheet goes, or None. One that is there by default is left as it is."""
     if flags.sheet == _NO_SHEET:
         return None
-    from tools.pose import drawing
+    from tools.drawing import drawing
 
     path = pathlib.Path(flags.sheet) if flags.sheet else folder / "contact_sheet.png"
     if not flags.sheet and path.exists() and not flags.overwrite:
@@ -105,7 +105,7 @@ def report(findings, top: int = 10) -> list[str]:
 
 def contact_sheet(records):
     """One cell a record, uint8 `[H, W, 3]` BGR: the 2D pose on its picture or on white, and beside it the 3D pose."""
-    from tools.pose import sheets
+    from tools.drawing import sheets
 
     cells, captions = [], []
     for record in records:
@@ -122,7 +122,7 @@ def _cell(record):
     import cv2
     import numpy as np
 
-    from tools.pose import drawing, figures
+    from tools.drawing import drawing, figures
 
     panels = []
     if record.provenance_2d.any():

@@ -11,8 +11,8 @@ import sys
 import textwrap
 import time
 
-from tools import command
-from tools.errors import InputError
+from tools.cli import command
+from tools.cli.errors import InputError
 
 # Sources that make their records themselves.
 _WITHOUT_INPUT = ("synthetic", "rendered")
@@ -81,7 +81,7 @@ def main(flags: command.Flags) -> int:
 
 
 def _options(flags):
-    from tfrecords.sources.base import Options
+    from tfrecords.source import Options
 
     return Options(
         split=flags.split,

@@ -5,11 +5,11 @@ import functools
 import pytest
 import tensorflow as tf
 
-from baseline_network import network_flags
-from tfrecords import example
+from baseline_network.prediction import flags as network_flags
+from tfrecords.source import Options
 from tfrecords.sources import open_source
-from tfrecords.sources.base import Options
-from tools import command
+from tfrecords.storage import example
+from tools.cli import command
 
 
 @pytest.fixture(scope="session")
@@ -169,7 +169,7 @@ def small_weights(tmp_path_factory):
     """The weights folder of a small untrained network."""
     import tensorflow as tf
 
-    from baseline_network import hourglass, network_files
+    from baseline_network.network import hourglass, network_files
 
     tf.keras.utils.set_random_seed(11)
     model = hourglass.build(hourglass.Sizes(stacks=1, modules=1, features=16, resolution=64), dtype="float32")
@@ -179,7 +179,8 @@ def small_weights(tmp_path_factory):
 @pytest.fixture(scope="session")
 def small_network(small_weights):
     """(network, predictor) of `small_weights`, as `network_flags.make_predictor` gives them."""
-    from baseline_network import network_files, predicting
+    from baseline_network.network import network_files
+    from baseline_network.prediction import predictor as predicting
 
     network = network_files.load(small_weights)
     return network, predicting.Predictor(network, flip=False)

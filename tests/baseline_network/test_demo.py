@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from baseline_network import demo, demo_people, detection, pictures, prediction_run
-from tools.pose import drawing
+from baseline_network import demo
+from baseline_network.images import detection
+from baseline_network.prediction import demo_people, pictures
+from baseline_network.prediction import run as prediction_run
+from tools.drawing import drawing
 
 FILES = ["gallery.png", "overlay.png", "predictions.json", "report.txt", "rotation.gif"]
 

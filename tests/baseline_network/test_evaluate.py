@@ -12,17 +12,14 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from baseline_network import (
-    evaluate,
-    evaluation,
-    evaluation_report,
-    evaluation_sheet,
-    hourglass,
-    network_files,
-    predicting,
-    record_evaluation,
-)
-from tools import command
+from baseline_network import evaluate
+from baseline_network.evaluation import errors as evaluation
+from baseline_network.evaluation import records as record_evaluation
+from baseline_network.evaluation import report as evaluation_report
+from baseline_network.evaluation import sheet as evaluation_sheet
+from baseline_network.network import hourglass, network_files
+from baseline_network.prediction import predictor as predicting
+from tools.cli import command
 
 REPORT = ["confidence.png", "error_by_joint.png", "error_by_visibility.png", "figures.json", "pck_curve.png"]
 REPORT += ["sheet.png", "table.md"]
@@ -208,5 +205,5 @@ def test_help_needs_no_tensorflow(start_command):
     assert started.returncode == 0
     places = [printed.index(f"\n  --{name}") for name in ("weights", "data", "[no]flip", "output")]
     assert places == sorted(places)
-    assert "tools.command" in imported
+    assert "tools.cli.command" in imported
     assert "tensorflow" not in imported

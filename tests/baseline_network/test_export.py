@@ -11,9 +11,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from baseline_network import export, export_run, exporting, hourglass, network_files, predicting
-from tools import command
-from tools.errors import InputError
+from baseline_network import export
+from baseline_network.exporting import formats as exporting
+from baseline_network.exporting import run as export_run
+from baseline_network.network import hourglass, network_files
+from baseline_network.prediction import predictor as predicting
+from tools.cli import command
+from tools.cli.errors import InputError
 
 BOX = [[60.0, 40.0, 120.0, 150.0]]
 
@@ -170,5 +174,5 @@ def test_help_needs_no_tensorflow(start_command):
     printed, imported = started.communicate(timeout=60)
     assert started.returncode == 0
     assert "--formats" in printed
-    assert "tools.command" in imported
+    assert "tools.cli.command" in imported
     assert "tensorflow" not in imported

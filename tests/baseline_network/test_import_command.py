@@ -5,8 +5,10 @@ import builtins
 import numpy as np
 import pytest
 
-from baseline_network import hourglass, network_files, predicting
-from tools import command, import_checkpoint
+from baseline_network.network import hourglass, network_files
+from baseline_network.prediction import predictor as predicting
+from tools import import_checkpoint
+from tools.cli import command
 
 SIZES = hourglass.Sizes(stacks=2, modules=1, features=16, resolution=64)
 BONES = ((0, 1), (1, 2), (2, 6), (6, 3), (3, 4), (4, 5), (10, 11), (11, 12), (12, 8), (8, 13), (13, 14), (14, 15))

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from baseline_network import predict, prediction_run
-from tools.pose import animation
+from baseline_network import predict
+from baseline_network.prediction import run as prediction_run
+from tools.drawing import animation
 
 HEAVY = "tensorflow", "cv2", "matplotlib", "scipy", "h5py", "keras"
 

@@ -11,10 +11,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from baseline_network import augment, crop, decoding, network_files, predicting, targets, train, training_flags
+from baseline_network import train
+from baseline_network.images import augment, crop
+from baseline_network.network import decoding, network_files, targets
+from baseline_network.prediction import predictor as predicting
+from baseline_network.training import flags as training_flags
+from tfrecords.source import Options, Skip
 from tfrecords.sources import open_source
-from tfrecords.sources.base import Options, Skip
-from tools.errors import InputError
+from tools.cli.errors import InputError
 
 KILLS = int(os.environ.get("POSE3D_KILLS", "0"))
 # Graphs of a hundred layers take each process a minute or two.

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from label_generator import canonical_view, linear_model, model_files, normalization, prenorm_model
+from label_generator.lifting import canonical_view
+from label_generator.networks import linear_model, network_files, normalization, prenorm_model
 from tfrecords import writer
+from tfrecords.source import Options
 from tfrecords.sources import open_source
-from tfrecords.sources.base import Options
-from tools import command
+from tools.cli import command
 
 
 class People:
@@ -60,7 +61,7 @@ def _save_published(folder, people, seed=0, statistics=("input", "output"), **op
                 "input": normalization.concatenated([own["pose_2d"], own["right_2d"]]),
                 "output": own["pose_3d"],
             }
-        model_files.save_network(
+        network_files.save_network(
             folder / stage,
             stage,
             "published",
@@ -88,7 +89,9 @@ def _save_canonical(folder, seed=0, stages=("left2right", "pose3d")):
         for variable in model.trainable_variables:
             variable.assign_add(tf.constant(rng.normal(0, 0.05, variable.shape), tf.float32))
         variables = {name: v.numpy() for name, v in prenorm_model.variables_by_name(model).items()}
-        model_files.save_network(folder / stage, stage, "canonical", config, variables, facts={"name": f"test-{stage}"})
+        network_files.save_network(
+            folder / stage, stage, "canonical", config, variables, facts={"name": f"test-{stage}"}
+        )
     return folder
 
 

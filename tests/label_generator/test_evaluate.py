@@ -9,7 +9,8 @@ import sys
 import numpy as np
 import pytest
 
-from label_generator import evaluate, lifter, quality
+from label_generator import evaluate
+from label_generator.lifting import lifter, quality
 from tfrecords import reader
 
 

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from label_generator import export, lifter, model_files, quality
+from label_generator import export
+from label_generator.lifting import lifter, quality
+from label_generator.networks import network_files
 
 COUNT = 20
 BARE = """
@@ -60,7 +62,7 @@ def test_float16_weights(run_command, tmp_path, published_weights, people, capsy
     assert run_command(export, f"--weights={source}", "--format=weights", "--name=mine", f"--output={out}") == 0
     with np.load(out / "pose3d" / "weights.npz") as archive:
         assert {archive[name].dtype for name in archive.files} == {np.dtype(np.float16)}
-    before, after = model_files.find_networks([source]), model_files.find_networks([out])
+    before, after = network_files.find_networks([source]), network_files.find_networks([out])
     for stage in ("left2right", "pose3d"):
         assert after[stage].facts["name"] == "mine"
         for name, value in before[stage].variables.items():

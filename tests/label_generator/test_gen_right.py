@@ -6,10 +6,11 @@ import os
 import numpy as np
 import pytest
 
-from label_generator import gen_right, normalization
+from label_generator import gen_right
+from label_generator.networks import normalization
 from tfrecords import reader, writer
+from tfrecords.source import Options
 from tfrecords.sources import open_source
-from tfrecords.sources.base import Options
 from tools.pose.cameras import RELEASED_RIGHT_VIEW_INTRINSICS, SEARCH_INTRINSICS
 
 

@@ -11,11 +11,15 @@ import cv2
 import numpy as np
 import pytest
 
-from label_generator import generate, label_files, label_inputs, label_run, lifter
+from label_generator import generate
+from label_generator.labelling import columns as label_files
+from label_generator.labelling import inputs as label_inputs
+from label_generator.labelling import run as label_run
+from label_generator.lifting import lifter
 from tfrecords import reader
+from tfrecords.source import Options
 from tfrecords.sources import open_source
-from tfrecords.sources.base import Options
-from tools.errors import InputError
+from tools.cli.errors import InputError
 from tools.pose import joints
 
 COUNT = 300

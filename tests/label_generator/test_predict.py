@@ -8,7 +8,9 @@ import shutil
 import numpy as np
 import pytest
 
-from label_generator import linear_model, model_files, normalization, predict, training_flags
+from label_generator import predict
+from label_generator.networks import linear_model, network_files, normalization
+from label_generator.training import flags as training_flags
 
 
 @pytest.fixture
@@ -18,7 +20,7 @@ def run(run_command):
 
 @pytest.fixture(scope="module")
 def network(published_weights):
-    return model_files.load_network(published_weights / "left2right")
+    return network_files.load_network(published_weights / "left2right")
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +28,7 @@ def keras(network):
     """The network on normalised rows, as Keras runs it."""
     config = linear_model.LinearModelConfig(**network.config)
     model = linear_model.build(config)
-    model_files.assign(linear_model.released_variables(model, config), network.variables, "test")
+    network_files.assign(linear_model.released_variables(model, config), network.variables, "test")
     return lambda rows: model(rows.astype(np.float32), training=False).numpy()
 
 

@@ -7,10 +7,12 @@ import os
 import numpy as np
 import pytest
 
-from label_generator import lifter, normalization, search_h36m
+from label_generator import search_h36m
+from label_generator.lifting import lifter
+from label_generator.networks import normalization
 from tfrecords import writer
+from tfrecords.source import Options
 from tfrecords.sources import open_source
-from tfrecords.sources.base import Options
 from tools.pose.cameras import SEARCH_INTRINSICS, change_intrinsics
 
 ACTIONS = {"9/Walking/a": slice(0, 30), "9/Walking/b": slice(30, 75), "11/Photo/a": slice(75, 110)}

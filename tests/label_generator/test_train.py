@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from label_generator import linear_model, model_files, normalization, train, training_flags
+from label_generator import train
+from label_generator.networks import linear_model, network_files, normalization
+from label_generator.training import flags as training_flags
 from tfrecords import reader
-from tools.errors import InputError
+from tools.cli.errors import InputError
 
 # Declared by the original, in this order, with these defaults.
 ORIGINAL = [
@@ -77,10 +79,10 @@ def test_canonical_flagfile_and_flags_build_the_settings_they_name(repository):
     assert training_flags.view_settings(changed).noise_px == 1.5
     assert training_flags.loss_weights(changed).trust == 0.7
     # Unchanged flags are the recipe's own defaults.
-    from label_generator import canonical_training, virtual_camera
+    from label_generator.training import canonical_losses, virtual_camera
 
     assert training_flags.view_settings(flags) == virtual_camera.Settings()
-    assert training_flags.loss_weights(flags) == canonical_training.LossWeights()
+    assert training_flags.loss_weights(flags) == canonical_losses.LossWeights()
     with pytest.raises(InputError, match="view_height_mm=5"):
         training_flags.view_settings(parsed("--view_height_mm=5"))
 
@@ -142,7 +144,7 @@ def test_a_training_leaves_checkpoints_settings_and_curves(left2right, trainings
 
 def test_what_is_exported_is_what_was_evaluated(left2right, synthetic_records):
     folder, _ = left2right
-    network = model_files.load_network(folder / "export")
+    network = network_files.load_network(folder / "export")
     assert (network.stage, network.recipe) == ("left2right", "published")
     config = linear_model.LinearModelConfig(**network.config)
     source, target = network.statistics["input"], network.statistics["output"]
@@ -193,7 +195,7 @@ def test_pose3d_trains_on_true_or_predicted_right_views(left2right, synthetic_re
         here = (*words, f"--train_dir={tmp_path / view}", f"--right_view={view}")
         assert run(*here) == 0
         folder = training_flags.experiment_directory(parsed(*here))
-        network = model_files.load_network(os.path.join(folder, "export"))
+        network = network_files.load_network(os.path.join(folder, "export"))
         assert network.statistics["input"].mean.shape == (68,)
         figures[view] = network.facts["figures"]
     assert set(figures["true"]) == {"mpjpe_mm", "mpjpe_mm_predicted"}
@@ -212,7 +214,7 @@ def test_canonical_chain_trains_and_exports_both_networks(synthetic_records, tmp
     )
     assert run(*words) == 0
     folder = training_flags.experiment_directory(parsed(*words))
-    networks = model_files.find_networks([os.path.join(folder, "export")])
+    networks = network_files.find_networks([os.path.join(folder, "export")])
     assert {stage: network.recipe for stage, network in networks.items()} == {
         "left2right": "canonical",
         "pose3d": "canonical",

@@ -5,10 +5,10 @@ import time
 
 import numpy as np
 
+from tfrecords.formats import images
 from tfrecords.schema import PoseRecord
-from tfrecords.sources import images
-from tfrecords.sources.base import Info, Skip, Source
-from tools.errors import InputError
+from tfrecords.source import Info, Skip, Source
+from tools.cli.errors import InputError
 
 
 def noise_record(number, **changes):

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from sources_for_tests import noise_record
 
-from tfrecords import framing, manifest, reader, writer
-from tfrecords.example import encode
+from tfrecords import reader, writer
 from tfrecords.schema import FEATURES
+from tfrecords.source import Options
 from tfrecords.sources import open_source
-from tfrecords.sources.base import Options
-from tools.errors import InputError
+from tfrecords.storage import framing, manifest
+from tfrecords.storage.example import encode
+from tools.cli.errors import InputError
 
 COUNT = 230
 

@@ -8,7 +8,7 @@ from sources_for_tests import noise_record
 
 from tfrecords import schema
 from tfrecords.schema import PoseRecord
-from tools.errors import InputError
+from tools.cli.errors import InputError
 
 
 def test_features_and_record_name_the_same_fields():

@@ -18,12 +18,13 @@ import numpy as np
 import pytest
 from sources_for_tests import noise_record
 
-from tfrecords import manifest, partial, shards, writer
-from tfrecords.example import decode, encode
-from tfrecords.framing import read_frames
+from tfrecords import writer
+from tfrecords.source import Options
 from tfrecords.sources import open_source
-from tfrecords.sources.base import Options
-from tools.errors import InputError
+from tfrecords.storage import manifest, partial, shards
+from tfrecords.storage.example import decode, encode
+from tfrecords.storage.framing import read_frames
+from tools.cli.errors import InputError
 
 
 def noise(count=30, path="", split="", name="Noise", **options):

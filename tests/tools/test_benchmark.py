@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from tools import benchmark, command
+from tools import benchmark
 from tools.benchmarks import common, metrics, pipeline, search, startup, torch_networks
+from tools.cli import command
 from tools.pose import metrics as pose_metrics
 from tools.pose.cameras import SEARCH_INTRINSICS
 
@@ -19,7 +20,7 @@ def torch():
 @pytest.fixture(scope="module")
 def found():
     """Three people, and the search's own answer."""
-    from label_generator.geometric_search import geometric_search
+    from label_generator.lifting.geometric_search import geometric_search
 
     poses, pixels, _ = search.people(3)
     return poses, pixels, geometric_search(poses, pixels, np.float32(SEARCH_INTRINSICS))
@@ -46,8 +47,8 @@ def test_pytorchs_search_finds_what_the_search_finds(torch, found):
 
 
 def test_pytorchs_networks_have_the_same_parameters(torch):
-    from baseline_network import hourglass
-    from label_generator import linear_model, prenorm_model
+    from baseline_network.network import hourglass
+    from label_generator.networks import linear_model, prenorm_model
 
     def count(network):
         return sum(parameter.numel() for parameter in network.parameters())

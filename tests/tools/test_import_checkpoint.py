@@ -10,11 +10,13 @@ import sys
 import numpy as np
 import pytest
 
-from label_generator import lifter, linear_model, model_files, normalization
+from label_generator.lifting import lifter
+from label_generator.networks import linear_model, network_files, normalization
 from tfrecords import writer
+from tfrecords.source import Options
 from tfrecords.sources import open_source
-from tfrecords.sources.base import Options
-from tools import command, import_checkpoint
+from tools import import_checkpoint
+from tools.cli import command
 
 PUBLISHED = "dropout_0.5/epochs_200/lr_0.001/residual/depth_1/linear_size16/batch_size_64/maxnorm/batch_normalization"
 FILES = ("1/Walking/a.npy", "5/Eating/b.npy", "9/Walking/c.npy")
@@ -24,7 +26,7 @@ _TREES = {"2D_left_new": "left", "2D_right_new": "right", "3D_new": "3d"}
 
 @pytest.fixture(scope="module")
 def released_network(repository):
-    path = repository / "tests" / "label_generator" / "released_network.py"
+    path = repository / "tests" / "label_generator" / "importing" / "released_network.py"
     spec = importlib.util.spec_from_file_location("released_network_of_tools", path)
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -97,7 +99,7 @@ def test_both_stages_with_their_training_poses_make_a_lifter(order, experiment, 
         assert "linear_size 16, num_layers 1, batch_norm on, global_step 3" in told
         assert "residual on (the directory's name), max_norm on (the directory's name), dropout 0.5" in told
         assert "80 poses" in told
-        network = model_files.load_network(tmp_path / "weights" / stage)
+        network = network_files.load_network(tmp_path / "weights" / stage)
         assert (network.stage, network.recipe) == (stage, "published")
         assert network.facts["global_step"] == 3
         assert network.facts["permutation"] == order
@@ -124,12 +126,12 @@ def test_tfrecords_and_statistics_files_serve_too(experiment, scene, tmp_path, c
     records = writer.convert(factory, tmp_path / "records", quiet=True, num_workers=1, num_shards=2).folder
     assert run(f"--input={experiment['pose3d'].prefix}", f"--output={tmp_path / 'a'}", f"--statistics={records}") == 0
     assert "80 poses" in capsys.readouterr().out
-    found = model_files.load_network(tmp_path / "a").statistics
+    found = network_files.load_network(tmp_path / "a").statistics
     for name, rows in zip(("input", "output"), expected_statistics(scene, "pose3d")):
         np.testing.assert_allclose(found[name].std, rows.std(0), rtol=1e-4, atol=1e-3)
     file = f"--statistics={tmp_path / 'a' / 'statistics.json'}"
     assert run(f"--input={experiment['pose3d'].prefix}", f"--output={tmp_path / 'b'}", file) == 0
-    again = model_files.load_network(tmp_path / "b").statistics
+    again = network_files.load_network(tmp_path / "b").statistics
     for name in ("input", "output"):
         assert again[name].mean.tobytes() == found[name].mean.tobytes()
     capsys.readouterr()
@@ -166,7 +168,7 @@ def test_what_nobody_told_is_asked_for(experiment, tmp_path, assert_error):
     assert run(f"--input={folder}", f"--output={tmp_path / 'a'}") == 2
     assert_error("--residual or --noresidual and --max_norm or --nomax_norm")
     assert run(f"--input={folder}", f"--output={tmp_path / 'a'}", "--residual", "--nomax_norm") == 0
-    config = model_files.load_network(tmp_path / "a").config
+    config = network_files.load_network(tmp_path / "a").config
     assert (config["residual"], config["max_norm"], config["dropout"]) == (True, False, 1.0)
 
 
@@ -175,7 +177,7 @@ def test_flags_win_over_the_directorys_name_and_say_so(experiment, tmp_path, cap
     assert run(f"--input={prefix}", f"--output={tmp_path / 'a'}", "--noresidual", "--dropout=0.7") == 0
     told = capsys.readouterr().out
     assert "residual off (--residual, though the directory's name says on)" in told
-    config = model_files.load_network(tmp_path / "a").config
+    config = network_files.load_network(tmp_path / "a").config
     assert (config["residual"], config["max_norm"], config["dropout"]) == (False, True, 0.7)
 
 
@@ -209,7 +211,7 @@ def test_nothing_is_overwritten_unasked_and_nothing_else_ever(experiment, tmp_pa
     stale = tmp_path / "a" / "statistics.json"
     normalization.save_statistics(stale, {"input": normalization.Statistics([0.0], [1.0], "planar", True, 1)})
     assert run(*flags, "--overwrite", "--nomax_norm") == 0
-    assert model_files.load_network(tmp_path / "a").config["max_norm"] is False
+    assert network_files.load_network(tmp_path / "a").config["max_norm"] is False
     assert not stale.exists()
     assert (tmp_path / "a" / "weights.npz").read_bytes() == before
     (tmp_path / "a" / "thesis.tex").write_text("mine")

@@ -9,10 +9,12 @@ import cv2
 import numpy as np
 import pytest
 
-from tfrecords import framing, inspection, sources, writer
-from tfrecords.example import encode
+from tfrecords import sources, writer
 from tfrecords.schema import PoseRecord
-from tools import command, inspect_tfrecords
+from tfrecords.storage import framing, inspection
+from tfrecords.storage.example import encode
+from tools import inspect_tfrecords
+from tools.cli import command
 
 
 def run(*arguments):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tfrecords import reader, sources
-from tools import command, make_tfrecords
+from tools import make_tfrecords
+from tools.cli import command
 
 
 def run(*arguments):
@@ -61,7 +62,7 @@ def test_table_of_sources(capsys):
         (["--source=:Source", "--output=out"], "--source=:Source: Empty module name"),
         (["--source=.nowhere:Source", "--output=out"], "--source=.nowhere:Source: "),
         (["--source=synthetic", "--input=x", "--output=out"], "--input=x: source synthetic makes its poses itself"),
-        (["--source=json:dumps", "--output=out"], "not a subclass of tfrecords.sources.base.Source"),
+        (["--source=json:dumps", "--output=out"], "not a subclass of tfrecords.source.Source"),
         (["--source=synthetic", "--output=out", "--split=x"], "--split=x: source synthetic has train, val, test"),
         (["--source=synthetic", "--output=out", "--intrinsics=1,2"], "4 numbers expected, 2 given"),
         (["--source=synthetic", "--output=out", "--intrinsics=1,2,3,f"], "--intrinsics=1,2,3,f: not 4 numbers"),

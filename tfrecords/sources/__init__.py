@@ -1,12 +1,15 @@
-"""One reader per data set or file format; `open_source` finds them by name without importing the others."""
+"""One reader per data set or file format; `open_source` finds them by name without importing the others.
+
+May import every room and door of this package, and tools.
+"""
 
 from __future__ import annotations
 
 import importlib
 import pathlib
 
-from tfrecords.sources.base import Options, Source
-from tools.errors import InputError
+from tfrecords.source import Options, Source
+from tools.cli.errors import InputError
 
 # name of the source -> module and class, in the order in which --source=list shows them
 SOURCES = {
@@ -47,7 +50,7 @@ def _own_class(name: str) -> type[Source]:
     except (ImportError, AttributeError, TypeError, ValueError) as error:  # the last two: no name, or a relative one
         raise InputError(f"--source={name}: {error} (is its folder in PYTHONPATH?)") from error
     if not (isinstance(kind, type) and issubclass(kind, Source)):
-        raise InputError(f"--source={name}: not a subclass of tfrecords.sources.base.Source")
+        raise InputError(f"--source={name}: not a subclass of tfrecords.source.Source")
     return kind
 
 

@@ -11,10 +11,11 @@ import pathlib
 import numpy as np
 
 from tfrecords import schema
-from tfrecords.sources import images, labels
-from tfrecords.sources.base import Info, Options
-from tfrecords.sources.people import People, PeopleSource, Picture
-from tools.errors import InputError
+from tfrecords.conversion import labels
+from tfrecords.conversion.people import People, PeopleSource, Picture
+from tfrecords.formats import images
+from tfrecords.source import Info, Options
+from tools.cli.errors import InputError
 
 BAD_JOINTS = "not 14 joints of three numbers"
 BAD_ENTRY = "image without image_id and keypoint_annotations"

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from tfrecords import schema
-from tfrecords.sources import images, labels
-from tfrecords.sources.base import Info, Options
-from tfrecords.sources.people import People, PeopleSource, Picture
-from tools.errors import InputError
+from tfrecords.conversion import labels
+from tfrecords.conversion.people import People, PeopleSource, Picture
+from tfrecords.formats import images
+from tfrecords.source import Info, Options
+from tools.cli.errors import InputError
 
 BAD_KEYPOINTS = "not 17 key points of three numbers"
 NO_IMAGE_ENTRY = "person of an image that is not listed"

@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfrecords.sources import arrays, clips, placing, unpickle
-from tfrecords.sources.base import Info, Options
-from tools.errors import InputError
+from tfrecords.conversion import clips, placing
+from tfrecords.formats import arrays, unpickle
+from tfrecords.source import Info, Options
+from tools.cli.errors import InputError
 from tools.pose.joints import JOINT_SETS, POSE17
 
 _KEY = "3D_positions"

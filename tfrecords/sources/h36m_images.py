@@ -19,11 +19,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from tfrecords.conversion import labels
+from tfrecords.conversion.people import with_image
+from tfrecords.formats import images
 from tfrecords.schema import PoseRecord
-from tfrecords.sources import images, labels
-from tfrecords.sources.base import Info, Options, Skip, Source
-from tfrecords.sources.people import with_image
-from tools.errors import InputError
+from tfrecords.source import Info, Options, Skip, Source
+from tools.cli.errors import InputError
 from tools.pose import joints
 
 BAD_2D = "2D joint that is not a number"

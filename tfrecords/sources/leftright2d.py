@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pathlib
 
-from tfrecords.sources import arrays, clips, pose_arrays
-from tfrecords.sources.base import Info, Options
-from tfrecords.sources.pose_arrays import LEFT, RIGHT, ArrayClip, ArraySource
-from tools.errors import InputError
+from tfrecords.conversion import clips, pose_arrays
+from tfrecords.conversion.pose_arrays import LEFT, RIGHT, ArrayClip, ArraySource
+from tfrecords.formats import arrays
+from tfrecords.source import Info, Options
+from tools.cli.errors import InputError
 
 
 class LeftRight2D(ArraySource):

@@ -15,11 +15,12 @@ import pathlib
 import numpy as np
 
 from tfrecords import schema
-from tfrecords.sources import images, labels
-from tfrecords.sources.base import Info, Options
-from tfrecords.sources.matfile import load_mat
-from tfrecords.sources.people import People, PeopleSource, Picture
-from tools.errors import InputError
+from tfrecords.conversion import labels
+from tfrecords.conversion.people import People, PeopleSource, Picture
+from tfrecords.formats import images
+from tfrecords.formats.mat import load_mat
+from tfrecords.source import Info, Options
+from tools.cli.errors import InputError
 
 BAD_JOINTS = "joint that is not a number"
 _JOINTS = 14

@@ -10,9 +10,10 @@ import re
 
 import numpy as np
 
-from tfrecords.sources import arrays, bvh, bvh_joints, clips, placing
-from tfrecords.sources.base import Info, Options
-from tools.errors import InputError
+from tfrecords.conversion import bvh_joints, clips, placing
+from tfrecords.formats import arrays, bvh
+from tfrecords.source import Info, Options
+from tools.cli.errors import InputError
 from tools.pose.joints import JOINT_SETS, POSE17
 
 # About one subject in ten is held out; which ones is decided by the hash of the name, so that it never changes.

@@ -22,11 +22,12 @@ from typing import Any
 import numpy as np
 
 from tfrecords import schema
-from tfrecords.sources import images, labels
-from tfrecords.sources.base import Info, Options
-from tfrecords.sources.matfile import load_mat
-from tfrecords.sources.people import People, PeopleSource, Picture
-from tools.errors import InputError
+from tfrecords.conversion import labels
+from tfrecords.conversion.people import People, PeopleSource, Picture
+from tfrecords.formats import images
+from tfrecords.formats.mat import load_mat
+from tfrecords.source import Info, Options
+from tools.cli.errors import InputError
 
 BAD_JOINTS = "not 16 joints of three numbers"
 BAD_ENTRY = "person without image name"

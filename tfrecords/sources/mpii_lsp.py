@@ -22,11 +22,12 @@ from typing import Any
 
 import numpy as np
 
+from tfrecords.conversion import labels
+from tfrecords.conversion.people import with_image
+from tfrecords.formats import images, unpickle
 from tfrecords.schema import PoseRecord
-from tfrecords.sources import images, labels, unpickle
-from tfrecords.sources.base import Info, Options, Skip, Source
-from tfrecords.sources.people import with_image
-from tools.errors import InputError
+from tfrecords.source import Info, Options, Skip, Source
+from tools.cli.errors import InputError
 from tools.pose import joints
 
 BAD_ROW = "row without a file name, a 2D and a 3D pose"

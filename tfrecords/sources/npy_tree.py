@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pathlib
 
-from tfrecords.sources import arrays, clips, pose_arrays
-from tfrecords.sources.base import Info, Options
-from tfrecords.sources.pose_arrays import LEFT, POSE_3D, RIGHT, ArrayClip, ArraySource
-from tools.errors import InputError
+from tfrecords.conversion import clips, pose_arrays
+from tfrecords.conversion.pose_arrays import LEFT, POSE_3D, RIGHT, ArrayClip, ArraySource
+from tfrecords.formats import arrays
+from tfrecords.source import Info, Options
+from tools.cli.errors import InputError
 
 # The original's trees that belong together, and the layout of their rows. The kinds of those that are there must have
 # the same files; a tree that is not there at all is not missed.

@@ -16,10 +16,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tfrecords.sources import labels
-from tfrecords.sources.base import Info, Options
-from tfrecords.sources.people import People, PeopleSource, Picture
-from tools.errors import InputError
+from tfrecords.conversion import labels
+from tfrecords.conversion.people import People, PeopleSource, Picture
+from tfrecords.source import Info, Options
+from tools.cli.errors import InputError
 from tools.pose import joints
 
 NO_PERSON = "frame without a person"

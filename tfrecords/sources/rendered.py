@@ -11,9 +11,13 @@ from typing import NamedTuple
 import numpy as np
 
 from tfrecords import schema
-from tfrecords.sources import clips, mocap, synthetic_activities, synthetic_cameras, synthetic_poses
-from tfrecords.sources.base import Info, Options, Skip, Source
-from tools.errors import InputError
+from tfrecords.conversion import clips
+from tfrecords.source import Info, Options, Skip, Source
+from tfrecords.sources import mocap
+from tfrecords.synthetic import activities as synthetic_activities
+from tfrecords.synthetic import cameras as synthetic_cameras
+from tfrecords.synthetic import poses as synthetic_poses
+from tools.cli.errors import InputError
 from tools.pose import projection
 from tools.pose.cameras import Camera
 from tools.pose.joints import POSE17
@@ -91,7 +95,8 @@ class Rendered(Source):
 
     def _record(self, number):
         # imported late: listing the sources needs no renderer
-        from tfrecords.sources import render_body, render_picture
+        from tfrecords.rendering import body as render_body
+        from tfrecords.rendering import picture as render_picture
 
         pose = self._poses.pose(number)
         where = f"{pose.sequence} frame {pose.frame}"

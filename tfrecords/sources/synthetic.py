@@ -7,9 +7,12 @@ import pathlib
 import numpy as np
 
 from tfrecords import schema
-from tfrecords.sources import placing, synthetic_activities, synthetic_cameras, synthetic_poses
-from tfrecords.sources.base import Info, Options, Source
-from tools.errors import InputError
+from tfrecords.conversion import placing
+from tfrecords.source import Info, Options, Source
+from tfrecords.synthetic import activities as synthetic_activities
+from tfrecords.synthetic import cameras as synthetic_cameras
+from tfrecords.synthetic import poses as synthetic_poses
+from tools.cli.errors import InputError
 from tools.pose import projection
 from tools.pose.joints import POSE17
 

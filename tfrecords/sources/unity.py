@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pathlib
 
-from tfrecords.sources import arrays, clips, pose_arrays
-from tfrecords.sources.base import Info, Options
-from tfrecords.sources.pose_arrays import LEFT, POSE_3D, ArrayClip, ArraySource
-from tools.errors import InputError
+from tfrecords.conversion import clips, pose_arrays
+from tfrecords.conversion.pose_arrays import LEFT, POSE_3D, ArrayClip, ArraySource
+from tfrecords.formats import arrays
+from tfrecords.source import Info, Options
+from tools.cli.errors import InputError
 
 # Folder below 2D-3D -> the split that its poses are for. The synthetic bodies are nobody's, so they only train.
 _PARTS = (("H36m/train", "train"), ("H36m/test", "test"), ("Unity", "train"))

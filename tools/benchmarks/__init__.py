@@ -1,1 +1,4 @@
-"""What tools/benchmark.py measures, one module a section; each has `measure(settings) -> list of Row`."""
+"""The sections of benchmark.py, one file each.
+
+May import everything but commands.
+"""

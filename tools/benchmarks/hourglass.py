@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from baseline_network import folded_hourglass, hourglass, losses, trainer
+from baseline_network.network import folded_hourglass, hourglass
+from baseline_network.training import losses, trainer
 from tools.benchmarks import limits, torch_networks
 from tools.benchmarks.common import Row, Settings, in_turns
 

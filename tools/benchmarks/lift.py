@@ -10,8 +10,9 @@ import time
 
 import numpy as np
 
-from label_generator import lifter as lifter_module
-from label_generator import linear_model, model_files, normalization, training_data
+from label_generator.lifting import lifter as lifter_module
+from label_generator.networks import linear_model, network_files, normalization
+from label_generator.training import published_data as training_data
 from tools.benchmarks import limits, search, torch_networks
 from tools.benchmarks.common import Row, Settings, in_turns
 from tools.pose import metrics
@@ -23,7 +24,7 @@ _LATENCY_CALLS = 100
 _BFLOAT16_MM = 0.1
 
 
-def published_networks(linear_size: int = 1024) -> dict[str, model_files.Network]:
+def published_networks(linear_size: int = 1024) -> dict[str, network_files.Network]:
     """Networks of the published sizes with random weights, whose statistics are those of made people."""
     poses, pixels, _ = search.people(1024)
     right = pixels + np.float32([30.0, 0.0])
@@ -38,7 +39,7 @@ def published_networks(linear_size: int = 1024) -> dict[str, model_files.Network
         given = training_data.Poses(left, right, poses, None, 0)
         rows = training_data.input_rows(stage, left, right), training_data.output_rows(stage, given)
         statistics_of = training_data.statistics_of(stage, *rows)
-        found[stage] = model_files.Network(
+        found[stage] = network_files.Network(
             stage, "published", dataclasses.asdict(config), values, statistics_of, {"name": "benchmark"}
         )
     return found
@@ -52,10 +53,10 @@ def operations(lifter: lifter_module.Lifter, networks) -> float:
     return 2.0 * products * (2 if lifter.settings.flip else 1)
 
 
-def shipped() -> dict[str, model_files.Network]:
+def shipped() -> dict[str, network_files.Network]:
     """The networks that the repository ships, {} where it ships none."""
     there = any(lifter_module.SHIPPED.glob("**/model.json"))
-    return model_files.find_networks([lifter_module.SHIPPED]) if there else {}
+    return network_files.find_networks([lifter_module.SHIPPED]) if there else {}
 
 
 def measure(settings: Settings) -> list[Row]:
@@ -185,8 +186,8 @@ def _accuracy(settings: Settings, lifters) -> list[Row]:
 def real_poses(settings: Settings) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
     """Pixels [N, 17, 2], intrinsics [N, 4], poses [N, 17, 3] of `settings.data` or made people; a description."""
     if not settings.data:
+        from tfrecords.source import Options
         from tfrecords.sources import open_source
-        from tfrecords.sources.base import Options
 
         source = open_source("synthetic", "", Options(count=settings.count(4096, 64), split="test"))
         records = list(source.records(np.arange(len(source))))

@@ -88,7 +88,7 @@ def by_opencv(jobs) -> float:
 
 def measure(settings: Settings) -> list[Row]:
     """All figures of this section."""
-    from baseline_network import training_data
+    from baseline_network.training import data as training_data
 
     count = settings.count(512, _BATCH * _CORES) // _BATCH * _BATCH
     with tempfile.TemporaryDirectory() as folder, multiprocessing.get_context("spawn").Pool(_CORES) as pool:
@@ -121,9 +121,9 @@ def measure(settings: Settings) -> list[Row]:
 
 
 def _write_records(place: pathlib.Path, paths, made) -> None:
-    from tfrecords import example
-    from tfrecords.framing import RecordFile
     from tfrecords.schema import PoseRecord
+    from tfrecords.storage import example
+    from tfrecords.storage.framing import RecordFile
     from tools.pose import joints
 
     place.mkdir()
@@ -144,8 +144,8 @@ def _write_records(place: pathlib.Path, paths, made) -> None:
 def _rendered(settings: Settings) -> list[Row]:
     """Pictures that source rendered draws, with a process for each core, starting included."""
     from tfrecords import writer
+    from tfrecords.source import Options
     from tfrecords.sources import open_source
-    from tfrecords.sources.base import Options
 
     count = settings.count(1500, 20)
     with tempfile.TemporaryDirectory() as folder:

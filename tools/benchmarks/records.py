@@ -9,11 +9,12 @@ import tempfile
 
 import numpy as np
 
-from tfrecords import example, reader, schema, writer
-from tfrecords.framing import RecordFile
+from tfrecords import reader, schema, writer
+from tfrecords.formats import images
 from tfrecords.schema import PoseRecord
-from tfrecords.sources import images
-from tfrecords.sources.base import Info, Options, Source
+from tfrecords.source import Info, Options, Source
+from tfrecords.storage import example
+from tfrecords.storage.framing import RecordFile
 from tools.benchmarks.common import Row, Settings, file_rates, in_child, in_turns
 
 _BATCH = 1024
@@ -195,7 +196,7 @@ def _pictures(settings: Settings, place: pathlib.Path) -> list[Row]:
 _PEAK = """
 import functools, pathlib, re, resource, sys
 from tfrecords import writer
-from tfrecords.sources.base import Options
+from tfrecords.source import Options
 from tools.benchmarks.records import Given
 count, workers, out = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 if __name__ == "__main__":

@@ -148,10 +148,10 @@ def _memory(title: str, peak: float) -> Row:
 
 
 def _save(networks, folder: pathlib.Path) -> None:
-    from label_generator import model_files
+    from label_generator.networks import network_files
 
     for stage, network in networks.items():
-        model_files.save_network(
+        network_files.save_network(
             folder / stage,
             stage,
             network.recipe,

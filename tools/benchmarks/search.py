@@ -35,8 +35,8 @@ def published_loop(pose_3d: np.ndarray, pose_2d: np.ndarray) -> tuple[float, np.
 
 def people(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Made people: coarse poses [N, 17, 3] mm, noisy, root-relative; pixels [N, 17, 2]; intrinsics [N, 4]."""
+    from tfrecords.source import Options
     from tfrecords.sources import open_source
-    from tfrecords.sources.base import Options
 
     source = open_source("synthetic", "", Options(count=min(count, 4096), seed=seed, split="train"))
     records = list(source.records(np.arange(len(source))))
@@ -52,7 +52,7 @@ def measure(settings: Settings) -> list[Row]:
     """All figures of this section."""
     import tensorflow as tf
 
-    from label_generator.geometric_search import geometric_search
+    from label_generator.lifting.geometric_search import geometric_search
 
     poses, pixels, _ = people(max(_BATCHES.values()))
     intrinsics = np.float32(SEARCH_INTRINSICS)
@@ -86,7 +86,7 @@ def measure(settings: Settings) -> list[Row]:
 _MEMORY = """
 import sys
 import numpy as np, tensorflow as tf
-from label_generator.geometric_search import geometric_search
+from label_generator.lifting.geometric_search import geometric_search
 from tools.benchmarks.search import people
 count = int(sys.argv[1])
 poses, pixels, intrinsics = (tf.constant(x) for x in people(count))

@@ -98,7 +98,7 @@ def _classes():
             return self.fine(x) + functional.interpolate(coarse, scale_factor=2, mode="nearest")
 
     class Hourglass(nn.Module):
-        """Stacked hourglasses with depths, as `baseline_network.hourglass` describes them."""
+        """Stacked hourglasses with depths, as `baseline_network.network.hourglass` describes them."""
 
         def __init__(self, sizes):
             super().__init__()
@@ -138,7 +138,7 @@ def _classes():
 
 def published(stage: str, dropout: float = 0.5):
     """One published subnetwork; dropout: the share of activations that is dropped."""
-    from label_generator.linear_model import SIZES
+    from label_generator.networks.linear_model import SIZES
 
     return _classes()["published"](*SIZES[stage], 1024, dropout)
 
@@ -149,7 +149,7 @@ def prenorm(inputs: int, outputs: int, linear_size: int, num_layers: int):
 
 
 def hourglass(sizes):
-    """The baseline network; sizes: `baseline_network.hourglass.Sizes`. [B, 3, r, r] -> heatmaps, depths."""
+    """The baseline network; sizes: `baseline_network.network.hourglass.Sizes`. [B, 3, r, r] -> heatmaps, depths."""
     return _classes()["hourglass"](sizes)
 
 

@@ -8,10 +8,12 @@ import tempfile
 
 import numpy as np
 
-from label_generator import canonical_recipe, canonical_view, linear_model, normalization, published_training
-from label_generator.training_data import Poses
+from label_generator.lifting import canonical_view
+from label_generator.networks import linear_model, normalization
+from label_generator.training import canonical_training, published_training
+from label_generator.training.published_data import Poses
 from tfrecords import reader, writer
-from tfrecords.sources.base import Options
+from tfrecords.source import Options
 from tools.benchmarks import limits, search, torch_networks
 from tools.benchmarks.common import Rate, Row, Settings, file_rates, in_turns
 
@@ -40,15 +42,15 @@ def published(batch_size: int, count: int = 65_536, **options) -> published_trai
     return published_training.PublishedTraining(setup, poses(count), poses(64))
 
 
-def canonical(batch_size: int = _CANONICAL_BATCH, count: int = 65_536) -> canonical_recipe.CanonicalTraining:
+def canonical(batch_size: int = _CANONICAL_BATCH, count: int = 65_536) -> canonical_training.CanonicalTraining:
     """A training of both canonical networks on virtual views of made people."""
     pose_3d, pixels, intrinsics = search.people(count)
-    train = canonical_recipe.LevelPoses(pose_3d, np.full(count, 950, np.float32), np.arange(count) % 100, 0)
+    train = canonical_training.LevelPoses(pose_3d, np.full(count, 950, np.float32), np.arange(count) % 100, 0)
     rays = (pixels[:64] - intrinsics[:64, None, 2:]) / intrinsics[:64, None, :2]
     far = pose_3d[:64] + np.float32([0, 0, 4500])
-    test = canonical_recipe.SeenPoses(rays, np.ones((64, 17), bool), far, np.full(64, "a"), 0)
-    setup = canonical_recipe.Setup("chain", num_layers=3, batch_size=batch_size, epochs=1, steps_per_epoch=1000)
-    return canonical_recipe.CanonicalTraining(setup, train, test)
+    test = canonical_training.SeenPoses(rays, np.ones((64, 17), bool), far, np.full(64, "a"), 0)
+    setup = canonical_training.Setup("chain", num_layers=3, batch_size=batch_size, epochs=1, steps_per_epoch=1000)
+    return canonical_training.CanonicalTraining(setup, train, test)
 
 
 def fitting(training, steps: int):
@@ -137,8 +139,8 @@ def torch_canonical_steps(steps: int):
 
     inputs, width = canonical_view.INPUTS, 1024
     sizes = (
-        (inputs, canonical_recipe.RIGHT_OUTPUTS, 1),
-        (inputs + canonical_recipe.RIGHT_OUTPUTS, canonical_view.OUTPUTS, 3),
+        (inputs, canonical_training.RIGHT_OUTPUTS, 1),
+        (inputs + canonical_training.RIGHT_OUTPUTS, canonical_view.OUTPUTS, 3),
     )
     networks = torch.nn.ModuleList([torch_networks.prenorm(read, told, width, n) for read, told, n in sizes])
     parameters = list(networks.parameters())

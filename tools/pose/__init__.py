@@ -1,1 +1,4 @@
-"""Pure functions on poses: joint sets, cameras, metrics, drawing."""
+"""Joint sets, cameras, projections, metrics: arrays in, arrays out.
+
+May import tools.cli.
+"""

@@ -13,7 +13,7 @@ import re
 
 import numpy as np
 
-from tools.errors import InputError
+from tools.cli.errors import InputError
 from tools.pose.projection import (
     DISTORTION_MODELS,
     RELEASED_BASELINE_MM,

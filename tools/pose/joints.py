@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tools.errors import InputError
+from tools.cli.errors import InputError
 
 MISSING, MADE, LABELLED = 0, 1, 2
 PROVENANCE_NAMES = ("missing", "made", "labelled")

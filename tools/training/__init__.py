@@ -1,1 +1,4 @@
-"""What both training commands share: strategies, callbacks, checkpoints."""
+"""What both train.py share: strategies, checkpoints, loop, schedules, precision.
+
+May import tools.cli.
+"""

@@ -9,7 +9,7 @@ from typing import Callable
 
 import tensorflow as tf
 
-from tools.errors import InputError
+from tools.cli.errors import InputError
 from tools.training.checkpoints import TrainingCheckpoints
 
 

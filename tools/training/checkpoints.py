@@ -9,7 +9,7 @@ import re
 import shutil
 import tempfile
 
-from tools.errors import InputError
+from tools.cli.errors import InputError
 
 KEPT = 10  # as in the original
 _NAME = "checkpoint"

@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 
-from tools.errors import InputError
+from tools.cli.errors import InputError
 from tools.training import checkpoints
 
 SETTINGS_FILE = "train.json"

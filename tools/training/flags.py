@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools import command
+from tools.cli import command
 
 
 def declare_strategy(flags: command.Flags, seed_of: str, jit_compile: str) -> None:

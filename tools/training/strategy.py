@@ -8,7 +8,7 @@ from typing import Callable
 
 import tensorflow as tf
 
-from tools.errors import InputError
+from tools.cli.errors import InputError
 
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker")
 

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tfrecords.sources import aichallenger, images, open_source
-from tfrecords.sources.base import Options, Skip
-from tools.errors import InputError
+from tfrecords.formats import images
+from tfrecords.source import Options, Skip
+from tfrecords.sources import aichallenger, open_source
+from tools.cli.errors import InputError
 
 # joint of the record -> AIChallenger's; Neck is Thorax, HeadTop is Head
 DIRECT = {0: 12, 2: 13, 3: 0, 4: 1, 5: 2, 6: 3, 7: 4, 8: 5, 11: 6, 12: 7, 13: 8, 14: 9, 15: 10, 16: 11}

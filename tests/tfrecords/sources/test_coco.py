@@ -11,9 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tfrecords.sources import coco, images, labels, open_source, people
-from tfrecords.sources.base import Options, Skip
-from tools.errors import InputError
+from tfrecords.conversion import labels, people
+from tfrecords.formats import images
+from tfrecords.source import Options, Skip
+from tfrecords.sources import coco, open_source
+from tools.cli.errors import InputError
 
 NAMES = (
     "nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow right_elbow left_wrist "

@@ -5,10 +5,10 @@ import h5py
 import numpy as np
 import pytest
 
+from tfrecords.source import Options, Skip
 from tfrecords.sources import open_source
-from tfrecords.sources.base import Options, Skip
 from tfrecords.sources.h36m import action_of
-from tools.errors import InputError
+from tools.cli.errors import InputError
 from tools.pose.joints import POSE17
 
 # Where the 17 are among the 32, as the raw data number them.

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tfrecords.sources import h36m_images, images, open_source
-from tfrecords.sources.base import Options, Skip
-from tools.errors import InputError
+from tfrecords.formats import images
+from tfrecords.source import Options, Skip
+from tfrecords.sources import h36m_images, open_source
+from tools.cli.errors import InputError
 
 # Human3.6M's 17, in its order, and where this project has them
 H36M = (

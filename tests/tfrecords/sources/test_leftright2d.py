@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from tfrecords.source import Options, Skip
 from tfrecords.sources import open_source
-from tfrecords.sources.base import Options, Skip
-from tools.errors import InputError
+from tools.cli.errors import InputError
 
 
 def planar(poses):

@@ -10,9 +10,11 @@ import scipy.io
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tfrecords.sources import images, lsp, open_source, people
-from tfrecords.sources.base import Options, Skip
-from tools.errors import InputError
+from tfrecords.conversion import people
+from tfrecords.formats import images
+from tfrecords.source import Options, Skip
+from tfrecords.sources import lsp, open_source
+from tools.cli.errors import InputError
 
 # joint of the record -> LSP's; Neck is Thorax, HeadTop is Head
 DIRECT = {0: 13, 2: 12, 3: 8, 4: 7, 5: 6, 6: 9, 7: 10, 8: 11, 11: 2, 12: 1, 13: 0, 14: 3, 15: 4, 16: 5}

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from tfrecords.schema import PoseRecord
+from tfrecords.source import Options, Skip
 from tfrecords.sources import open_source
-from tfrecords.sources.base import Options, Skip
 from tfrecords.sources.mocap import read_bvh, split_of
-from tools.errors import InputError
+from tools.cli.errors import InputError
 from tools.pose.joints import JOINT_SETS, LABELLED, MADE, POSE17
 
 H36M17 = [POSE17.index(joint) for joint in JOINT_SETS["h36m17"].joints]

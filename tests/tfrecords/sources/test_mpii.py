@@ -12,9 +12,10 @@ import scipy.io
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tfrecords.sources import images, mpii, open_source
-from tfrecords.sources.base import Options, Skip
-from tools.errors import InputError
+from tfrecords.formats import images
+from tfrecords.source import Options, Skip
+from tfrecords.sources import mpii, open_source
+from tools.cli.errors import InputError
 
 # joint of the record -> MPII's: UpperNeck is Thorax, HeadTop is Head, Pelvis is Hip
 DIRECT = {0: 9, 2: 8, 3: 12, 4: 11, 5: 10, 6: 13, 7: 14, 8: 15, 10: 6, 11: 2, 12: 1, 13: 0, 14: 3, 15: 4, 16: 5}

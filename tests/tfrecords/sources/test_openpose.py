@@ -10,9 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tfrecords.sources import open_source, openpose, people
-from tfrecords.sources.base import Skip
-from tools.errors import InputError
+from tfrecords.conversion import people
+from tfrecords.source import Skip
+from tfrecords.sources import open_source, openpose
+from tools.cli.errors import InputError
 
 # joint of the record -> BODY_25 and COCO_18
 BODY_25 = {3: 2, 4: 3, 5: 4, 6: 5, 7: 6, 8: 7, 10: 8, 11: 9, 12: 10, 13: 11, 14: 12, 15: 13, 16: 14}

@@ -10,9 +10,10 @@ import pytest
 
 from tfrecords import schema
 from tfrecords.schema import PoseRecord
-from tfrecords.sources import mocap, open_source, synthetic_poses
-from tfrecords.sources.base import Options, Skip
-from tools.errors import InputError
+from tfrecords.source import Options, Skip
+from tfrecords.sources import mocap, open_source
+from tfrecords.synthetic import poses as synthetic_poses
+from tools.cli.errors import InputError
 from tools.pose.joints import JOINT_SETS, POSE17
 
 COUNT = 24

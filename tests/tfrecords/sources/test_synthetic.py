@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from tfrecords import schema
-from tfrecords.sources import open_source, synthetic_poses
-from tfrecords.sources.base import Options
-from tools.errors import InputError
+from tfrecords.source import Options
+from tfrecords.sources import open_source
+from tfrecords.synthetic import poses as synthetic_poses
+from tools.cli.errors import InputError
 
 BLOCK = synthetic_poses.BLOCK
 

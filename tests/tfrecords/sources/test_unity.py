@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from tfrecords.source import Options
 from tfrecords.sources import open_source
-from tfrecords.sources.base import Options
-from tools.errors import InputError
+from tools.cli.errors import InputError
 
 CAMERA = (1145.049, 1143.781, 512.0, 515.0)
 

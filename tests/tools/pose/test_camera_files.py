@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from tools.errors import InputError
+from tools.cli.errors import InputError
 from tools.pose import cameras
 
 INTRINSICS = np.array([1145.049, 1143.781, 512.5, 515.4])

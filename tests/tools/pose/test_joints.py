@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tools.errors import InputError
+from tools.cli.errors import InputError
 from tools.pose import joints
 
 DOCUMENTED = ["h36m17", "mpii16", "lsp14", "aichallenger14", "coco17", "body25", "openpose18", "mediapipe33"]

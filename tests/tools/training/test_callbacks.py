@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tools.errors import InputError
+from tools.cli.errors import InputError
 from tools.training import callbacks, experiments, loop
 from tools.training.checkpoints import saved_steps
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tools.errors import InputError
+from tools.cli.errors import InputError
 from tools.training.checkpoints import TrainingCheckpoints, discard_after, saved_steps
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tools.errors import InputError
+from tools.cli.errors import InputError
 from tools.training import checkpoints, experiments
 
 SETTINGS = {"stage": "left2right", "seed": 0, "train_dir": "x", "view": [1.0, 2.0]}

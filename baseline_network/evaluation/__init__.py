@@ -1,0 +1,4 @@
+"""What evaluate.py measures on records with known poses.
+
+May import images, network, prediction, tfrecords and tools.
+"""

@@ -1,0 +1,210 @@
+"""What an evaluation found, as tables, JSON, plots and a contact sheet."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from baseline_network.evaluation import errors as evaluation
+from baseline_network.evaluation.records import Evaluated
+from baseline_network.network import targets
+from tfrecords import schema
+from tools.drawing import drawing, plots
+
+# column heading, name in `evaluation.summary`
+_COLUMNS = (
+    ("PCKh@0.5", "pckh@0.5"),
+    ("PCK@0.2 torso", "pck_torso@0.2"),
+    ("PCK@0.05 crop", "pck_crop@0.05"),
+    ("MPJPE published", "mpjpe_published"),
+    ("sized", "mpjpe_sized"),
+    ("metric", "mpjpe_metric"),
+    ("N-MPJPE", "n_mpjpe"),
+    ("P-MPJPE", "p_mpjpe"),
+    ("3DPCK", "pck_3d@150"),
+    ("AUC", "auc_3d"),
+)
+_JOINT_COLUMNS = (
+    ("PCKh@0.5", "pckh@0.5"),
+    ("px", "distance_px"),
+    ("MPJPE published", "mpjpe_published"),
+    ("metric", "mpjpe_metric"),
+    ("P-MPJPE", "p_mpjpe"),
+)
+_VISIBILITY = {schema.VISIBLE: "visible", schema.OCCLUDED: "occluded", schema.UNKNOWN: "not known"}
+# Both sides of a joint together, as MPII's tables have them.
+_GROUPS = {
+    "head and neck": ("UpperNeck", "HeadTop"),
+    "shoulders": ("RShoulder", "LShoulder"),
+    "elbows": ("RElbow", "LElbow"),
+    "wrists": ("RWrist", "LWrist"),
+    "hips": ("RHip", "LHip"),
+    "knees": ("RKnee", "LKnee"),
+    "ankles": ("RAnkle", "LAnkle"),
+}
+_HEADS = np.linspace(0.0, 1.0, 41)
+
+
+def _indices(names) -> list[int]:
+    return [targets.MPII16.index(name) for name in names]
+
+
+def _mean(values: np.ndarray) -> float:
+    counted = np.isfinite(values)
+    return float(values[counted].mean(dtype=np.float64)) if counted.any() else float("nan")
+
+
+def figures(result: Evaluated) -> dict[str, Any]:
+    """Everything as JSON has it: 'all' (each joint too), 'by_dataset', 'by_action', 'action_wise' (the plain mean of
+    the actions' figures), 'by_visibility', 'skipped'."""
+
+    def by(names):
+        return {
+            name or "not named": evaluation.summary(result.rows(names == name), by_joint=False)
+            for name in sorted(set(names))
+        }
+
+    by_action = by(result.actions)
+    measured = [name for _, name in _COLUMNS]
+    action_wise = {
+        name: float(np.mean([part[name] for part in by_action.values() if name in part]))
+        for name in measured
+        if any(name in part for part in by_action.values())
+    }
+    return {
+        "all": evaluation.summary(result.errors),
+        "by_dataset": by(result.datasets),
+        "by_action": by_action,
+        "action_wise": action_wise,
+        "by_visibility": _by_visibility(result),
+        "skipped": result.skipped,
+    }
+
+
+def _by_visibility(result: Evaluated) -> dict[str, dict[str, float]]:
+    """The means over joints that are visible, occluded, or of which it is not known."""
+    found = {}
+    for code, name in _VISIBILITY.items():
+        chosen = (result.visibility == code) & np.isfinite(result.errors["distance_px"])
+        if chosen.any():
+            means = {key: _mean(result.errors[key][chosen]) for _, key in _JOINT_COLUMNS}
+            found[name] = {"joints": int(chosen.sum()), **{k: mean for k, mean in means.items() if np.isfinite(mean)}}
+    return found
+
+
+def tables(found: Mapping[str, Any], actions: bool = True) -> str:
+    """Markdown: all people and by data set; by action; by joint; by visibility. % for PCK and AUC, mm, px."""
+    head = ["", "people", *(heading for heading, _ in _COLUMNS)]
+
+    def row(title, part):
+        return [title, f"{part['images']:,.0f}", *(_cell(part.get(name)) for _, name in _COLUMNS)]
+
+    rows = [row("all", found["all"])]
+    if len(found["by_dataset"]) > 1:
+        rows += [row(name, part) for name, part in found["by_dataset"].items()]
+    parts = [_markdown(head, rows)]
+    if actions and len(found["by_action"]) > 1:
+        rows = [row(name, part) for name, part in found["by_action"].items()]
+        rows.append(["mean over actions", "", *(_cell(found["action_wise"].get(name)) for _, name in _COLUMNS)])
+        parts.append(_markdown(["by action", *head[1:]], rows))
+    headings = [heading for heading, _ in _JOINT_COLUMNS]
+    every = found["all"]
+    names = [name for _, name in _JOINT_COLUMNS]
+    rows = [[joint, *(_cell(every.get(f"{name}/{joint}")) for name in names)] for joint in evaluation.JOINT_NAMES]
+    parts.append(_markdown(["by joint", *headings], rows))
+    rows = [
+        [name, f"{part['joints']:,}", *(_cell(part.get(key)) for key in names)]
+        for name, part in found["by_visibility"].items()
+    ]
+    parts.append(_markdown(["by visibility", "joints", *headings], rows))
+    return "\n\n".join(parts)
+
+
+def _cell(value) -> str:
+    return "-" if value is None else f"{value:.1f}"
+
+
+def _markdown(head, rows) -> str:
+    rows = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    lines = [head, ["-" * (width - 1) + ":" * (i > 0) + "-" * (i == 0) for i, width in enumerate(widths)], *rows]
+
+    def line(row):
+        return "| " + " | ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:]))]) + " |"
+
+    return "\n".join(map(line, lines))
+
+
+def diagrams(result: Evaluated) -> dict[str, np.ndarray]:
+    """Plots by file name, those that the data allow: uint8 `[H, W, 3]`, BGR.
+
+    pck_curve: share of joints within so many heads; error_by_joint: mm, or px without 3D; error_by_visibility: the
+    same for visible and occluded joints; confidence: error of joints over the network's confidence.
+    """
+    made = {}
+    distance = result.errors["distance_heads"]
+    if np.isfinite(distance).any():
+        curves = {}
+        for name, joints in _GROUPS.items():
+            values = distance[:, _indices(joints)]
+            values = np.sort(values[np.isfinite(values)])
+            if len(values):
+                curves[name] = 100.0 * np.searchsorted(values, _HEADS) / len(values)
+        labels = ("distance to the truth (heads)", "joints within it (%)")
+        made["pck_curve.png"] = plots.curves(_HEADS, curves, "PCKh over its threshold", *labels)
+    solid = np.isfinite(result.errors["mpjpe_published"]).any()
+    shown = {"published scale": "mpjpe_published", "metric scale": "mpjpe_metric", "aligned (P-MPJPE)": "p_mpjpe"}
+    if not solid:
+        shown = {"2D": "distance_px"}
+    unit = "mean error (mm)" if solid else "mean error (px)"
+    series = {
+        name: [_mean(result.errors[key][:, j]) for j in range(16)]
+        for name, key in shown.items()
+        if np.isfinite(result.errors[key]).any()
+    }
+    if series:
+        made["error_by_joint.png"] = plots.bars(series, list(evaluation.JOINT_NAMES), "Error by joint", unit)
+    key = "mpjpe_published" if solid else "distance_px"
+    series = {}
+    for code, name in _VISIBILITY.items():
+        values = np.where(result.visibility == code, result.errors[key], np.nan)
+        if np.isfinite(values).any():
+            series[name] = [_mean(values[:, _indices(joints)]) for joints in _GROUPS.values()]
+    if series:
+        made["error_by_visibility.png"] = plots.bars(series, list(_GROUPS), "Error by visibility", unit)
+    usable = np.isfinite(result.errors["distance_px"])
+    if usable.any():
+        key = "distance_heads" if np.isfinite(distance).any() else "distance_px"
+        label = f"distance to the truth ({'heads' if key == 'distance_heads' else 'px'})"
+        confidence = result.confidence[usable], result.errors[key][usable]
+        made["confidence.png"] = plots.error_against_quality(
+            *confidence, "Joints: error against confidence", "confidence (height of the heatmap)", label
+        )
+    return made
+
+
+def write(
+    output: str | os.PathLike, content: Mapping[str, Any], table: str, pictures: Mapping[str, np.ndarray]
+) -> None:
+    """Writes table.md, figures.json and the pictures into a folder, each whole or not at all; replaces what is there.
+
+    Args:
+      content: of figures.json. table: of table.md. pictures: file name -> uint8 `[H, W, 3]`, BGR.
+    """
+    folder = pathlib.Path(output)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, picture in pictures.items():
+        drawing.write_image(folder / name, picture, overwrite=True)
+    _replace(folder / "table.md", table + "\n")
+    _replace(folder / "figures.json", json.dumps(content, indent=1) + "\n")
+
+
+def _replace(path: pathlib.Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.partial")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)

@@ -1,0 +1,244 @@
+"""Writes the exported files, compares each with the Keras model on pictures, and tells what came of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from baseline_network.evaluation import errors as evaluation
+from baseline_network.evaluation import records as record_evaluation
+from baseline_network.exporting import equalization
+from baseline_network.exporting import formats as exporting
+from baseline_network.images import crop
+from baseline_network.network import decoding, network_files
+from baseline_network.prediction import predictor as predicting
+from tfrecords import reader, sources
+from tfrecords.source import Options
+from tools.cli.errors import InputError
+from tools.pose import joints
+
+RENDERED = "rendered people"
+_FIGURES = ("pckh@0.5", "pck_crop@0.05", "mpjpe_published", "p_mpjpe")
+_WORDS = {
+    "saved_model": "SavedModel: {max_px:.2g} px and {max_mm:.2g} mm from the Keras model at most",
+    "tflite": "core_{name}.tflite: joints {median_px:.2g} px and {median_mm:.2g} mm from the Keras model's in the "
+    "median, {max_px:.2g} px and {max_mm:.2g} mm at most; heatmaps {max_heatmaps:.2g}, depths {max_depths:.2g} at most",
+}
+
+
+@dataclasses.dataclass
+class Sample:
+    """People to compare exported files on.
+
+    Attributes:
+      encoded: their pictures as files. boxes: [N, 4] px. crops: [N, r, r, 3] float32 RGB, 0 to 255.
+      transforms: [N, 2, 3] to the crops. truth: of `evaluation.truth_of`.
+    """
+
+    encoded: list[bytes]
+    boxes: np.ndarray
+    crops: np.ndarray
+    transforms: np.ndarray
+    truth: dict[str, np.ndarray]
+
+    def rows(self, chosen: np.ndarray) -> Sample:
+        """Some of the people."""
+        arrays = {name: getattr(self, name)[chosen] for name in ("boxes", "crops", "transforms")}
+        truth = {name: values[chosen] for name, values in self.truth.items()}
+        return Sample([self.encoded[i] for i in chosen], **arrays, truth=truth)
+
+
+def load_sample(where: str, count: int, margin: float, resolution: int) -> Sample:
+    """People evenly from all records, or rendered ones; records without a usable picture are left out.
+
+    Args:
+      where: as `reader.find`; '' renders people.
+      count: at most so many. margin, resolution: of the crops.
+
+    Raises:
+      InputError: as `reader.find`, or not one of them has a usable picture.
+    """
+    if where:
+        total = len(reader.find(where))
+        numbers = np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(int))
+        with reader.named_damage(where):
+            found = record_evaluation.read_some(where, numbers)
+        parts = [found[number] for number in sorted(found)]
+    else:
+        source = sources.open_source("rendered", "", Options(count=count, seed=1, split="val"))
+        records = source.records(range(count))
+        # A source leaves out what it cannot make, with a reason.
+        parts = [_as_batch(record) for record in records if hasattr(record, "image")]
+    kept = []
+    for batch in parts:
+        boxes, reasons = record_evaluation.boxes_of(batch)
+        transforms = crop.crop_transforms(*crop.box_squares(tf.constant(boxes), margin), resolution)
+        try:
+            if not reasons[0]:
+                crops = crop.crop_files(tf.constant(batch["image"]), transforms, resolution)
+                kept.append((batch, boxes, crops.numpy(), transforms.numpy()))
+        except tf.errors.InvalidArgumentError:
+            continue
+    if not kept:
+        raise InputError(f"{where}: no record has a picture that can be used")
+    batch = {name: np.concatenate([part[0][name] for part in kept]) for name in kept[0][0]}
+    boxes, crops, transforms = (np.concatenate([part[i] for part in kept]) for i in (1, 2, 3))
+    truth = evaluation.truth_of(batch, joints.MADE)
+    sides = boxes[:, 2:].max(1)
+    truth = {**truth, "box_sides": sides, "crop_sides": np.maximum(sides, 1.0) * margin}
+    return Sample(list(batch["image"]), boxes, crops, transforms, truth)
+
+
+def _as_batch(record) -> dict[str, np.ndarray]:
+    """A record as a batch of one of `record_evaluation.FIELDS`."""
+    values = {name: getattr(record, name) for name in record_evaluation.FIELDS}
+    return {
+        name: np.array([value.encode() if isinstance(value, str) else value], object)
+        if isinstance(value, (str, bytes))
+        else np.asarray(value)[None]
+        for name, value in values.items()
+    }
+
+
+def export(network: network_files.Network, folder: str, options) -> dict[str, Any]:
+    """Writes what `options` (the flags of export.py) ask for into a folder, and tells it; returns export.json.
+
+    Raises:
+      InputError: a file differs more from the Keras model than `exporting` allows, or the pictures can't be used.
+    """
+    predictor = predicting.Predictor(network, options.flip, options.margin or None)
+    refine = network.facts.get("peaks", decoding.QUARTER)
+    count = options.check + (options.calibrate if "int8" in options.formats else 0)
+    sample = load_sample(options.data, count, predictor.margin, predictor.resolution)
+    everyone = np.arange(len(sample.boxes))
+    most = max(len(everyone) // 2, 1) if "int8" in options.formats else len(everyone)
+    spread = np.unique(np.linspace(0, len(everyone) - 1, min(options.check, most)).round().astype(int))
+    check, rest = sample.rows(spread), np.setdiff1d(everyone, spread)
+    calibration = sample.crops[rest] if len(rest) else sample.crops
+
+    os.makedirs(folder, exist_ok=True)
+    one_way = predicting.Predictor(network, False, options.margin or None) if predictor.flip else predictor
+    keras = exporting.heatmaps_and_depths(predictor.model, check.crops)
+    expected = exporting.decode(keras, check.transforms, predictor.resolution, refine)
+    content: dict[str, Any] = {
+        "weights": network.directory,
+        "sizes": dataclasses.asdict(network.sizes),
+        "joints": list(evaluation.JOINT_NAMES),
+        "flip": predictor.flip,
+        "margin": predictor.margin,
+        "peaks": refine,
+        "compared_on": {"pictures": len(check.boxes), "of": options.data or RENDERED},
+        "threads": os.cpu_count(),
+        # The network alone, without the mirror image, as TFLite has it; a SavedModel has "flip".
+        "keras": {
+            "flip": False,
+            "ms": exporting.milliseconds(lambda: one_way.from_crops(check.crops[:1], check.transforms[:1])),
+            **_figures(expected, check),
+        },
+        "files": {},
+    }
+    print(
+        f"{network.directory}: {network.sizes.features} features, {network.sizes.resolution} px; compared on "
+        f"{len(check.boxes)} pictures of {options.data or RENDERED}; Keras {content['keras']['ms']:.1f} ms a crop, the "
+        "mirror image not looked at"
+    )
+    if "saved_model" in options.formats:
+        path = os.path.join(folder, "saved_model")
+        content["files"]["saved_model"] = _saved_model(predictor, path, check, options.static_batch, refine)
+    for precision in exporting.PRECISIONS:
+        if precision in options.formats:
+            even = precision == "int8"
+            core = exporting.core(equalization.equalized(predictor.model, calibration) if even else predictor.model)
+            path = os.path.join(folder, f"core_{precision}.tflite")
+            made = _tflite(core, precision, path, calibration, keras, expected, check, predictor.resolution, refine)
+            content["files"][os.path.basename(path)] = made
+    pathlib.Path(folder, "export.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    return content
+
+
+def _figures(found: dict[str, np.ndarray], sample: Sample) -> dict[str, float]:
+    figures = evaluation.figures(found, sample.truth, by_joint=False)
+    return {name: figures[name] for name in _FIGURES if name in figures}
+
+
+def _size(path: str) -> int:
+    if os.path.isfile(path):
+        return os.path.getsize(path)
+    return sum(os.path.getsize(os.path.join(folder, name)) for folder, _, names in os.walk(path) for name in names)
+
+
+def _told(name: str, words: str, made: dict[str, Any]) -> None:
+    print(f"{words.format(name=name, **made['difference'])}; {made['bytes'] / 1e6:.1f} MB, {made['ms']:.1f} ms")
+
+
+def _saved_model(predictor, path, check, static_batch, refine):
+    exporting.save_saved_model(predictor, path, static_batch, refine)
+    signatures = tf.saved_model.load(path).signatures
+    encoded, boxes = tf.constant(check.encoded), tf.constant(check.boxes)
+    found = {name: value.numpy() for name, value in signatures["serving_default"](encoded=encoded, boxes=boxes).items()}
+    told = {name: value.numpy() for name, value in predictor.from_files(encoded, boxes).items()}
+    difference = exporting.differences(told, found)
+    exporting.check_saved(difference, "saved_model")
+    # The signature of fixed shapes has crops, and pixels of the crop.
+    several = np.resize(np.arange(len(check.boxes)), static_batch)
+    crops = tf.constant(check.crops[several])
+    whole = tf.tile(tf.eye(2, 3)[None], [static_batch, 1, 1])
+    static = {name: value.numpy() for name, value in signatures["static"](images=crops).items()}
+    told = {name: value.numpy() for name, value in predictor.from_crops(crops, whole).items()}
+    static_difference = exporting.differences(told, static)
+    exporting.check_saved(static_difference, "saved_model, signature static")
+    made = {
+        "signatures": {name: _signature(function) for name, function in signatures.items()},
+        "difference": difference,
+        "static_difference": static_difference,
+        "bytes": _size(path),
+        "ms": exporting.milliseconds(lambda: signatures["serving_default"](encoded=encoded[:1], boxes=boxes[:1])),
+        "ms_static": exporting.milliseconds(lambda: signatures["static"](images=crops)),
+        **_figures(found, check),
+    }
+    _told("saved_model", _WORDS["saved_model"], made)
+    return made
+
+
+def _signature(function) -> dict[str, dict[str, str]]:
+    """Inputs and outputs of a signature: name -> type and shape."""
+
+    def texts(specs):
+        return {
+            name: f"{spec.dtype.name} [{', '.join('?' if size is None else str(size) for size in spec.shape)}]"
+            for name, spec in specs.items()
+        }
+
+    return {
+        "inputs": texts(function.structured_input_signature[1]),
+        "outputs": texts(function.structured_outputs),
+    }
+
+
+def _tflite(core, precision, path, calibration, keras, expected, check, resolution, refine):
+    content = exporting.convert(core, precision, calibration)
+    pathlib.Path(path).write_bytes(content)
+    run = exporting.TFLiteCore(content)
+    outputs = run(check.crops)
+    found = exporting.decode(outputs, check.transforms, resolution, refine)
+    between = exporting.output_differences(keras, outputs)
+    if precision == "float16":
+        exporting.check_float16(between, os.path.basename(path))
+    made = {
+        "inputs": {"image": f"float32 [1, {resolution}, {resolution}, 3] RGB, 0 to 255"},
+        "outputs": {name: f"float32 {[1, *value.shape[1:]]}" for name, value in keras.items()},
+        "difference": {**exporting.differences(expected, found), **between},
+        "bytes": len(content),
+        "ms": exporting.milliseconds(lambda: run(check.crops[:1])),
+        **_figures(found, check),
+    }
+    if precision == "int8":
+        made["calibrated_on"] = len(calibration)
+    _told(precision, _WORDS["tflite"], made)
+    return made

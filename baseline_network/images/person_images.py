@@ -1,0 +1,143 @@
+"""Photographs and videos as upright pictures, one at a time; what cannot be read is a `Skip` with its reason.
+
+Every picture is turned as its EXIF orientation asks (JPEG; in other formats the pixels stand as stored), and all
+coordinates that are told refer to the upright picture. Grey pictures, transparency and 16 bits become BGR of 8 bits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from tfrecords.formats import images
+from tfrecords.source import Skip
+from tools.cli.errors import InputError
+
+SUFFIXES = (*images.SUFFIXES, ".bmp", ".webp", ".tif", ".tiff")
+VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".gif")
+UNKNOWN = "not a picture"
+TOO_LARGE = "picture too large"
+# 100 megapixels take 300 MB; files can claim any number.
+MOST_PIXELS = 100_000_000
+
+
+class Photo(NamedTuple):
+    """A picture: its name, [H, W, 3] uint8 BGR upright, the EXIF orientation it was stored in, the frame or -1."""
+
+    name: str
+    pixels: np.ndarray
+    orientation: int = 1
+    frame: int = -1
+
+
+def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Stored pixels [H, W, 3] turned and mirrored as EXIF orientation 1 to 8 asks."""
+    if orientation >= 5:
+        pixels = pixels.transpose(1, 0, 2)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)
+
+
+def decode(data: bytes, name: str) -> Photo | Skip:
+    """The picture in the bytes of a file; any bytes give a picture or a `Skip`."""
+    import cv2
+
+    found = images.inspect(data, name)
+    if isinstance(found, Skip) and found.reason != images.FOREIGN:
+        return found
+    if not isinstance(found, Skip) and found.width * found.height > MOST_PIXELS:
+        return Skip(TOO_LARGE, f"{name} ({found.width} x {found.height})")
+    try:
+        flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:  # for instance more pixels than OpenCV agrees to decode
+        pixels = None
+    if pixels is None:
+        return Skip(UNKNOWN if isinstance(found, Skip) else images.DAMAGED, f"{name} ({len(data)} bytes)")
+    orientation = 1 if isinstance(found, Skip) else found.orientation
+    return Photo(name, upright(pixels, orientation), orientation)
+
+
+def read(path: str | os.PathLike, name: str = "") -> Photo | Skip:
+    """The picture of a file, called `name` (by default as its path)."""
+    name = name or str(path)
+    try:
+        data = pathlib.Path(path).read_bytes()
+    except OSError as error:
+        return Skip(images.UNREADABLE, f"{name}: {error.strerror}")
+    return decode(data, name)
+
+
+def list_pictures(folder: str | os.PathLike, without: str | os.PathLike | None = None) -> list[str]:
+    """Paths, relative to a folder, of all files in it and in its folders that are called like pictures, sorted.
+
+    Args:
+      without: a folder inside that is passed over, such as the one that is written to. Hidden folders are too.
+
+    Raises:
+      InputError: there are none.
+    """
+    folder, names = pathlib.Path(folder), []
+    excluded = pathlib.Path(without).resolve() if without else None
+    for place, folders, files in os.walk(folder):
+        here = pathlib.Path(place)
+        folders[:] = [name for name in folders if name[0] != "." and (here / name).resolve() != excluded]
+        pictures = (name for name in files if name[0] != "." and name.lower().endswith(SUFFIXES))
+        names += [(here / name).relative_to(folder).as_posix() for name in pictures]
+    if not names:
+        raise InputError(f"{folder}: no picture in it ({', '.join(SUFFIXES)})")
+    return sorted(names)
+
+
+class Video:
+    """The frames of a video file, one at a time.
+
+    Attributes:
+      count: of frames as the file tells it, 0 where it does not. fps: frames a second. width, height: px.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        """Raises `InputError` when OpenCV cannot read a frame of it."""
+        import cv2
+
+        if not os.path.isfile(path):
+            raise InputError(f"{path}: no such file")
+        self._path = str(path)
+        with self._opened() as video:
+            read, frame = video.read()
+            if not read:
+                raise InputError(f"{path}: not a video that OpenCV can read, or damaged")
+            self.height, self.width = frame.shape[:2]
+            count, fps = video.get(cv2.CAP_PROP_FRAME_COUNT), video.get(cv2.CAP_PROP_FPS)
+        self.count = int(count) if 0 < count < 1e9 else 0
+        self.fps = float(fps) if 0 < fps < 1000 else 25.0
+
+    @contextlib.contextmanager
+    def _opened(self):
+        import cv2
+
+        video = cv2.VideoCapture(self._path)
+        try:
+            yield video
+        finally:
+            video.release()
+
+    def photos(self) -> Iterator[Photo]:
+        """The frames from the first on, upright as OpenCV turns them."""
+        name = os.path.basename(self._path)
+        with self._opened() as video:
+            number = 0
+            while True:
+                read, frame = video.read()
+                if not read:
+                    return
+                yield Photo(name, frame, frame=number)
+                number += 1

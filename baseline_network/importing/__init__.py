@@ -1,0 +1,4 @@
+"""Weights from elsewhere: Zhou et al.'s PyTorch checkpoints.
+
+May import network and tools.
+"""

@@ -1,0 +1,159 @@
+"""The baseline network on disk: what leaves a training directory, what is imported, and what the repository ships.
+
+A weights folder holds one network:
+  model.json   its sizes, its input, its joints, and the facts of its making (data, command, figures, crop margin)
+  weights.npz  its variables by name, batch norms' moving statistics among them; float16 or float32
+  README.md    a card, where somebody wrote one; saving again leaves it there
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from baseline_network.network import decoding, hourglass, targets
+from tools.cli.errors import InputError
+from tools.files import weights_folder
+
+FORMAT = 1
+KIND = "hourglass3d"
+# What the network is fed; REFERENCE: imported checkpoints need it, and this project's own weights are trained with it.
+INPUT = "BGR / 256"
+CARD = "README.md"
+SHIPPED = pathlib.Path(__file__).resolve().parents[1] / "weights"
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """One network as it lies on disk.
+
+    Attributes:
+      sizes: of the network.
+      values: float32 arrays by the variables' names.
+      facts: what a reader wants to know, and what `predicting` needs: 'crop_margin', side of the crop over the longer
+        side of the person's box in training.
+      directory: where it was read from.
+    """
+
+    sizes: hourglass.Sizes
+    values: dict[str, np.ndarray]
+    facts: dict[str, Any]
+    directory: str = ""
+
+    def build(self, dtype=None, synchronized: bool = False) -> tf.keras.Model:
+        """The Keras model with these values; arguments as of `hourglass.build`.
+
+        Raises:
+          InputError: the values are not those of a network of these sizes; names the file.
+        """
+        model = hourglass.build(self.sizes, synchronized=synchronized, dtype=dtype)
+        weights_folder.assign(variables_of(model), self.values, os.path.join(self.directory, weights_folder.WEIGHTS))
+        return model
+
+
+def variables_of(model: tf.keras.Model) -> dict[str, tf.Variable]:
+    """The variables of a model of `hourglass.build` by 'layer/kind', such as 'hourglass.0.up1_.0.bn/gamma'."""
+    return {
+        f"{layer.name}/{variable.name.rsplit('/', 1)[-1].split(':')[0]}": variable
+        for layer in model.layers
+        for variable in layer.weights
+    }
+
+
+def save(
+    directory: str | os.PathLike, model: tf.keras.Model, facts: Mapping[str, Any] | None = None, half: bool = False
+) -> pathlib.Path:
+    """Writes a model of `hourglass.build` as a weights folder, whole or not at all; a folder of that name is replaced.
+
+    Args:
+      directory: the folder; a card (README.md) in it is kept.
+      model: under a tf.distribute strategy call this in the chief alone.
+      facts: for model.json, see `Network`.
+      half: store float16, which halves the file.
+
+    Returns:
+      The folder.
+
+    Raises:
+      InputError: a variable that is not finite in that precision; nothing is written then.
+    """
+    description = {
+        "format": FORMAT,
+        "network": KIND,
+        "input": INPUT,
+        "joints": list(targets.MPII16.joints),
+        "sizes": dataclasses.asdict(hourglass.sizes_of(model)),
+        "facts": dict(facts or {}),
+    }
+    values = {name: variable.numpy() for name, variable in variables_of(model).items()}
+    return weights_folder.write(directory, description, values, "float16" if half else "float32", keep=(CARD,))
+
+
+def load(directory: str | os.PathLike) -> Network:
+    """Reads a weights folder; names and shapes of all its values are compared by `Network.build`.
+
+    Raises:
+      InputError: there is none, or it is damaged, of another format or another network, or a value is not finite.
+    """
+    content = weights_folder.read_description(directory, FORMAT)
+    where = pathlib.Path(directory, weights_folder.MODEL)
+    if content.get("network") != KIND:
+        raise InputError(f"{where}: describes no baseline network (network: {content.get('network')!r}, not {KIND!r})")
+    if content.get("input") != INPUT:
+        raise InputError(f"{where}: the network's input is {content.get('input')!r}, expected {INPUT!r}")
+    names = {field.name for field in dataclasses.fields(hourglass.Sizes)}
+    sizes, facts = content.get("sizes"), content.get("facts", {})
+    whole = isinstance(sizes, dict) and all(type(value) is int for value in sizes.values())
+    if not whole or set(sizes) != names or not isinstance(facts, dict):
+        raise InputError(f"{where}: expected sizes with the whole numbers {', '.join(sorted(names))}, and facts")
+    try:
+        sizes = hourglass.Sizes(**sizes)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+    if content.get("joints", list(targets.MPII16.joints)) != list(targets.MPII16.joints) and sizes.joints == 16:
+        raise InputError(f"{where}: joints are {content['joints']}, expected MPII's {', '.join(targets.MPII16.joints)}")
+    if facts.get("peaks", decoding.QUARTER) not in (decoding.QUARTER, decoding.FIT):
+        raise InputError(f"{where}: peaks {facts['peaks']!r}: expected '{decoding.QUARTER}' or '{decoding.FIT}'")
+    values = weights_folder.read_variables(directory)
+    _check_values(values, sizes, os.path.join(directory, weights_folder.WEIGHTS))
+    return Network(sizes, values, facts, str(directory))
+
+
+def _check_values(values: dict[str, np.ndarray], sizes: hourglass.Sizes, where: str) -> None:
+    """Raises `InputError` when arrays are not those of a network of these sizes, before one is built of any size."""
+
+    def dimension(name, axis):
+        return values[name].shape[axis] if name in values and values[name].ndim > axis else None
+
+    def count(pattern):
+        return sum(pattern.format(number) in values for number in range(len(values)))
+
+    regressed = sizes.features * (sizes.resolution // 64) ** 2
+    for what, found, expected in (
+        ("stacks", count("lin_.{}.0/kernel"), sizes.stacks),
+        ("modules", count("hourglass.0.up1_.{}.conv1/kernel"), sizes.modules),
+        ("features", dimension("lin_.0.0/kernel", 3), sizes.features),
+        ("joints", dimension("tmpOut.0/kernel", 3), sizes.joints),
+        ("inputs of reg, which follow from features and resolution", dimension("reg/kernel", 0), regressed),
+    ):
+        if found != expected:
+            raise InputError(f"{where}: {what}: {found or 'none'} in the arrays, {expected} by {weights_folder.MODEL}")
+    for name, value in values.items():
+        if name.endswith("/moving_variance") and value.min() < 0:
+            raise InputError(f"{where}: variable {name} holds negative variances")
+
+
+def default_weights() -> Network:
+    """The network that the repository ships; `InputError` that says what to do where there is none."""
+    if not (SHIPPED / weights_folder.MODEL).exists():
+        raise InputError(
+            f"{SHIPPED}: no weights are shipped here; train some (baseline_network/train.py) or import some "
+            "(tools/import_checkpoint.py), and name their folder with --weights"
+        )
+    return load(SHIPPED)

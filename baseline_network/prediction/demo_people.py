@@ -1,0 +1,177 @@
+"""The people that the demo shows: those of the user's photograph, or rendered ones whose true poses are known."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+import tempfile
+from collections.abc import Sequence
+
+import numpy as np
+
+from baseline_network.images import detection, person_images
+from baseline_network.network import targets
+from baseline_network.prediction import files as prediction_files
+from baseline_network.prediction import pictures
+from baseline_network.prediction import run as prediction_run
+from tfrecords.source import Skip
+from tools.cli.errors import InputError
+from tools.drawing import animation, drawing, sheets
+from tools.pose import joints
+
+RENDERED = "rendering"
+REPORT = "report.txt"
+# Small pictures are enlarged to this, so that what is drawn on them is sharp; px.
+_LEAST_SIDE = 480
+
+
+@dataclasses.dataclass
+class Picture:
+    """A picture and where its people are.
+
+    Attributes:
+      photo: the picture. boxes: of its people.
+      truth_3d: [16, 3] mm of its only person relative to the pelvis, NaN where unknown; or None.
+      truth_2d: [16, 2] px.
+      people: what the network told of them, once it was asked.
+    """
+
+    photo: person_images.Photo
+    boxes: list[detection.Box]
+    truth_3d: np.ndarray | None = None
+    truth_2d: np.ndarray | None = None
+    people: list[prediction_run.Person] = dataclasses.field(default_factory=list)
+
+    def errors(self) -> tuple[float, float]:
+        """Mean error of the only person's joints in 3D (mm, aligned at the pelvis) and in 2D (px)."""
+        person = self.people[0]
+        in_space = np.nanmean(np.linalg.norm(person.pose_3d - self.truth_3d, axis=-1))
+        return float(in_space), float(np.nanmean(np.linalg.norm(person.points - self.truth_2d, axis=-1)))
+
+
+def from_photograph(path: str, chooser: detection.Chooser) -> list[Picture]:
+    """The user's photograph; raises `InputError` when it cannot be read, or a box lies outside of it."""
+    suffix = os.path.splitext(path)[1].lower()
+    if os.path.isdir(path) or suffix in person_images.VIDEO_SUFFIXES:
+        raise InputError(f"{path}: not one photograph; baseline_network/predict.py takes folders and videos")
+    if not os.path.isfile(path):
+        raise InputError(f"{path}: no such file")
+    photo = person_images.read(path)
+    people = photo if isinstance(photo, Skip) else chooser.people(photo.pixels, path)
+    if isinstance(people, Skip):
+        raise InputError(f"{people.detail}: {people.reason}")
+    height, width = photo.pixels.shape[:2]
+    turned = "" if photo.orientation == 1 else f", turned upright (EXIF orientation {photo.orientation})"
+    print(f"{path}: {width} x {height} px{turned}")
+    return [Picture(photo._replace(name=os.path.basename(path)), people)]
+
+
+def rendered(count: int, seed: int) -> list[Picture]:
+    """People rendered by this program in postures of its kinematic model, with their truth."""
+    import cv2
+
+    from tfrecords.source import Options
+    from tfrecords.sources import open_source
+
+    print(f"no photograph given: {count} rendered people")
+    # A few more, since a picture may show nobody.
+    source = open_source("rendered", "", Options(count=4 * count + 20, seed=seed, split="test"))
+    found = []
+    for record in source.records(np.arange(len(source))):
+        if isinstance(record, Skip):
+            continue
+        pixels = cv2.imdecode(np.frombuffer(record.image, np.uint8), cv2.IMREAD_COLOR)
+        photo = person_images.Photo(f"{record.action} {record.frame}", pixels)
+        truth_3d, _ = joints.convert(record.pose_3d, "pose17", pictures.JOINT_SET, record.provenance_3d)
+        truth_2d, _ = joints.convert(record.pose_2d, "pose17", pictures.JOINT_SET, record.provenance_2d)
+        box = detection.Box(*(float(number) for number in record.box), RENDERED)
+        found.append(Picture(photo, [box], truth_3d - truth_3d[targets.PELVIS], truth_2d))
+        if len(found) == count:
+            break
+    return found
+
+
+def predict(predictor, shown: Sequence[Picture], batch_size: int = 32) -> list[Picture]:
+    """The pictures with what the network tells of their people; boxes are the pictures' own."""
+    boxes = iter([picture.boxes for picture in shown])
+
+    class Known:
+        """Gives each picture its boxes."""
+
+        def people(self, pixels, name=""):
+            return next(boxes)
+
+    stream = ((picture.photo.name, picture.photo) for picture in shown)
+    for picture, result in zip(shown, prediction_run.predict(predictor, Known(), stream, batch_size)):
+        picture.people = result.people
+    return list(shown)
+
+
+def report(shown: Sequence[Picture]) -> str:
+    """What was told of whom, in a few lines."""
+    lines = []
+    for picture in shown:
+        for number, person in enumerate(picture.people):
+            x, y, width, height = person.box[:4]
+            score = "" if person.box.score is None else f" (score {person.box.score:.1f})"
+            words = [
+                f"{picture.photo.name}, person {number + 1}: box {x:.0f},{y:.0f},{width:.0f},{height:.0f} from "
+                f"{person.box.source}{score}",
+                f"median confidence {np.median(person.confidence):.2f}",
+                f"{int((person.confidence >= pictures.SURE).sum())} of {len(person.confidence)} joints above "
+                f"{pictures.SURE:g}",
+            ]
+            if picture.truth_3d is not None:
+                in_space, in_picture = picture.errors()
+                words.append(f"error {in_space:.0f} mm, {in_picture:.1f} px")
+            lines.append(", ".join(words))
+    known = [picture.errors() for picture in shown if picture.truth_3d is not None]
+    if known:
+        in_space, in_picture = np.mean(known, axis=0)
+        lines.append(f"mean joint error: {in_space:.1f} mm, aligned at the pelvis; {in_picture:.1f} px")
+    return "\n".join(lines)
+
+
+def write(output: pathlib.Path, network, predictor, shown: Sequence[Picture], rows: int) -> None:
+    """Writes the demo's files into a folder, replacing those that are there, and prints the report.
+
+    All are made before one is put in place, the report last.
+    """
+    text = report(shown)
+    print(text)
+    results = [prediction_run.Result(picture.photo.name, picture.photo, picture.people) for picture in shown]
+    content = {
+        **prediction_files.header(network, predictor),
+        "images": [prediction_files.result_as_json(result) for result in results],
+    }
+    with tempfile.TemporaryDirectory(prefix=".demo.", dir=output) as folder:
+        made = pathlib.Path(folder)
+        (made / "predictions.json").write_text(json.dumps(content) + "\n", encoding="utf-8")
+        _draw(made, shown, rows)
+        (made / REPORT).write_text(text + "\n", encoding="utf-8")
+        for path in sorted(made.iterdir(), key=lambda path: path.name == REPORT):
+            os.replace(path, output / path.name)
+
+
+def _draw(folder: pathlib.Path, shown: Sequence[Picture], rows: int) -> None:
+    """Makes overlay.png, gallery.png and rotation.gif."""
+    everyone = [(picture, person) for picture in shown for person in picture.people]
+    overlays = [pictures.overlay(picture.photo.pixels, picture.people, least=_LEAST_SIDE) for picture in shown]
+    names = None if len(shown) == 1 else [picture.photo.name for picture in shown]
+    sheet = overlays[0] if len(shown) == 1 else sheets.contact_sheet(overlays, None, names)
+    drawing.write_image(folder / "overlay.png", sheet)
+    panels = [
+        pictures.row(picture.photo.pixels, person, _caption(picture, person), picture.truth_3d)
+        for picture, person in everyone[:rows]
+    ]
+    drawing.write_image(folder / "gallery.png", np.concatenate(panels))
+    picture, person = max(everyone, key=lambda pair: float(np.median(pair[1].confidence)))
+    frames = pictures.turning(picture.photo.pixels, person)
+    animation.write_animation(folder / "rotation.gif", frames, fps=16)
+
+
+def _caption(picture: Picture, person: prediction_run.Person) -> str:
+    told = person.box.source if picture.truth_3d is None else f"error {picture.errors()[0]:.0f} mm"
+    return f"{picture.photo.name}: {told}, confidence {np.median(person.confidence):.2f}"

@@ -1,0 +1,43 @@
+"""The flags of commands that run a trained network, and the predictor that they ask for."""
+
+from __future__ import annotations
+
+
+def declare(flags) -> None:
+    """Declares the flags that `make_predictor` reads."""
+    flags.string("weights", None, "weights folder; without it the network that comes with the project")
+    flags.boolean("flip", True, "look at the mirrored crop too and take the mean; twice the work, and better")
+    flags.float(
+        "margin",
+        None,
+        "side of the crop over the longer side of the box, 0.1 to 10; by default as in training",
+        lower_bound=0.1,
+        upper_bound=10,
+    )
+    flags.float(
+        "bones_mm",
+        None,
+        "sum of the lengths of the 14 bones to which poses are scaled; published: 4297 mm",
+        lower_bound=1,
+        upper_bound=1e6,
+    )
+    flags.boolean("use_fp16", False, "compute in half precision: float16 on a GPU, bfloat16 on a CPU")
+    flags.boolean("use_cpu", False, "leave GPUs alone")
+
+
+def make_predictor(options):
+    """(network, predictor) as the flags say, told in one line; raises `InputError` when the weights are of no use."""
+    from baseline_network.network import network_files
+    from baseline_network.prediction import predictor as predicting
+
+    network = network_files.load(options.weights) if options.weights else network_files.default_weights()
+    scale = predicting.PUBLISHED if options.bones_mm is None else options.bones_mm
+    policy = predicting.compute_policy(options.use_fp16)
+    predictor = predicting.Predictor(network, options.flip, options.margin, scale, policy)
+    sizes = network.sizes
+    print(
+        f"network of {network.directory}: {sizes.stacks} x {sizes.modules} x {sizes.features}, crops of "
+        f"{sizes.resolution} px, {predictor.margin:g} times the box" + (", mirrored too" if predictor.flip else ""),
+        flush=True,
+    )
+    return network, predictor

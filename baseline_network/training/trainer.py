@@ -1,0 +1,185 @@
+"""The training of the baseline network: the Keras model whose step is trained, its optimisers, its evaluation."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+
+import numpy as np
+import tensorflow as tf
+
+from baseline_network.evaluation import errors as evaluation
+from baseline_network.images import crop
+from baseline_network.network import decoding, hourglass, network_files, targets
+from baseline_network.training import data as training_data
+from baseline_network.training import losses, rmsprop
+from tfrecords import reader
+
+# Figures of `evaluation` that are followed during training, and their names there.
+_FOLLOWED = {
+    "pckh": "pckh@0.5",
+    "pck_crop": "pck_crop@0.05",
+    "mpjpe_mm": "mpjpe_published",
+    "mpjpe_sized_mm": "mpjpe_sized",
+    "p_mpjpe_mm": "p_mpjpe",
+    "pck_3d": "pck_3d@150",
+}
+_TEST_FIELDS = (*training_data.FIELDS, "root_3d", "intrinsics", "head_size")
+_TEST_BATCH = 32
+_PICTURED = 6
+
+
+class Trainer(tf.keras.Model):
+    """Trains the network on batches of `training_data.make_batches`; the loss is the mean over the global batch."""
+
+    def __init__(self, network: tf.keras.Model, weights: losses.Weights, batch_size: int):
+        """network: of `hourglass.build`. batch_size: of the global batch."""
+        super().__init__(name="baseline")
+        self.network = network
+        self._weights, self._batch_size = weights, batch_size
+        self._resolution = hourglass.sizes_of(network).resolution
+        names = ["loss", "heatmap_loss", "depth_loss"] + (["geometric_loss"] if weights.var_weight else [])
+        self._means = {name: tf.keras.metrics.Mean(name=name) for name in names}
+
+    @property
+    def metrics(self):
+        """Keras resets these at the start of an epoch."""
+        return list(self._means.values())
+
+    def losses_of(self, batch: dict[str, tf.Tensor], training: bool) -> dict[str, tf.Tensor]:
+        """The parts of the loss, each [B]."""
+        outputs = self.network(crop.to_network(batch["images"]), training=training)
+        return losses.losses(outputs, batch, self._resolution, self._weights, batch["depth_weights"])
+
+    def train_step(self, batch):
+        """Keras' hook: one step of the optimizer."""
+        with tf.GradientTape() as tape:
+            parts = self.losses_of(batch, training=True)
+            # Gradients of the replicas are added up, so each divides by the global batch's size.
+            loss = tf.reduce_sum(parts["loss"]) / self._batch_size
+            scaled = self.optimizer.get_scaled_loss(loss) if hasattr(self.optimizer, "get_scaled_loss") else loss
+        gradients = tape.gradient(scaled, self.trainable_variables)
+        if hasattr(self.optimizer, "get_unscaled_gradients"):
+            gradients = self.optimizer.get_unscaled_gradients(gradients)
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
+        for name, mean in self._means.items():
+            mean.update_state(parts[name])
+        return {name: mean.result() for name, mean in self._means.items()}
+
+    def call(self, images):
+        """The network's outputs for images [B, r, r, 3], BGR / 256."""
+        return self.network(images)
+
+
+class StepDrop(tf.keras.optimizers.schedules.LearningRateSchedule):
+    """The rate, and a tenth of it from a step on (published: after 25 of 30 epochs)."""
+
+    def __init__(self, rate: float, step: int):
+        """step: 0 for never."""
+        self._rate, self._step = rate, step
+
+    def __call__(self, step):
+        """The rate at a step."""
+        if not self._step:
+            return tf.constant(self._rate)
+        return tf.where(tf.cast(step, tf.float32) < self._step, self._rate, self._rate / 10.0)
+
+    def get_config(self):
+        """For Keras' serialisation."""
+        return {"rate": self._rate, "step": self._step}
+
+
+def make_optimizer(name: str, schedule, precision: str) -> tf.keras.optimizers.Optimizer:
+    """'rmsprop' as published or 'adam', with loss scaling where the precision is mixed_float16."""
+    optimizer = rmsprop.PublishedRMSprop(schedule) if name == "rmsprop" else tf.keras.optimizers.Adam(schedule)
+    return tf.keras.mixed_precision.LossScaleOptimizer(optimizer) if precision == "mixed_float16" else optimizer
+
+
+@dataclasses.dataclass
+class TestSet:
+    """Records that training is followed on; see `Evaluator`.
+
+    Attributes:
+      where: as `reader.find` takes it. limit: only the first so many, 0 for all. margin: of the crops. refine: how
+        peaks are found, see `decoding.peaks`.
+    """
+
+    where: str
+    limit: int
+    margin: float
+    refine: str = decoding.QUARTER
+
+
+class Evaluator:
+    """Runs a float32 copy of the network that is trained over test records."""
+
+    def __init__(self, sizes: hourglass.Sizes, test: TestSet):
+        self._test, self._sizes = test, sizes
+        self.network = hourglass.build(sizes, dtype="float32")
+        self._setup = training_data.Setup(sizes.resolution, test.margin)
+        self._run = tf.function(self._predict, reduce_retracing=True)
+
+    def _predict(self, record):
+        boxes = crop.person_boxes(record["box"], record["pose_2d"], record["image_size"])
+        centres, sides = crop.box_squares(boxes, self._test.margin)
+        transforms = crop.crop_transforms(centres, sides, self._sizes.resolution)
+        images = crop.crop_files(record["image"], transforms, self._sizes.resolution)
+        outputs = self.network(crop.to_network(images), training=False)
+        heatmaps, depths = outputs["heatmaps"][:, -1], outputs["depths"]
+        refine = self._test.refine
+        found = decoding.predictions_to_pose(heatmaps, depths, transforms, self._sizes.resolution, refine=refine)
+        return {**found, "crop_sides": sides}
+
+    def take_weights(self, network: tf.keras.Model) -> None:
+        """Copies the values of the network that is trained."""
+        values = {name: variable.numpy() for name, variable in network_files.variables_of(network).items()}
+        for name, variable in network_files.variables_of(self.network).items():
+            variable.assign(values[name])
+
+    def predicted(self, limit: int = 0):
+        """(predictions, truth, records' pictures) of the first `limit` records, as `evaluation` takes them."""
+        batches = reader.dataset(self._test.where, _TEST_BATCH, _TEST_FIELDS)
+        limit = limit or self._test.limit
+        batches = batches.take(-(-limit // _TEST_BATCH)) if limit else batches
+        found, truths, pictures = [], [], []
+        with training_data.named_pictures([self._test.where]):
+            for batch in batches:
+                found.append({name: value.numpy() for name, value in self._run(batch).items()})
+                truths.append(evaluation.truth_of({name: value.numpy() for name, value in batch.items()}))
+                if len(pictures) < _PICTURED:
+                    pictures += batch["image"].numpy().tolist()
+        found, truth = _joined(found), _joined(truths)
+        truth["crop_sides"] = found.pop("crop_sides")
+        if limit:
+            found, truth = ({name: values[:limit] for name, values in some.items()} for some in (found, truth))
+        return found, truth, pictures
+
+    def figures(self) -> dict[str, float]:
+        """Figures of the test records by name, 'val_...': what of `evaluation` can be measured on them."""
+        found, truth, _ = self.predicted()
+        figures = evaluation.figures(found, truth, by_joint=False)
+        return {f"val_{short}": figures[name] for short, name in _FOLLOWED.items() if name in figures}
+
+    def draw(self, _: int) -> dict[str, np.ndarray]:
+        """Some test pictures with the prediction, and the 3D beside the truth, for TensorBoard."""
+        from tools.drawing import drawing, figures, sheets
+
+        found, truth, pictures = self.predicted(_PICTURED)
+        flat, solid = [], []
+        for number, encoded in enumerate(itertools.islice(pictures, len(found["points"]))):
+            image = tf.io.decode_image(encoded, channels=3, expand_animations=False).numpy()[..., ::-1]
+            points, seen = truth["points"][number], truth["seen"][number]
+            flat.append(drawing.draw_skeleton_2d(image, points, targets.MPII16, joint_mask=seen))
+            flat.append(drawing.draw_skeleton_2d(image, found["points"][number], targets.MPII16))
+            ghost = truth["pose_3d"][number] if truth["placed"][number].all() else None
+            ghost = ghost if ghost is None else ghost - ghost[targets.PELVIS]
+            pose = found["pose_3d"][number]
+            solid.append(figures.figure_3d(pose, joint_set=targets.MPII16, ghost=ghost, size=(320, 320)))
+        return {
+            "2D, truth then prediction": sheets.contact_sheet(flat, 4),
+            "3D, truth in grey": sheets.contact_sheet(solid, 3),
+        }
+
+
+def _joined(parts: list[dict]) -> dict:
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

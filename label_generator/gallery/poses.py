@@ -1,0 +1,132 @@
+"""The poses that the demo labels: the user's own, or people made up on the spot."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import os
+
+import numpy as np
+
+from label_generator.gallery.sheet import Labelled
+from label_generator.lifting.lifter import Lifter
+from tools.cli.errors import InputError
+from tools.pose import joints
+
+BATCH = 512
+_MADE_UP = 256
+
+
+def made_up(seed: int, lifter: Lifter) -> Labelled:
+    """People of the kinematic model before cameras in the wild, with 3 px of noise on their joints; truth known."""
+    from tfrecords.source import Options
+    from tfrecords.sources import open_source
+
+    print(f"no input given: {_MADE_UP} people in everyday postures, seen by cameras in the wild, 3 px of noise")
+    source = open_source("synthetic", "", Options(count=_MADE_UP, seed=seed, split="test", cameras_style="wild"))
+    records = list(source.records(np.arange(len(source))))
+    poses_2d = np.stack([record.pose_2d for record in records])
+    poses_2d = poses_2d + np.random.default_rng(seed).normal(0.0, 3.0, poses_2d.shape).astype(np.float32)
+    intrinsics = np.stack([record.intrinsics for record in records])
+    provenance = np.stack([record.provenance_2d for record in records])
+    return Labelled(
+        names=[f"{record.action} {record.frame}" for record in records],
+        poses_2d=poses_2d,
+        provenance=provenance,
+        lifted=_lift(lifter, poses_2d, intrinsics, provenance),
+        truth_3d=np.stack([record.pose_3d for record in records]),
+    )
+
+
+def from_input(path: str, options, lifter: Lifter) -> Labelled:
+    """The poses of a file or folder in any format that generate.py takes.
+
+    Raises:
+      InputError: it is not one, or has no pose.
+    """
+    from label_generator.labelling import cameras as label_cameras
+    from label_generator.labelling import inputs as label_inputs
+
+    wanted = label_inputs.guess_format(path) if options.format == "auto" else options.format
+    spec = label_inputs.Spec(path, wanted, joints=options.joints)
+    source = label_inputs.open_input(spec)
+    choice = label_cameras.parse_camera(options.camera, _image_size(options.image_size))
+    print(f"{source.description}: {len(source):,} poses")
+    batches, seen = [], 0
+    for batch in source.batches(0, BATCH):
+        batches.append(batch)
+        seen += len(batch)
+        if seen >= options.limit:
+            break
+    if not seen:
+        raise InputError(f"{path}: no pose in it")
+    seen_by = [choice.see(batch, i * BATCH) for i, batch in enumerate(batches)]
+    poses_2d, intrinsics, kinds = (np.concatenate(parts)[: options.limit] for parts in zip(*seen_by))
+    for reason, count in collections.Counter(reason for batch in batches for reason in batch.skipped.values()).items():
+        print(f"skipped: {count:,} ({reason})")
+    provenance = np.concatenate([batch.provenance for batch in batches])[: options.limit]
+    for kind in np.unique(kinds):
+        print(f"camera: {label_inputs.CAMERA_KINDS[kind]} for {np.count_nonzero(kinds == kind):,} poses")
+    names = [_name(batch, i) for batch in batches for i in range(len(batch))][: options.limit]
+    pictures = None
+    if options.images != "none":
+        # Opened again for the pictures alone: a pose whose picture is missing is labelled all the same.
+        pictures = _pictures(label_inputs.open_input(dataclasses.replace(spec, images=options.images)), len(names))
+        print(f"pictures: {sum(picture is not None for picture in pictures):,} of {len(names):,} found")
+    return Labelled(names, poses_2d, provenance, _lift(lifter, poses_2d, intrinsics, provenance), images=pictures)
+
+
+def _image_size(words):
+    """(width, height) of the flag's words, or None."""
+    if not words:
+        return None
+    if len(words) != 2 or not all(word.strip().isdecimal() and int(word) > 0 for word in words):
+        raise InputError(f"--image_size={','.join(words)}: expected WIDTH,HEIGHT in px")
+    return int(words[0]), int(words[1])
+
+
+def _name(batch, i: int) -> str:
+    place = os.path.basename(batch.file[i]) or batch.sequence[i] or "pose"
+    frame = f" frame {batch.frame[i]}" if batch.frame[i] >= 0 else ""
+    return place + frame + (f" person {batch.person[i]}" if batch.person[i] > 0 else "")
+
+
+def _pictures(source, count: int) -> list:
+    """The decoded picture of each pose, None where it has none."""
+    import cv2
+
+    pictures = []
+    for record in source.records(np.arange(count)):
+        image = getattr(record, "image", b"")
+        flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+        pictures.append(cv2.imdecode(np.frombuffer(image, np.uint8), flags) if image else None)
+    return pictures
+
+
+def _lift(lifter: Lifter, poses_2d, intrinsics, provenance) -> dict[str, np.ndarray]:
+    """Labels as arrays by field, in batches of one size so that the search is compiled once."""
+    count = len(poses_2d)
+    padded = -(-count // BATCH) * BATCH
+    rows = np.minimum(np.arange(padded), count - 1)
+    mask = provenance == joints.LABELLED
+    parts = []
+    for start in range(0, padded, BATCH):
+        chosen = rows[start : start + BATCH]
+        lifted = lifter.lift(poses_2d[chosen], intrinsics[chosen], mask[chosen])
+        parts.append({field: values.numpy() for field, values in lifted._asdict().items()})
+    return {field: np.concatenate([part[field] for part in parts])[:count] for field in parts[0]}
+
+
+def save(path: str, labels: Labelled) -> None:
+    """Writes names, 2D and labels as .npz, whole or not at all."""
+    temporary = f"{path}.partial"
+    lifted = {name: labels.lifted[field] for name, field in _SAVED.items()}
+    with open(temporary, "wb") as file:
+        np.savez_compressed(
+            file, names=np.array(labels.names), poses_2d=labels.poses_2d, provenance=labels.provenance, **lifted
+        )
+    os.replace(temporary, path)
+
+
+_SAVED = {"poses_3d": "pose_3d", "roots": "root_3d", "coarse_3d": "coarse_3d", "quality": "quality",
+          "joint_quality": "joint_quality", "reason": "reason", "nominal": "nominal"}  # fmt: skip

@@ -1,0 +1,227 @@
+"""Plain arrays of 2D poses in any joint set: which array, which layout, and pieces of it as poses of 17 joints."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import zipfile
+
+import numpy as np
+
+from label_generator.labelling import array_rows
+from tfrecords.source import Info
+from tools.cli.errors import InputError
+from tools.pose import joints
+
+INFO = Info(
+    name="arrays",
+    description="2D poses of plain arrays",
+    input=".npy, .npz or .csv",
+    licence="that of the arrays",
+    citation="",
+)
+# Names that an array of 2D poses goes by; the first that an archive has is read.
+_NAMES = ("poses_2d", "pose_2d", "keypoints_2d", "keypoints", "joints_2d", "kpts", "positions_2d")
+# Joint sets without a joint between the hips.
+_ROOTLESS = ("coco17", "lsp14", "aichallenger14", "openpose18")
+_LAYOUT_ROWS = 64
+# A layout whose bones are this much shorter than the other's is the right one.
+_CLEARLY_SHORTER = 0.8
+
+
+@dataclasses.dataclass
+class Piece:
+    """Poses [n, 17, 2] float32 px, provenance [n, 17] uint8, intrinsics [n, 4] or [4] px or None, texts by column."""
+
+    poses_2d: np.ndarray
+    provenance: np.ndarray
+    intrinsics: np.ndarray | None
+    ids: dict[str, list[str]]
+
+    def number(self, name: str, otherwise: np.ndarray) -> np.ndarray:
+        """An id column as int64; `otherwise` where there is none. Raises `InputError` for what is no number."""
+        if name not in self.ids:
+            return np.asarray(otherwise, np.int64)
+        try:
+            return np.array([int(float(cell)) if cell else -1 for cell in self.ids[name]], np.int64)
+        except ValueError as error:
+            raise InputError(f"column {name}: {error}") from None
+
+
+class PoseArrays:
+    """Arrays of one file that belong together.
+
+    Attributes:
+      description: what was taken for what.
+    """
+
+    def __init__(self, rows, joint_set, layout, permutation, min_confidence, intrinsics=None, mask=None):
+        self._rows, self._set, self._min_confidence = rows, joint_set, min_confidence
+        self._intrinsics, self._mask, self._permutation = intrinsics, mask, permutation
+        place = rows.place
+        if rows.dtype.kind not in "fiu":
+            raise InputError(f"{place}: holds {rows.dtype}, expected numbers")
+        self._numbers = components(rows.shape, joint_set, place)
+        flat = len(rows.shape) == 2
+        self._layout = (layout or guess_layout(rows, joint_set, self._numbers, permutation)) if flat else ""
+        for other, tail, name in ((intrinsics, (4,), "intrinsics"), (mask, (joint_set.size,), "joint_mask")):
+            if other is not None and other.shape not in ((len(rows), *tail), tail):
+                raise InputError(f"{place}: its {name} is {list(other.shape)}, expected {[len(rows), *tail]}")
+        with_confidence = ", with confidence" if self._numbers == 3 else ""
+        self.description = f"{list(rows.shape)}, {joint_set.name} joints" + with_confidence
+        self.description += f", {self._layout} rows" if flat else ""
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def read(self, start: int, stop: int) -> Piece:
+        """Poses start to stop."""
+        values = unflatten(self._rows.read(start, stop), self._set.size, self._numbers, self._layout)
+        if self._permutation is not None:
+            values = values[:, list(self._permutation)]
+        poses = np.array(values[..., :2], np.float32)
+        poses[~np.isfinite(poses).all(-1)] = np.nan
+        if self._numbers == 3:
+            confidence = values[..., 2]
+            if np.nanmin(confidence, initial=0.0) < 0:
+                row = start + int(np.argmax((confidence < 0).any(1)))
+                raise InputError(f"{self._rows.place}: row {row}: negative confidence; are these 3D poses?")
+            poses[~(confidence > self._min_confidence)] = np.nan
+        elif self._mask is None:
+            poses[_unlabelled(poses, self._set)] = np.nan
+        if self._mask is not None:
+            whole = self._mask.shape[0] == len(self) and len(self._mask.shape) == 2
+            mask = self._mask.read(start, stop) if whole else self._mask.read(0, self._set.size)
+            poses[np.broadcast_to(~(mask > 0), poses.shape[:2])] = np.nan
+        intrinsics = None
+        if self._intrinsics is not None:
+            whole = len(self._intrinsics.shape) == 2
+            intrinsics = self._intrinsics.read(start, stop) if whole else self._intrinsics.read(0, 4)
+        poses, provenance = _as_17(poses, self._set)
+        ids = dict(self._rows.ids) if isinstance(self._rows, array_rows.CsvRows) else {}
+        return Piece(poses, provenance, intrinsics, ids)
+
+
+def _unlabelled(poses: np.ndarray, joint_set) -> np.ndarray:
+    """[n, J] bool, joints at exactly (0, 0): how COCO, OpenPose and MPII say that a joint is missing.
+
+    One alone stays in sets that have a root: poses relative to it have it there.
+    """
+    zero = (poses == 0).all(-1)
+    return zero & ((zero.sum(1) >= 2) | (joint_set.name in _ROOTLESS))[:, None]
+
+
+def _as_17(poses: np.ndarray, joint_set) -> tuple[np.ndarray, np.ndarray]:
+    """`joints.convert`, short where nothing is missing and nothing has to be made."""
+    if set(joint_set.joints) >= set(joints.POSE17.joints) and not np.isnan(poses).any():
+        order = [joint_set.index(name) for name in joints.POSE17.joints]
+        return poses[:, order], np.full((len(poses), joints.POSE17.size), joints.LABELLED, np.uint8)
+    return joints.convert(poses, joint_set.name)
+
+
+def components(shape, joint_set, place: str) -> int:
+    """2 for x and y, 3 for x, y and confidence; raises `InputError` for a shape that is neither."""
+    for size in (2, 3):
+        if tuple(shape[1:]) in ((joint_set.size, size), (joint_set.size * size,)):
+            return size
+    n = joint_set.size
+    raise InputError(
+        f"{place}: shape {list(shape)}, expected [N, {n}, 2] or [N, {n * 2}] for {joint_set.name} joints "
+        f"([N, {n}, 3] or [N, {n * 3}] with confidence)"
+    )
+
+
+def unflatten(values: np.ndarray, size: int, numbers: int, layout: str) -> np.ndarray:
+    """[n, J, numbers] of rows [n, J * numbers] in that layout, or of what has that shape already."""
+    if values.ndim == 3:
+        return values
+    if layout == "planar":
+        return values.reshape(-1, numbers, size).transpose(0, 2, 1)
+    return values.reshape(-1, size, numbers)
+
+
+def guess_layout(rows, joint_set, numbers: int, permutation=None) -> str:
+    """'planar' or 'interleaved': where the bones are clearly shorter; raises `InputError` when nowhere."""
+    starts = np.unique(np.linspace(0, max(len(rows) - 1, 0), _LAYOUT_ROWS).astype(int)) if len(rows) else []
+    sample = [rows.read(start, start + 1) for start in starts]
+    if not sample:
+        return "interleaved"
+    sample = np.concatenate(sample).astype(np.float64)
+    child = [i for i, parent in enumerate(joint_set.parents) if parent >= 0]
+    parent = [joint_set.parents[i] for i in child]
+    lengths = {}
+    for layout in ("planar", "interleaved"):
+        poses = unflatten(sample, joint_set.size, numbers, layout)[..., :2]
+        poses = poses if permutation is None else poses[:, list(permutation)]
+        bones = np.linalg.norm(poses[:, child] - poses[:, parent], axis=-1)
+        known = bones[np.isfinite(bones)]
+        lengths[layout] = float(known.mean()) if len(known) else 0.0
+    short, long = sorted(lengths, key=lengths.get)
+    if lengths[short] < _CLEARLY_SHORTER * lengths[long]:
+        return short
+    raise InputError(f"{rows.place}: rows may be planar (x..., y...) or interleaved (x0 y0 x1 ...); give --layout")
+
+
+def is_videopose3d(path: pathlib.Path) -> bool:
+    """Whether an archive is VideoPose3D's 2D: a dict of subjects under positions_2d."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {"positions_2d.npy", "metadata.npy"} <= set(archive.namelist())
+    except (OSError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: no .npz archive, or cut short ({error})") from None
+
+
+def open_arrays(spec) -> PoseArrays:
+    """Opens the file of a `label_inputs.Spec`; raises `InputError` when no array in it fits."""
+    path = pathlib.Path(spec.path)
+    suffix = path.suffix.lower()
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    if spec.key and suffix != ".npz":
+        raise InputError(f"--key={spec.key}: {path} is no .npz")
+    intrinsics = mask = None
+    if suffix == ".npy":
+        rows = array_rows.open_npy(path)
+    elif suffix in (".csv", ".tsv", ".txt"):
+        rows = array_rows.CsvRows(path)
+    elif suffix == ".npz":
+        found = array_rows.open_npz(path)
+        rows = _choose(path, found, spec.key)
+        intrinsics, mask = found.get("intrinsics"), found.get("joint_mask")
+    else:
+        raise InputError(f"{path}: expected an array, .npy, .npz or .csv")
+    if not len(rows):
+        raise InputError(f"{rows.place}: holds no pose")
+    joint_set = _joint_set(spec.joints, rows)
+    if spec.permutation is not None and sorted(spec.permutation) != list(range(joint_set.size)):
+        raise InputError(f"--permutation: expected each of 0 to {joint_set.size - 1} once for {joint_set.name}")
+    return PoseArrays(rows, joint_set, spec.layout, spec.permutation, spec.min_confidence, intrinsics, mask)
+
+
+def _choose(path, found, key):
+    if key:
+        if key not in found:
+            raise InputError(f"{path}: no array '{key}'; it has {', '.join(found) or 'none'}")
+        return found[key]
+    for name in _NAMES:
+        if name in found:
+            return found[name]
+    poses = {name: rows for name, rows in found.items() if len(rows.shape) == 3 and rows.shape[2] in (2, 3)}
+    poses = poses or {name: rows for name, rows in found.items() if len(rows.shape) == 2 and rows.shape[1] >= 2 * 13}
+    if len(poses) != 1:
+        raise InputError(f"{path}: which array holds the 2D poses? --key is one of {', '.join(found) or 'none'}")
+    return next(iter(poses.values()))
+
+
+def _joint_set(name: str, rows):
+    if name:
+        return joints.joint_set(name)
+    fitting = [
+        one.name
+        for one in joints.JOINT_SETS.values()
+        if tuple(rows.shape[1:]) in {(one.size, 2), (one.size, 3), (one.size * 2,), (one.size * 3,)}
+    ]
+    if len(fitting) == 1:
+        return joints.joint_set(fitting[0])
+    sets = ", ".join(fitting or joints.JOINT_SETS)
+    raise InputError(f"{rows.place}: shape {list(rows.shape)}; say whose joints these are with --joints, one of {sets}")

@@ -1,0 +1,245 @@
+"""Rows of big arrays read piece by piece: .npy, members of .npz archives, CSV.
+
+Pieces are read from the file and not mapped into memory, so that what was read does not count as used.
+"""
+
+from __future__ import annotations
+
+import abc
+import csv
+import io
+import math
+import os
+import pathlib
+import re
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+
+import numpy as np
+
+from tfrecords.formats import arrays
+from tools.cli.errors import InputError
+
+# Columns of a CSV file that say where a pose is from.
+ID_COLUMNS = ("file", "sequence", "frame", "person")
+_LOCAL_HEADER = struct.Struct("<4s5H3I2H")
+
+
+class Rows(abc.ABC):
+    """An array whose first axis is read piece by piece.
+
+    Attributes:
+      place: names it in messages.
+      shape: of the whole array; dtype: of its numbers.
+    """
+
+    def __init__(self, place: str, shape: tuple[int, ...], dtype: np.dtype):
+        if not shape:
+            raise InputError(f"{place}: a single number, expected an array")
+        self.place, self.shape, self.dtype = place, tuple(shape), np.dtype(dtype)
+        self._row = self.dtype.itemsize * math.prod(self.shape[1:])
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @abc.abstractmethod
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Rows start to stop; raises `InputError` when the file ends before or is damaged."""
+
+
+class _ByteRows(Rows):
+    """Rows that lie one behind the other in a stream of bytes."""
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        start, stop, _ = slice(start, stop).indices(len(self))
+        data = self._bytes(start * self._row, (stop - start) * self._row)
+        if len(data) != (stop - start) * self._row:
+            raise InputError(f"{self.place}: cut short, row {start + len(data) // max(self._row, 1)} is not there")
+        return np.frombuffer(data, self.dtype).reshape(stop - start, *self.shape[1:])
+
+    @abc.abstractmethod
+    def _bytes(self, start: int, size: int) -> bytes:
+        """`size` bytes of the array from byte `start` on."""
+
+
+class _Plain(_ByteRows):
+    """Bytes that lie in a file as they are."""
+
+    def __init__(self, path: pathlib.Path, offset: int, *described):
+        super().__init__(*described)
+        self._file, self._offset = open(path, "rb", buffering=0), offset  # noqa: SIM115 (lives as long as the rows)
+
+    def _bytes(self, start, size):
+        parts, at = [], self._offset + start
+        while size:
+            part = os.pread(self._file.fileno(), min(size, 1 << 28), at)
+            if not part:
+                break
+            parts.append(part)
+            at, size = at + len(part), size - len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+class _Unpacked(_ByteRows):
+    """Bytes of a compressed member: read forwards, from the start again when an earlier piece is asked for."""
+
+    def __init__(self, path: pathlib.Path, member: str, offset: int, *described):
+        super().__init__(*described)
+        self._path, self._member, self._offset = path, member, offset
+        self._file, self._at = None, 0
+
+    def _bytes(self, start, size):
+        try:
+            if self._file is None or self._at > start:
+                self._file, self._at = zipfile.ZipFile(self._path).open(self._member), -self._offset  # noqa: SIM115
+            self._skip(start - self._at)
+            data = self._file.read(size)
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+            raise InputError(f"{self.place}: damaged ({error})") from None
+        self._at = start + len(data)
+        return data
+
+    def _skip(self, size):
+        while size:
+            data = self._file.read(min(size, 1 << 22))
+            if not data:
+                return
+            size -= len(data)
+
+
+class _Whole(Rows):
+    """An array that has to be in memory, since its rows don't lie one behind the other."""
+
+    def __init__(self, place: str, array: np.ndarray):
+        super().__init__(place, array.shape, array.dtype)
+        self._array = array
+
+    def read(self, start, stop):
+        return np.ascontiguousarray(self._array[start:stop])
+
+
+def open_npy(path: pathlib.Path) -> Rows:
+    """The rows of an .npy file; raises `InputError` when it is none."""
+    try:
+        with open(path, "rb") as file:
+            shape, fortran, dtype = arrays.read_header(file, str(path))
+            offset = file.tell()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    if fortran and len(shape) > 1:
+        return _Whole(str(path), np.load(path, mmap_mode="r"))
+    return _Plain(path, offset, str(path), shape, dtype)
+
+
+def open_npz(path: pathlib.Path) -> dict[str, Rows]:
+    """The arrays of an .npz archive by name, those of objects left out; raises `InputError` when it is none."""
+    found = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                if not member.filename.endswith(".npy"):
+                    continue
+                name = member.filename[: -len(".npy")]
+                try:
+                    with archive.open(member) as file:
+                        shape, fortran, dtype = arrays.read_header(file, f"{path}: {name}")
+                        header = file.tell()
+                except InputError as error:
+                    if "Python objects" in str(error):
+                        continue
+                    raise
+                described = f"{path}: {name}", shape, dtype
+                if not shape or (fortran and len(shape) > 1):
+                    with archive.open(member) as file:
+                        array = np.lib.format.read_array(file, allow_pickle=False)
+                    found[name] = _Whole(described[0], np.atleast_1d(array))
+                elif member.compress_type == zipfile.ZIP_STORED:
+                    found[name] = _Plain(path, _data_offset(path, member) + header, *described)
+                else:
+                    found[name] = _Unpacked(path, member.filename, header, *described)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError) as error:
+        raise InputError(f"{path}: no .npz archive, or cut short ({error})") from None
+    return found
+
+
+def _data_offset(path: pathlib.Path, member: zipfile.ZipInfo) -> int:
+    with open(path, "rb") as file:
+        file.seek(member.header_offset)
+        header = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
+    if header[0] != b"PK\x03\x04":
+        raise zipfile.BadZipFile("bad local header")
+    return member.header_offset + _LOCAL_HEADER.size + header[-2] + header[-1]
+
+
+class CsvRows(Rows):
+    """A CSV file of one pose a line, with or without a line of names.
+
+    Attributes:
+      names: the names of the number columns, [] when the file tells none.
+      id_columns: name -> place of those of `ID_COLUMNS` that the file has.
+    """
+
+    def __init__(self, path: pathlib.Path):
+        self._path = path
+        try:
+            with open(path, encoding="utf-8-sig", newline="") as file:
+                sample = file.read(65_536)
+                self._separator = next((mark for mark in ",;\t" if mark in sample), ",")
+                first = next(csv.reader(io.StringIO(sample), delimiter=self._separator), [])
+                file.seek(0)
+                count = sum(1 for line in file if line.strip())
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise InputError(f"{path}: cannot be read as CSV ({error})") from None
+        self._header = any(not _is_number(cell) for cell in first)
+        names = [re.sub(r"\s", "", cell).lower() for cell in first] if self._header else []
+        self.id_columns = {name: names.index(name) for name in ID_COLUMNS if name in names}
+        self._columns = [i for i in range(len(first)) if i not in self.id_columns.values()]
+        self.names = [names[i] for i in self._columns] if self._header else []
+        self._lines, self._at = None, 0
+        self.ids: dict[str, list[str]] = {}
+        super().__init__(str(path), (count - self._header, len(self._columns)), np.float64)
+
+    def read(self, start, stop):
+        """As `Rows.read`; `ids` then holds the cells of the id columns of the same rows."""
+        start, stop, _ = slice(start, stop).indices(len(self))
+        if self._lines is None or self._at > start:
+            self._lines, self._at = self._open(), 0
+        values = np.empty((stop - start, len(self._columns)))
+        self.ids = {name: [] for name in self.id_columns}
+        for line in self._lines:
+            if self._at >= start:
+                self._take(line, values[self._at - start])
+            self._at += 1
+            if self._at >= stop:
+                break
+        if self._at < stop:
+            raise InputError(f"{self._path}: row {self._at} is not there; the file was changed")
+        return values
+
+    def _open(self) -> Iterator[list[str]]:
+        with open(self._path, encoding="utf-8-sig", newline="") as file:
+            lines = csv.reader((line for line in file if line.strip()), delimiter=self._separator)
+            if self._header:
+                next(lines)
+            yield from lines
+
+    def _take(self, cells, into) -> None:
+        try:
+            into[:] = [float(cells[i]) if cells[i].strip() else math.nan for i in self._columns]
+            for name, column in self.id_columns.items():
+                self.ids[name].append(cells[column].strip())
+        except (ValueError, IndexError) as error:
+            what = "too few cells" if isinstance(error, IndexError) else str(error)
+            raise InputError(f"{self._path}: row {self._at}: {what}") from None
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell or "nan")
+    except ValueError:
+        return False
+    return True

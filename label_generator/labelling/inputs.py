@@ -1,0 +1,377 @@
+"""2D poses to be labelled, from every format: one interface, batches of arrays and single records.
+
+An input is a numbered list of poses, so that row i of the labels is pose i of the input. What can't be used keeps its
+number and has a reason.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import gzip
+import pathlib
+import re
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from label_generator.labelling import array_inputs
+from tfrecords import reader, schema
+from tfrecords.schema import PoseRecord
+from tfrecords.source import Options, Skip, Source
+from tfrecords.sources import open_source
+from tfrecords.sources.records import RecordSource
+from tools.cli.errors import InputError
+
+# Formats of --format, besides 'auto', and what a user sees of them.
+FORMATS = {
+    "array": "plain .npy, .npz or .csv, with --joints",
+    "videopose3d": "VideoPose3D's data_2d_*.npz",
+    "coco": "COCO key points, the JSON with images and annotations",
+    "coco_results": "detections in COCO's format, the JSON list of image_id, keypoints, score",
+    "openpose": "folder or .tar.gz of OpenPose's JSON files",
+    "mpii": "MPII's .mat, .json or .h5",
+    "lsp": "LSP's joints.mat",
+    "aichallenger": "AIChallenger's key point JSON",
+    "mpii_lsp": "the released wild.npy (its 2D)",
+    "npy_tree": "the original's trees of arrays",
+    "tfrecords": "this project's records",
+}
+_RECORD_ROWS = 1024  # of arrays that become records together
+CAMERA_KINDS = ("", schema.CALIBRATED, schema.GIVEN, schema.ASSUMED, schema.NOMINAL)
+_OWN_SOURCES = {
+    "coco_results": "tfrecords.sources.detections:Detections",
+    "videopose3d": "tfrecords.sources.detections:VideoPose3D",
+}
+
+
+@dataclasses.dataclass
+class Batch:
+    """B poses and what is known of them.
+
+    Attributes:
+      poses_2d: [B, 17, 2] float32 px, NaN at missing joints.
+      provenance: [B, 17] uint8.
+      intrinsics: [B, 4], distortion: [B, 5] float32 of the records' own cameras, NaN where they have none.
+      camera_kind: [B] uint8 index into `CAMERA_KINDS`.
+      image_size: [B, 2] int64 px, -1 where unknown.
+      frame, person: [B] int64, -1 where unknown.
+      file, sequence: [B] texts; `file` says what is known of a pose that was skipped.
+      skipped: place in the batch -> short reason why there is no pose.
+    """
+
+    poses_2d: np.ndarray
+    provenance: np.ndarray
+    intrinsics: np.ndarray
+    distortion: np.ndarray
+    camera_kind: np.ndarray
+    image_size: np.ndarray
+    frame: np.ndarray
+    person: np.ndarray
+    file: Sequence[str]
+    sequence: Sequence[str]
+    skipped: dict[int, str] = dataclasses.field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.poses_2d)
+
+
+def empty_batch(size: int) -> Batch:
+    """A batch of which nothing is known."""
+    return Batch(
+        poses_2d=np.full((size, schema.JOINTS, 2), np.nan, np.float32),
+        provenance=np.zeros((size, schema.JOINTS), np.uint8),
+        intrinsics=np.full((size, 4), np.nan, np.float32),
+        distortion=np.full((size, 5), np.nan, np.float32),
+        camera_kind=np.zeros(size, np.uint8),
+        image_size=np.full((size, 2), -1, np.int64),
+        frame=np.full(size, -1, np.int64),
+        person=np.full(size, -1, np.int64),
+        file=[""] * size,
+        sequence=[""] * size,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    """What the user said of the input; enough to open it again, in another process too.
+
+    Attributes:
+      path: file, folder or glob. format: of `FORMATS`.
+      joints: joint set of plain arrays. key: array of an .npz. layout: 'planar', 'interleaved' or '' to find out.
+      min_confidence: joints with a confidence not above it are missing (arrays and detections).
+      split, images, permutation, frame_step: as `tfrecords.source.Options`.
+    """
+
+    path: str
+    format: str
+    joints: str = ""
+    key: str = ""
+    layout: str = ""
+    min_confidence: float = 0.0
+    split: str = ""
+    images: str = "none"
+    permutation: tuple[int, ...] | None = None
+    frame_step: int = 1
+
+
+class Input(abc.ABC):
+    """A numbered list of 2D poses. description: one line for the user."""
+
+    description: str
+
+    @abc.abstractmethod
+    def __len__(self) -> int:
+        """How many poses, unusable ones included."""
+
+    @abc.abstractmethod
+    def batches(self, start: int, size: int) -> Iterator[Batch]:
+        """Yields all poses from number `start` (a multiple of `size`) on, `size` at a time."""
+
+    @abc.abstractmethod
+    def records(self, numbers: Sequence[int] | np.ndarray) -> Iterator[PoseRecord | Skip]:
+        """Yields the records with these ascending numbers, with their images if there are any."""
+
+    @abc.abstractmethod
+    def files(self) -> Sequence[pathlib.Path]:
+        """The files that decide what the poses are."""
+
+    @property
+    @abc.abstractmethod
+    def source_info(self):
+        """`tfrecords.source.Info` of the data."""
+
+
+def open_input(spec: Spec) -> Input:
+    """Opens what the user named; raises `InputError` when it is not what its format says."""
+    if spec.format == "array":
+        return ArrayInput(spec)
+    path = pathlib.Path(spec.path)
+    options = Options(
+        split=spec.split,
+        images=spec.images,
+        layout=spec.layout,
+        permutation=spec.permutation,
+        frame_step=spec.frame_step,
+    )
+    if spec.format == "tfrecords":
+        return RecordsInput(spec.path, options)
+    if spec.format not in FORMATS:
+        raise InputError(f"--format={spec.format}: there are {', '.join(FORMATS)}")
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder")
+    source = open_source(_OWN_SOURCES.get(spec.format, spec.format), path, options)
+    if spec.format in _OWN_SOURCES:
+        source.told(spec.joints, spec.min_confidence)
+    return SourceInput(source, f"{path} ({FORMATS[spec.format]})")
+
+
+class SourceInput(Input):
+    """The records of a source."""
+
+    def __init__(self, source: Source, description: str):
+        self.source, self.description = source, description
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    @property
+    def source_info(self):
+        return self.source.info
+
+    def files(self):
+        return self.source.files()
+
+    def records(self, numbers):
+        return self.source.records(numbers)
+
+    def batches(self, start, size):
+        records = self.source.records(np.arange(start, len(self)))
+        while start < len(self):
+            batch = empty_batch(min(size, len(self) - start))
+            for i in range(len(batch)):
+                record = next(records)
+                if isinstance(record, Skip):
+                    batch.skipped[i] = record.reason
+                    batch.file[i] = record.detail
+                else:
+                    _fill(batch, i, record)
+            yield batch
+            start += len(batch)
+
+
+def _fill(batch: Batch, i: int, record: PoseRecord) -> None:
+    batch.poses_2d[i], batch.provenance[i] = record.pose_2d, record.provenance_2d
+    batch.intrinsics[i], batch.distortion[i] = record.intrinsics, record.distortion
+    batch.camera_kind[i] = CAMERA_KINDS.index(record.camera_kind)
+    batch.image_size[i] = record.image_size
+    batch.frame[i], batch.person[i] = record.frame, record.person
+    batch.file[i], batch.sequence[i] = record.file, record.sequence
+
+
+class RecordsInput(SourceInput):
+    """TFRecords, parsed by TensorFlow batch by batch."""
+
+    _FIELDS = (
+        "pose_2d",
+        "provenance_2d",
+        "intrinsics",
+        "distortion",
+        "camera_kind",
+        "image_size",
+        "frame",
+        "person",
+        "file",
+        "sequence",
+    )
+
+    def __init__(self, where: str, options: Options):
+        super().__init__(RecordSource(where, options), f"{where} ({FORMATS['tfrecords']})")
+        self._where = where
+
+    def batches(self, start, size):
+        data = reader.dataset(self._where, size, self._FIELDS, start_step=start // size)
+        with reader.named_damage(self._where):
+            for parsed in data.as_numpy_iterator():
+                kinds = [CAMERA_KINDS.index(kind) for kind in _texts(parsed["camera_kind"])]
+                yield Batch(
+                    poses_2d=parsed["pose_2d"],
+                    provenance=parsed["provenance_2d"],
+                    intrinsics=parsed["intrinsics"],
+                    distortion=parsed["distortion"],
+                    camera_kind=np.array(kinds, np.uint8),
+                    image_size=parsed["image_size"],
+                    frame=parsed["frame"],
+                    person=parsed["person"],
+                    file=_texts(parsed["file"]),
+                    sequence=_texts(parsed["sequence"]),
+                )
+
+
+def _texts(values) -> list[str]:
+    return [value.decode("utf-8", "surrogateescape") for value in values]
+
+
+class ArrayInput(Input):
+    """Plain arrays, without a record for each pose."""
+
+    def __init__(self, spec: Spec):
+        self._path = pathlib.Path(spec.path)
+        self._arrays = array_inputs.open_arrays(spec)
+        self.description = f"{spec.path} ({self._arrays.description})"
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+    @property
+    def source_info(self):
+        return array_inputs.INFO
+
+    def files(self):
+        return [self._path]
+
+    def batches(self, start, size):
+        while start < len(self):
+            stop = min(start + size, len(self))
+            batch = empty_batch(stop - start)
+            piece = self._arrays.read(start, stop)
+            batch.poses_2d, batch.provenance = piece.poses_2d, piece.provenance
+            if piece.intrinsics is not None:
+                batch.intrinsics[:] = piece.intrinsics
+                batch.camera_kind[:] = CAMERA_KINDS.index(schema.GIVEN)
+            batch.file = piece.ids.get("file", [self._path.name] * len(batch))
+            batch.sequence = piece.ids.get("sequence", batch.sequence)
+            batch.frame = piece.number("frame", np.arange(start, stop))
+            batch.person = piece.number("person", batch.person)
+            yield batch
+            start = stop
+
+    def records(self, numbers):
+        numbers = np.asarray(numbers, np.int64)
+        while len(numbers):
+            first = int(numbers[0])
+            count = int(np.searchsorted(numbers, first + _RECORD_ROWS))
+            batch = next(self.batches(first, int(numbers[count - 1]) + 1 - first))
+            for i in (numbers[:count] - first).tolist():
+                if not batch.provenance[i].any():
+                    yield Skip("no joint", f"{batch.file[i]} row {first + i}")
+                    continue
+                yield PoseRecord(
+                    dataset=array_inputs.INFO.name,
+                    file=batch.file[i],
+                    sequence=batch.sequence[i],
+                    frame=int(batch.frame[i]),
+                    person=int(batch.person[i]),
+                    pose_2d=batch.poses_2d[i],
+                    provenance_2d=batch.provenance[i],
+                    intrinsics=batch.intrinsics[i],
+                    camera_kind=CAMERA_KINDS[batch.camera_kind[i]],
+                )
+            numbers = numbers[count:]
+
+
+def guess_format(text: str) -> str:
+    """The format of what the user named, by its name and its first bytes.
+
+    Raises:
+      InputError: nothing there, or nothing that tells.
+    """
+    path = pathlib.Path(text)
+    name = path.name.lower()
+    if ".tfrecord" in name or name == "manifest.json":
+        return "tfrecords"
+    if not path.exists():
+        raise InputError(f"{text}: no such file or folder")
+    if path.is_dir():
+        return _guess_folder(path)
+    if name.endswith((".tar", ".tar.gz", ".tgz")):
+        return "openpose"
+    if name.endswith((".json", ".json.gz")):
+        return _guess_json(path)
+    if name == "wild.npy":
+        return "mpii_lsp"
+    if name.endswith(".mat"):
+        return "lsp" if "joints" in name else "mpii"
+    if name.endswith((".h5", ".hdf5")):
+        return "mpii"
+    if name.endswith(".npz"):
+        return "videopose3d" if array_inputs.is_videopose3d(path) else "array"
+    if name.endswith((".npy", ".csv", ".tsv")):
+        return "array"
+    raise InputError(f"{text}: format not known by its name; --format is one of {', '.join(FORMATS)}")
+
+
+def _guess_folder(path: pathlib.Path) -> str:
+    names = [entry.name for entry in path.iterdir()]
+    if "manifest.json" in names or any(".tfrecord" in name for name in names):
+        return "tfrecords"
+    for name, kind in (("wild.npy", "mpii_lsp"), ("joints.mat", "lsp")):
+        if name in names:
+            return kind
+    for suffix, kind in ((".json", "openpose"), (".npy", "npy_tree")):
+        if next(path.rglob(f"*{suffix}"), None) is not None:
+            return kind
+    raise InputError(f"{path}: no records, OpenPose JSON, arrays, joints.mat or wild.npy in it; what is it (--format)?")
+
+
+def _guess_json(path: pathlib.Path) -> str:
+    """By the keys that the first part of the text shows."""
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as file:
+            start = file.read(1 << 16).decode("utf-8-sig", "replace").lstrip()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error})") from None
+    if not start:
+        raise InputError(f"{path}: is empty")
+    keys = set(re.findall(r'"(\w+)"\s*:', start))
+    if keys & {"pose_keypoints_2d", "pose_keypoints"}:
+        raise InputError(f"{path}: one frame of OpenPose; name the folder of the frames")
+    if "keypoint_annotations" in keys:
+        return "aichallenger"
+    if keys & {"joint_self", "joints_vis"}:
+        return "mpii"
+    if start.startswith("[") and "keypoints" in keys:
+        return "coco_results"
+    if start.startswith("{"):
+        return "coco"
+    raise InputError(f"{path}: no key of this JSON is known; --format is one of {', '.join(FORMATS)}")

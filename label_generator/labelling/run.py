@@ -1,0 +1,359 @@
+"""One run of `generate.py`: batches through the lifter into columns, then the files that the user gets."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import functools
+import json
+import os
+import pathlib
+import shutil
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from label_generator.labelling import cameras as label_cameras
+from label_generator.labelling import exports as label_exports
+from label_generator.labelling import inputs as label_inputs
+from label_generator.labelling.columns import FOLDER, LabelFiles
+from tfrecords import schema
+from tfrecords.storage import manifest
+from tfrecords.storage.partial import locked
+from tools.cli.errors import InputError
+from tools.cli.progress import Progress
+
+BELOW_QUALITY = "quality below --min_quality"
+NOT_FINITE = "label is not finite"
+_LABELS, _SUMMARY, _JSON, _WILD, _RECORDS = "labels.npz", "summary.json", "labels.json", "wild.npy", "tfrecords"
+_CHECKPOINT_SECONDS = 2.0
+_QUALITY_BINS = 1000
+_SHOWN_BINS, _BAR = 10, 40
+_ROWS_AT_ONCE = 1 << 18
+COLUMNS = {
+    "poses_3d": ("<f4", (17, 3)),
+    "roots": ("<f4", (3,)),
+    "coarse_3d": ("<f4", (17, 3)),
+    "poses_2d": ("<f4", (17, 2)),
+    "provenance": ("|u1", (17,)),
+    "quality": ("<f4", ()),
+    "expected_error_mm": ("<f4", ()),
+    "joint_quality": ("<f4", (17,)),
+    "residual_mm": ("<f4", ()),
+    "at_range_end": ("|b1", ()),
+    "depth_nominal": ("|b1", ()),
+    "reason": ("<i4", ()),
+    "intrinsics": ("<f4", (4,)),
+    "camera_kind": ("|u1", ()),
+    "frame": ("<i8", ()),
+    "person": ("<i8", ()),
+    "file": ("<i4", ()),
+    "sequence": ("<i4", ()),
+}
+_TEXTS = ("file", "sequence")
+_LIFTED = ("coarse_3d", "quality", "expected_error_mm", "joint_quality", "residual_mm", "at_range_end")
+
+
+@dataclasses.dataclass(frozen=True)
+class RunOptions:
+    """What the user asked for; see the flags of `generate.py`."""
+
+    spec: label_inputs.Spec
+    camera: label_cameras.CameraChoice
+    output: str
+    batch_size: int = 4096
+    min_quality: float = 0.0
+    json: bool = False
+    wild_npy: bool = False
+    tfrecords: bool = False
+    images: str = ""
+    overwrite: bool = False
+    precision: str = "float32"
+
+    @property
+    def folder(self) -> pathlib.Path:
+        """The output folder."""
+        return pathlib.Path(self.output)
+
+
+def check_output(options: RunOptions) -> None:
+    """Raises `InputError` when finished labels lie in the output that may not be replaced."""
+    wanted = [_LABELS, *([_JSON] * options.json), *([_WILD] * options.wild_npy), *([_RECORDS] * options.tfrecords)]
+    for name in wanted:
+        if (options.folder / name).exists() and not options.overwrite and not (options.folder / FOLDER).exists():
+            raise InputError(f"{options.folder / name}: exists already; --overwrite replaces it")
+
+
+def run(options: RunOptions, poses: label_inputs.Input, lifter, fingerprint: str) -> dict[str, Any]:
+    """Labels all poses of the input, writes the files and prints a summary, which it returns.
+
+    Args:
+      lifter: `lifter.Lifter`. fingerprint: of its weights.
+
+    Raises:
+      InputError: bad input, another run's unfinished labels in the output, or a full disk.
+    """
+    from label_generator.lifting.lifter import REASONS
+
+    weights = f"{lifter.name_of_weights} ({lifter.recipe}, {fingerprint[:12]})"
+    print(f"weights: {weights}; {_told(lifter.settings)}")
+    print(f"camera: {_told_camera(options.camera)}", flush=True)
+    with locked(options.folder):
+        header = _header(options, poses, lifter, fingerprint)
+        try:
+            files = LabelFiles(options.folder, COLUMNS, _TEXTS, header, REASONS)
+        except InputError:
+            if not options.overwrite:
+                raise
+            shutil.rmtree(options.folder / FOLDER)
+            files = LabelFiles(options.folder, COLUMNS, _TEXTS, header, REASONS)
+        try:
+            if files.rows:
+                print(f"going on after {files.rows:,} poses that an earlier run labelled", flush=True)
+            seconds = _lift_all(options, poses, lifter, files)
+            summary = _summary(options, files, weights, seconds, lifter)
+            _finish(options, files, summary, weights)
+        finally:
+            files.close()
+        shutil.rmtree(options.folder / FOLDER, ignore_errors=True)
+    _print(summary, options)
+    return summary
+
+
+def _told(settings) -> str:
+    return (
+        f"search {settings.min_depth_mm:g}-{settings.max_depth_mm:g} mm by {settings.step_mm:g}, "
+        f"{settings.objective}{', weighted' if settings.weighted else ''}, {settings.refinement}"
+        f"{', left and right alike' if settings.symmetry else ''}{', both mirror images' if settings.flip else ''}"
+    )
+
+
+def _told_camera(camera: label_cameras.CameraChoice) -> str:
+    return {
+        "auto": "each record's own calibrated one; unknown, so depth nominal, where it has none",
+        "h36m": "Human3.6M's intrinsics for all, the published assumption",
+        "unknown": "unknown for all: scaled to a nominal distance, absolute depth means nothing",
+        "given": f"given for all: {', '.join(f'{value:g}' for value in camera.intrinsics)} px",
+        "fov": f"given for all: {camera.fov_deg:g} degrees across each picture's width",
+    }[camera.name]
+
+
+def _header(options: RunOptions, poses, lifter, fingerprint: str) -> dict[str, Any]:
+    stats = [(path, path.stat()) for path in poses.files()]
+    spec = dataclasses.asdict(options.spec)
+    return {
+        "input": {**spec, "path": os.path.abspath(options.spec.path)},
+        "input files": [[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in stats],
+        "poses": len(poses),
+        "weights": fingerprint,
+        "settings": dataclasses.asdict(lifter.settings),
+        "camera": dataclasses.asdict(options.camera),
+        "precision": options.precision,
+        "min_quality": options.min_quality,
+        "batch_size": options.batch_size,
+        "version": manifest.project_version(),
+    }
+
+
+def _lift_all(options: RunOptions, poses, lifter, files: LabelFiles) -> float:
+    """Lifts what is missing; returns the seconds that it took."""
+    total, already = len(poses), files.rows
+    # Small inputs need no big batch; powers of two, as the search has them.
+    size = min(options.batch_size, 1 << max(total - 1, 0).bit_length())
+    start = saved = time.monotonic()
+    with Progress(total, "poses", already) as progress:
+        for first, batch in _ahead(poses, already, size):
+            _label(options, lifter, files, batch, first, size)
+            if time.monotonic() - saved > _CHECKPOINT_SECONDS:
+                files.checkpoint()
+                saved = time.monotonic()
+            progress.update(files.rows)
+    files.checkpoint()
+    if files.rows != total:
+        raise InputError(f"{options.spec.path}: {files.rows:,} poses read, {total:,} announced")
+    return time.monotonic() - start
+
+
+def _ahead(poses, already: int, size: int) -> Iterator[tuple[int, label_inputs.Batch]]:
+    """(number of the first pose, batch), each read while the one before is lifted."""
+    if already >= len(poses):
+        return
+    batches = poses.batches(already, size)
+    first = already
+    with concurrent.futures.ThreadPoolExecutor(1) as reading:
+        waiting = reading.submit(next, batches, None)
+        while (batch := waiting.result()) is not None:
+            waiting = reading.submit(next, batches, None)
+            yield first, batch
+            first += len(batch)
+
+
+def _label(options: RunOptions, lifter, files: LabelFiles, batch, first: int, size: int) -> None:
+    """Lifts one batch and appends its rows."""
+    seen, intrinsics, kinds = options.camera.see(batch, first)
+    labelled = batch.provenance == 2
+    # One size for all batches, so that the graph is compiled once.
+    lifted = lifter.lift(_filled(seen, size, np.nan), _filled(intrinsics, size, np.nan), _filled(labelled, size, False))
+    count = len(batch)
+    values = {name: getattr(lifted, name).numpy()[:count] for name in _LIFTED}
+    values["poses_3d"], values["roots"] = lifted.pose_3d.numpy()[:count], lifted.root_3d.numpy()[:count]
+    reason = lifted.reason.numpy()[:count].copy()
+    for i, text in batch.skipped.items():
+        reason[i], kinds[i] = files.reason(text), 0
+    broken = (reason == 0) & ~np.isfinite(values["poses_3d"]).all((1, 2))
+    low = (reason == 0) & ~broken & (values["quality"] < options.min_quality)
+    for rows, text in ((broken, NOT_FINITE), (low, BELOW_QUALITY)):
+        if rows.any():
+            reason[rows] = files.reason(text)
+            for name in ("poses_3d", "roots", "coarse_3d", "joint_quality"):
+                values[name] = np.where(_like(rows, values[name]), np.nan, values[name])
+    files.append(
+        {
+            **values,
+            "poses_2d": batch.poses_2d,
+            "provenance": batch.provenance,
+            "depth_nominal": lifted.nominal.numpy()[:count],
+            "reason": reason,
+            "intrinsics": intrinsics,
+            "camera_kind": kinds,
+            "frame": batch.frame,
+            "person": batch.person,
+            "file": batch.file,
+            "sequence": batch.sequence,
+        }
+    )
+
+
+def _filled(values: np.ndarray, size: int, filler) -> np.ndarray:
+    if len(values) == size:
+        return values
+    full = np.full((size, *values.shape[1:]), filler, values.dtype)
+    full[: len(values)] = values
+    return full
+
+
+def _like(rows: np.ndarray, values: np.ndarray) -> np.ndarray:
+    return rows.reshape(-1, *[1] * (values.ndim - 1))
+
+
+def _summary(options: RunOptions, files: LabelFiles, weights: str, seconds: float, lifter) -> dict[str, Any]:
+    """Counts of everything, taken from the columns piece by piece."""
+    from label_generator.lifting import quality
+
+    reasons = np.zeros(len(files.reasons), np.int64)
+    kinds = np.zeros(len(label_inputs.CAMERA_KINDS), np.int64)
+    bins = np.zeros(_QUALITY_BINS, np.int64)
+    at_end, errors = 0, 0.0
+    for start in range(0, files.rows, _ROWS_AT_ONCE):
+        piece = functools.partial(files.read, start=start, stop=start + _ROWS_AT_ONCE)
+        reason, kind = piece("reason"), piece("camera_kind")
+        reasons += np.bincount(reason, minlength=len(reasons))
+        kinds += np.bincount(kind, minlength=len(kinds))
+        good = reason == 0
+        bins += np.histogram(piece("quality")[good], _QUALITY_BINS, (0, 1))[0]
+        at_end += int((piece("at_range_end") & good).sum())
+        errors += float(piece("expected_error_mm")[good].astype(np.float64).sum())
+    labels = int(reasons[0])
+    return {
+        "input": options.spec.path,
+        "format": options.spec.format,
+        "poses": files.rows,
+        "labels": labels,
+        "without_label": {text: int(n) for text, n in zip(files.reasons[1:], reasons[1:]) if n},
+        "camera": options.camera.name,
+        "camera_kinds": {text or "none": int(n) for text, n in zip(label_inputs.CAMERA_KINDS, kinds) if n},
+        "weights": weights,
+        "settings": dataclasses.asdict(lifter.settings),
+        "quality_calibrated": lifter.calibration is not quality.UNCALIBRATED,
+        "quality_quantiles": {str(share): _quantile(bins, share) for share in (0.1, 0.25, 0.5, 0.75, 0.9)},
+        "quality_histogram": bins.reshape(_SHOWN_BINS, -1).sum(1).tolist(),
+        "mean_expected_error_mm": errors / labels if labels else None,
+        "depth_at_range_end": at_end,
+        "seconds": round(seconds, 3),
+        "version": manifest.project_version(),
+    }
+
+
+def _quantile(bins: np.ndarray, share: float) -> float | None:
+    total = bins.sum()
+    return float((np.searchsorted(np.cumsum(bins), share * total) + 0.5) / len(bins)) if total else None
+
+
+def _finish(options: RunOptions, files: LabelFiles, summary: dict, weights: str) -> None:
+    """Writes the files into `.partial` and moves them into place, labels.npz last."""
+    part, made = options.folder / FOLDER, [_SUMMARY]
+    if not (part / _LABELS).exists():
+        # The records' conversion is gone on with only while its source stays as it was.
+        temporary = part / f"{_LABELS}.tmp"
+        extra = {
+            "reasons": np.array(files.reasons),
+            "camera_kinds": np.array(label_inputs.CAMERA_KINDS),
+            "weights": np.array([weights]),
+            # Without the time it took: the same labels are the same bytes.
+            "summary": np.array([json.dumps({**summary, "seconds": None})]),
+        }
+        files.write_npz(temporary, extra)
+        os.replace(temporary, part / _LABELS)
+    manifest.write_text(part / _SUMMARY, json.dumps(summary, indent=1) + "\n")
+    if options.json:
+        label_exports.write_json(files, part / _JSON, weights)
+        made.append(_JSON)
+    if options.wild_npy:
+        label_exports.write_wild_npy(files, part / _WILD)
+        made.append(_WILD)
+    if options.tfrecords and summary["labels"]:
+        _write_records(options, part)
+        made.append(_RECORDS)
+    for name in (*made, _LABELS):
+        place = options.folder / name
+        if place.is_dir():
+            shutil.rmtree(place)
+        os.replace(part / name, place)
+
+
+def _write_records(options: RunOptions, part: pathlib.Path) -> None:
+    from tfrecords import writer
+
+    if (part / _RECORDS / manifest.NAME).exists():
+        return
+    spec = dataclasses.replace(options.spec, images=options.images)
+    if not options.images:
+        try:
+            label_inputs.open_input(spec)
+        except InputError as error:
+            spec = dataclasses.replace(spec, images="none")
+            print(f"records without pictures: {error}")
+    try:
+        content = writer.convert(functools.partial(label_exports.LabelledSource, spec, part / _LABELS), part / _RECORDS)
+    except InputError as error:
+        if not options.images or options.images == "none":
+            raise
+        raise InputError(
+            f"--tfrecords: {error}; the same command with other --images, or 'none', goes on from here"
+        ) from error
+    print(f"records: {content.records:,} in {len(content.shards)} shards")
+
+
+def _print(summary: dict[str, Any], options: RunOptions) -> None:
+    print(f"{summary['labels']:,} labels for {summary['poses']:,} poses in {summary['seconds']:.1f} s")
+    for reason, count in sorted(summary["without_label"].items(), key=lambda item: -item[1]):
+        print(f"without label: {count:,}, {reason}")
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in summary["camera_kinds"].items())
+    print(f"cameras: {kinds}")
+    if summary["labels"]:
+        calibrated = (
+            "" if summary["quality_calibrated"] else " (these weights' quality is not calibrated: it ranks only)"
+        )
+        quantiles = ", ".join(f"{share}: {value:.2f}" for share, value in summary["quality_quantiles"].items())
+        print(f"quality, by quantile: {quantiles}{calibrated}")
+        most = max(summary["quality_histogram"])
+        for i, count in enumerate(summary["quality_histogram"]):
+            bar = "#" * round(_BAR * count / most)
+            print(f"  {i / _SHOWN_BINS:.1f}-{(i + 1) / _SHOWN_BINS:.1f} {count:>9,} {bar}".rstrip())
+        if summary["depth_at_range_end"]:
+            print(f"depth at an end of the search range: {summary['depth_at_range_end']:,}")
+        if summary["camera_kinds"].get(schema.NOMINAL):
+            print("absolute depth is nominal where the camera is unknown: roots tell no distance there")
+    print(f"written to {options.folder / _LABELS}")

@@ -1,0 +1,398 @@
+"""The geometric search: the absolute depth at which a root-relative 3D pose agrees best with its 2D pose.
+
+For a root depth d the joints' pixels (u, v)_j become points on their rays, X_j = (u_j - cx) / fx (z_j + d) and likewise
+Y_j; minus the root's own X, Y they are compared with the coarse (x, y)_j (Wang et al. 2019, geometric search):
+
+    cost(d) = sum_j w_j |a_j d + b_j|,    a_j = ray_j - ray_root,    b_j = ray_j z_j - ray_root z_root - (x, y)_j
+
+Every term is the length of a vector that is affine in d, so the cost is convex in d, and where it turns can be found by
+bisection on the sign of its slope instead of trying every depth. Both methods compute the cost itself in the one form
+above, in the same loop, so that rounding decides alike between nearly equal depths.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tools.cli.errors import InputError
+from tools.pose.joints import POSE17
+
+ROOT = POSE17.root
+OBJECTIVES = ("distance", "squared")
+METHODS = ("convex", "exhaustive")
+CAMERAS = ("perspective", "root_centred")
+
+# The published grid, [min, max) in steps of one millimetre.
+MIN_DEPTH_MM = 2800.0
+MAX_DEPTH_MM = 7200.0
+STEP_MM = 1.0
+
+# What the release's two scripts start their search from; a pose whose least cost is not below it keeps depth 0.
+RELEASED_CAP = 10000.0
+RELEASED_CAP_ROOT_CENTRED = 2000.0
+
+# Poses worked on at a time: few enough that what the search re-reads for every depth stays in the cache, enough that
+# starting the work costs little beside it. It also bounds the memory of a batch of any size. And how many such pieces
+# may be under way at once.
+CHUNK = {"convex": 2048, "exhaustive": 256}
+_PIECES_AT_ONCE = 4
+
+# Depth counts are held as int32 and turned into float32 depths, which are exact up to here.
+_MAX_DEPTHS = 2**24
+
+# Grid depths tried on either side of where the slope changes sign. In exact arithmetic the first minimum is that depth
+# or the one before it; one more on each side absorbs a sign that rounding got wrong.
+_MARGIN = 2
+
+# The least normal numbers.
+_TINY = {tf.float32: 2.0**-126, tf.float64: 2.0**-1022}
+
+
+class SearchResult(NamedTuple):
+    """What `geometric_search` returns, for B poses.
+
+    depth_mm: [B] depth of the root, added to every z (NaN where not valid).
+    poses_3d: [B, 17, 3] refined pose in mm, relative to its root. Joints left out of the search keep their coarse
+        position relative to the root (NaN where the pose is not valid).
+    root_mm: [B, 3] root in camera coordinates, mm (NaN where not valid).
+    cost: [B] least cost, in mm ('distance') or mm^2 ('squared') (NaN where not valid).
+    at_range_end: [B] bool, the best grid depth is the first or the last of the range: the true one may lie outside.
+    valid: [B] bool. False: no usable root, no other usable joint, a camera that is not a camera, or a released cap
+        that no cost was below (depth 0 then, as released).
+    """
+
+    depth_mm: tf.Tensor
+    poses_3d: tf.Tensor
+    root_mm: tf.Tensor
+    cost: tf.Tensor
+    at_range_end: tf.Tensor
+    valid: tf.Tensor
+
+
+class _Lines(NamedTuple):
+    """The cost's terms w |a d + b|, each field [17, B]: a joint's values for all poses lie side by side."""
+
+    ax: tf.Tensor
+    ay: tf.Tensor
+    bx: tf.Tensor
+    by: tf.Tensor
+    weight: tf.Tensor
+
+
+class _Slopes(NamedTuple):
+    """The same terms by their vertex, w |a| sqrt((d - turn)^2 + width): turn [17, B], width, steepness = w |a|.
+
+    The slope needs no cancelling sums in this form, so its sign is right in float32 too.
+    """
+
+    turn: tf.Tensor
+    width: tf.Tensor
+    steepness: tf.Tensor
+
+
+def geometric_search(
+    poses_3d,
+    poses_2d,
+    intrinsics,
+    joint_weights=None,
+    min_depth_mm=MIN_DEPTH_MM,
+    max_depth_mm=MAX_DEPTH_MM,
+    step_mm=STEP_MM,
+    objective: str = "distance",
+    method: str = "convex",
+    subgrid: bool = False,
+    camera: str = "perspective",
+    released_cap: float | None = None,
+    jit_compile: bool = True,
+) -> SearchResult:
+    """Finds each pose's depth on the grid [min, max) and returns a `SearchResult`.
+
+    Works eagerly and inside other tf.functions; the three range arguments may be numbers or scalar tensors and changing
+    them retraces nothing. Batches of any size take bounded memory beyond their own inputs and results.
+
+    Args:
+      poses_3d: [B, 17, 3] coarse root-relative poses, mm; float32 or float64, which all the arithmetic then has.
+      poses_2d: [B, 17, 2] pixels without distortion.
+      intrinsics: [4] or [B, 4], (fx, fy, cx, cy) in pixels.
+      joint_weights: [B, 17], 0 leaves a joint out; None counts all alike. A joint with a weight or a coordinate that
+        is not finite, or a negative weight, is left out.
+      min_depth_mm, max_depth_mm, step_mm: the grid of root depths, max not included.
+      objective: 'distance', the released sum of distances, or 'squared', the paper's sum of squares.
+      method: 'convex', or 'exhaustive' as released. Both return the first of the grid depths with the least cost; in
+        float32 costs that differ by rounding count as equal.
+      subgrid: return the least cost's depth between grid depths (at most a step away, inside the grid's ends).
+      camera: 'perspective', or 'root_centred': the released second script, which subtracts the root's pixel and leaves
+        the principal point out, so that the root stands on the optical axis.
+      released_cap: None, or the cost the released scripts start from (RELEASED_CAP, RELEASED_CAP_ROOT_CENTRED): poses
+        with no cost below it get depth 0.
+      jit_compile: compile with XLA. Without it results may differ in rounding and exhaustive search is slow.
+
+    Raises:
+      InputError: an unknown option, a range that is empty or too fine, shapes that are not the above.
+    """
+    for value, known, name in (
+        (objective, OBJECTIVES, "objective"),
+        (method, METHODS, "method"),
+        (camera, CAMERAS, "camera"),
+    ):
+        if value not in known:
+            raise InputError(f"geometric search: {name} is one of {', '.join(known)}, got {value!r}")
+    _check_range(min_depth_mm, max_depth_mm, step_mm)
+    poses_3d = tf.convert_to_tensor(poses_3d)
+    if poses_3d.dtype not in (tf.float32, tf.float64):
+        poses_3d = tf.cast(poses_3d, tf.float32)
+    dtype = poses_3d.dtype
+    poses_2d, intrinsics = _as(poses_2d, dtype), _as(intrinsics, dtype)
+    for tensor, tail, name in ((poses_3d, [17, 3], "poses_3d"), (poses_2d, [17, 2], "poses_2d")):
+        if not tensor.shape.is_compatible_with([None, *tail]):
+            raise InputError(f"geometric search: {name} must be [B, {tail[0]}, {tail[1]}], got {tensor.shape}")
+    batch = tf.shape(poses_3d)[0] if poses_3d.shape[0] is None else poses_3d.shape[0]
+    if intrinsics.shape.rank == 1:
+        intrinsics = tf.broadcast_to(intrinsics, [batch, 4])
+    weights = tf.ones([batch, 17], dtype) if joint_weights is None else _as(joint_weights, dtype)
+    if not weights.shape.is_compatible_with([None, 17]):
+        raise InputError(f"geometric search: joint_weights must be [B, 17], got {weights.shape}")
+    search = _compiled(objective, method, bool(subgrid), camera, bool(jit_compile))
+    return search(
+        poses_3d,
+        poses_2d,
+        intrinsics,
+        weights,
+        _as(min_depth_mm, tf.float64),
+        _as(max_depth_mm, tf.float64),
+        _as(step_mm, tf.float64),
+        _as(math.inf if released_cap is None else released_cap, dtype),
+    )
+
+
+def _as(value, dtype):
+    """A tensor of `dtype`. tf.cast alone would round Python's numbers to float32 first."""
+    return tf.cast(value if tf.is_tensor(value) else tf.constant(np.asarray(value)), dtype)
+
+
+def _check_range(min_depth_mm, max_depth_mm, step_mm) -> None:
+    """Checks what is known before the graph runs: tensors are the caller's business."""
+    if any(tf.is_tensor(value) for value in (min_depth_mm, max_depth_mm, step_mm)):
+        return
+    if not (step_mm > 0 and min_depth_mm < max_depth_mm < math.inf and min_depth_mm > -math.inf):
+        raise InputError(
+            "geometric search: needs min < max and a step above 0, "
+            f"got [{min_depth_mm}, {max_depth_mm}) by {step_mm} mm"
+        )
+    if (max_depth_mm - min_depth_mm) / step_mm > _MAX_DEPTHS:
+        raise InputError(f"geometric search: more than {_MAX_DEPTHS} depths, use a larger step than {step_mm} mm")
+
+
+@functools.cache
+def _compiled(objective: str, method: str, subgrid: bool, camera: str, jit_compile: bool):
+    """The tf.function for one set of options: splits the batch and runs the search on each piece."""
+    jit = functools.partial(tf.function, autograph=False, jit_compile=jit_compile or None, reduce_retracing=True)
+    # Two programs: as one they took twice as long as terms and loops apart (docs/performance.md).
+    terms = jit(functools.partial(_terms, root_centred=camera == "root_centred"))
+    find = jit(functools.partial(_search, objective=objective, method=method, subgrid=subgrid))
+    refine = jit(functools.partial(_refined, root_centred=camera == "root_centred"))
+
+    def search(poses_3d, poses_2d, intrinsics, weights, min_mm, step_mm, count, cap):
+        # The joints' coordinates are turned into rows over the poses, for loops that run along the batch. This stays
+        # outside of what XLA compiles: it would fuse the transposition into every reader, at four times the cost.
+        flat = (tf.reshape(poses_3d, [-1, 51]), tf.reshape(poses_2d, [-1, 34]), intrinsics, weights)
+        found = find(*terms(*(tf.transpose(x) for x in flat)), min_mm, step_mm, count)
+        return refine(poses_3d, poses_2d, intrinsics, weights, *found, cap)
+
+    return tf.function(functools.partial(_in_chunks, search, CHUNK[method]), autograph=False, reduce_retracing=True)
+
+
+def _in_chunks(
+    search, chunk: int, poses_3d, poses_2d, intrinsics, weights, min_mm, max_mm, step_mm, cap
+) -> SearchResult:
+    """Runs `search` on pieces of the batch that are all of one size.
+
+    XLA compiles anew for every shape, so there are few: a batch below `chunk` is filled up to a power of two, and the
+    last piece of a larger one reaches back over poses that the piece before it did already.
+    """
+    # As numpy.arange counts, save that 0.1 mm steps must not gain a depth by rounding.
+    count = tf.cast(tf.math.ceil((max_mm - min_mm) / step_mm - 1e-6), tf.int32)
+    grid = (tf.cast(min_mm, cap.dtype), tf.cast(step_mm, cap.dtype), count, cap)
+    inputs = (poses_3d, poses_2d, intrinsics, weights)
+    batch = tf.shape(poses_3d)[0]
+    static = poses_3d.shape[0]
+    if static is None or static < chunk:
+        filler = tf.maximum(next_power_of_two(tf.minimum(batch, chunk)) - batch, 0)
+        inputs = tuple(tf.pad(x, [[0, filler]] + [[0, 0]] * (x.shape.rank - 1)) for x in inputs)
+    if static is not None and static <= chunk:
+        return SearchResult(*(x[:batch] for x in search(*inputs, *grid)))
+
+    filled = tf.shape(inputs[0])[0]
+    size = tf.minimum(filled, chunk)
+    pieces = -(-filled // size)
+
+    def body(i, results):
+        start = tf.minimum(i * size, filled - size)
+        found = search(*(tf.slice(x, [start] + [0] * (x.shape.rank - 1), [size, *x.shape[1:]]) for x in inputs), *grid)
+        return i + 1, tuple(array.write(i, value) for array, value in zip(results, found))
+
+    dtypes = SearchResult(*[cap.dtype] * 4, tf.bool, tf.bool)
+    arrays = tuple(tf.TensorArray(d, size=pieces, element_shape=s) for d, s in zip(dtypes, _result_shapes()))
+    _, arrays = tf.while_loop(lambda i, _: i < pieces, body, (0, arrays), parallel_iterations=_PIECES_AT_ONCE)
+    before, rest = (pieces - 1) * size, filled - (pieces - 1) * size
+    flat = (tf.reshape(a.stack(), [pieces * size, *s[1:]]) for a, s in zip(arrays, _result_shapes()))
+    joined = (tf.concat([x[:before], x[pieces * size - rest :]], axis=0)[:batch] for x in flat)
+    return SearchResult(*(tf.ensure_shape(x, [static, *s[1:]]) for x, s in zip(joined, _result_shapes())))
+
+
+def _result_shapes() -> SearchResult:
+    return SearchResult([None], [None, 17, 3], [None, 3], [None], [None], [None])
+
+
+def next_power_of_two(n):
+    """The least power of two that is not below n, for 1 <= n <= 2^16 (1 for an empty batch)."""
+    n = tf.maximum(n, 1) - 1
+    for shift in (1, 2, 4, 8):
+        n = tf.bitwise.bitwise_or(n, tf.bitwise.right_shift(n, shift))
+    return n + 1
+
+
+def _search(lines: _Lines, slopes: _Slopes, min_mm, step_mm, count, *, objective, method, subgrid):
+    """Depth [B], cost [B] and whether the best depth is at the range's end [B]."""
+    squared = objective == "squared"
+    if method == "exhaustive":
+        start, tries = tf.zeros(tf.shape(lines.weight)[1:], tf.int32), count
+    elif squared:
+        start = tf.math.floor((_parabola_vertex(lines, min_mm) - min_mm) / step_mm)
+        start = tf.cast(tf.clip_by_value(start, 0, tf.cast(count - 1, start.dtype)), tf.int32) - _MARGIN
+        tries = 2 * _MARGIN + 1
+    else:
+        start, tries = _first_rising(slopes, count, min_mm, step_mm) - _MARGIN, 2 * _MARGIN + 1
+    best, cost = _first_least(lines, start, tries, count, min_mm, step_mm, squared)
+    depth = min_mm + tf.cast(best, min_mm.dtype) * step_mm
+    if subgrid:
+        last = min_mm + tf.cast(count - 1, min_mm.dtype) * step_mm
+        low, high = tf.maximum(depth - step_mm, min_mm), tf.minimum(depth + step_mm, last)
+        finer = tf.clip_by_value(_parabola_vertex(lines, min_mm), low, high) if squared else _turning(slopes, low, high)
+        finer_cost = _cost(lines, finer, squared)
+        depth, cost = tf.where(finer_cost < cost, finer, depth), tf.minimum(finer_cost, cost)
+    return depth, cost, tf.logical_or(tf.equal(best, 0), tf.equal(best, count - 1))
+
+
+def _terms(rows_3d, rows_2d, intrinsics, weights, root_centred: bool) -> tuple[_Lines, _Slopes]:
+    """The `_Lines` and `_Slopes` of all joints and poses, from transposed inputs."""
+    x, y, z = (rows_3d[i::3] for i in range(3))
+    u, v = rows_2d[0::2], rows_2d[1::2]
+    usable = _usable([x, y, z, u, v], weights)
+    x, y, z, u, v, weight = (tf.where(usable, value, 0) for value in (x, y, z, u, v, weights))
+    fx, fy, cx, cy = (intrinsics[i] for i in range(4))
+    if root_centred:
+        cx, cy = u[ROOT], v[ROOT]
+    ray_x, ray_y = (u - cx) / fx, (v - cy) / fy
+    ax, ay = (u - u[ROOT]) / fx, (v - v[ROOT]) / fy
+    bx = ray_x * z - ray_x[ROOT] * z[ROOT] - x
+    by = ray_y * z - ray_y[ROOT] * z[ROOT] - y
+    steep2 = ax * ax + ay * ay
+    # Joints on the root's own pixel tell nothing of depth; the bound keeps the quotients' squares finite.
+    sloped = steep2 > (1e-30 if ax.dtype == tf.float32 else 1e-60)
+    divisor = tf.where(sloped, steep2, 1)
+    turn = -(ax * bx + ay * by) / divisor
+    width = tf.where(sloped, tf.square((ax * by - ay * bx) / divisor), 1)
+    steepness = weight * tf.sqrt(tf.where(sloped, steep2, 0))
+    return _Lines(ax, ay, bx, by, weight), _Slopes(turn, width, steepness)
+
+
+def _usable(coordinates, weights):
+    """Which joints take part: all coordinates finite, weight finite and above 0."""
+    finite = functools.reduce(tf.logical_and, [tf.math.is_finite(value) for value in coordinates])
+    return finite & (weights > 0) & tf.math.is_finite(weights)
+
+
+def _cost(lines: _Lines, depth, squared: bool):
+    """[B] the cost at depths [B]: the one place and order in which it is computed."""
+    total = tf.zeros_like(depth)
+    for joint in range(17):
+        across = lines.ax[joint] * depth + lines.bx[joint]
+        down = lines.ay[joint] * depth + lines.by[joint]
+        length = across * across + down * down
+        total += lines.weight[joint] * (length if squared else tf.sqrt(length))
+    return total
+
+
+def _slope(slopes: _Slopes, depth):
+    """[B] a subgradient of the distance cost at depths [B]."""
+    total = tf.zeros_like(depth)
+    for joint in range(17):
+        away = depth - slopes.turn[joint]
+        # The least normal number, lost in any other sum, makes 0 / 0 at a kink into 0.
+        length = tf.sqrt(away * away + slopes.width[joint] + _TINY[depth.dtype])
+        total += slopes.steepness[joint] * (away / length)
+    return total
+
+
+def _first_rising(slopes: _Slopes, count, min_mm, step_mm):
+    """[B] int32: the first grid index where the slope is not negative, or the one before it."""
+
+    def body(length, index):
+        half = length // 2
+        falls = _slope(slopes, min_mm + tf.cast(index + (half - 1), min_mm.dtype) * step_mm) < 0
+        return length - half, tf.where(falls, index + half, index)
+
+    first = tf.zeros([tf.shape(slopes.turn)[1]], tf.int32)
+    return tf.while_loop(lambda length, _: length > 1, body, (count, first))[1]
+
+
+def _first_least(lines: _Lines, start, tries, count, min_mm, step_mm, squared: bool):
+    """The first index with the least cost among `tries` from `start` [B] on, kept in the grid, and that cost."""
+
+    def body(i, best, least):
+        index = tf.clip_by_value(start + i, 0, count - 1)
+        cost = _cost(lines, min_mm + tf.cast(index, min_mm.dtype) * step_mm, squared)
+        less = cost < least
+        return i + 1, tf.where(less, index, best), tf.where(less, cost, least)
+
+    least = tf.fill(tf.shape(start), tf.cast(math.inf, min_mm.dtype))
+    return tf.while_loop(lambda i, *_: i < tries, body, (0, tf.zeros_like(start), least))[1:]
+
+
+def _parabola_vertex(lines: _Lines, flat):
+    """[B] where the squared cost is least; `flat` where it does not depend on depth."""
+    curve = tf.reduce_sum(lines.weight * (lines.ax * lines.ax + lines.ay * lines.ay), axis=0)
+    slope = tf.reduce_sum(lines.weight * (lines.ax * lines.bx + lines.ay * lines.by), axis=0)
+    return tf.where(curve > 0, -slope / tf.where(curve > 0, curve, 1), flat)
+
+
+def _turning(slopes: _Slopes, low, high):
+    """[B] where the slope changes sign between depths `low` and `high`, by halving to the last bit of a millimetre."""
+    halvings = 20 if low.dtype == tf.float32 else 44
+
+    def body(i, low, high):
+        middle = low + (high - low) / 2
+        falls = _slope(slopes, middle) < 0
+        return i + 1, tf.where(falls, middle, low), tf.where(falls, high, middle)
+
+    return tf.while_loop(lambda i, *_: i < halvings, body, (0, low, high))[2]
+
+
+def _refined(poses_3d, poses_2d, intrinsics, weights, depth, cost, at_range_end, cap, *, root_centred) -> SearchResult:
+    """The result at the depths found: every usable joint on its ray, X, Y, Z = z + d."""
+    usable = _usable([*tf.unstack(poses_3d, axis=-1), *tf.unstack(poses_2d, axis=-1)], weights)
+    others = tf.reduce_sum(tf.cast(usable, tf.int32), axis=1) > 1
+    valid = usable[:, ROOT] & others & tf.math.is_finite(cost)
+    found = cost < cap
+    depth = tf.where(found, depth, 0)
+    centre = poses_2d[:, ROOT] if root_centred else intrinsics[:, 2:]
+    rays = (poses_2d - centre[:, None]) / intrinsics[:, None, :2]
+    far = poses_3d[..., 2:] + depth[:, None, None]
+    placed = tf.concat([rays * far, far], axis=-1)
+    root = placed[:, ROOT]
+    relative = tf.where(usable[..., None], placed - root[:, None], poses_3d - poses_3d[:, ROOT, None])
+    nothing = tf.cast(math.nan, depth.dtype)
+    return SearchResult(
+        depth_mm=tf.where(valid, depth, nothing),
+        poses_3d=tf.where(valid[:, None, None], relative, nothing),
+        root_mm=tf.where(valid[:, None], root, nothing),
+        cost=tf.where(valid, cost, nothing),
+        at_range_end=at_range_end & valid & found,
+        valid=valid & found,
+    )

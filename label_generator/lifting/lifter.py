@@ -1,0 +1,385 @@
+"""The one home of the chain: 2D poses in pixels in, 3D labels in millimetres with their quality out.
+
+Generation, evaluation, the published report, the demo, benchmarks and the exported SavedModel all call `Lifter.lift`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+import pathlib
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from label_generator.lifting import chains, quality
+from label_generator.lifting.bone_refinement import refine_bones
+from label_generator.lifting.geometric_search import SearchResult, geometric_search, next_power_of_two
+from label_generator.lifting.joint_weights import joint_weights
+from label_generator.networks import network_files
+from tools.cli.errors import InputError
+from tools.pose.joints import POSE17
+
+ROOT = POSE17.root
+CALIBRATION = "quality.json"
+# The weights that the repository ships.
+SHIPPED = pathlib.Path(__file__).resolve().parents[1] / "weights"
+
+# Why a pose has no label, in the order in which it is looked for.
+REASONS = ("", "too few labelled joints", "no root, or a joint is missing", "no depth fits", "camera unusable")
+
+
+@dataclasses.dataclass(frozen=True)
+class LifterSettings:
+    """How poses are lifted.
+
+    Attributes:
+      min_depth_mm, max_depth_mm, step_mm: the grid of root depths of the geometric search.
+      objective, method, subgrid: of the geometric search.
+      min_joints: poses with fewer labelled joints get no label.
+      flip: average over the picture and its mirror image.
+      refinement: what becomes of the pose after the search: 'rays', the published one, every joint on its ray; 'trust',
+        each joint as far towards its ray as the network trusts it ('rays' where it has no opinion).
+      symmetry: make the bones of left and right alike after that (`bone_refinement`).
+      weighted: let each joint count in the search by what the network knows of it (`weighted_search`).
+    """
+
+    min_depth_mm: float = 2800.0
+    max_depth_mm: float = 7200.0
+    step_mm: float = 1.0
+    objective: str = "distance"
+    method: str = "convex"
+    subgrid: bool = False
+    min_joints: int = 8
+    flip: bool = False
+    refinement: str = "rays"
+    symmetry: bool = False
+    weighted: bool = False
+
+    def __post_init__(self):
+        if self.refinement not in ("rays", "trust"):
+            raise InputError(f"refinement is 'rays' or 'trust', got '{self.refinement}'")
+
+
+# What each recipe is run with unless told otherwise. The canonical one meets cameras at any distance.
+RECIPE_SETTINGS = {
+    "published": LifterSettings(),
+    "canonical": LifterSettings(
+        min_depth_mm=700.0,
+        max_depth_mm=20000.0,
+        subgrid=True,
+        flip=True,
+        refinement="trust",
+        symmetry=True,
+    ),
+}
+
+
+class Lifted(NamedTuple):
+    """Labels of B poses. Poses without a label have NaN everywhere and a reason.
+
+    pose_3d: [B, 17, 3] mm, relative to the root, axes of the user's camera: after the search and the refinement.
+    root_3d: [B, 3] mm, where the root is in the user's camera; nominal where the intrinsics were unknown.
+    coarse_3d: [B, 17, 3] mm, before the search.
+    right_2d: [B, 17, 2] predicted right view relative to its root, in the units of the search's camera.
+    left_2d: [B, 17, 2] the left view in the same units, relative to its root, to compare the right view with.
+    cost: [B] of the search, at its minimum.
+    at_range_end: [B] bool, the depth is the first or last of the range.
+    residual_mm: [B] mean distance between the coarse joints and their rays at that depth.
+    expected_error_mm: [B] mean joint error to be expected. quality: [B] the same in (0, 1].
+    joint_quality: [B, 17] quality by joint.
+    nominal: [B] bool, the intrinsics were unknown, so the absolute depth means nothing.
+    reason: [B] int32 index into `REASONS`; 0 where there is a label.
+    signals: [B, len(quality.SIGNALS)] what the quality is made of.
+    """
+
+    pose_3d: tf.Tensor
+    root_3d: tf.Tensor
+    coarse_3d: tf.Tensor
+    right_2d: tf.Tensor
+    left_2d: tf.Tensor
+    cost: tf.Tensor
+    at_range_end: tf.Tensor
+    residual_mm: tf.Tensor
+    expected_error_mm: tf.Tensor
+    quality: tf.Tensor
+    joint_quality: tf.Tensor
+    nominal: tf.Tensor
+    reason: tf.Tensor
+    signals: tf.Tensor
+
+
+class _Seen(NamedTuple):
+    """The view of B poses, which joints are labelled [B, 17], whose intrinsics are known and whose unusable [B]."""
+
+    view: chains.View
+    labelled: tf.Tensor
+    known: tf.Tensor
+    camera_bad: tf.Tensor
+
+
+class Lifter(tf.Module):
+    """Both networks, their statistics, the camera rules, the search and the quality."""
+
+    def __init__(
+        self,
+        networks: dict[str, network_files.Network],
+        settings: LifterSettings | None = None,
+        calibration: quality.Calibration | None = None,
+        compute_dtype: tf.DType = tf.float32,
+    ):
+        """networks: by stage, left2right and pose3d or direct. settings: None for what their recipe is run with."""
+        super().__init__()
+        self.chain = chains.chain_of(networks, compute_dtype)
+        self.stages = tuple(chains.stages_of(networks))
+        used = [networks[stage] for stage in self.stages]
+        self.recipe = used[0].recipe
+        self.settings = settings or RECIPE_SETTINGS[self.recipe]
+        self.calibration = calibration or quality.UNCALIBRATED
+        self.name_of_weights = "+".join(sorted({network.facts.get("name", network.stage) for network in used}))
+        # Many small steps on small tensors: XLA makes one of them, anew for every batch size (see `_lifted`).
+        compiled = functools.partial(tf.function, autograph=False, jit_compile=True)
+        self._see, self._average, self._finish = map(compiled, (self._seen, _averaged, self._finished))
+        # One pose is all overhead: the whole chain compiled takes half the time that its steps do. XLA multiplies one
+        # row by a matrix faster than half of two rows.
+        self._lift_one = compiled(functools.partial(self._lift_filled, together=False))
+        self._lift = tf.function(self._lifted, autograph=False, reduce_retracing=True)
+
+    def lift(self, poses_2d, intrinsics, joint_mask=None, right_2d=None) -> Lifted:
+        """Lifts 2D poses.
+
+        Args:
+          poses_2d: [B, 17, 2] px, x right, y down, without lens distortion. NaN where missing; the published recipe
+            needs made joints there.
+          intrinsics: [B, 4] or [4] fx, fy, cx, cy in px; NaN where unknown.
+          joint_mask: [B, 17] bool, True for labelled joints, False for made or missing ones. None: those not NaN.
+          right_2d: [B, 17, 2] the true right view in px of the assumed camera, which replaces the predicted one
+            (published recipe only).
+
+        Returns:
+          `Lifted`.
+
+        Raises:
+          InputError: shapes that are not these, or a true right view where the mirror image is looked at too.
+        """
+        poses_2d = tf.convert_to_tensor(poses_2d, tf.float32)
+        if not poses_2d.shape.is_compatible_with([None, POSE17.size, 2]):
+            raise InputError(f"poses to lift are [B, {POSE17.size}, 2] px, not {poses_2d.shape}")
+        intrinsics = tf.convert_to_tensor(intrinsics, tf.float32)
+        if not intrinsics.shape.is_compatible_with([4]) and not intrinsics.shape.is_compatible_with([None, 4]):
+            raise InputError(f"intrinsics are [4] or [B, 4], not {intrinsics.shape}")
+        if right_2d is not None:
+            if self.settings.flip:
+                raise InputError("a true right view can't be mirrored (it would be a left one): turn flip off")
+            right_2d = tf.convert_to_tensor(right_2d, tf.float32)
+        if joint_mask is not None:
+            joint_mask = tf.cast(joint_mask, tf.bool)
+        lift = self._lift_one if poses_2d.shape[0] == 1 else self._lift
+        return lift(poses_2d, intrinsics, joint_mask, right_2d)
+
+    def _lifted(self, poses_2d, intrinsics, joint_mask=None, right_2d=None) -> Lifted:
+        """Fills the batch up to one of few sizes, so that XLA compiles for few, and lifts it."""
+        count = tf.shape(poses_2d)[0]
+        inputs = [x for x in (*_complete(poses_2d, intrinsics, joint_mask), right_2d) if x is not None]
+        filler = filled_size(count) - count
+        filled = (tf.pad(x, [[0, filler]] + [[0, 0]] * (x.shape.rank - 1)) for x in inputs)
+        return Lifted(*(value[:count] for value in self._lift_filled(*filled)))
+
+    def _lift_filled(self, poses_2d, intrinsics, joint_mask, right_2d=None, together: bool = True) -> Lifted:
+        settings = self.settings
+        seen = self._see(*_complete(poses_2d, intrinsics, joint_mask))
+        view = seen.view
+        if settings.flip:
+            chain = self.chain
+            both = (
+                chain.reconstruct_both(view) if together else (chain.reconstruct(view, mirror=m) for m in (False, True))
+            )
+            coarse, disagreement = self._average(*both)
+        else:
+            coarse = self.chain.reconstruct(view, right_2d)
+            disagreement = tf.zeros_like(coarse.pose_3d[:, 0, 0])
+        weights = view.weights
+        if settings.weighted:
+            weights = joint_weights(weights, coarse.ray_trust, coarse.joint_error_mm)
+        search = geometric_search(
+            coarse.pose_3d,
+            view.points,
+            view.intrinsics,
+            weights,
+            settings.min_depth_mm,
+            settings.max_depth_mm,
+            settings.step_mm,
+            settings.objective,
+            settings.method,
+            settings.subgrid,
+        )
+        return self._finish(seen, coarse, disagreement, search)
+
+    def _seen(self, poses_2d, intrinsics, joint_mask) -> _Seen:
+        known = tf.reduce_all(tf.math.is_finite(intrinsics), -1)
+        camera_bad = known & tf.reduce_any(intrinsics[:, :2] <= 0.0, -1)
+        safe = tf.where((known & ~camera_bad)[:, None], intrinsics, float("nan"))
+        labelled = joint_mask & tf.reduce_all(tf.math.is_finite(poses_2d), -1)
+        return _Seen(self.chain.see(poses_2d, safe, labelled), labelled, known, camera_bad)
+
+    def _finished(self, seen: _Seen, coarse: chains.Coarse, disagreement, search: SearchResult) -> Lifted:
+        settings, view = self.settings, seen.view
+        refined = search.poses_3d
+        if settings.refinement == "trust":
+            refined = coarse.pose_3d + coarse.ray_trust[..., None] * (refined - coarse.pose_3d)
+        # Measured before the bones are made alike: how unlike they are tells how good the label is.
+        measured = self._measure(view, coarse, search, refined, disagreement, seen.labelled, seen.known)
+        expected = self.calibration.expected_error_mm(measured)
+        if settings.symmetry:
+            trust = coarse.ray_trust * view.weights if settings.refinement == "trust" else view.weights
+            rays = (view.points - view.intrinsics[2:]) / view.intrinsics[:2]
+            refined = refine_bones(refined, rays, trust, coarse.joint_error_mm, seen.labelled)
+
+        few = tf.reduce_sum(tf.cast(seen.labelled, tf.int32), 1) < settings.min_joints
+        reason = tf.where(search.valid, 0, 3)
+        reason = tf.where(view.usable, reason, 2)
+        reason = tf.where(few, 1, reason)
+        reason = tf.where(seen.camera_bad, 4, reason)
+        good = reason == 0
+
+        def only_good(values, turn=False):
+            if turn:
+                values = tf.einsum("bji,b...j->b...i", view.rotation, values)
+            keep = tf.reshape(good, tf.concat([tf.shape(good), tf.ones([tf.rank(values) - 1], tf.int32)], 0))
+            return tf.where(keep, values, float("nan"))
+
+        return Lifted(
+            pose_3d=only_good(refined, turn=True),
+            root_3d=only_good(search.root_mm, turn=True),
+            coarse_3d=only_good(coarse.pose_3d, turn=True),
+            right_2d=only_good(coarse.right_2d),
+            left_2d=only_good(view.points - view.points[:, ROOT, None]),
+            cost=only_good(search.cost),
+            at_range_end=search.at_range_end & good,
+            residual_mm=only_good(measured.residual_mm),
+            expected_error_mm=only_good(expected),
+            quality=only_good(quality.quality(expected)),
+            joint_quality=only_good(quality.quality(_by_joint(expected, measured, view, coarse, search))),
+            nominal=~seen.known,
+            reason=reason,
+            signals=only_good(quality.signals(measured)),
+        )
+
+    def _measure(self, view, coarse, search: SearchResult, refined, disagreement, labelled, known) -> quality.Measured:
+        weights = view.weights
+        count = tf.maximum(tf.reduce_sum(weights, 1), 1.0)
+        off = _ray_distances(coarse, search) * weights
+        asymmetry, outside = quality.bone_signals(refined)
+        # The right view that the final pose has, beside the one that the first network predicted.
+        focal = view.intrinsics[:2]
+        absolute = tf.where(search.valid[:, None, None], refined + search.root_mm[:, None], 1.0)
+        depth = tf.maximum(absolute[..., 2], 1.0)
+        seen = (absolute[..., 0] + chains.RIGHT_BASELINE_MM) / depth * focal[0]
+        stereo = tf.abs(seen - seen[:, ROOT, None] - coarse.right_2d[..., 0]) / focal[0] * depth[:, ROOT, None]
+        # Disparity is depth seen under the angle of the baseline: as a depth, so that it compares with the others.
+        stereo *= depth[:, ROOT, None] / chains.RIGHT_BASELINE_MM
+        stereo = tf.where(tf.math.is_finite(stereo), stereo, 0.0)
+        expected = tf.reduce_mean(coarse.joint_error_mm, 1)
+        return quality.Measured(
+            residual_mm=tf.reduce_sum(off, 1) / count,
+            worst_residual_mm=tf.reduce_max(off, 1),
+            disagreement_mm=disagreement,
+            stereo_mm=tf.reduce_mean(stereo, 1),
+            asymmetry=asymmetry,
+            bone_range=outside,
+            range_end=tf.cast(search.at_range_end, tf.float32),
+            missing=1.0 - tf.reduce_mean(tf.cast(labelled, tf.float32), 1),
+            unknown=1.0 - tf.cast(known, tf.float32),
+            expected_mm=expected,
+            joint_expected_mm=coarse.joint_error_mm,
+        )
+
+    def serving_function(self):
+        """The chain as a concrete function of pixels and intrinsics, for a SavedModel.
+
+        Inputs: poses_2d [B, 17, 2] px with NaN at missing joints; intrinsics [B, 4], NaN where unknown; joint_mask
+        [B, 17] bool. Outputs: the fields of `Lifted` by name.
+        """
+
+        def serve(poses_2d, intrinsics, joint_mask):
+            arguments = poses_2d, intrinsics, joint_mask
+            one = tf.equal(tf.shape(poses_2d)[0], 1)
+            return tf.cond(one, lambda: self._lift_one(*arguments), lambda: self._lifted(*arguments))._asdict()
+
+        return tf.function(
+            serve,
+            input_signature=[
+                tf.TensorSpec([None, POSE17.size, 2], tf.float32, "poses_2d"),
+                tf.TensorSpec([None, 4], tf.float32, "intrinsics"),
+                tf.TensorSpec([None, POSE17.size], tf.bool, "joint_mask"),
+            ],
+            autograph=False,
+        )
+
+
+# Batches are filled up to a power of two, and from here on to a multiple of this.
+_LARGE = 4096
+
+
+def _complete(poses_2d: tf.Tensor, intrinsics: tf.Tensor, joint_mask: tf.Tensor | None):
+    """The same with intrinsics for each pose and a mask; see `Lifter.lift`."""
+    intrinsics = tf.broadcast_to(intrinsics, [tf.shape(poses_2d)[0], 4])
+    if joint_mask is None:
+        joint_mask = tf.reduce_all(tf.math.is_finite(poses_2d), -1)
+    return poses_2d, intrinsics, joint_mask
+
+
+def filled_size(count: tf.Tensor) -> tf.Tensor:
+    """How many poses a batch of `count` is filled up to: few sizes, and few poses that nobody asked for."""
+    small = next_power_of_two(tf.minimum(count, _LARGE))
+    return tf.where(count > _LARGE, -(-count // _LARGE) * _LARGE, small)
+
+
+def _averaged(straight: chains.Coarse, mirror: chains.Coarse) -> tuple[chains.Coarse, tf.Tensor]:
+    """The mean of what the networks say of a picture and of its mirror image, and [B] how far apart the poses are."""
+    apart = tf.reduce_mean(tf.norm(straight.pose_3d - mirror.pose_3d, axis=-1), 1)
+    mean = straight._replace(
+        pose_3d=(straight.pose_3d + mirror.pose_3d) / 2.0,
+        joint_error_mm=(straight.joint_error_mm + mirror.joint_error_mm) / 2.0,
+        ray_trust=(straight.ray_trust + mirror.ray_trust) / 2.0,
+    )
+    return mean, apart
+
+
+def _ray_distances(coarse: chains.Coarse, search: SearchResult) -> tf.Tensor:
+    """[B, 17] mm, how far each coarse joint is from its ray across the view."""
+    off = tf.norm((search.poses_3d - coarse.pose_3d)[..., :2], axis=-1)
+    return tf.where(tf.math.is_finite(off), off, 0.0)
+
+
+def _by_joint(expected, measured, view, coarse, search) -> tf.Tensor:
+    """[B, 17] expected error of each joint, mm, with the pose's expected error as their mean.
+
+    A joint's share is what the network expects of it, or where it expects nothing how far it is from its ray.
+    """
+    own = tf.where(tf.math.is_finite(coarse.joint_error_mm), coarse.joint_error_mm, 30.0)
+    share = own + _ray_distances(coarse, search) * view.weights
+    return expected[:, None] * share / tf.reduce_mean(share, 1, keepdims=True)
+
+
+def load_lifter(
+    directories: list[str | os.PathLike], settings: LifterSettings | None = None, compute_dtype: tf.DType = tf.float32
+) -> Lifter:
+    """The lifter of the networks in these weights folders, with the calibration beside them if there is one.
+
+    Raises:
+      InputError: networks missing, damaged, or of different recipes.
+    """
+    networks = network_files.find_networks(directories)
+    paths = [pathlib.Path(directory) / CALIBRATION for directory in directories]
+    calibrations = [quality.load_calibration(path) for path in paths if path.exists()]
+    return Lifter(networks, settings, calibrations[0] if calibrations else None, compute_dtype)
+
+
+def save_lifter(lifter: Lifter, directory: str | os.PathLike) -> None:
+    """Exports the lifter as a SavedModel that needs nothing but TensorFlow; see `Lifter.serving_function`."""
+    module = tf.Module()
+    module.lifter = lifter
+    module.lift = lifter.serving_function()
+    tf.saved_model.save(module, str(directory), signatures={"serving_default": module.lift})

@@ -1,0 +1,304 @@
+"""Rows of numbers from poses, and their normalisation.
+
+The networks take and return rows [N, 17 C] of normalised, root-centred poses. A `Statistics` belongs to a trained
+network: it is stored beside its weights and says in which layout its columns are. `normalizers` names the three ways
+in which the release used statistics.
+
+Functions on rows and poses take NumPy arrays or TensorFlow tensors and return what they were given.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+import tempfile
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from tools.cli.errors import InputError
+from tools.pose.joints import POSE17
+
+LAYOUTS = ("planar", "interleaved")
+MODES = ("train", "test", "input")
+
+_VERSION = 1
+_FIELDS = {"mean", "std", "layout", "centred", "count"}
+
+# A column whose standard deviation is this small beside its mean varies by rounding only.
+_CONSTANT = 1e-12
+
+
+def root_centred(poses):
+    """Poses [..., 17, C] relative to their root joint."""
+    return poses - poses[..., POSE17.root : POSE17.root + 1, :]
+
+
+def to_rows(poses, layout: str):
+    """Rows [..., 17 C] of poses [..., 17, C].
+
+    'planar' rows hold all x, then all y (then all z), as the released left2right and search have them; 'interleaved'
+    ones x0 y0 (z0) x1 y1 (z1) ..., as the released 3D regression.
+    """
+    _check_layout(layout)
+    if layout == "planar":
+        poses = _swapped(poses)
+    return _reshaped(poses, [poses.shape[-2] * poses.shape[-1]], 2)
+
+
+def from_rows(rows, coordinates: int, layout: str):
+    """Poses [..., 17, C] of rows [..., 17 C], C = `coordinates`; raises InputError when the width is another."""
+    _check_layout(layout)
+    joints = POSE17.size
+    if rows.shape[-1] != joints * coordinates:
+        raise InputError(f"rows of {rows.shape[-1]} numbers, expected {joints} joints x {coordinates} coordinates")
+    if layout == "planar":
+        return _swapped(_reshaped(rows, [coordinates, joints], 1))
+    return _reshaped(rows, [joints, coordinates], 1)
+
+
+def _check_layout(layout: str) -> None:
+    if layout not in LAYOUTS:
+        raise InputError(f"unknown row layout {layout!r}: expected one of {', '.join(LAYOUTS)}")
+
+
+def _swapped(x):
+    """x with its last two axes swapped."""
+    if isinstance(x, np.ndarray):
+        return np.swapaxes(x, -1, -2)
+    import tensorflow as tf
+
+    return tf.linalg.matrix_transpose(x)
+
+
+def _reshaped(x, tail: list, replaced: int):
+    """x with its last `replaced` axes reshaped to `tail`."""
+    if isinstance(x, np.ndarray):
+        return x.reshape([*x.shape[: x.ndim - replaced], *tail])
+    import tensorflow as tf
+
+    static = x.shape[: x.shape.rank - replaced].as_list()
+    unknown = sum(size is None for size in static)
+    leading = [-1 if size is None else size for size in static]
+    if unknown > 1:
+        return tf.reshape(x, tf.concat([tf.shape(x)[: len(static)], tail], 0))
+    return tf.reshape(x, [*leading, *tail])
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Statistics:
+    """Mean and standard deviation of every column of a set of rows.
+
+    Attributes:
+      mean, std: [D] float64; std is 0 for columns that do not vary, the root's own among them.
+      layout: the rows' layout.
+      centred: whether the poses were root-centred first.
+      count: rows that went in.
+    """
+
+    mean: np.ndarray
+    std: np.ndarray
+    layout: str
+    centred: bool
+    count: int
+
+    def __post_init__(self):
+        _check_layout(self.layout)
+        mean, std = np.asarray(self.mean, np.float64), np.asarray(self.std, np.float64)
+        if mean.ndim != 1 or mean.shape != std.shape:
+            raise InputError(f"statistics: mean and std must be one row each, got {mean.shape} and {std.shape}")
+        if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std >= 0).all()):
+            raise InputError("statistics: mean and std must be finite and std not negative")
+        object.__setattr__(self, "mean", mean)
+        object.__setattr__(self, "std", std)
+
+    @property
+    def inverse_std(self) -> np.ndarray:
+        """[D] 1 / std, 0 where std is 0, so that those columns become 0."""
+        return np.where(self.std > 0, 1 / np.where(self.std > 0, self.std, 1), 0)
+
+    def normalize(self, rows):
+        """Rows [..., D] with mean 0 and standard deviation 1; columns that do not vary become 0."""
+        dtype = _numpy_dtype(rows)
+        return (rows - self.mean.astype(dtype)) * self.inverse_std.astype(dtype)
+
+    def unnormalize(self, rows):
+        """The inverse of `normalize`; columns that do not vary become their mean."""
+        dtype = _numpy_dtype(rows)
+        return rows * self.std.astype(dtype) + self.mean.astype(dtype)
+
+
+def _numpy_dtype(x):
+    return x.dtype if isinstance(x, np.ndarray) else x.dtype.as_numpy_dtype
+
+
+def concatenated(parts: Sequence[Statistics]) -> Statistics:
+    """The statistics of rows side by side, such as left ++ right; all of one layout, centred alike, equally many."""
+    first = parts[0]
+    for part in parts[1:]:
+        if (part.layout, part.centred, part.count) != (first.layout, first.centred, first.count):
+            raise InputError("statistics of rows side by side must have the same layout, centring and number of rows")
+    mean, std = (np.concatenate([getattr(p, name) for p in parts]) for name in ("mean", "std"))
+    return Statistics(mean, std, first.layout, first.centred, first.count)
+
+
+class Accumulator:
+    """Gathers `Statistics` over batches of rows, in one pass and float64 (Chan et al.'s update of Welford's sums)."""
+
+    def __init__(self, layout: str, centred: bool):
+        _check_layout(layout)
+        self._layout, self._centred = layout, centred
+        self._count, self._mean, self._squares = 0, 0.0, 0.0
+
+    def update(self, rows) -> None:
+        """Takes in rows [N, D]; raises InputError when one is not finite."""
+        rows = np.asarray(rows, np.float64)
+        if not len(rows):
+            return
+        finite = np.isfinite(rows).all(axis=1)
+        if not finite.all():
+            raise InputError(
+                f"statistics: row {self._count + int(np.argmin(finite))} holds numbers that are not finite"
+            )
+        count = len(rows)
+        # Taking the first row off keeps columns that do not vary exact.
+        offset = rows - rows[0]
+        mean = offset.mean(axis=0)
+        squares = np.square(offset - mean).sum(axis=0)
+        total = self._count + count
+        apart = mean + rows[0] - self._mean
+        self._squares = self._squares + squares + np.square(apart) * (self._count * count / total)
+        self._mean = self._mean + apart * (count / total)
+        self._count = total
+
+    def result(self) -> Statistics:
+        """The statistics of all rows so far; raises InputError when there were none."""
+        if not self._count:
+            raise InputError("statistics: no rows to take them from")
+        std = np.sqrt(self._squares / self._count)
+        std = np.where(std <= _CONSTANT * np.maximum(1, np.abs(self._mean)), 0.0, std)
+        return Statistics(self._mean, std, self._layout, self._centred, self._count)
+
+
+def statistics_of(rows, layout: str, centred: bool) -> Statistics:
+    """The statistics of rows [N, D] that are all at hand."""
+    gathered = Accumulator(layout, centred)
+    gathered.update(rows)
+    return gathered.result()
+
+
+@dataclasses.dataclass(frozen=True)
+class Normalizers:
+    """Which statistics go where.
+
+    Attributes:
+      input: normalises what the network reads. Its `centred` says whether poses are root-centred first.
+      truth: normalises what the network should answer.
+      back: un-normalises answers, and normalised truth where the release compares the two.
+    """
+
+    input: Statistics
+    truth: Statistics
+    back: Statistics
+
+
+def normalizers(
+    mode: str,
+    train_input: Statistics | None = None,
+    train_output: Statistics | None = None,
+    test_input: Statistics | None = None,
+    test_output: Statistics | None = None,
+    file_rows=None,
+) -> Normalizers:
+    """How test data is normalised.
+
+    Args:
+      mode:
+        'train': everything with the training poses' statistics (the released left2right and second 3D script; the
+          default everywhere).
+        'test': input and truth with the test set's own, then both back with training statistics, as the released first
+          3D script does. What is compared then has no unit: its "mm" are not mm.
+        'input': with the file's own statistics of raw pixels, never root-centred, input and answer alike, as the
+          released left -> right inference does. The answer must have the input's columns.
+      train_input, train_output: needed by 'train'; 'test' needs train_output.
+      test_input, test_output: needed by 'test'.
+      file_rows: [N, D] the file's raw rows, in train_input's layout; needed by 'input'.
+
+    Raises:
+      InputError: an unknown mode, or something it needs is missing.
+    """
+    needs = {
+        "train": {"train_input": train_input, "train_output": train_output},
+        "test": {"test_input": test_input, "test_output": test_output, "train_output": train_output},
+        "input": {"train_input": train_input, "file_rows": file_rows},
+    }
+    if mode not in needs:
+        raise InputError(f"statistics are one of {', '.join(MODES)}, got {mode!r}")
+    missing = [name for name, value in needs[mode].items() if value is None]
+    if missing:
+        raise InputError(f"statistics '{mode}' need {', '.join(missing)}")
+    if mode == "train":
+        return Normalizers(train_input, train_output, train_output)
+    if mode == "test":
+        return Normalizers(test_input, test_output, train_output)
+    width = len(train_input.mean)
+    if train_output is not None and len(train_output.mean) != width:
+        raise InputError(
+            f"statistics 'input' un-normalise answers as they normalise input, {width} columns: "
+            f"not for a network with {len(train_output.mean)} columns out"
+        )
+    own = statistics_of(file_rows, train_input.layout, centred=False)
+    if len(own.mean) != width:
+        raise InputError(f"rows of {len(own.mean)} numbers, the network reads {width}")
+    return Normalizers(own, own, own)
+
+
+def save_statistics(path, statistics: Mapping[str, Statistics]) -> None:
+    """Writes named statistics as JSON, whole or not at all; every number is read back as it was."""
+    path = pathlib.Path(path)
+    content = {
+        name: {
+            "layout": s.layout,
+            "centred": s.centred,
+            "count": s.count,
+            "mean": s.mean.tolist(),
+            "std": s.std.tolist(),
+        }
+        for name, s in statistics.items()
+    }
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump({"version": _VERSION, "statistics": content}, file, indent=1)
+            file.write("\n")
+        # mkstemp makes files that only their owner can read.
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def load_statistics(path) -> dict[str, Statistics]:
+    """Reads what `save_statistics` wrote; raises InputError naming the file when it is missing or damaged."""
+    try:
+        content = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot read normalisation statistics: {error.strerror}") from error
+    except ValueError as error:
+        raise InputError(f"{path}: not a file of normalisation statistics (JSON): {error}") from error
+    if not isinstance(content, dict) or not isinstance(content.get("statistics"), dict):
+        raise InputError(f"{path}: not a file of normalisation statistics")
+    if content.get("version") != _VERSION:
+        raise InputError(f"{path}: statistics of version {content.get('version')}, this program reads {_VERSION}")
+    found = {}
+    for name, entry in content["statistics"].items():
+        if not isinstance(entry, dict) or set(entry) != _FIELDS:
+            raise InputError(f"{path}: statistics '{name}' must have exactly {', '.join(sorted(_FIELDS))}")
+        try:
+            found[name] = Statistics(**entry)
+        except (InputError, TypeError, ValueError) as error:
+            raise InputError(f"{path}: statistics '{name}': {error}") from error
+    return found

@@ -1,0 +1,327 @@
+"""The parts of a canonical training: level poses in, batches of virtual views, evaluation on real cameras' records."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from label_generator.lifting import canonical_view
+from label_generator.networks import network_files, prenorm_model
+from label_generator.networks.network_files import Network
+from label_generator.training import virtual_camera
+from label_generator.training.averaged_adamw import AveragedAdamW
+from label_generator.training.canonical_losses import CanonicalTrainer, LossWeights, squared_search
+from tfrecords import reader
+from tools.cli.errors import InputError
+from tools.pose import metric_tables, metrics
+from tools.pose.joints import LABELLED, POSE17
+from tools.training import schedules
+
+# What the data layer calls the camera of records in level axes.
+LEVEL = "level"
+RIGHT_OUTPUTS = 2 * POSE17.size
+_EVALUATED_AT_ONCE = 2048
+_PICTURED = 6
+_CHOICE = 1 << 20  # folded into the seed: a stream apart from those of the views, which count up from 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Setup:
+    """What decides a canonical training beside its data; names as the flags."""
+
+    stage: str
+    linear_size: int = 1024
+    num_layers: int = 2
+    left2right_layers: int = 1
+    batch_size: int = 512
+    learning_rate: float = 1e-3
+    epochs: int = 20
+    steps_per_epoch: int = 1000
+    seed: int = 0
+    weight_decay: float = 0.01
+    ema: float = 0.999
+    balance: float = 0.5
+    schedule: str = "cosine"
+    views: virtual_camera.Settings = dataclasses.field(default_factory=virtual_camera.Settings)
+    losses: LossWeights = dataclasses.field(default_factory=LossWeights)
+
+
+@dataclasses.dataclass(frozen=True)
+class LevelPoses:
+    """N poses in level axes.
+
+    Attributes:
+      poses: [N, 17, 3] mm, root-relative, x right, y down, z away.
+      heights: [N] mm, the root above the floor.
+      sequences: [N] integers, the same for the poses of one sequence.
+      left_out: records that lack a joint.
+    """
+
+    poses: np.ndarray
+    heights: np.ndarray
+    sequences: np.ndarray
+    left_out: int
+
+
+@dataclasses.dataclass(frozen=True)
+class SeenPoses:
+    """N test poses with their pictures' joints.
+
+    Attributes:
+      rays: [N, 17, 2] x/z and y/z. joint_mask: [N, 17] bool, labelled.
+      points: [N, 17, 3] mm in camera axes. actions: [N] texts.
+      left_out: records without 3D, intrinsics or hips.
+    """
+
+    rays: np.ndarray
+    joint_mask: np.ndarray
+    points: np.ndarray
+    actions: np.ndarray
+    left_out: int
+
+
+def load_level_poses(where: str) -> LevelPoses:
+    """Training poses from records in level axes.
+
+    Raises:
+      InputError: the records are a camera's, or none is whole.
+    """
+    arrays = reader.load_arrays(where, ["pose_3d", "root_3d", "camera", "subject", "sequence"])
+    others = [name for name in np.unique(arrays["camera"].astype(str)) if name != LEVEL]
+    if others:
+        raise InputError(
+            f"--train_data={where}: poses of camera '{others[0]}', but the canonical recipe places its own cameras and "
+            f"needs poses in level axes (make_tfrecords.py --cameras_style={LEVEL})"
+        )
+    whole = np.isfinite(arrays["pose_3d"]).all((1, 2)) & np.isfinite(arrays["root_3d"]).all(1)
+    if not whole.any():
+        raise InputError(f"--train_data={where}: no record has a whole pose_3d and its root_3d")
+    names = [f"{subject}/{sequence}" for subject, sequence in zip(arrays["subject"], arrays["sequence"])]
+    sequences = np.unique(names, return_inverse=True)[1]
+    return LevelPoses(
+        arrays["pose_3d"][whole], -arrays["root_3d"][whole, 1], sequences[whole], int(np.count_nonzero(~whole))
+    )
+
+
+def load_seen_poses(where: str) -> SeenPoses:
+    """Test poses from records of known cameras.
+
+    Raises:
+      InputError: no record has intrinsics, 2D and 3D.
+    """
+    fields = ["pose_2d", "provenance_2d", "pose_3d", "root_3d", "intrinsics", "action"]
+    arrays = reader.load_arrays(where, fields)
+    points = arrays["pose_3d"] + arrays["root_3d"][:, None]
+    k = arrays["intrinsics"][:, None]
+    rays = (arrays["pose_2d"] - k[..., 2:]) / k[..., :2]
+    mask = (arrays["provenance_2d"] == LABELLED) & np.isfinite(rays).all(-1)
+    hips = mask[:, POSE17.index("RHip")] & mask[:, POSE17.index("LHip")]
+    usable = np.isfinite(points).all((1, 2)) & np.isfinite(k).all((1, 2)) & (hips | mask[:, POSE17.root])
+    if not usable.any():
+        raise InputError(f"--test_data={where}: no record has pose_2d, intrinsics, pose_3d and root_3d")
+    left_out = int(np.count_nonzero(~usable))
+    return SeenPoses(rays[usable], mask[usable], points[usable], arrays["action"][usable], left_out)
+
+
+def view_batches(train: LevelPoses, setup: Setup, start_step: int) -> tf.data.Dataset:
+    """Endless batches of virtual views (`virtual_camera.draw_views`), each a function of seed and step.
+
+    A sequence of n poses is met in proportion to n^balance, so that long ones don't rule.
+    """
+    sizes = np.bincount(train.sequences)
+    weights = np.float64(sizes[train.sequences]) ** (setup.balance - 1.0)
+    with tf.device("CPU:0"):
+        upper = tf.constant(np.cumsum(weights) / weights.sum())
+        poses, heights = tf.constant(train.poses), tf.constant(train.heights)
+    last = len(train.poses) - 1
+
+    def draw(step):
+        seed = tf.stack([tf.constant(setup.seed, tf.int64), step])
+        own_seed = tf.random.experimental.stateless_fold_in(seed, _CHOICE)
+        uniform = tf.random.stateless_uniform([setup.batch_size], own_seed)
+        chosen = tf.minimum(tf.searchsorted(upper, tf.cast(uniform, tf.float64)), last)
+        return virtual_camera.draw_views(tf.gather(poses, chosen), tf.gather(heights, chosen), seed, setup.views)
+
+    steps = tf.data.Dataset.range(start_step, tf.int64.max)
+    return steps.map(draw, tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+
+
+class CanonicalTraining:
+    """A canonical training, with the methods of `published_training.PublishedTraining`."""
+
+    def __init__(
+        self,
+        setup: Setup,
+        train: LevelPoses,
+        test: SeenPoses,
+        left2right: Network | None = None,
+        start: Mapping[str, Network] | None = None,
+    ):
+        """left2right: the trained network that the stage pose3d reads. start: networks to start from, by stage.
+
+        Raises:
+          InputError: they are of another stage, recipe or shape.
+        """
+        self._setup, self._train, self._test = setup, train, test
+        self.train_poses, self.test_poses = len(train.poses), len(test.rays)
+        self.left_out = train.left_out + test.left_out
+        self.steps_per_epoch = setup.steps_per_epoch
+        if left2right is not None and (left2right.stage, left2right.recipe) != ("left2right", "canonical"):
+            raise InputError(
+                f"--left2right={left2right.directory}: a {left2right.recipe} network of stage {left2right.stage}, "
+                "expected a canonical one of stage left2right"
+            )
+        self._given, self._start = left2right, dict(start or {})
+        self._configs = self._make_configs()
+        self._twin = self._trainer()
+        self._run = tf.function(self._errors_of, reduce_retracing=True)
+
+    def _make_configs(self) -> dict[str, dict]:
+        setup, inputs = self._setup, canonical_view.INPUTS
+        configs = {}
+        if setup.stage in ("left2right", "chain"):
+            layers = setup.num_layers if setup.stage == "left2right" else setup.left2right_layers
+            configs["left2right"] = {"inputs": inputs, "outputs": RIGHT_OUTPUTS, "num_layers": layers}
+        if setup.stage in ("pose3d", "chain"):
+            configs["pose3d"] = {"inputs": inputs + RIGHT_OUTPUTS, "outputs": canonical_view.OUTPUTS}
+        if setup.stage == "direct":
+            configs["direct"] = {"inputs": inputs, "outputs": canonical_view.OUTPUTS}
+        return {
+            name: {"num_layers": setup.num_layers, **config, "linear_size": setup.linear_size}
+            for name, config in configs.items()
+        }
+
+    def _trainer(self) -> CanonicalTrainer:
+        networks = {
+            name: prenorm_model.prenorm_model(**config, seed=2 * self._setup.seed + number, name=name)
+            for number, (name, config) in enumerate(self._configs.items())
+        }
+        if self._given is not None:
+            networks["left2right"] = prenorm_model.prenorm_model(**self._given.config, name="left2right")
+            network_files.assign(
+                prenorm_model.variables_by_name(networks["left2right"]), self._given.variables, self._given.directory
+            )
+        if self._start:
+            for name in self._configs:
+                _start(networks[name], name, self._start)
+        pose3d = networks.get("pose3d") or networks.get("direct")
+        return CanonicalTrainer(self._setup.stage, networks.get("left2right"), pose3d, self._setup.losses)
+
+    def make_batches(self, start_step: int) -> tf.data.Dataset:
+        """Endless batches of virtual views from a step on."""
+        return view_batches(self._train, self._setup, start_step)
+
+    def make_model(self, replicas: int = 1, jit_compile: bool = False, steps_per_execution: int = 1) -> tf.keras.Model:
+        """The compiled trainer; to be called in the strategy's scope. There is nothing to synchronise in its norms."""
+        setup, model = self._setup, self._trainer()
+        steps = setup.epochs * setup.steps_per_epoch
+        schedule = schedules.WarmupCosine(setup.learning_rate, steps, falls=setup.schedule == "cosine")
+        optimizer = AveragedAdamW(schedule, setup.weight_decay, setup.ema)
+        model.compile(optimizer=optimizer, jit_compile=jit_compile, steps_per_execution=steps_per_execution)
+        return model
+
+    def take_weights(self, model: tf.keras.Model) -> None:
+        """Copies the averages of the trained weights, which figures, pictures and `export` are of."""
+        optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+        for own, trained in zip(self._twin.trainable_variables, model.trainable_variables):
+            own.assign(optimizer.average_of(trained).numpy())
+
+    def _errors_of(self, rays: tf.Tensor, joint_mask: tf.Tensor, points: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Poses and right views in the turned camera, predicted and true."""
+        unknown = tf.zeros(tf.shape(rays)[:1], tf.bool)
+        view = canonical_view.canonical_view(rays, joint_mask, unknown)
+        turned = tf.einsum("bij,bkj->bki", view.rotation, points)
+        inputs = canonical_view.network_inputs(view)
+        found = {"truth": turned - turned[:, POSE17.root, None]}
+        if self._twin.left2right is not None:
+            answer = self._twin.left2right(inputs, training=False)
+            inputs = tf.concat([inputs, answer], -1)
+            baseline = canonical_view.BASELINE_SHARE * canonical_view.BODY_MM / view.size
+            moved = turned + tf.stack([baseline, tf.zeros_like(baseline), tf.zeros_like(baseline)], -1)[:, None]
+            seen = moved[..., :2] / moved[..., 2:]
+            found["right"] = canonical_view.decode_right(answer, view, baseline)
+            found["true_right"] = seen - seen[:, POSE17.root, None]
+        if self._twin.pose3d is not None:
+            coarse, _ = canonical_view.decode(self._twin.pose3d(inputs, training=False), view)
+            found["coarse"], found["refined"] = coarse, squared_search(coarse, view)[0]
+        return found
+
+    def predicted(self, rows: slice | np.ndarray = slice(None)) -> dict[str, np.ndarray]:
+        """Of these test poses, in the camera turned to the root: 'truth', and by stage 'coarse' and 'refined' mm
+        [n, 17, 3], 'right' and 'true_right' [n, 17, 2]."""
+        chosen = [values[rows] for values in (self._test.rays, self._test.joint_mask, self._test.points)]
+        parts = [
+            self._run(*(tf.constant(values[start : start + _EVALUATED_AT_ONCE]) for values in chosen))
+            for start in range(0, len(chosen[0]), _EVALUATED_AT_ONCE)
+        ]
+        return {name: np.concatenate([part[name].numpy() for part in parts]) for name in parts[0]}
+
+    def errors(self) -> dict[str, np.ndarray]:
+        """Errors [N] of all test poses by metric: PCKh@0.5 of the right view, MPJPE in mm before and after a search."""
+        found, errors = self.predicted(), {}
+        if "right" in found:
+            first, last = metrics.HEAD_SEGMENT
+            heads = np.linalg.norm(found["true_right"][:, first] - found["true_right"][:, last], axis=-1)
+            right = metrics.pckh(found["right"], found["true_right"], self._test.joint_mask, head_sizes=heads)
+            errors["pckh"] = right
+        if "coarse" in found:
+            errors["mpjpe_mm"] = metrics.mpjpe(found["coarse"], found["truth"])
+            errors["refined_mm"] = metrics.mpjpe(found["refined"], found["truth"])
+        return errors
+
+    def figures(self) -> dict[str, float]:
+        """Mean errors over the whole test set, by the names under which TensorBoard shows them."""
+        return {f"val_{metric}": metrics.mean_error(values).mean for metric, values in self.errors().items()}
+
+    def table(self) -> str:
+        """The errors by action."""
+        return metric_tables.action_table(self.errors(), self._test.actions).render()
+
+    def draw(self, epoch: int) -> dict[str, np.ndarray]:
+        """Pictures of some test poses, predicted over the truth in grey."""
+        from tools.drawing import drawing, figures, sheets
+
+        chosen = np.unique(np.linspace(0, self.test_poses - 1, _PICTURED).astype(int))
+        found, size = self.predicted(chosen), (320, 320)
+        pictures = {}
+        if "right" in found:
+            panels = [
+                drawing.pose_canvas(right, joint_mask=mask, size=size, ghost=truth)
+                for right, truth, mask in zip(found["right"], found["true_right"], self._test.joint_mask[chosen])
+            ]
+            pictures["right view, truth in grey"] = sheets.contact_sheet(panels, 3)
+        if "coarse" in found:
+            panels = [figures.figure_3d(p, ghost=t, size=size) for p, t in zip(found["refined"], found["truth"])]
+            off = metrics.mpjpe(found["refined"], found["truth"])
+            captions = [f"test pose {place}: {error:.1f} mm" for place, error in zip(chosen, off)]
+            pictures["3D, truth in grey"] = sheets.contact_sheet(panels, 3, captions)
+        return pictures
+
+    def export(self, directory: str, facts: Mapping) -> None:
+        """Writes a weights folder of the weights that were taken last; for a chain one for each network inside it."""
+        for name, config in self._configs.items():
+            network = self._twin.left2right if name == "left2right" else self._twin.pose3d
+            variables = {n: v.numpy() for n, v in prenorm_model.variables_by_name(network).items()}
+            place = f"{directory}/{name}" if self._setup.stage == "chain" else directory
+            network_files.save_network(place, name, "canonical", config, variables, None, facts)
+
+
+def _start(model: tf.keras.Model, stage: str, networks: Mapping[str, Network]) -> None:
+    """Gives a model the weights of the network of its stage.
+
+    A pose3d without one takes those of a direct network, and zeros for the right view, which that one never saw: at the
+    start it answers as the direct network does.
+
+    Raises:
+      InputError: there is neither, it is of the published recipe, or of another shape.
+    """
+    network = networks.get(stage) or (networks.get("direct") if stage == "pose3d" else None)
+    if network is None or network.recipe != "canonical":
+        raise InputError(f"--start_from: no canonical network of stage {stage} among {', '.join(networks)}")
+    values = dict(network.variables)
+    if stage == "pose3d" and network.stage == "direct" and values.get("in/kernel", np.zeros(0)).ndim == 2:
+        values["in/kernel"] = np.pad(values["in/kernel"], [(0, RIGHT_OUTPUTS), (0, 0)])
+    network_files.assign(prenorm_model.variables_by_name(model), values, network.directory)

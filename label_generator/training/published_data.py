@@ -1,0 +1,132 @@
+"""Poses of TFRecords as the published recipe trains on them: whole poses, root-centred, as normalised rows."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from label_generator.networks import linear_model, network_files, normalization
+from label_generator.networks.normalization import Statistics
+from tfrecords import reader
+from tools.cli.errors import InputError
+from tools.pose.joints import POSE17
+
+# Row layouts of the released scripts: Left2Right planar, 3DReg interleaved. The direct network is 3d-pose-baseline's.
+LAYOUTS = {"left2right": "planar", "pose3d": "interleaved", "direct": "interleaved"}
+_FIELDS = {
+    "left2right": ("pose_2d", "right_2d"),
+    "pose3d": ("pose_2d", "right_2d", "pose_3d"),
+    "direct": ("pose_2d", "pose_3d"),
+}
+_PREDICTED_AT_ONCE = 4096
+
+
+@dataclasses.dataclass(frozen=True)
+class Poses:
+    """Root-centred poses of N records.
+
+    Attributes:
+      left: [N, 17, 2] px.
+      right: [N, 17, 2] px, the true right view; None where the stage does without.
+      pose_3d: [N, 17, 3] mm; None likewise.
+      actions: [N] texts; None where they were not asked for.
+      left_out: records that lack a joint and so cannot be used.
+    """
+
+    left: np.ndarray
+    right: np.ndarray | None
+    pose_3d: np.ndarray | None
+    actions: np.ndarray | None
+    left_out: int
+
+    def __len__(self) -> int:
+        return len(self.left)
+
+
+def load_poses(where: str, stage: str, flag: str, actions: bool = False, needs_right: bool = True) -> Poses:
+    """The poses of all records that have every joint that the stage needs.
+
+    Args:
+      where: folder, manifest or glob of TFRecords.
+      flag: the flag that named them, for messages.
+      actions: load the actions' names too.
+      needs_right: False: the stage does without true right views.
+
+    Raises:
+      InputError: no records, or none with all joints.
+    """
+    fields = [field for field in _FIELDS[stage] if needs_right or field != "right_2d"]
+    arrays = reader.load_arrays(where, [*fields, *(["action"] if actions else [])])
+    whole = np.ones(len(arrays["pose_2d"]), bool)
+    for field in fields:
+        complete = np.isfinite(arrays[field]).all((1, 2))
+        if not complete.any():
+            raise InputError(f"--{flag}={where}: no record has a whole {field}, which stage {stage} needs")
+        whole &= complete
+    if not whole.any():
+        raise InputError(f"--{flag}={where}: no record has all of {', '.join(fields)}")
+    left_out = int(np.count_nonzero(~whole))
+    if left_out:
+        arrays = {field: values[whole] for field, values in arrays.items()}
+    centred = {field: normalization.root_centred(arrays[field]) for field in fields}
+    return Poses(centred["pose_2d"], centred.get("right_2d"), centred.get("pose_3d"), arrays.get("action"), left_out)
+
+
+def predict_right(network: network_files.Network, left: np.ndarray) -> np.ndarray:
+    """The right views [N, 17, 2] px, root-centred, that a trained left2right network predicts of left views.
+
+    Raises:
+      InputError: the network is of another stage or recipe.
+    """
+    if (network.stage, network.recipe) != ("left2right", "published"):
+        raise InputError(
+            f"--left2right={network.directory}: a {network.recipe} network of stage {network.stage}, "
+            "expected a published one of stage left2right"
+        )
+    import tensorflow as tf
+
+    source, target = network.statistics["input"], network.statistics["output"]
+    config = linear_model.LinearModelConfig(**network.config)
+    run = linear_model.folded(config, network.variables, source, target)
+    rows = normalization.to_rows(left, source.layout)
+    predicted = np.empty_like(rows)
+    for start in range(0, len(rows), _PREDICTED_AT_ONCE):
+        part = slice(start, start + _PREDICTED_AT_ONCE)
+        predicted[part] = run(tf.constant(rows[part])).numpy()
+    return normalization.root_centred(normalization.from_rows(predicted, 2, target.layout))
+
+
+def input_rows(stage: str, left: np.ndarray, right: np.ndarray | None) -> np.ndarray:
+    """What the network of a stage reads, not yet normalised: rows [N, 34], or for pose3d left ++ right [N, 68]."""
+    rows = normalization.to_rows(left, LAYOUTS[stage])
+    if stage != "pose3d":
+        return rows
+    return np.concatenate([rows, normalization.to_rows(right, LAYOUTS[stage])], axis=1)
+
+
+def output_rows(stage: str, poses: Poses) -> np.ndarray:
+    """What the network of a stage should answer, not yet normalised: rows [N, 34] px or [N, 51] mm."""
+    truth = poses.right if stage == "left2right" else poses.pose_3d
+    return normalization.to_rows(truth, LAYOUTS[stage])
+
+
+def statistics_of(stage: str, inputs: np.ndarray, outputs: np.ndarray) -> dict[str, Statistics]:
+    """The normalisation statistics of a stage's rows, by 'input' and 'output'."""
+    layout = LAYOUTS[stage]
+    return {
+        "input": normalization.statistics_of(inputs, layout, centred=True),
+        "output": normalization.statistics_of(outputs, layout, centred=True),
+    }
+
+
+def column_weights(stage: str, counted_joints: np.ndarray) -> np.ndarray:
+    """[D] float32 weights of the output's columns in the loss: 0 for joints left out, mean 1.
+
+    Args:
+      counted_joints: [17] bool.
+    """
+    coordinates = linear_model.SIZES[stage][1] // POSE17.size
+    per_joint = np.repeat(np.asarray(counted_joints, np.float32)[:, None], coordinates, axis=1)
+    columns = normalization.to_rows(per_joint[None], LAYOUTS[stage])[0]
+    return columns / columns.mean()

@@ -1,0 +1,119 @@
+"""Pictures of every kind come out upright and as BGR; what is none is told."""
+
+import io
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from baseline_network.images import person_images
+from tfrecords.source import Skip
+from tools.cli.errors import InputError
+from tools.drawing import animation
+
+
+def scene(height=24, width=40):
+    """A picture with four different corners, BGR."""
+    picture = np.zeros((height, width, 3), np.uint8)
+    half = height // 2, width // 2
+    picture[: half[0], : half[1]] = 20, 40, 200
+    picture[: half[0], half[1] :] = 30, 220, 60
+    picture[half[0] :, : half[1]] = 210, 50, 30
+    picture[half[0] :, half[1] :] = 250, 250, 250
+    return picture
+
+
+def encoded(picture, ending=".png", options=()):
+    return cv2.imencode(ending, picture, list(options))[1].tobytes()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_photographs_are_turned_as_their_exif_says(orientation):
+    file = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(scene()[..., ::-1].copy()).save(file, "jpeg", quality=95, exif=exif)
+    photo = person_images.decode(file.getvalue(), "a.jpg")
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(file.getvalue()))).convert("RGB"))[..., ::-1]
+    assert photo.orientation == orientation
+    assert photo.pixels.shape == expected.shape
+    assert np.abs(photo.pixels.astype(int) - expected).mean() < 2
+    assert photo.pixels.flags["C_CONTIGUOUS"]
+
+
+@pytest.mark.parametrize("ending", [".png", ".bmp", ".webp", ".tiff"])
+def test_other_formats_are_read(ending):
+    photo = person_images.decode(encoded(scene(), ending), "a")
+    assert np.abs(photo.pixels.astype(int) - scene()).mean() < 3
+    assert (photo.orientation, photo.frame) == (1, -1)
+
+
+def test_grey_transparent_and_deep_pictures_become_bgr():
+    grey = cv2.cvtColor(scene(), cv2.COLOR_BGR2GRAY)
+    np.testing.assert_array_equal(person_images.decode(encoded(grey), "a").pixels, np.repeat(grey[..., None], 3, 2))
+    clear = np.dstack([scene(), np.full(scene().shape[:2], 90, np.uint8)])
+    np.testing.assert_array_equal(person_images.decode(encoded(clear), "a").pixels, scene())
+    deep = scene().astype(np.uint16) * 257
+    found = person_images.decode(encoded(deep), "a").pixels
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, scene())
+    assert person_images.decode(encoded(scene()[:1, :1]), "a").pixels.shape == (1, 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "image empty"),
+        (b"just some text", "not a picture"),
+        (encoded(scene(), ".jpg")[:-40], "image truncated"),
+        (encoded(scene())[:60], "image truncated"),
+        (encoded(scene()).replace(b"IDAT", b"IDAX"), "image damaged"),
+        (encoded(scene(), ".bmp")[:30], "not a picture"),
+    ],
+)
+def test_what_is_no_picture_is_told(data, reason):
+    skip = person_images.decode(data, "a.jpg")
+    assert isinstance(skip, Skip)
+    assert skip.reason == reason
+    assert "a.jpg" in skip.detail
+
+
+def test_pictures_of_too_many_pixels_are_not_decoded(monkeypatch):
+    monkeypatch.setattr(person_images, "MOST_PIXELS", 100)
+    assert person_images.decode(encoded(scene()), "a.png") == Skip("picture too large", "a.png (40 x 24)")
+
+
+def test_reading_files(tmp_path):
+    (tmp_path / "a.png").write_bytes(encoded(scene()))
+    assert person_images.read(tmp_path / "a.png", "a.png").name == "a.png"
+    assert person_images.read(tmp_path / "b.png", "b.png") == Skip(
+        "image unreadable", "b.png: No such file or directory"
+    )
+
+
+def test_listing_is_sorted_and_leaves_out_what_is_written(tmp_path):
+    for name in ("b.JPG", "a/z.png", "a/y.txt", "c.tif", ".hidden.png", ".dir/x.png", "out/old.png", "a.b/k.webp"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    assert person_images.list_pictures(tmp_path, tmp_path / "out") == ["a.b/k.webp", "a/z.png", "b.JPG", "c.tif"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"empty: no picture in it \(.jpg"):
+        person_images.list_pictures(tmp_path / "empty")
+
+
+def test_videos_give_their_frames_in_order(tmp_path):
+    frames = [np.full((32, 48, 3), 30 + 40 * number, np.uint8) for number in range(5)]
+    path = animation.write_animation(tmp_path / "a.mp4", frames, fps=12)
+    video = person_images.Video(path)
+    assert (video.count, video.fps, video.width, video.height) == (5, 12.0, 48, 32)
+    photos = list(video.photos())
+    assert [photo.frame for photo in photos] == [0, 1, 2, 3, 4]
+    for photo, frame in zip(photos, frames):
+        assert np.abs(photo.pixels.astype(int) - frame).mean() < 6
+        assert photo.name == "a.mp4"
+    (tmp_path / "b.mp4").write_bytes(path.read_bytes()[:200])
+    with pytest.raises(InputError, match=r"b.mp4: not a video that OpenCV can read, or damaged"):
+        person_images.Video(tmp_path / "b.mp4")
+    with pytest.raises(InputError, match=r"c.mp4: no such file"):
+        person_images.Video(tmp_path / "c.mp4")

@@ -1,0 +1,69 @@
+"""The evaluation protocols against the published script that defines them."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+
+from label_generator.evaluation import protocols
+from tools.cli.errors import InputError
+from tools.pose.joints import POSE17
+
+CAMERAS = "h36m_camera_parameters.json"
+
+
+@pytest.fixture(scope="module")
+def small_motion(pose3d_data, tmp_path_factory):
+    """The first three sequences of cmu_dev, 30 frames each."""
+    path = tmp_path_factory.mktemp("motion") / "small.npz"
+    with np.load(pose3d_data / "cmu_dev.npz") as archive:
+        np.savez(path, **{name: archive[name][:30] for name in sorted(archive.files)[:3]})
+    return path
+
+
+@pytest.fixture(scope="module")
+def reference(pose3d_data, small_motion):
+    """What the published script makes of the same file."""
+    spec = importlib.util.spec_from_file_location("protocols_script", pose3d_data / "protocols.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return lambda name: module.build(np.load(small_motion), name)
+
+
+@pytest.mark.parametrize("name", ["a", "b5", "c", "d", "e"])
+def test_same_poses_as_the_published_script(name, small_motion, pose3d_data, reference):
+    ours, theirs = protocols.build(name, small_motion, str(pose3d_data / CAMERAS)), reference(name)
+    assert len(ours) == len(theirs["frame"])
+    np.testing.assert_allclose(ours.poses_3d, theirs["poses_3d"], atol=1e-2)
+    np.testing.assert_allclose(ours.roots, theirs["roots"], atol=1e-2)
+    np.testing.assert_allclose(ours.right_2d, theirs["right_2d"], atol=1e-2)
+    np.testing.assert_array_equal(ours.joint_mask, theirs["labelled"])
+    labelled = theirs["labelled"]
+    np.testing.assert_allclose(ours.poses_2d[labelled], theirs["poses_2d"][labelled], atol=1e-2)
+    if name == "d":
+        assert np.isnan(ours.intrinsics).all()
+    else:
+        np.testing.assert_allclose(ours.intrinsics, theirs["intrinsics"], rtol=1e-6)
+
+
+def test_protocol_e_makes_the_joints_that_lsp_lacks(small_motion, pose3d_data):
+    exact = protocols.build("a", small_motion, str(pose3d_data / CAMERAS))
+    lsp = protocols.build("e", small_motion, str(pose3d_data / CAMERAS))
+    hips = exact.poses_2d[:, [POSE17.index("RHip"), POSE17.index("LHip")]].mean(1)
+    np.testing.assert_allclose(lsp.poses_2d[:, POSE17.root], hips, atol=1e-3)
+    coco = protocols.build("e_coco", small_motion, str(pose3d_data / CAMERAS))
+    assert {POSE17.joints[i] for i in np.flatnonzero(~coco.joint_mask[0])} == {
+        "Head", "Neck/Nose", "Thorax", "Spine", "Hip",
+    }  # fmt: skip
+    # The ears were put where the rule makes the true head of them.
+    np.testing.assert_allclose(coco.poses_2d[:, 0], exact.poses_2d[:, 0], atol=1e-2)
+
+
+def test_frame_step_and_bad_names(small_motion, pose3d_data):
+    every = protocols.build("c", small_motion, step=1)
+    some = protocols.build("c", small_motion, step=10)
+    assert 0 < len(some) < len(every) / 5
+    with pytest.raises(InputError, match="there are a, b2"):
+        protocols.build("x", small_motion)
+    with pytest.raises(InputError, match="--cameras"):
+        protocols.build("a", small_motion)

@@ -1,0 +1,80 @@
+"""TFRecord files against TensorFlow's own reader and writer, and every way to damage one."""
+
+import hashlib
+
+import pytest
+
+from tfrecords.storage import framing
+from tools.cli.errors import InputError
+
+RECORDS = [b"", b"one", bytes(range(256)) * 20, b"\0" * 9]
+
+
+def write(path, records=RECORDS):
+    with framing.RecordFile(path, path.suffix == ".gz") as file:
+        for record in records:
+            file.write(record)
+    return file
+
+
+@pytest.mark.parametrize("name", ["a.tfrecord", "a.tfrecord.gz"])
+def test_tensorflow_reads_what_is_written(tmp_path, name):
+    import tensorflow as tf
+
+    file = write(tmp_path / name)
+    data = (tmp_path / name).read_bytes()
+    assert (file.records, file.bytes, file.sha256) == (4, len(data), hashlib.sha256(data).hexdigest())
+    kind = "GZIP" if name.endswith("gz") else ""
+    assert list(tf.data.TFRecordDataset(str(tmp_path / name), kind).as_numpy_iterator()) == RECORDS
+    assert list(framing.read_frames(tmp_path / name)) == RECORDS
+
+
+def test_reads_what_tensorflow_writes_byte_for_byte(tmp_path):
+    import tensorflow as tf
+
+    with tf.io.TFRecordWriter(str(tmp_path / "theirs")) as writer:
+        for record in RECORDS:
+            writer.write(record)
+    write(tmp_path / "ours")
+    assert (tmp_path / "ours").read_bytes() == (tmp_path / "theirs").read_bytes()
+    assert b"".join(map(framing.frame, RECORDS)) == (tmp_path / "theirs").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["a.tfrecord", "a.tfrecord.gz"])
+def test_every_cut_is_named(tmp_path, name):
+    records = [b"first", b"second"]
+    write(tmp_path / name, records)
+    whole = (tmp_path / name).read_bytes()
+    ends = {0, len(framing.frame(b"first"))} if name == "a.tfrecord" else {0}
+    for length in range(len(whole)):
+        (tmp_path / name).write_bytes(whole[:length])
+        if length in ends:
+            assert len(list(framing.read_frames(tmp_path / name))) == (length > 0)
+        else:
+            with pytest.raises(InputError, match=rf"{name}: record \d"):
+                list(framing.read_frames(tmp_path / name))
+
+
+def test_every_flipped_byte_is_found_in_its_record(tmp_path):
+    path = tmp_path / "a.tfrecord"
+    write(path, [b"first", b"second"])
+    whole = path.read_bytes()
+    first = len(framing.frame(b"first"))
+    for at in range(len(whole)):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x10]) + whole[at + 1 :])
+        with pytest.raises(InputError, match=f"record {int(at >= first)}:"):
+            list(framing.read_frames(path))
+
+
+def test_an_error_leaves_no_file(tmp_path):
+    path = tmp_path / "a.tfrecord"
+
+    def fail_half_way():
+        with framing.RecordFile(path, False) as file:
+            file.write(bytes(1 << 20))
+            assert path.stat().st_size
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_half_way()
+    assert not path.exists()

@@ -1,0 +1,195 @@
+"""How commands run: help, flags, exit status."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tools.cli import command
+from tools.cli.errors import InputError
+
+
+def declare():
+    flags = command.Flags("""What it does.
+
+    More about it.
+    """)
+    with flags.group("Second stage first"):
+        flags.string("zebra", None, "a text")
+        flags.enum("animal", "cat", ["cat", "dog"], "one of two")
+    with flags.group("Then this"):
+        flags.integer("alpha", 3, "a number", lower_bound=0)
+        flags.boolean("loud", True, "on or off")
+        flags.strings("parts", ["a", "b"], "several texts")
+        flags.multi_string("more", None, "may be repeated")
+    flags.float("rate", 0.5, "a share")
+    return flags
+
+
+def run(*arguments, main=lambda flags: None, capsys=None):
+    with pytest.raises(SystemExit) as ended:
+        command.run(main, declare, ["tool", *arguments])
+    return ended.value.code
+
+
+def test_help_shows_groups_and_flags_in_declared_order(capsys):
+    assert run("--help") == 0
+    text = capsys.readouterr().out
+    words = ("What it does.", "More about it.", "usage: tool [flags]", "Second stage first:", "--zebra=STRING")
+    words += ("--animal=cat|dog", "one of two (default: cat)", "Then this:", "--alpha=INT", "--[no]loud")
+    words += (
+        "on or off (default: on)",
+        "--parts=A,B,...",
+        "(default: a,b)",
+        "--more=STRING",
+        "More flags:",
+        "--rate=FLOAT",
+    )
+    places = [text.index(word) for word in words]
+    assert places == sorted(places)
+    assert "a text\n" in text  # no default, so none is shown
+    assert "cat|dog>" not in text
+
+
+def test_values_and_defaults():
+    seen = {}
+
+    def main(flags):
+        seen.update(flags.as_dict(), given=flags.given("alpha"), not_given=flags.given("zebra"))
+
+    assert run("--alpha=5", "--noloud", "--parts=x,y", "--more=1", "--more=2", main=main) == 0
+    assert seen == {
+        "zebra": None,
+        "animal": "cat",
+        "alpha": 5,
+        "loud": False,
+        "parts": ["x", "y"],
+        "more": ["1", "2"],
+        "rate": 0.5,
+        "given": True,
+        "not_given": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--alhpa=5"], "Unknown command line flag 'alhpa'"),
+        (["--alpha=five"], "--alpha=five"),
+        (["--alpha=-1"], "--alpha=-1"),
+        (["--animal=cow"], "--animal=cow"),
+        (["word"], "unexpected argument 'word'"),
+        (["--flagfile=/none/there.cfg"], "--flagfile=/none/there.cfg: no such file"),
+        (["--flagfile", "/none/there.cfg"], "the file's name goes behind the equals sign"),
+        (["--flagfile=/"], "--flagfile=/: is a folder"),
+        (["--rate=nan"], "--rate=nan: expected a number that is finite"),
+        (["--rate=-inf"], "--rate=-inf: expected a number that is finite"),
+    ],
+)
+def test_bad_flags_are_one_line_and_status_2(capsys, arguments, message):
+    assert run(*arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert message in error
+
+
+def failing(error):
+    def main(flags):
+        raise error
+
+    return main
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (InputError("a.json: not\nJSON"), 2, "error: a.json: not JSON\n"),
+        (FileNotFoundError(2, "No such file or directory", "b.npz"), 2, "error: b.npz: No such file or directory\n"),
+        (OSError(28, "No space left on device"), 2, "error: input/output: No space left on device\n"),
+        (KeyboardInterrupt(), 130, "interrupted\n"),
+    ],
+)
+def test_errors_are_one_line(capsys, error, status, line):
+    assert run(main=failing(error)) == status
+    assert capsys.readouterr().err == line
+
+
+def test_faults_of_the_program_keep_their_traceback():
+    with pytest.raises(ZeroDivisionError):
+        command.run(failing(ZeroDivisionError()), declare, ["tool"])
+
+
+def test_status_of_main_is_the_exit_status():
+    assert run(main=lambda flags: 7) == 7
+
+
+def test_required_flags():
+    assert run(main=lambda flags: flags.require("alpha", "animal")) == 0
+    with pytest.raises(InputError, match=r"--zebra, --more must be given"):
+        declare().parse(["tool"]).require("zebra", "alpha", "more")
+
+
+def test_flagfile(tmp_path):
+    path = tmp_path / "recipe.cfg"
+    path.write_text("# a comment\n--alpha=9\n--noloud\n")
+    flags = declare().parse(["tool", f"--flagfile={path}", "--rate=0.25"])
+    assert (flags.alpha, flags.loud, flags.rate) == (9, False, 0.25)
+
+
+def test_a_flagfile_that_is_no_text_is_one_line(tmp_path, capsys):
+    (tmp_path / "noise.cfg").write_bytes(bytes(range(128, 256)))
+    assert run(f"--flagfile={tmp_path / 'noise.cfg'}") == 2
+    assert (
+        capsys.readouterr().err
+        == f"error: --flagfile={tmp_path / 'noise.cfg'}: is not text, expected flags, one a line\n"
+    )
+    (tmp_path / "outer.cfg").write_text(f"--flagfile={tmp_path / 'noise.cfg'}\n")
+    assert run(f"--flagfile={tmp_path / 'outer.cfg'}") == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_positional_arguments():
+    flags = command.Flags("x", positional="FILE...")
+    flags.integer("n", 1, "n")
+    flags.parse(["tool", "a", "--n=2", "b"])
+    assert (flags.arguments, flags.n) == (["a", "b"], 2)
+    assert "usage: tool [flags] FILE..." in flags.help("tool")
+
+
+def test_commands_of_one_process_do_not_collide():
+    first, second = declare().parse(["tool", "--alpha=1"]), declare().parse(["tool", "--alpha=2"])
+    assert (first.alpha, second.alpha) == (1, 2)
+    with pytest.raises(AttributeError, match="beta"):
+        _ = first.beta
+
+
+def test_the_reader_of_the_output_may_leave(tmp_path):
+    script = tmp_path / "talk.py"
+    script.write_text(
+        "from tools import command\n"
+        "def main(flags):\n"
+        "    for number in range(100000):\n"
+        "        print(number)\n"
+        "command.run(main, lambda: command.Flags('x'))\n"
+    )
+    done = subprocess.run(f"{sys.executable} {script} | head -1", shell=True, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("0\n", "")
+
+
+@pytest.mark.parametrize("name", ["make_tfrecords", "inspect_tfrecords", "benchmark"])
+def test_help_imports_nothing_heavy(repository, name):
+    """Measured by what is imported; by the clock only roughly, since others may use the machine."""
+    code = (
+        f"import runpy, sys; sys.argv = ['tools/{name}.py', '--help']\n"
+        f"try: runpy.run_path('tools/{name}.py', run_name='__main__')\n"
+        "except SystemExit as ended: status = ended.code\n"
+        "heavy = {'numpy', 'tensorflow', 'cv2', 'matplotlib', 'scipy', 'h5py', 'tqdm'} & set(sys.modules)\n"
+        "sys.exit(f'{status} {heavy}' if status or heavy else 0)\n"
+    )
+    start = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "usage:" in done.stdout
+    assert time.monotonic() - start < 5

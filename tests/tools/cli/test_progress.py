@@ -1,0 +1,42 @@
+"""What progress says, to a terminal and elsewhere."""
+
+import re
+
+import pytest
+
+from tools.cli import progress
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0 s"), (59.6, "1 min 0 s"), (185, "3 min 5 s"), (7800, "2 h 10 min"), (42.4, "42 s")]
+)
+def test_durations(seconds, text):
+    assert progress.duration(seconds) == text
+
+
+def test_lines_tell_rate_and_remaining_time(capsys, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    with progress.Progress(10_000, "records", already=2_000) as shown:
+        now[0] += 5
+        shown.update(3_000)
+        now[0] += 5
+        shown.update(4_000)
+        now[0] += 9
+        shown.update(5_000)
+    # One line every ten seconds; the rate counts only what this run did.
+    assert capsys.readouterr().err == "4,000 of 10,000 records, 200/s, 30 s left\n"
+
+
+def test_quiet(capsys, monkeypatch):
+    monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True, raising=False)
+    with progress.Progress(10, "records", quiet=True, every=0) as shown:
+        shown.update(5)
+    assert capsys.readouterr().err == ""
+
+
+def test_bar_on_a_terminal(capsys, monkeypatch):
+    monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True, raising=False)
+    with progress.Progress(10, "records") as shown:
+        shown.update(10)
+    assert re.search(r"100%.*10\.0/10\.0", capsys.readouterr().err)

@@ -1,0 +1,230 @@
+"""People labelled in pictures: one table for all annotation files, and the source that turns its rows into records.
+
+Readers fill a `People` table with the joints in the data set's own order. Conversion to this project's joints,
+provenance, visibility, boxes and pictures are the same for all of them and happen here.
+"""
+
+from __future__ import annotations
+
+import abc
+import array
+import dataclasses
+import functools
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from tfrecords import schema
+from tfrecords.conversion import labels
+from tfrecords.formats import images
+from tfrecords.schema import PoseRecord
+from tfrecords.source import Skip, Source
+from tools.cli.errors import InputError
+from tools.pose import joints
+
+NO_JOINT = "no labelled joint"
+# Rows that are converted at a time: enough for NumPy to be quick, few enough to stay small.
+_CHUNK = 256
+_NO_BOX = (np.nan,) * 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A picture or frame with people in it; the attributes are those of the record.
+
+    `subject` decides the split, so that it never divides the people of one picture: the file where nothing better
+    than the picture's name is known. `size` is (width, height) px, (-1, -1) when the annotation doesn't tell.
+    """
+
+    file: str = ""
+    subject: str = ""
+    split: str = ""
+    action: str = ""
+    sequence: str = ""
+    frame: int = -1
+    size: tuple[int, int] = (-1, -1)
+
+
+class People:
+    """All people of an annotation file; rows in arrays, since there may be a million."""
+
+    def __init__(self, joint_set: str, name: str):
+        """joint_set: in which the joints come; name: of the file, for messages."""
+        self.joint_set = joints.joint_set(joint_set)
+        self.name = name
+        self.pictures: list[Picture] = []
+        self.skips: dict[int, Skip] = {}
+        self._picture_rows = array.array("q")
+        self._persons = array.array("q")
+        self._joints = array.array("f")
+        self._codes = array.array("B")
+        self._boxes = array.array("f")
+        self._head_sizes = array.array("f")
+
+    def __len__(self) -> int:
+        return len(self._persons)
+
+    def add_picture(self, picture: Picture) -> int:
+        """Adds a picture; returns its number for `add`."""
+        self.pictures.append(picture)
+        return len(self.pictures) - 1
+
+    def add(
+        self,
+        picture: int,
+        person: int,
+        points: np.ndarray,
+        codes: np.ndarray,
+        box: Sequence[float] | np.ndarray = _NO_BOX,
+        head_size: float = np.nan,
+    ) -> None:
+        """Adds a person.
+
+        Args:
+          picture: number of the picture; person: which one in it, from 0.
+          points: [J, 2] px with NaN at joints that are not labelled.
+          codes: [J] visibility codes of the schema.
+          box: x, y, width, height px; NaN: the tight box of the joints with a margin.
+          head_size: px, for PCKh.
+        """
+        size = self.joint_set.size
+        points = np.asarray(points, np.float32).reshape(size, 2)
+        if not np.isfinite(points).any():
+            self.skips[len(self)] = Skip(NO_JOINT, f"{self.name}: {self._where(picture, person)}")
+        self._picture_rows.append(picture)
+        self._persons.append(person)
+        self._joints.frombytes(points.tobytes())
+        self._codes.frombytes(np.asarray(codes, np.uint8).reshape(size).tobytes())
+        self._boxes.frombytes(np.asarray(box, np.float32).reshape(4).tobytes())
+        self._head_sizes.append(head_size)
+
+    def add_bad(self, picture: int, person: int, reason: str, found: str = "") -> None:
+        """Adds a person whose annotation can't be used; it keeps its number and is counted as skipped."""
+        size = self.joint_set.size
+        where = f"{self.name}: {self._where(picture, person)}" + (f": {found}" if found else "")
+        self.add(picture, person, np.full((size, 2), np.nan), np.zeros(size))
+        self.skips[len(self) - 1] = Skip(reason, where)
+
+    def checked(self) -> People:
+        """The table itself; raises `InputError` when it has no row, or no row that is any good."""
+        if not len(self):
+            raise InputError(f"{self.name}: no person in it")
+        if len(self.skips) == len(self):
+            first = self.skips[0]
+            raise InputError(
+                f"{self.name}: none of its {len(self)} records can be used; {first.detail}: {first.reason}"
+            )
+        return self
+
+    def rows(self, split: str) -> np.ndarray:
+        """The numbers of the rows of a split ('all': all), those of one picture together, in the order of pictures."""
+        pictures = np.frombuffer(self._picture_rows, np.int64)
+        order = np.argsort(pictures, kind="stable")
+        if split == labels.ALL:
+            return order
+        chosen = np.array([picture.split == split for picture in self.pictures], bool)
+        return order[chosen[pictures[order]]]
+
+    def records(self, rows: Sequence[int] | np.ndarray, dataset: str) -> Iterator[PoseRecord | Skip]:
+        """Yields for each row its record without image bytes, or its skip."""
+        size = self.joint_set.size
+        points = np.frombuffer(self._joints, np.float32).reshape(-1, size, 2)
+        codes = np.frombuffer(self._codes, np.uint8).reshape(-1, size)
+        boxes = np.frombuffer(self._boxes, np.float32).reshape(-1, 4)
+        origin = _origins(self.joint_set.name)
+        rows = np.asarray(rows, np.int64)
+        for start in range(0, len(rows), _CHUNK):
+            chunk = rows[start : start + _CHUNK]
+            poses, provenance = joints.convert(points[chunk], self.joint_set.name)
+            # A made joint was seen by nobody: its visibility is unknown.
+            labelled = (provenance == joints.LABELLED) & (origin >= 0)
+            visibility = np.where(labelled, codes[chunk][:, origin], schema.UNKNOWN)
+            given = boxes[chunk]
+            box = np.where(np.isnan(given), labels.box_around(points[chunk]), given)
+            for i, row in enumerate(chunk.tolist()):
+                picture = self.pictures[self._picture_rows[row]]
+                if row in self.skips:
+                    yield self.skips[row]
+                    continue
+                yield PoseRecord(
+                    dataset=dataset,
+                    split=picture.split,
+                    subject=picture.subject or picture.file,
+                    action=picture.action,
+                    sequence=picture.sequence,
+                    frame=picture.frame,
+                    person=self._persons[row],
+                    file=picture.file,
+                    pose_2d=poses[i],
+                    provenance_2d=provenance[i],
+                    visibility=visibility[i],
+                    box=box[i],
+                    head_size=self._head_sizes[row],
+                    image_size=picture.size,
+                )
+
+    def _where(self, picture: int, person: int) -> str:
+        name = self.pictures[picture]
+        return f"{name.file or name.sequence or 'record'} person {person}"
+
+
+@functools.cache
+def _origins(joint_set: str) -> np.ndarray:
+    """[17]: which joint of the set each of ours is taken from when it is labelled, -1 for those that are made."""
+    numbers = np.arange(joints.joint_set(joint_set).size, dtype=np.float32)
+    places, provenance = joints.convert(numbers[:, None], joint_set)
+    return np.where(provenance == joints.LABELLED, places[:, 0], -1).astype(np.int64)
+
+
+def with_image(record: PoseRecord, pictures: images.Pictures | None) -> PoseRecord | Skip:
+    """The record with the bytes of its picture (`record.file`); a `Skip` when that is missing, bad, or of another size
+    than the annotation says. Without pictures the record as it is."""
+    if pictures is None:
+        return record
+    image = pictures.read(record.file)
+    if isinstance(image, Skip):
+        return image
+    if (record.image_size > 0).all() and tuple(record.image_size) != image.size:
+        said = "x".join(map(str, record.image_size))
+        return Skip(images.OTHER_SIZE, f"{record.file}: {image.width}x{image.height}, not {said}")
+    record.image, record.image_format = image.data, image.format
+    record.image_size = np.array(image.size, np.int64)
+    return record
+
+
+class PeopleSource(Source):
+    """A source whose annotation is read into a `People` table, once per process, when it is first needed."""
+
+    _pictures: images.Pictures | None = None
+    _declared = ""
+
+    @abc.abstractmethod
+    def _read(self) -> People:
+        """Reads the annotation; raises `InputError`."""
+
+    @functools.cached_property
+    def _people(self) -> People:
+        return self._read().checked()
+
+    @functools.cached_property
+    def _rows(self) -> np.ndarray:
+        return self._people.rows(self.split)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def records(self, numbers: Sequence[int] | np.ndarray) -> Iterator[PoseRecord | Skip]:
+        """Yields one item for each of the ascending record numbers, in that order."""
+        rows = self._rows[np.asarray(numbers, np.int64)]
+        for record in self._people.records(rows, self.info.name):
+            yield record if isinstance(record, Skip) else with_image(record, self._pictures)
+
+    def _declare_part(self) -> None:
+        """Takes the split from the name of the input; raises `InputError` when another one was asked for."""
+        self._declared = labels.declared_part(self.path.name)
+        if self._declared and self.split not in (labels.ALL, self._declared):
+            raise InputError(f"--split={self.split}: {self.path.name} is the {self._declared} split by its name")
+
+    def _part(self, name: str) -> str:
+        """The split of a picture (or clip): that of the file, or by its name when the file tells none."""
+        return self._declared or labels.hashed_part(name)

@@ -1,0 +1,345 @@
+"""Image files as they are: found, checked by their markers, and passed on byte for byte.
+
+A check reads the structure of the file and not its pixels: a JPEG must have its start, frame and end markers, a PNG its
+header and end chunk with right checksums. That finds empty, cut and foreign files at the speed of reading them.
+What only decoding finds (``--verify``) is asked of OpenCV.
+
+Labels of the data sets refer to the pixels as stored. Decoders disagree about the EXIF orientation (OpenCV turns the
+picture, TensorFlow and MATLAB don't), so sizes here are those of the stored pixels and the orientation is only noted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+import pathlib
+import re
+import struct
+import tarfile
+import zlib
+from collections.abc import Callable, Sequence
+
+from tfrecords.source import Options, Skip
+from tools.cli.errors import InputError
+
+NO_IMAGES = "none"  # the value of --images that leaves pictures out
+SUFFIXES = (".jpg", ".jpeg", ".png")
+
+MISSING = "image missing"
+UNREADABLE = "image unreadable"
+EMPTY = "image empty"
+FOREIGN = "image neither JPEG nor PNG"
+TRUNCATED = "image truncated"
+DAMAGED = "image damaged"
+UNSUPPORTED = "image of an unusual JPEG kind"
+OTHER_SIZE = "image size differs from its annotation"
+
+_PNG_START = b"\x89PNG\r\n\x1a\n"
+# In the compressed data of a scan 0xff is followed by 0x00 or by a restart marker; anything else is a marker.
+_NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
+# Baseline, extended and progressive Huffman coding are what decoders in use read; 0xc4, 0xc8, 0xcc are no frames.
+_FRAMES = {0xC0, 0xC1, 0xC2}
+_ODD_FRAMES = set(range(0xC3, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_STANDALONE = {0x01, *range(0xD0, 0xD8)}
+_EXIF = b"Exif\0\0"
+_ORIENTATION_TAG = 0x0112
+
+
+@dataclasses.dataclass(frozen=True)
+class Image:
+    """An image file in memory.
+
+    Attributes:
+      data: the bytes of the file.
+      format: 'jpeg' or 'png'.
+      width, height: of the stored pixels.
+      orientation: EXIF orientation 1 to 8; 1 (as stored) when the file says nothing.
+    """
+
+    data: bytes
+    format: str
+    width: int
+    height: int
+    orientation: int = 1
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in px."""
+        return self.width, self.height
+
+
+class _Bad(Exception):
+    """Carries the reason of a `Skip` out of the parsers."""
+
+
+def inspect(data: bytes, name: str = "", verify: bool = False) -> Image | Skip:
+    """What the bytes of an image file are.
+
+    Args:
+      data: the whole file.
+      name: what the file is called, for the detail of a skip.
+      verify: decode the pixels too.
+
+    Returns:
+      An `Image`, or a `Skip` with one of this module's reasons; any bytes give one or the other.
+    """
+    try:
+        if not data:
+            raise _Bad(EMPTY)
+        if data[:2] == b"\xff\xd8":
+            image = _inspect_jpeg(data)
+        elif data[:8] == _PNG_START:
+            image = _inspect_png(data)
+        else:
+            raise _Bad(FOREIGN)
+        if verify:
+            _decode(image)
+    except _Bad as bad:
+        return Skip(str(bad), f"{name} ({len(data)} bytes)")
+    return image
+
+
+def _inspect_jpeg(data: bytes) -> Image:
+    """Walks the segments up to the end marker."""
+    position, size, orientation, scanned = 2, None, 1, False
+    while True:
+        if position + 2 > len(data):
+            raise _Bad(TRUNCATED)
+        if data[position] != 0xFF:
+            # Decoders skip stray bytes after a scan; before the first one they mean that a length is wrong.
+            found = _NEXT_MARKER.search(data, position) if scanned else None
+            if found is None:
+                raise _Bad(TRUNCATED if scanned else DAMAGED)
+            position = found.start()
+        marker = data[position + 1]
+        if marker == 0xFF:  # fill byte
+            position += 1
+            continue
+        position += 2
+        if marker == 0xD9:
+            break
+        if marker in _STANDALONE:
+            continue
+        if position + 2 > len(data):
+            raise _Bad(TRUNCATED)
+        length = int.from_bytes(data[position : position + 2], "big")
+        if length < 2:
+            raise _Bad(DAMAGED)
+        if position + length > len(data):
+            raise _Bad(TRUNCATED)
+        segment = data[position + 2 : position + length]
+        position += length
+        if marker in _FRAMES:
+            size = _jpeg_frame(segment)
+        elif marker in _ODD_FRAMES:
+            raise _Bad(UNSUPPORTED)
+        elif marker == 0xE1 and segment.startswith(_EXIF):
+            orientation = _exif_orientation(segment[len(_EXIF) :])
+        elif marker == 0xDA:
+            scanned = True
+            found = _NEXT_MARKER.search(data, position)
+            if found is None:
+                raise _Bad(TRUNCATED)
+            position = found.start()
+    if size is None or not scanned:
+        raise _Bad(DAMAGED)
+    return Image(data, "jpeg", *size, orientation)
+
+
+def _jpeg_frame(segment: bytes) -> tuple[int, int]:
+    """(width, height) from a frame header: precision, height, width, components."""
+    if len(segment) < 6:
+        raise _Bad(DAMAGED)
+    precision, height, width, components = struct.unpack(">BHHB", segment[:6])
+    if precision != 8:
+        raise _Bad(UNSUPPORTED)
+    if not (width and height and components) or len(segment) < 6 + 3 * components:
+        raise _Bad(DAMAGED)
+    return width, height
+
+
+def _exif_orientation(tiff: bytes) -> int:
+    """The orientation from an EXIF block; 1 when it is not there or makes no sense."""
+    order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
+    if order is None or len(tiff) < 8:
+        return 1
+    start = struct.unpack(order + "I", tiff[4:8])[0]
+    if start + 2 > len(tiff):
+        return 1
+    count = struct.unpack(order + "H", tiff[start : start + 2])[0]
+    for entry in range(start + 2, min(start + 2 + 12 * count, len(tiff) - 11), 12):
+        tag, kind = struct.unpack(order + "HH", tiff[entry : entry + 4])
+        if tag == _ORIENTATION_TAG and kind == 3:
+            value = struct.unpack(order + "H", tiff[entry + 8 : entry + 10])[0]
+            return value if 1 <= value <= 8 else 1
+    return 1
+
+
+def _inspect_png(data: bytes) -> Image:
+    """Walks the chunks up to IEND and checks their checksums."""
+    position, size, pixels = len(_PNG_START), None, False
+    while True:
+        if position + 12 > len(data):
+            raise _Bad(TRUNCATED)
+        length = int.from_bytes(data[position : position + 4], "big")
+        kind = data[position + 4 : position + 8]
+        end = position + 8 + length
+        if size is None and (kind != b"IHDR" or length != 13):
+            raise _Bad(DAMAGED)
+        if end + 4 > len(data):
+            raise _Bad(TRUNCATED)
+        if zlib.crc32(memoryview(data)[position + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
+            raise _Bad(DAMAGED)
+        if size is None:
+            size = struct.unpack(">II", data[position + 8 : position + 16])
+            if not all(size):
+                raise _Bad(DAMAGED)
+        pixels = pixels or kind == b"IDAT"
+        if kind == b"IEND":
+            break
+        position = end + 4
+    if not pixels:
+        raise _Bad(DAMAGED)
+    return Image(data, "png", *size)
+
+
+def _decode(image: Image) -> None:
+    """Decodes the pixels as stored and compares their size with the header's."""
+    import cv2
+    import numpy as np
+
+    try:
+        flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+        pixels = cv2.imdecode(np.frombuffer(image.data, np.uint8), flags)
+    except cv2.error:  # for instance more pixels than OpenCV agrees to decode
+        pixels = None
+    if pixels is None or pixels.shape[:2] != (image.height, image.width):
+        raise _Bad(DAMAGED)
+
+
+class Pictures:
+    """The pictures of a data set: a folder, or a tar archive that is read in place.
+
+    Names that lead out of the folder are looked up by their last part only, so that annotations can't reach other
+    files, and annotations that carry the paths of somebody else's machine still find their pictures.
+    """
+
+    def __init__(self, path: str | os.PathLike, verify: bool = False):
+        """Raises `InputError` when `path` is neither a folder with something in it nor an uncompressed tar."""
+        self.path = pathlib.Path(path)
+        self._verify = verify
+        self._last: tuple[str, Image | Skip] | None = None
+        if self.path.is_dir():
+            with os.scandir(self.path) as entries:
+                if next(entries, None) is None:
+                    raise InputError(f"images: folder {self.path} is empty; --images=none leaves pictures out")
+        elif not self.path.exists():
+            raise InputError(f"images: no folder or tar {self.path}; --images=none leaves pictures out")
+        else:
+            try:
+                with tarfile.open(self.path, "r:"):
+                    pass
+            except (tarfile.TarError, OSError, EOFError) as error:
+                raise InputError(
+                    f"images: {self.path} is neither a folder nor an uncompressed tar ({error}); "
+                    "--images=none leaves pictures out"
+                ) from None
+
+    def __contains__(self, name: str) -> bool:
+        return self._find(name) is not None
+
+    def read(self, name: str) -> Image | Skip:
+        """The picture of that name, checked. The last one is kept: people of one picture follow each other."""
+        if self._last is None or self._last[0] != name:
+            self._last = name, self._read(name)
+        return self._last[1]
+
+    def _read(self, name: str) -> Image | Skip:
+        place = self._find(name)
+        if place is None:
+            return Skip(MISSING, f"{name} not in {self.path}")
+        path, offset, size = place
+        try:
+            with open(path, "rb") as file:
+                file.seek(offset)
+                data = file.read(size)
+        except OSError as error:
+            return Skip(UNREADABLE, f"{path}: {error.strerror}")
+        return inspect(data, name, self._verify)
+
+    def _find(self, name: str) -> tuple[pathlib.Path, int, int] | None:
+        """(file, offset, bytes) of a picture; -1 bytes: to the end of the file."""
+        parts = pathlib.PurePosixPath(name.replace("\\", "/")).parts
+        if not parts or "\0" in name:
+            return None
+        within = "/" not in parts and ".." not in parts and not any(":" in part for part in parts)
+        for candidate in dict.fromkeys(("/".join(parts) if within else parts[-1], parts[-1])):
+            if candidate in ("..", "/"):
+                continue
+            if self._members is not None:
+                if candidate in self._members:
+                    return (self.path, *self._members[candidate])
+                continue
+            try:
+                if (self.path / candidate).is_file():
+                    return self.path / candidate, 0, -1
+            except OSError:  # a name that the file system does not take
+                continue
+        return None
+
+    @functools.cached_property
+    def _members(self) -> dict[str, tuple[int, int]] | None:
+        """name and last part of the name -> (offset, bytes) in the tar; None for a folder."""
+        if self.path.is_dir():
+            return None
+        members: dict[str, tuple[int, int]] = {}
+        try:
+            with tarfile.open(self.path, "r:") as archive:
+                for member in archive:
+                    if member.isreg() and not member.issparse():
+                        parts = pathlib.PurePosixPath(member.name).parts
+                        place = member.offset_data, member.size
+                        members["/".join(parts)] = place
+                        members.setdefault(parts[-1], place)
+        except (tarfile.TarError, OSError, EOFError) as error:
+            raise InputError(f"images: {self.path}: damaged tar ({error})") from None
+        return members
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file of that name should be an image."""
+    return name.lower().endswith(SUFFIXES)
+
+
+def open_pictures(
+    options: Options, implied: Sequence[pathlib.Path], sign: Callable[[str], bool] = is_image_name
+) -> Pictures | None:
+    """The pictures that go with an annotation.
+
+    Args:
+      options: its ``images`` names the folder, is 'none', or is '' for the usual places.
+      implied: the usual places, tried in order: folders or tar files.
+      sign: whether something of that name in a folder shows that the pictures are there.
+
+    Returns:
+      `Pictures`, or None for ``--images=none``.
+
+    Raises:
+      InputError: there are no pictures at the place named, or at none of the usual ones.
+    """
+    if options.images == NO_IMAGES:
+        return None
+    if options.images:
+        return Pictures(options.images, options.verify)
+    for place in implied:
+        if place.is_file() or (place.is_dir() and _holds(place, sign)):
+            return Pictures(place, options.verify)
+    looked = ", ".join(str(place) for place in dict.fromkeys(implied))
+    raise InputError(f"no images at {looked}; name their folder by --images=FOLDER or leave them out by --images=none")
+
+
+def _holds(folder: pathlib.Path, sign: Callable[[str], bool]) -> bool:
+    """Whether something in a folder has a name with that sign; stops at the first."""
+    with os.scandir(folder) as entries:
+        return any(sign(entry.name) for entry in entries)

@@ -1,0 +1,142 @@
+"""The TFRecord file format: length, its checksum, the bytes, their checksum; plain or as one gzip stream.
+
+Written and read here without TensorFlow, so that a conversion starts at once and damage is named by shard and record.
+"""
+
+from __future__ import annotations
+
+import collections
+import concurrent.futures
+import functools
+import gzip
+import hashlib
+import pathlib
+import struct
+import zlib
+from collections.abc import Iterator
+
+from tfrecords.storage.crc32c import masked_crc32c
+from tools.cli.errors import InputError
+
+_BUFFER = 1 << 18
+_GZIP_LEVEL = 6
+_HASHED_BEHIND = 4  # how many buffers of a file may wait for their hash
+# Hashing takes as long as everything else together and needs no interpreter, so it goes on beside it.
+_hashing = concurrent.futures.ThreadPoolExecutor(1, "sha256")
+_GZIP_FRAME = 31  # zlib's window bits for a gzip header and trailer, whose time stamp is then zero
+
+
+@functools.lru_cache(maxsize=4096)
+def _header(length: int) -> bytes:
+    packed = struct.pack("<Q", length)
+    return packed + struct.pack("<I", masked_crc32c(packed))
+
+
+def frame(data: bytes) -> bytes:
+    """`data` as one TFRecord."""
+    return b"".join((_header(len(data)), data, struct.pack("<I", masked_crc32c(data))))
+
+
+class RecordFile:
+    """A TFRecord file being written. As a context manager it is whole at the end, or removed after an error.
+
+    Attributes:
+      records, bytes: how many were written, and the size of the file once it is closed.
+      sha256: hexadecimal, once it is closed.
+    """
+
+    def __init__(self, path: pathlib.Path, compressed: bool, shown_as: str = ""):
+        """compressed: as one gzip stream. shown_as: the name in messages. Raises `InputError` if it can't be made."""
+        self.path, self.records, self.bytes, self.sha256 = pathlib.Path(path), 0, 0, ""
+        self._shown = shown_as or str(path)
+        self._hash = hashlib.sha256()
+        self._compressor = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_FRAME) if compressed else None
+        self._parts: list[bytes] = []
+        self._waiting = 0
+        self._hashed: collections.deque[concurrent.futures.Future] = collections.deque()
+        try:
+            self._file = open(self.path, "wb", buffering=0)  # noqa: SIM115 (closed by __exit__)
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def write(self, data: bytes) -> None:
+        """Adds one record. Raises `InputError` naming the file when the disk is full or otherwise refuses."""
+        self._parts += (_header(len(data)), data, struct.pack("<I", masked_crc32c(data)))
+        self._waiting += len(data) + 16
+        self.records += 1
+        if self._waiting >= _BUFFER:
+            self._flush()
+
+    def _flush(self, last: bool = False) -> None:
+        data = b"".join(self._parts)
+        self._parts, self._waiting = [], 0
+        if self._compressor:
+            data = self._compressor.compress(data) + (self._compressor.flush() if last else b"")
+        self._hashed.append(_hashing.submit(self._hash.update, data))
+        while len(self._hashed) > (0 if last else _HASHED_BEHIND):
+            self._hashed.popleft().result()
+        self.bytes += len(data)
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[self._file.write(view) :]
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def _failure(self, error: OSError) -> InputError:
+        return InputError(f"{self._shown}: can't be written: {error.strerror}")
+
+    def __enter__(self) -> RecordFile:
+        return self
+
+    def __exit__(self, kind, *_):
+        try:
+            if kind is None:
+                self._flush(last=True)
+                self._file.close()
+                self.sha256 = self._hash.hexdigest()
+        finally:
+            self._file.close()
+            if not self.sha256:
+                self.path.unlink(missing_ok=True)
+
+
+def read_frames(path: str | pathlib.Path) -> Iterator[bytes]:
+    """Yields the records of a TFRecord file (gzip by its name), each checked.
+
+    Raises `InputError` that names file and record, from 0, when the file is cut short or a checksum does not fit.
+    """
+    path = pathlib.Path(path)
+    number = 0
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb", buffering=_BUFFER) as file:
+            while True:
+                header = file.read(12)
+                if not header:
+                    return
+                length = int.from_bytes(header[:8], "little")
+                if len(header) < 12 or header != _header(length):
+                    raise InputError(f"{path}: record {number}: {_cut_or('its length is damaged', len(header) < 12)}")
+                data = file.read(length)
+                footer = file.read(4)
+                if len(footer) < 4:
+                    raise InputError(f"{path}: record {number}: {_cut_or('', True)}")
+                if footer != struct.pack("<I", masked_crc32c(data)):
+                    raise InputError(f"{path}: record {number}: its checksum does not fit, the data is damaged")
+                yield data
+                number += 1
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(f"{path}: record {number}: the gzip stream is damaged or cut short ({error})") from error
+
+
+def _cut_or(other: str, cut: bool) -> str:
+    return "the file ends in the middle of it" if cut else other
+
+
+def sha256_of(path: pathlib.Path) -> str:
+    """The SHA-256 of a file, hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb", buffering=0) as file:
+        while data := file.read(_BUFFER):
+            digest.update(data)
+    return digest.hexdigest()

@@ -1,0 +1,161 @@
+"""`manifest.json`: what lies in a folder of TFRecords, written last, so that a folder with one is whole.
+
+Also the names of shards and the rule by which a set of shards is complete.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import json
+import os
+import pathlib
+import re
+from typing import Any
+
+from tfrecords import schema
+from tools.cli.errors import InputError
+
+NAME = "manifest.json"
+FORMAT = 1
+KEPT_DETAILS = 5  # how many examples of each reason for skipping are told
+_SHARD = re.compile(r"(?P<name>.+)-(?P<index>\d{5,})-of-(?P<count>\d{5,})\.tfrecord(?P<gzip>\.gz)?")
+
+
+def project_version() -> str:
+    """The installed version of this project."""
+    try:
+        return importlib.metadata.version("pose3d-label-generator")
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def shard_name(name: str, index: int, count: int, compressed: bool = False) -> str:
+    """``name-00000-of-00016.tfrecord``, with ``.gz`` behind it when the file is one gzip stream."""
+    return f"{name}-{index:05d}-of-{count:05d}.tfrecord" + (".gz" if compressed else "")
+
+
+def parse_shard_name(file: str) -> tuple[str, int, int] | None:
+    """(name, index, count) of a shard's file name, or None when it is none."""
+    match = _SHARD.fullmatch(file)
+    return (match["name"], int(match["index"]), int(match["count"])) if match else None
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """One file of a data set. bytes, sha256: of the file as it lies on disk. records: how many it holds."""
+
+    file: str
+    records: int
+    bytes: int
+    sha256: str
+
+
+@dataclasses.dataclass
+class Manifest:
+    """What a conversion made.
+
+    Attributes:
+      name: what the shards' names begin with.
+      split: the split of the source that was converted; '' for all.
+      source: name, description, licence and citation of the data set.
+      input: what was converted, as the user wrote it.
+      options: every choice that decided what was written.
+      shards: in order.
+      skipped: reason -> {'count': how many records, 'first': the first few of them}.
+      schema_version, version: of the records and of the project that wrote them.
+      folder: where the manifest lies; not stored.
+    """
+
+    name: str
+    split: str
+    source: dict[str, str]
+    input: str
+    options: dict[str, Any]
+    shards: list[Shard]
+    skipped: dict[str, dict]
+    schema_version: int = schema.VERSION
+    version: str = dataclasses.field(default_factory=project_version)
+    folder: pathlib.Path = pathlib.Path()
+
+    @property
+    def records(self) -> int:
+        """How many records all shards hold."""
+        return sum(shard.records for shard in self.shards)
+
+    @property
+    def bytes(self) -> int:
+        """The size of all shards."""
+        return sum(shard.bytes for shard in self.shards)
+
+    def write(self, folder: pathlib.Path) -> pathlib.Path:
+        """Writes the manifest whole or not at all; returns its path."""
+        content = {
+            "format": FORMAT,
+            "schema_version": self.schema_version,
+            "version": self.version,
+            "name": self.name,
+            "split": self.split,
+            "source": self.source,
+            "input": self.input,
+            "options": self.options,
+            "records": self.records,
+            "bytes": self.bytes,
+            "skipped": self.skipped,
+            "shards": [dataclasses.asdict(shard) for shard in self.shards],
+        }
+        path = folder / NAME
+        write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        return path
+
+    def check_sizes(self) -> None:
+        """Raises `InputError` naming the first shard that is missing or has another size than was written."""
+        for shard in self.shards:
+            path = self.folder / shard.file
+            if not path.is_file():
+                raise InputError(f"{path}: shard is missing, {NAME} names it")
+            size = path.stat().st_size
+            if size != shard.bytes:
+                state = "cut short" if size < shard.bytes else "too long"
+                raise InputError(f"{path}: shard is {state}: {size:,} bytes, {shard.bytes:,} were written")
+
+
+def write_text(path: pathlib.Path, text: str) -> None:
+    """Writes a small file under a temporary name and moves it into place. Raises `InputError` naming it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        try:
+            temporary.write_text(text, encoding="utf-8")
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"{path}: can't be written: {error.strerror}") from error
+
+
+def read_manifest(path: str | pathlib.Path) -> Manifest:
+    """The manifest at `path` (the file or its folder). Raises `InputError` when there is none or it is not sound."""
+    path = pathlib.Path(path)
+    path = path / NAME if path.is_dir() else path
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"] != FORMAT or content["schema_version"] != schema.VERSION:
+            raise InputError(
+                f"{path}: format {content['format']} with schema {content['schema_version']}; this version reads "
+                f"format {FORMAT} with schema {schema.VERSION}, convert the data again"
+            )
+        names = [field.name for field in dataclasses.fields(Manifest) if field.name not in ("shards", "folder")]
+        manifest = Manifest(
+            **{name: content[name] for name in names},
+            shards=[Shard(**shard) for shard in content["shards"]],
+            folder=path.parent,
+        )
+    except FileNotFoundError:
+        if path.name != NAME:
+            raise InputError(f"{path}: no such folder or manifest") from None
+        raise InputError(f"{path}: no such file; a folder without it holds no finished conversion") from None
+    except (KeyError, TypeError, AttributeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"{path}: not a manifest of pose records ({error})") from error
+    if manifest.records != content.get("records"):
+        raise InputError(f"{path}: says {content.get('records')} records, its shards hold {manifest.records}")
+    return manifest

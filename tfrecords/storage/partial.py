@@ -1,0 +1,169 @@
+"""A conversion under way: the folder `.partial` inside the output, with a journal of the shards that are whole.
+
+The journal's first line tells what is being converted and how; each further line is one whole shard with size and
+SHA-256. A conversion that was killed goes on from there, after each shard was checked against its line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import pathlib
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+from tfrecords.storage import manifest
+from tfrecords.storage.framing import sha256_of
+from tfrecords.storage.shards import Plan
+from tools.cli.errors import InputError
+
+FOLDER = ".partial"
+_JOURNAL = "journal.jsonl"
+
+
+@contextlib.contextmanager
+def locked(output: pathlib.Path) -> Iterator[None]:
+    """Holds the folder `output`, making it when needed; `InputError` when another process holds it.
+
+    The lock is the kernel's on the folder itself: it ends with the process, however that ends, and leaves no file.
+    """
+    made = not output.exists()
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        handle = os.open(output, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise InputError(f"{output}: can't be used as an output folder: {error.strerror}") from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"{output}: another conversion is writing here") from None
+        try:
+            yield
+        finally:
+            if made:
+                with contextlib.suppress(OSError):
+                    output.rmdir()  # only when nothing came of it
+    finally:
+        os.close(handle)
+
+
+class Partial:
+    """The whole shards of a conversion that is not finished. results: shard -> what `shards.write_shard` returned."""
+
+    def __init__(self, output: pathlib.Path, plan: Plan, header: dict[str, Any], overwrite: bool):
+        """Goes on with the conversion that lies in `output`, or begins one.
+
+        Args:
+          header: what is converted and how; only a conversion with the same header is gone on with.
+          overwrite: whether a finished conversion, or an unfinished one with another header, may be replaced.
+
+        Raises:
+          InputError: something lies there that may not be replaced.
+        """
+        self.folder, self.results = output / FOLDER, {}
+        self._output, self._plan = output, plan
+        self._placed: set[str] = set()
+        header = json.loads(json.dumps(header))
+        if not overwrite and (output / manifest.NAME).exists():
+            raise InputError(f"{output}: holds a finished conversion; --overwrite replaces it")
+        lines = self._read()
+        if lines and lines[0] != header:
+            if not overwrite:
+                other = ", ".join(key for key in header if lines[0].get(key) != header[key]) or "its version"
+                raise InputError(
+                    f"{output}: holds an unfinished conversion that differs in {other}; go on with that one, or "
+                    "--overwrite starts anew"
+                )
+            lines = []
+        if lines:
+            self._take_over(lines[1:])
+            # Written anew, so that nothing is appended to a line that was cut short.
+            lines[1:] = [{"shard": shard, "result": result} for shard, result in self.results.items()]
+            manifest.write_text(self.folder / _JOURNAL, "".join(json.dumps(line) + "\n" for line in lines))
+        else:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        strangers = sorted(set(self._shards_in_output()) - self._placed)
+        if strangers and not overwrite:
+            raise InputError(f"{output}: holds {strangers[0]}, which no manifest knows; --overwrite replaces it")
+        if not lines:
+            try:
+                self.folder.mkdir()
+            except OSError as error:
+                raise InputError(f"{self.folder}: can't be made: {error.strerror}") from error
+            self._append(header)
+        self.remove_temporaries()
+
+    def _read(self) -> list[dict]:
+        try:
+            text = (self.folder / _JOURNAL).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return []
+        lines = []
+        for line in text.splitlines():
+            try:
+                lines.append(json.loads(line))
+            except json.JSONDecodeError:
+                break  # the line that was being written when the process was killed
+        return lines
+
+    def _take_over(self, lines: list[dict]) -> None:
+        for line in lines:
+            shard, result = line["shard"], line["result"]
+            name = self._plan.file(shard)
+            for path in (self.folder / name, self._output / name):
+                if path.is_file() and path.stat().st_size == result["bytes"] and sha256_of(path) == result["sha256"]:
+                    self.results[shard] = result
+                    if path.parent == self._output:
+                        self._placed.add(name)
+                    break
+
+    def _append(self, line: dict) -> None:
+        path = self.folder / _JOURNAL
+        try:
+            with open(path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise InputError(f"{path}: can't be written: {error.strerror}") from error
+
+    def add(self, shard: int, path: pathlib.Path, result: dict) -> None:
+        """Takes in a whole shard that lies at `path`."""
+        os.replace(path, self.folder / self._plan.file(shard))
+        self._append({"shard": shard, "result": result})
+        self.results[shard] = result
+
+    def missing(self) -> list[int]:
+        """The shards that are not whole yet."""
+        return [shard for shard in range(self._plan.num_shards) if shard not in self.results]
+
+    def remove_temporaries(self) -> None:
+        """Removes what was being written when a process was ended."""
+        for path in self.folder.glob("*.tmp"):
+            path.unlink(missing_ok=True)
+
+    def discard(self) -> None:
+        """Forgets the conversion; what is finished in the output folder stays."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def finish(self, content: manifest.Manifest) -> None:
+        """Moves every shard into place and writes the manifest last, so that a folder with a manifest is whole.
+
+        An old conversion goes manifest first. A process killed anywhere between leaves a folder without a manifest, and
+        a journal from which the same command finishes.
+        """
+        (self._output / manifest.NAME).unlink(missing_ok=True)
+        for name in self._shards_in_output():
+            if name not in self._placed:
+                (self._output / name).unlink()
+        for shard in range(self._plan.num_shards):
+            name = self._plan.file(shard)
+            if name not in self._placed:
+                os.replace(self.folder / name, self._output / name)
+        content.write(self._output)
+        self.discard()
+
+    def _shards_in_output(self) -> list[str]:
+        return [path.name for path in self._output.iterdir() if manifest.parse_shard_name(path.name)]

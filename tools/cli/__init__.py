@@ -1,0 +1,4 @@
+"""How commands run: flags, help, one-line errors, exit status, progress.
+
+May import nothing of the project.
+"""

@@ -1,0 +1,227 @@
+"""How every command of the project runs: its flags, its help, its errors, its exit status.
+
+absl does the parsing (types, ``--flagfile``, ``--noname``), with three differences from ``absl.app.run``:
+
+* Every command owns a `Flags` object instead of adding to the process-wide ``flags.FLAGS``, so two commands imported by
+  one process never collide.
+* Help shows the flags in the order and under the headings in which they were declared, as a researcher meets the
+  stages, not sorted by name.
+* Bad flags and bad input end with one line on standard error and exit status 2.
+
+A command is a module with ``declare() -> Flags`` and ``main(options) -> int or None``; heavy modules are imported in
+``main``, so that ``--help`` costs no more than Python's own start.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import sys
+import textwrap
+from collections.abc import Iterator, Sequence
+from typing import Callable
+
+from absl import flags as absl_flags
+
+from tools.cli.errors import InputError
+
+BAD_INPUT = 2
+INTERRUPTED = 130  # what a shell reports for a process ended by Ctrl-C
+_HELP_NAMES = ("--help", "-help", "-h", "--helpshort", "--helpfull", "-?")
+_WIDTH = 110
+
+
+class Flags:
+    """The flags of one command, in declared order.
+
+    Reading ``flags.name`` gives a flag's value once `parse` ran. Declaring methods take ``name, default, help`` and the
+    further keyword arguments of their absl ``DEFINE_*`` namesake.
+    """
+
+    def __init__(self, description: str, positional: str = ""):
+        """description: the command's docstring. positional: what follows the flags, as the usage line shows it."""
+        self._values = absl_flags.FlagValues()
+        self._description = textwrap.dedent(description or "").strip()
+        self._positional = positional
+        self._groups: list[tuple] = [("Flags", [])]
+        self.arguments: list[str] = []
+
+    def __getattr__(self, name):
+        if name.startswith("_"):
+            raise AttributeError(name)
+        try:
+            return getattr(self._values, name)
+        except absl_flags.Error as error:
+            raise AttributeError(str(error)) from error
+
+    @contextlib.contextmanager
+    def group(self, title: str) -> Iterator[None]:
+        """Everything declared inside is shown under `title` in the help."""
+        self._groups.append((title, []))
+        yield
+        self._groups.append(("More flags", []))
+
+    def _declare(self, define, name, *arguments, **keywords):
+        define(name, *arguments, flag_values=self._values, **keywords)
+        self._groups[-1][1].append(name)
+
+    def string(self, name, default, help, **keywords):
+        """Declares a flag that takes a text."""
+        self._declare(absl_flags.DEFINE_string, name, default, help, **keywords)
+
+    def integer(self, name, default, help, **keywords):
+        """Declares a flag that takes a whole number (lower_bound, upper_bound)."""
+        self._declare(absl_flags.DEFINE_integer, name, default, help, **keywords)
+
+    def float(self, name, default, help, **keywords):
+        """Declares a flag that takes a real number (lower_bound, upper_bound)."""
+        self._declare(absl_flags.DEFINE_float, name, default, help, **keywords)
+
+    def boolean(self, name, default, help, **keywords):
+        """Declares a flag that is on or off (``--name``, ``--noname``)."""
+        self._declare(absl_flags.DEFINE_boolean, name, default, help, **keywords)
+
+    def enum(self, name, default, choices, help, **keywords):
+        """Declares a flag that takes one of `choices`."""
+        self._declare(absl_flags.DEFINE_enum, name, default, list(choices), help, **keywords)
+
+    def strings(self, name, default, help, **keywords):
+        """Declares a flag that takes texts separated by commas."""
+        self._declare(absl_flags.DEFINE_list, name, default, help, **keywords)
+
+    def multi_string(self, name, default, help, **keywords):
+        """Declares a flag that may be given several times."""
+        self._declare(absl_flags.DEFINE_multi_string, name, default, help, **keywords)
+
+    def require(self, *names: str) -> None:
+        """Raises `InputError` unless each of the named flags was given a value."""
+        missing = [f"--{name}" for name in names if getattr(self, name) in (None, "", [])]
+        if missing:
+            raise InputError(f"{', '.join(missing)} must be given (see --help)")
+
+    def given(self, name: str) -> bool:
+        """Whether the user gave the flag, on the command line or in a flagfile."""
+        return bool(self._values[name].present)
+
+    def parse(self, argv: Sequence[str]) -> Flags:
+        """Reads ``argv`` (program name first). Raises `InputError` on a flag that is unknown or has a bad value."""
+        for argument in argv[1:]:
+            name, _, path = argument.lstrip("-").partition("=")
+            if argument.startswith("-") and name == "flagfile":
+                _check_flagfile(path)
+        try:
+            rest = self._values(list(argv))[1:]
+        except absl_flags.Error as error:
+            raise InputError(f"{_one_line(error)} (see --help)") from error
+        except UnicodeDecodeError as error:
+            raise InputError("a flagfile within the flagfile is not text") from error
+        for name, value in self.as_dict().items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise InputError(f"--{name}={value}: expected a number that is finite")
+        if rest and not self._positional:
+            raise InputError(f"unexpected argument '{rest[0]}' (see --help)")
+        self.arguments = rest
+        return self
+
+    def as_dict(self) -> dict:
+        """name -> value of every flag, in declared order."""
+        return {name: getattr(self, name) for _, names in self._groups for name in names}
+
+    def help(self, program: str) -> str:
+        """The help text: description, usage, then the flags by group in declared order."""
+        lines = [self._description, "", f"usage: {program} [flags] {self._positional}".rstrip()]
+        for title, names in self._groups:
+            if not names:
+                continue
+            lines += ["", f"{title}:"]
+            for name in names:
+                lines += self._help_of(name)
+        lines += ["", "Any command:", "  --flagfile=FILE", "      read flags from FILE, one a line", "  --help"]
+        return "\n".join(lines)
+
+    def _help_of(self, name: str) -> list[str]:
+        flag = self._values[name]
+        if flag.boolean:
+            head = f"--[no]{name}"
+        else:
+            values = getattr(flag.parser, "enum_values", None)
+            kind = "|".join(values) if values else _kind_text(flag)
+            head = f"--{name}={kind}"
+        default = "" if flag.default is None or flag.default == "" else f" (default: {_default_text(flag)})"
+        text = " ".join((flag.help or "").split())
+        if getattr(flag.parser, "enum_values", None):
+            text = text.partition(">: ")[2]  # absl puts the choices before it, which the line above shows already
+        wrapped = textwrap.wrap(text + default, _WIDTH - 6)
+        return [f"  {head}"] + [f"      {line}" for line in wrapped]
+
+
+def _kind_text(flag) -> str:
+    kind = flag.flag_type().replace("multi ", "")
+    return "A,B,..." if kind.startswith("comma separated") else kind.upper()
+
+
+def _default_text(flag) -> str:
+    if flag.boolean:
+        return "on" if flag.default else "off"
+    if isinstance(flag.default, (list, tuple)):
+        return ",".join(str(item) for item in flag.default)
+    return str(flag.default)
+
+
+def _check_flagfile(path: str) -> None:
+    """Raises `InputError` unless a flagfile is there and is text; absl tells neither in a line."""
+    if not path:
+        raise InputError("--flagfile=FILE: the file's name goes behind the equals sign")
+    place = os.path.expanduser(path)
+    if os.path.isdir(place):
+        raise InputError(f"--flagfile={path}: is a folder")
+    if not os.path.isfile(place):
+        raise InputError(f"--flagfile={path}: no such file")
+    with open(place, "rb") as file:
+        try:
+            file.read().decode("utf-8")
+        except UnicodeDecodeError:
+            raise InputError(f"--flagfile={path}: is not text, expected flags, one a line") from None
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
+def run(main: Callable[[Flags], int | None], declare: Callable[[], Flags], argv: Sequence[str] | None = None) -> None:
+    """Parses the flags, calls ``main(options)`` and leaves the process with its exit status.
+
+    Exit status: what `main` returned (None is 0); 2 after bad flags, `InputError` or a file that cannot be read or
+    written, told in one line; 130 after Ctrl-C.
+    """
+    argv = list(sys.argv if argv is None else argv)
+    options = declare()
+    program = f"python {os.path.relpath(argv[0])}" if argv[0].endswith(".py") else argv[0]
+    # TensorFlow's C++ notices say nothing to the user of a command (among them, as errors, that CUDA's plug-ins are
+    # registered twice); what goes wrong is raised as a Python exception all the same.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        if any(argument in _HELP_NAMES for argument in argv[1:]):
+            print(options.help(program))
+            status = 0
+        else:
+            status = main(options.parse(argv))
+        sys.stdout.flush()
+    except InputError as error:
+        _fail(_one_line(error))
+    except BrokenPipeError:
+        # The reader of our output left (`... | head`): nothing more to say, and nobody to say it to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        _fail(f"{error.filename or 'input/output'}: {error.strerror or _one_line(error)}")
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    sys.exit(status or 0)
+
+
+def _fail(message: str) -> None:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(BAD_INPUT)

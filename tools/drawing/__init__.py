@@ -1,0 +1,4 @@
+"""Skeletons on pictures, 3D figures, sheets, animations, plots.
+
+May import tools.cli and tools.pose.
+"""

@@ -1,0 +1,4 @@
+"""Folders and weights that are written whole or not at all.
+
+May import tools.cli.
+"""
