@@ -5,7 +5,7 @@
 
 The SavedModel needs nothing but TensorFlow: its signature takes poses_2d [B, 17, 2] px (NaN where missing), intrinsics
 [B, 4] px (NaN where unknown) and joint_mask [B, 17] bool (True where labelled), and returns pose_3d and root_3d in mm,
-quality and the rest of what docs/label_generator.md describes; normalisation and search are inside its graph.
+quality and the rest of what docs/label_your_data.md describes; normalisation and search are inside its graph.
 """
 
 from tools.cli import command

@@ -7,9 +7,10 @@ NumPy on arrays of MPII's 16 joints. What papers call one name by several rules 
   The mean is over 14 joints, without Pelvis and Thorax, as in MPII's evaluation.
 * PCK@0.2 of the torso (LShoulder to RHip, as on LSP), PCK@0.2 and PCK@0.05 of the person box's longer side, over all
   joints; and the published network's own measure, a twentieth of the crop's side over ten joints of the limbs
-  (REFERENCE: 3.2 px of 64).
+  (docs/reference.md: 3.2 px of 64).
 * MPJPE relative to the pelvis over 16 joints, of the prediction at three scales: `published`, whose 14 bones sum to
-  4296.99 mm whoever is seen (REFERENCE); `sized`, whose bones sum to the truth's; `metric`, without any rescaling: the
+  4296.99 mm whoever is seen (docs/reference.md); `sized`, whose bones sum to the truth's; `metric`, without any
+  rescaling: the
   pixels of the prediction times the truth's millimetres in a pixel at the pelvis.
 * N-MPJPE and P-MPJPE: after the best scale, after the best similarity transform. 3DPCK (150 mm) and AUC are of the
   `published` scale, which is all that the network says by itself.

@@ -1,6 +1,6 @@
 """From the network's heatmaps and depths to joints in pixels of the picture and in millimetres.
 
-REFERENCE: "Baseline network", Evaluation. TensorFlow graph code on batches, as it goes into the SavedModel.
+docs/reference.md, "Baseline network", Evaluation. TensorFlow graph code on batches, as it goes into the SavedModel.
 """
 
 from __future__ import annotations

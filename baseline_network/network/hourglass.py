@@ -1,6 +1,7 @@
 """The baseline network: stacked hourglasses with 2D heatmaps and joint depths (Zhou et al., ICCV 2017).
 
-REFERENCE: "Baseline network". Every layer is named as the module of the published PyTorch network is, path and all
+docs/reference.md, "Baseline network". Every layer is named as the module of the published PyTorch network is, path
+and all
 (``hourglass.0.low2.up1_.1.conv2``), so weights map one to one. Tensors are channels-last.
 """
 

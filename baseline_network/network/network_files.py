@@ -23,7 +23,8 @@ from tools.files import weights_folder
 
 FORMAT = 1
 KIND = "hourglass3d"
-# What the network is fed; REFERENCE: imported checkpoints need it, and this project's own weights are trained with it.
+# What the network is fed; docs/reference.md: imported checkpoints need it, and this project's own weights are trained
+# with it.
 INPUT = "BGR / 256"
 CARD = "README.md"
 SHIPPED = pathlib.Path(__file__).resolve().parents[1] / "weights"

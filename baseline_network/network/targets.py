@@ -1,6 +1,7 @@
 """What the baseline network is trained to say: 16 MPII joints, heatmaps and depths from records' 17 joints.
 
-REFERENCE: "Baseline network" and "Pose layout". All functions are TensorFlow graph code on batches. A picture's pixel i
+docs/reference.md, "Baseline network" and "Pose layout". All functions are TensorFlow graph code on batches. A
+picture's pixel i
 covers i to i + 1 in all coordinates here, so a picture's middle is at half its width, and coordinates change from one
 resolution to another by a factor alone.
 """

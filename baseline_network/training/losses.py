@@ -1,6 +1,7 @@
 """The losses of the baseline network, each for each sample, masked by joint.
 
-REFERENCE: "Baseline network", after Zhou et al. All return [B] float32; their mean over the *global* batch (samples
+docs/reference.md, "Baseline network", after Zhou et al. All return [B] float32; their mean over the *global* batch
+(samples
 without depth included) is the published loss. Under tf.distribute divide each replica's sum by the global batch size.
 """
 

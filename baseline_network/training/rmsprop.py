@@ -9,7 +9,8 @@ import tensorflow as tf
 class PublishedRMSprop(tf.keras.optimizers.Optimizer):
     """PyTorch's RMSprop: the mean square's root is taken first, and epsilon is added to the root.
 
-    Keras 2.15 adds epsilon under the root, where 1e-8 acts like 1e-4 here. REFERENCE: learning rate 2.5e-4, alpha 0.99,
+    Keras 2.15 adds epsilon under the root, where 1e-8 acts like 1e-4 here. docs/reference.md: learning rate 2.5e-4,
+    alpha 0.99,
     epsilon 1e-8.
     """
 

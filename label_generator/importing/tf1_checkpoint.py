@@ -1,6 +1,6 @@
 """Checkpoints of the released TensorFlow 1 code as networks of this project.
 
-Names, shapes and what they can't tell: REFERENCE.md, "Variable names in a released TF1 checkpoint". The stage, the
+Names, shapes and what they can't tell: docs/reference.md, "Flags and checkpoints". The stage, the
 sizes and batch norm follow from the variables. Whether the network has residual adds and clips its weights does not; it
 is told, or read from the name of the experiment directory. The normalisation statistics are not in a checkpoint either:
 `import_statistics` takes them from the poses that the network was trained on.

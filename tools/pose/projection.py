@@ -99,7 +99,7 @@ def distort(points, distortion, model="opencv"):
     Args:
         points: ``[..., 2]`` X/Z and Y/Z.
         distortion: ``[..., 5]`` k1, k2, p1, p2, k3.
-        model: ``opencv``, or ``release`` for the tangential term of the release (see REFERENCE, "Cameras").
+        model: ``opencv``, or ``release`` for the tangential term of the release (see docs/reference.md, "Cameras").
 
     Returns:
         ``[..., 2]`` distorted normalised points.

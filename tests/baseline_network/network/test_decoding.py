@@ -1,4 +1,4 @@
-"""Decoding against loops written from REFERENCE.md, and there and back through targets."""
+"""Decoding against loops written from docs/reference.md, and there and back through targets."""
 
 import math
 

@@ -13,7 +13,9 @@ SMALL = hourglass.Sizes(stacks=2, modules=1, features=16, resolution=64, joints=
 
 
 def parameters_by_hand(sizes):
-    """The count, term by term from REFERENCE.md: a convolution has weights and biases, a batch norm two numbers."""
+    """The count, term by term from docs/reference.md: a convolution has weights and biases, a batch norm two
+    numbers.
+    """
 
     def convolution(inside, out, kernel=1):
         return inside * out * kernel**2 + out

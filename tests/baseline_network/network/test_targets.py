@@ -1,4 +1,4 @@
-"""Targets against loops written from REFERENCE.md, and how they move with the picture."""
+"""Targets against loops written from docs/reference.md, and how they move with the picture."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Losses against NumPy loops written from REFERENCE.md."""
+"""Losses against NumPy loops written from docs/reference.md."""
 
 import math
 

@@ -24,7 +24,7 @@ FEW_ULPS = 8
 
 
 def published_costs(pose_3d, pose_2d, depths, objective="distance", weights=None, camera="perspective"):
-    """REFERENCE's formula for one pose at every depth, in NumPy matrices [D, 17]."""
+    """The formula of docs/reference.md for one pose at every depth, in NumPy matrices [D, 17]."""
     (x, y, z), (u, v) = pose_3d.T, pose_2d.T
     fx, fy, cx, cy = CAMERA
     if camera == "root_centred":

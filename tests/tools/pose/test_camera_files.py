@@ -85,7 +85,7 @@ def test_loaders_agree_on_the_real_cameras(tmp_path, pose3d_data):
 
 
 def test_distortion_conventions_differ_as_documented(pose3d_data):
-    """REFERENCE, "Cameras": up to about 0.4 px around the middle of the picture, up to 1 px at its edges."""
+    """docs/reference.md, "Cameras": up to about 0.4 px around the middle of the picture, up to 1 px at its edges."""
     loaded = cameras.load_h36m_json(pose3d_data / "h36m_camera_parameters.json")
     line = np.linspace(250, 750, 21)
     middle = np.stack(np.meshgrid(line, line), -1).reshape(-1, 2)
