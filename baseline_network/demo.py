@@ -15,7 +15,8 @@ import os
 import pathlib
 import sys
 
-from tools.cli import command
+from tools.cli import command, common_flags, outputs
+from tools.cli.errors import InputError
 
 RESULTS = ("overlay.png", "gallery.png", "rotation.gif", "predictions.json", "report.txt")
 
@@ -44,23 +45,20 @@ def declare() -> command.Flags:
 
 def main(flags: command.Flags) -> int:
     """Runs the demo, and says what was told of whom."""
-    from tools.cli.errors import InputError
 
     if len(flags.arguments) > 1:
         raise InputError(f"one PHOTO at a time, got {' and '.join(flags.arguments)}")
     output = pathlib.Path(flags.output)
-    if output.exists() and not output.is_dir():
-        raise InputError(f"--output={output} is not a folder")
+    outputs.check_folder(output)
     taken = [name for name in RESULTS if (output / name).exists()]
     # predict.py's answers have the same name as the demo's; the report tells whose they are.
     own = "report.txt" in taken and flags.overwrite is None
-    if taken and not (own or flags.overwrite):
-        raise InputError(f"{output / taken[0]} exists; give --overwrite to replace it")
+    outputs.check_all_free((output / name for name in taken), own or flags.overwrite)
     from baseline_network.images import detection
 
     chooser = detection.chooser(flags)
     if flags.use_cpu:
-        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+        common_flags.hide_gpus()
 
     from baseline_network.prediction import demo_people
 

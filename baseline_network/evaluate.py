@@ -9,7 +9,8 @@ and a sheet of the best, middle and worst predictions. What has no 3D truth is m
 stands in docs/baseline_network.md.
 """
 
-from tools.cli import command
+from tools.cli import command, outputs
+from tools.cli.errors import InputError
 
 
 def declare():
@@ -33,72 +34,69 @@ def declare():
     return flags
 
 
-def main(options):
+def main(flags: command.Flags) -> int:
     """Runs the command."""
     import os
 
-    from tools.cli.errors import InputError
-
-    options.require("data")
-    if options.given("sheet") and not options.output:
+    flags.require("data")
+    if flags.given("sheet") and not flags.output:
         raise InputError("--sheet: goes with --output")
-    if options.output:
-        if os.path.exists(options.output) and not os.path.isdir(options.output):
-            raise InputError(f"--output={options.output}: is a file, not a folder")
-        if os.path.exists(os.path.join(options.output, "figures.json")) and not options.overwrite:
-            raise InputError(f"{options.output}: holds a report; give --overwrite to replace it")
+    if flags.output:
+        outputs.check_folder(flags.output)
+        outputs.check_free(os.path.join(flags.output, "figures.json"), flags.overwrite)
     import json
 
     from tfrecords import reader
     from tools.pose import joints
 
-    records = reader.find(options.data)
+    records = reader.find(flags.data)
     from baseline_network.evaluation import records as record_evaluation
     from baseline_network.evaluation import report as evaluation_report
     from baseline_network.evaluation import sheet as evaluation_sheet
     from baseline_network.network import network_files
     from baseline_network.prediction import predictor as predicting
 
-    network = network_files.load(options.weights) if options.weights else network_files.default_weights()
-    predictor = predicting.Predictor(network, options.flip, options.margin or None)
+    network = network_files.load(flags.weights) if flags.weights else network_files.default_weights()
+    predictor = predicting.Predictor(network, flags.flip, flags.margin or None)
     sizes = network.sizes
     print(
         f"{network.directory}: {sizes.stacks} stacks, {sizes.modules} modules, {sizes.features} features, "
         f"{sizes.resolution} px; {len(records):,} records"
     )
     how = {
-        "least": joints.LABELLED if options.labelled_only else joints.MADE,
-        "published_thorax": options.published_thorax,
+        "least": joints.LABELLED if flags.labelled_only else joints.MADE,
+        "published_thorax": flags.published_thorax,
     }
-    result = record_evaluation.evaluate(predictor, options.data, options.batch_size, limit=options.limit, **how)
+    result = record_evaluation.evaluate(predictor, flags.data, flags.batch_size, limit=flags.limit, **how)
     found = evaluation_report.figures(result)
-    print("\n" + evaluation_report.tables(found, options.actions))
+    print("\n" + evaluation_report.tables(found, flags.actions))
     for reason, count in result.skipped.items():
         print(f"\nleft out: {count:,} records, {reason}")
     for line in result.named:
         print(f"  {line}")
-    if not options.output:
+    if not flags.output:
         print("\n" + json.dumps(found["all"]))
-        return
+        return 0
     pictures = evaluation_report.diagrams(result)
-    sheet = options.sheet and evaluation_sheet.contact_sheet(predictor, options.data, result, options.sheet, **how)
-    if sheet is not None and options.sheet:
+    sheet = flags.sheet and evaluation_sheet.contact_sheet(predictor, flags.data, result, flags.sheet, **how)
+    if sheet is not None and flags.sheet:
         pictures["sheet.png"] = sheet
     content = {
         "weights": network.directory,
-        "data": options.data,
+        "data": flags.data,
         "settings": {
             "flip": predictor.flip,
             "margin": predictor.margin,
-            "limit": options.limit,
-            "labelled_only": options.labelled_only,
-            "published_thorax": options.published_thorax,
+            "limit": flags.limit,
+            "labelled_only": flags.labelled_only,
+            "published_thorax": flags.published_thorax,
         },
         **found,
         "named": result.named,
     }
-    evaluation_report.write(options.output, content, evaluation_report.tables(found), pictures)
-    print(f"\ntable.md, figures.json and pictures are in {options.output}")
+    evaluation_report.write(flags.output, content, evaluation_report.tables(found), pictures)
+    print(f"\ntable.md, figures.json and pictures are in {flags.output}")
+    return 0
 
 
 if __name__ == "__main__":

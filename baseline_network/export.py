@@ -9,7 +9,8 @@ Keras model; differences, sizes and speed are printed and written to export.json
 inputs and outputs.
 """
 
-from tools.cli import command
+from tools.cli import command, outputs
+from tools.cli.errors import InputError
 
 FORMATS = ("saved_model", "float16", "int8")
 
@@ -34,50 +35,46 @@ def declare():
     return flags
 
 
-def main(options):
+def main(flags: command.Flags) -> int:
     """Runs the command."""
     import os
 
-    from tools.cli.errors import InputError
-    from tools.files import whole_folder
+    from tools.files import atomic
 
-    options.require("output")
-    unknown = [name for name in options.formats if name not in FORMATS]
-    if unknown or not options.formats:
-        raise InputError(f"--formats={','.join(options.formats)}: expected some of {', '.join(FORMATS)}")
+    flags.require("output")
+    unknown = [name for name in flags.formats if name not in FORMATS]
+    if unknown or not flags.formats:
+        raise InputError(f"--formats={','.join(flags.formats)}: expected some of {', '.join(FORMATS)}")
     for name, needed in (("static_batch", "saved_model"), ("flip", "saved_model"), ("calibrate", "int8")):
-        if options.given(name) and needed not in options.formats:
-            raise InputError(f"--{name}: goes with --formats={needed}; this is {','.join(options.formats)}")
-    output = os.path.normpath(options.output)
-    _check_output(output, options)
+        if flags.given(name) and needed not in flags.formats:
+            raise InputError(f"--{name}: goes with --formats={needed}; this is {','.join(flags.formats)}")
+    output = os.path.normpath(flags.output)
+    _check_output(output, flags)
     from baseline_network.exporting import run as export_run
     from baseline_network.network import network_files
 
-    network = network_files.load(options.weights) if options.weights else network_files.default_weights()
-    with whole_folder.write(output) as folder:
-        export_run.export(network, str(folder), options)
+    network = network_files.load(flags.weights) if flags.weights else network_files.default_weights()
+    with atomic.write_folder(output) as folder:
+        export_run.export(network, str(folder), flags)
     print(f"{', '.join(sorted(os.listdir(output)))} are in {output}")
+    return 0
 
 
-def _check_output(output, options):
+def _check_output(output: str, flags: command.Flags) -> None:
     """Raises `InputError` unless `output` is free, or what this command once wrote and may replace."""
     import os
 
-    from tools.cli.errors import InputError
-
     if not os.path.lexists(output):
         return
-    if not os.path.isdir(output):
-        raise InputError(f"--output={output}: is a file, not a folder")
-    if not options.overwrite:
-        raise InputError(f"{output} exists; give --overwrite to replace it")
+    outputs.check_folder(output)
+    outputs.check_free(output, flags.overwrite)
     # A whole folder is about to go: it must be one of ours, and not what is packed.
     if os.listdir(output) and not os.path.exists(os.path.join(output, "export.json")):
         raise InputError(f"--output={output}: holds no export.json, so --overwrite does not replace it")
-    if options.weights:
-        read, written = os.path.realpath(options.weights), os.path.realpath(output)
+    if flags.weights:
+        read, written = os.path.realpath(flags.weights), os.path.realpath(output)
         if os.path.commonpath([read, written]) == written:
-            raise InputError(f"--output={output}: holds the weights that are packed ({options.weights})")
+            raise InputError(f"--output={output}: holds the weights that are packed ({flags.weights})")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ import os
 import pathlib
 import sys
 
-from tools.cli import command
+from tools.cli import command, common_flags
+from tools.cli.errors import InputError
 
 
 def declare() -> command.Flags:
@@ -46,7 +47,6 @@ def declare() -> command.Flags:
 
 def main(flags: command.Flags) -> int:
     """Predicts, and says what was found, what was skipped and where the result lies."""
-    from tools.cli.errors import InputError
 
     flags.require("input", "output")
     from baseline_network.images import detection
@@ -67,7 +67,7 @@ def main(flags: command.Flags) -> int:
         names = [path.name]
         path = path.parent
     if flags.use_cpu:
-        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+        common_flags.hide_gpus()
 
     from baseline_network.prediction import files as prediction_files
     from baseline_network.prediction import flags as network_flags

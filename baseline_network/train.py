@@ -162,6 +162,7 @@ def _settings(flags, places, test_data, sizes, precision, former) -> tuple[dict,
     import dataclasses
 
     from tfrecords.storage import fingerprints
+    from tools.files import checksums
 
     settings = {**flags.as_dict(), **dataclasses.asdict(sizes), "precision": precision}
     settings["train_records"] = [fingerprints.fingerprint(place) for place in places]
@@ -172,7 +173,7 @@ def _settings(flags, places, test_data, sizes, precision, former) -> tuple[dict,
     decisive = [*training_flags.SIZES, *training_flags.DECISIVE, *training_flags.AUGMENTATION]
     decisive += ["precision", "train_records"]
     if former is not None:
-        settings["first_weights"] = fingerprints.of_arrays(former.values)
+        settings["first_weights"] = checksums.of_arrays(former.values)[: checksums.SHORT]
         decisive.append("first_weights")
     return settings, decisive
 

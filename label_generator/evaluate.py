@@ -7,7 +7,8 @@ Prints MPJPE, P-MPJPE, N-MPJPE, 3DPCK, AUC, PCKh of the right view and the error
 the geometric search; how well quality ranks the labels; and writes table, JSON and plots to --output.
 """
 
-from tools.cli import command
+from tools.cli import command, outputs
+from tools.cli.errors import InputError
 
 
 def declare():
@@ -38,18 +39,17 @@ def declare():
     return flags
 
 
-def main(options):
+def main(flags: command.Flags) -> int:
     """Runs the command."""
-    from tools.cli.errors import InputError
 
-    if bool(options.test_data) == bool(options.protocol):
+    if bool(flags.test_data) == bool(flags.protocol):
         raise InputError("give either --test_data or --protocol (see --help)")
-    if options.protocol and not options.motion:
+    if flags.protocol and not flags.motion:
         raise InputError("--protocol needs --motion, the motion capture it is made from")
-    if not (options.widen > 0 and (options.calibrate or options.widen == 1.0)):
-        raise InputError(f"--widen={options.widen:g}: goes with --calibrate, and is above 0")
-    _check_used(options)
-    _check_output(options)
+    if not (flags.widen > 0 and (flags.calibrate or flags.widen == 1.0)):
+        raise InputError(f"--widen={flags.widen:g}: goes with --calibrate, and is above 0")
+    _check_used(flags)
+    _check_output(flags)
     import json
 
     from label_generator.evaluation import errors as evaluation
@@ -58,32 +58,31 @@ def main(options):
     from label_generator.lifting import flags as lifter_flags
     from label_generator.lifting import quality
 
-    names = list(protocols.PROTOCOLS) if options.protocol == ["all"] else options.protocol
+    names = list(protocols.PROTOCOLS) if flags.protocol == ["all"] else flags.protocol
     for name in names:  # all of them now, not after minutes of lifting those before
-        protocols.check(name, options.cameras)
-    lifter, _ = lifter_flags.make_lifter(options)
+        protocols.check(name, flags.cameras)
+    lifter, _ = lifter_flags.make_lifter(flags)
     print(f"{lifter.recipe} recipe, weights {lifter.name_of_weights}; {lifter.settings}")
     results = []
-    if options.test_data:
-        sets = [protocols.from_records(options.test_data, options.limit)]
+    if flags.test_data:
+        sets = [protocols.from_records(flags.test_data, flags.limit)]
     else:
         sets = (
-            protocols.build(n, options.motion, options.cameras, options.seed, options.frame_step, options.split)
-            for n in names
+            protocols.build(n, flags.motion, flags.cameras, flags.seed, flags.frame_step, flags.split) for n in names
         )
     for poses in sets:
-        results.append(evaluation.evaluate(lifter, poses, options.right_view))
+        results.append(evaluation.evaluate(lifter, poses, flags.right_view))
         print(f"  {poses.name}: {len(poses):,} poses lifted", flush=True)
     table = reports.table(results)
     print("\n" + table)
-    for result in results if options.actions else []:
+    for result in results if flags.actions else []:
         print(f"\n{result.name}, by action\n{reports.by_action(result)}")
-    if options.output:
-        reports.write(options.output, results, lifter)
-        print(f"\ntable.md, figures.json and plots are in {options.output}")
+    if flags.output:
+        reports.write(flags.output, results, lifter)
+        print(f"\ntable.md, figures.json and plots are in {flags.output}")
     else:
         print(json.dumps({result.name: result.summary() for result in results}))
-    if options.calibrate:
+    if flags.calibrate:
         import pathlib
 
         import numpy as np
@@ -95,43 +94,40 @@ def main(options):
         facts = {
             "poses": int(np.isfinite(errors).sum()),
             "sets": [result.name for result in results],
-            "widened": options.widen,
+            "widened": flags.widen,
         }
-        path = pathlib.Path(options.calibrate) / CALIBRATION
-        quality.save_calibration(path, quality.fit(columns, errors, facts, widen=options.widen))
+        path = pathlib.Path(flags.calibrate) / CALIBRATION
+        quality.save_calibration(path, quality.fit(columns, errors, facts, widen=flags.widen))
         print(f"label quality calibrated on {facts['poses']:,} poses: {path}")
+    return 0
 
 
-def _check_used(options):
+def _check_used(flags):
     """Raises `InputError` for a flag that would be ignored."""
-    from tools.cli.errors import InputError
 
     other, names = (
         ("protocol", ("motion", "cameras", "split", "frame_step", "seed"))
-        if options.test_data
+        if flags.test_data
         else ("test_data", ("limit",))
     )
     for name in names:
-        if options.given(name):
+        if flags.given(name):
             raise InputError(f"--{name}: goes with --{other}")
 
 
-def _check_output(options):
+def _check_output(flags):
     import os
 
     from label_generator.lifting.lifter import CALIBRATION
-    from tools.cli.errors import InputError
 
-    if options.output and os.path.exists(options.output) and not os.path.isdir(options.output):
-        raise InputError(f"--output={options.output}: is a file, not a folder")
-    taken = [os.path.join(options.output, "figures.json")] if options.output else []
-    if options.calibrate:
-        if not os.path.isdir(options.calibrate):
-            raise InputError(f"--calibrate={options.calibrate}: no such weights folder")
-        taken.append(os.path.join(options.calibrate, CALIBRATION))
-    for path in taken:
-        if os.path.exists(path) and not options.overwrite:
-            raise InputError(f"{path} exists; give --overwrite to replace it")
+    if flags.output:
+        outputs.check_folder(flags.output)
+    taken = [os.path.join(flags.output, "figures.json")] if flags.output else []
+    if flags.calibrate:
+        if not os.path.isdir(flags.calibrate):
+            raise InputError(f"--calibrate={flags.calibrate}: no such weights folder")
+        taken.append(os.path.join(flags.calibrate, CALIBRATION))
+    outputs.check_all_free(taken, flags.overwrite)
 
 
 if __name__ == "__main__":

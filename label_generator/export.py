@@ -8,7 +8,8 @@ The SavedModel needs nothing but TensorFlow: its signature takes poses_2d [B, 17
 quality and the rest of what docs/label_your_data.md describes; normalisation and search are inside its graph.
 """
 
-from tools.cli import command
+from tools.cli import command, outputs
+from tools.cli.errors import InputError
 
 
 def declare():
@@ -30,25 +31,25 @@ def declare():
     return flags
 
 
-def main(options):
+def main(flags: command.Flags) -> int:
     """Runs the command."""
     import os
 
     from label_generator.lifting import flags as lifter_flags
-    from tools.cli.errors import InputError
 
-    options.require("output")
-    _check_used(options)
-    output = os.path.normpath(options.output)
-    _check_output(output, options)
-    lifter, _ = lifter_flags.make_lifter(options)  # also finds out whether the networks fit together
+    flags.require("output")
+    _check_used(flags)
+    output = os.path.normpath(flags.output)
+    _check_output(output, flags)
+    lifter, _ = lifter_flags.make_lifter(flags)  # also finds out whether the networks fit together
     folder = os.path.dirname(output) or "."
     os.makedirs(folder, exist_ok=True)
     if not os.access(folder, os.W_OK):
-        raise InputError(f"--output={options.output}: no permission to write into {folder}")
-    _write(options, lifter, output)
+        raise InputError(f"--output={flags.output}: no permission to write into {folder}")
+    _write(flags, lifter, output)
     size = sum(os.path.getsize(os.path.join(folder, name)) for folder, _, names in os.walk(output) for name in names)
     print(f"{' and '.join(lifter.stages)}, {lifter.recipe} recipe, {size / 1e6:.1f} MB: {output}")
+    return 0
 
 
 # Flags that mean something in one of the formats only.
@@ -61,30 +62,26 @@ _USED_BY = {
 }  # fmt: skip
 
 
-def _check_used(options):
-    from tools.cli.errors import InputError
+def _check_used(flags):
 
     for kind, names in _USED_BY.items():
         for name in names:
-            if options.given(name) and options.format != kind:
-                raise InputError(f"--{name}: goes with --format={kind}; this is {options.format}")
+            if flags.given(name) and flags.format != kind:
+                raise InputError(f"--{name}: goes with --format={kind}; this is {flags.format}")
 
 
-def _check_output(output, options):
+def _check_output(output, flags):
     """Raises `InputError` unless `output` is free, or what this command once wrote and may replace."""
     import os
 
     from label_generator.lifting import lifter as lifter_module
     from label_generator.networks import network_files
-    from tools.cli.errors import InputError
 
     if not os.path.lexists(output):
         return
-    if not os.path.isdir(output):
-        raise InputError(f"{output} is a file, not a folder")
-    if not options.overwrite:
-        raise InputError(f"{output} exists; give --overwrite to replace it")
-    for weights in options.weights or [lifter_module.SHIPPED]:
+    outputs.check_folder(output)
+    outputs.check_free(output, flags.overwrite)
+    for weights in flags.weights or [lifter_module.SHIPPED]:
         read, written = os.path.realpath(weights), os.path.realpath(output)
         if os.path.commonpath([read, written]) in (read, written):
             raise InputError(f"--output={output}: holds, or lies in, the weights that are packed ({weights})")
@@ -94,33 +91,33 @@ def _check_output(output, options):
         raise InputError(f"--output={output}: neither a SavedModel nor weights, so --overwrite does not replace it")
 
 
-def _write(options, lifter, output):
+def _write(flags, lifter, output):
     """Writes all into a folder of another name, then moves it to `output`: whole or not at all."""
-    from tools.files import whole_folder
+    from tools.files import atomic
 
-    with whole_folder.write(output) as folder:
-        if options.format == "saved_model":
+    with atomic.write_folder(output) as folder:
+        if flags.format == "saved_model":
             from label_generator.lifting.lifter import save_lifter
 
             save_lifter(lifter, folder)
         else:
-            _save_weights(options, lifter, folder)
+            _save_weights(flags, lifter, folder)
 
 
-def _save_weights(options, lifter, folder):
+def _save_weights(flags, lifter, folder):
     import os
 
     from label_generator.lifting import lifter as lifter_module
     from label_generator.lifting import quality
     from label_generator.networks import network_files
 
-    networks = network_files.find_networks(options.weights or [lifter_module.SHIPPED])
+    networks = network_files.find_networks(flags.weights or [lifter_module.SHIPPED])
     for stage in lifter.stages:
         network = networks[stage]
-        facts = {**network.facts, **({"name": options.name} if options.name else {})}
+        facts = {**network.facts, **({"name": flags.name} if flags.name else {})}
         network_files.save_network(
             os.path.join(folder, stage), stage, network.recipe, network.config, network.variables,
-            network.statistics, facts, options.dtype,
+            network.statistics, facts, flags.dtype,
         )  # fmt: skip
     # Without it the packed networks would say another quality than those that they were made from.
     if lifter.calibration is not quality.UNCALIBRATED:

@@ -8,14 +8,12 @@ tree is written) or one .npy. Joints at or behind the camera end the command, or
 from __future__ import annotations
 
 import functools
-import os
 import pathlib
 import sys
-import tempfile
 
-from tools.cli import command
+from tools.cli import command, outputs
 from tools.cli.errors import InputError
-from tools.files import whole_folder
+from tools.files import atomic
 
 _ROWS_AT_ONCE = 65_536  # some tens of megabytes
 
@@ -83,47 +81,31 @@ def _intrinsics(text: str):
 
 def _write_arrays(flags, source, intrinsics) -> tuple[int, int, int]:
     """Writes the views of one array or a tree, all or nothing; returns the numbers of poses, left out, files."""
+    from tools.pose import joints
+
     output = pathlib.Path(flags.output)
-    _check_free(output, flags.overwrite)
+    outputs.check_free(output, flags.overwrite)
     if output.resolve() == source.resolve():
         raise InputError(f"{output}: --output is --input")
-    permutation = _permutation(flags.permutation)
+    permutation = joints.parse_permutation(flags.permutation)
     convert = functools.partial(_convert, flags=flags, permutation=permutation, intrinsics=intrinsics)
     output.parent.mkdir(parents=True, exist_ok=True)
     if source.suffix == ".npy":
         if output.suffix != ".npy":
             raise InputError(f"--output={output}: the view of one array is a file *.npy")
-        handle, temporary = tempfile.mkstemp(suffix=".npy", prefix=f".{output.name}.", dir=output.parent)
-        os.close(handle)
-        try:
-            counts = convert(source, pathlib.Path(temporary))
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, output)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        with atomic.write_file(output) as temporary:
+            counts = convert(source, temporary)
         return (*counts, 1)
     from tfrecords.conversion import clips
 
     files = clips.list_files(source, (".npy",), "<subject>/<action>/<file>.npy, one .npy, or TFRecords")
     counts = []
-    with whole_folder.write(output) as folder:
+    with atomic.write_folder(output) as folder:
         for path in files:
             target = folder / path.relative_to(source)
             target.parent.mkdir(parents=True, exist_ok=True)
             counts.append(convert(path, target))
     return sum(poses for poses, _ in counts), sum(left_out for _, left_out in counts), len(files)
-
-
-def _check_free(output: pathlib.Path, overwrite: bool) -> None:
-    if output.exists() and not overwrite:
-        raise InputError(f"{output}: exists already; --overwrite replaces it")
-
-
-def _permutation(words):
-    from tools.pose import joints
-
-    return joints.parse_permutation(",".join(words)) if words else None
 
 
 def _convert(path, target, flags, permutation, intrinsics) -> tuple[int, int]:

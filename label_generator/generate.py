@@ -84,6 +84,7 @@ def main(flags: command.Flags) -> int:
     from label_generator.labelling import cameras as label_cameras
     from label_generator.labelling import inputs as label_inputs
     from label_generator.labelling import run as label_run
+    from tools.pose import joints
 
     camera = label_cameras.parse_camera(flags.camera, _image_size(flags.image_size))
     spec = label_inputs.Spec(
@@ -94,7 +95,7 @@ def main(flags: command.Flags) -> int:
         layout="" if flags.layout == "auto" else flags.layout,
         min_confidence=flags.min_confidence,
         split=flags.split,
-        permutation=_permutation(flags.permutation),
+        permutation=joints.parse_permutation(flags.permutation, None),
         frame_step=flags.frame_step,
     )
     _check_used(flags, spec.format)
@@ -129,15 +130,6 @@ def _image_size(words) -> tuple[int, int] | None:
     if min(width, height) <= 0:
         raise InputError(f"--image_size={','.join(words)}: expected WIDTH,HEIGHT in px")
     return width, height
-
-
-def _permutation(words) -> tuple[int, ...] | None:
-    if not words:
-        return None
-    try:
-        return tuple(int(word) for word in words)
-    except ValueError:
-        raise InputError(f"--permutation={','.join(words)}: expected whole numbers") from None
 
 
 def _check_used(flags, kind: str) -> None:

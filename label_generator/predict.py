@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import pathlib
 import sys
-import tempfile
 
-from tools.cli import command
+from tools.cli import command, common_flags, outputs
 from tools.cli.errors import InputError
+from tools.files import atomic
 
 STAGE = "left2right"
 _UNUSED = "the release declares it and never reads it; accepted, without effect"
@@ -69,13 +69,11 @@ def main(flags: command.Flags) -> int:
 
     source, target = pathlib.Path(flags.load_dir), pathlib.Path(flags.save_dir)
     pairs = _pairs(source, target)
-    existing = next((path for _, path in pairs if path.exists()), None)
-    if existing and not flags.overwrite:
-        raise InputError(f"{existing}: exists already; --overwrite replaces it")
-    permutation = joints.parse_permutation(",".join(flags.permutation)) if flags.permutation else None
+    outputs.check_all_free((path for _, path in pairs), flags.overwrite)
+    permutation = joints.parse_permutation(flags.permutation)
     folder = flags.weights or _experiment(flags)
     if flags.use_cpu:
-        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+        common_flags.hide_gpus()
     arrays = [(path, _open(path, permutation)) for path, _ in pairs]
 
     from tools.cli.progress import Progress
@@ -150,9 +148,7 @@ def _write(predictor, path, array, result, permutation) -> None:
     if not len(array):
         raise InputError(f"{path}: holds no pose")
     predict = predictor.for_file(path, lambda: _pieces(array, permutation))
-    handle, temporary = tempfile.mkstemp(prefix=f".{result.name}.", suffix=".npy", dir=result.parent)
-    os.close(handle)
-    try:
+    with atomic.write_file(result) as temporary:
         written = np.lib.format.open_memmap(temporary, "w+", np.float32, array.shape)
         start = 0
         for poses in _pieces(array, permutation):
@@ -163,11 +159,6 @@ def _write(predictor, path, array, result, permutation) -> None:
             written[start : start + len(rows)] = rows
             start += len(rows)
         written.flush()
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, result)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 class Predictor:

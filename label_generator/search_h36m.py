@@ -12,7 +12,7 @@ import pathlib
 import sys
 
 from label_generator.lifting import flags as lifter_flags
-from tools.cli import command
+from tools.cli import command, outputs
 from tools.cli.errors import InputError
 
 TREES = ("predict", "3dCam", "2dCam")
@@ -53,8 +53,8 @@ def declare() -> command.Flags:
 def main(flags: command.Flags) -> int:
     """Prints the report."""
     flags.require("input")
-    if flags.json and pathlib.Path(flags.json).exists() and not flags.overwrite:
-        raise InputError(f"{flags.json}: exists already; --overwrite replaces it")
+    if flags.json:
+        outputs.check_free(flags.json, flags.overwrite)
     folder = pathlib.Path(flags.input)
     there = [name for name in TREES if (folder / name).is_dir()]
     if there:
@@ -93,7 +93,7 @@ def _read_trees(flags, folder: pathlib.Path):
     from tfrecords.formats import arrays
     from tools.pose import cameras, joints
 
-    permutation = joints.parse_permutation(",".join(flags.permutation)) if flags.permutation else None
+    permutation = joints.parse_permutation(flags.permutation)
     files = [path.relative_to(folder / TREES[0]) for path in clips.list_files(folder / TREES[0], (".npy",), "arrays")]
     for path in files:
         if len(path.parts) != 3:
@@ -226,9 +226,9 @@ def _report(flags, poses) -> int:
     print(table.render(), end="")
     print(f"\ndepth at an end of the range: {at_end:,} of {total:,}; no depth found: {invalid:,}")
     if flags.json:
-        from tfrecords.storage.manifest import write_text
+        from tools.files import atomic
 
-        write_text(pathlib.Path(flags.json), json.dumps(table.as_dict(), indent=1) + "\n")
+        atomic.write_text(flags.json, json.dumps(table.as_dict(), indent=1) + "\n")
         print(f"written to {flags.json}")
     return 0
 

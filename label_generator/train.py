@@ -8,7 +8,6 @@ network lies in the experiment directory's export/, which generate.py and evalua
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 
@@ -138,9 +137,10 @@ def _settings(flags, train_data: str, test_data: str, precision: str) -> tuple[d
 
 
 def _digest(path: str) -> str:
+    from tools.files import checksums
+
     try:
-        with open(path, "rb") as file:
-            return hashlib.sha256(file.read()).hexdigest()[:16]
+        return checksums.of_file(path)[: checksums.SHORT]
     except OSError as error:
         raise InputError(f"--left2right: {path}: {error.strerror}") from error
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import pathlib
 import sys
 
-from tools.cli import command
+from tools.cli import command, outputs
+from tools.cli.errors import InputError
 
 FORMATS = ("tf1", "pytorch_hg3d")
 STAGES = ("left2right", "pose3d")
@@ -76,8 +77,6 @@ def main(flags: command.Flags) -> int:
 
 
 def _import_hg3d(flags: command.Flags) -> int:
-    from tools.cli.errors import InputError
-
     for name in _TF1_ONLY:
         if flags.given(name):
             raise InputError(f"--{name} says something of a TF1 checkpoint; --format=pytorch_hg3d has no use for it")
@@ -106,10 +105,9 @@ def _import_tf1(flags: command.Flags) -> int:
 
     from label_generator.importing import tf1_checkpoint
     from label_generator.networks import network_files
-    from tools.cli.errors import InputError
     from tools.pose import joints
 
-    order = joints.parse_permutation(flags.permutation) if flags.permutation else None
+    order = joints.parse_permutation(flags.permutation)
     _check_output(flags)
     checkpoint = tf1_checkpoint.read_checkpoint(flags.input)
     if flags.stage and flags.stage != checkpoint.stage:
@@ -148,7 +146,6 @@ def _import_tf1(flags: command.Flags) -> int:
 def _choices(flags: command.Flags, path: str) -> tuple[dict, dict]:
     """What the checkpoint doesn't tell, and from where each is known; raises InputError for what nobody told."""
     from label_generator.importing import tf1_checkpoint
-    from tools.cli.errors import InputError
 
     named = tf1_checkpoint.choices_of_directory(path)
     choices, origins = {}, {}
@@ -178,7 +175,6 @@ def _statistics(flags: command.Flags, checkpoint, variables, order, chosen, fact
     from label_generator.importing import statistics as import_statistics
     from label_generator.networks import normalization
     from tfrecords.storage import manifest
-    from tools.cli.errors import InputError
     from tools.cli.progress import Progress
 
     where, stage = flags.statistics, checkpoint.stage
@@ -213,16 +209,13 @@ def _statistics(flags: command.Flags, checkpoint, variables, order, chosen, fact
 
 def _check_output(flags: command.Flags, replaced: tuple = _WEIGHTS_FILES) -> None:
     """Raises InputError when the output is there and may not be replaced, or holds other files than `replaced`."""
-    from tools.cli.errors import InputError
-
     output = pathlib.Path(flags.output)
     if not output.exists():
         return
     there = sorted(entry.name for entry in output.iterdir()) if output.is_dir() else None
     if there == []:
         return
-    if not flags.overwrite:
-        raise InputError(f"{output}: is there already; --overwrite replaces it")
+    outputs.check_free(output, flags.overwrite)
     others = [output.name] if there is None else [name for name in there if name not in replaced]
     if others:
         raise InputError(f"{output}: holds {others[0]}, which is no part of a weights folder, and is not replaced")

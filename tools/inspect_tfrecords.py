@@ -11,6 +11,7 @@ import pathlib
 import sys
 
 from tools.cli import command
+from tools.cli.errors import InputError
 
 _DAMAGE_SHOWN = 20
 _NO_SHEET = "none"
@@ -33,7 +34,6 @@ def declare() -> command.Flags:
 def main(flags: command.Flags) -> int:
     """Prints the findings; returns 2 when something is damaged."""
     from tfrecords.storage import inspection, manifest
-    from tools.cli.errors import InputError
     from tools.cli.progress import Progress
 
     if not flags.arguments:

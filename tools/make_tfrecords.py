@@ -11,8 +11,7 @@ import sys
 import textwrap
 import time
 
-from tools.cli import command
-from tools.cli.errors import InputError
+from tools.cli import command, common_flags
 
 # Sources that make their records themselves.
 _WITHOUT_INPUT = ("synthetic", "rendered")
@@ -82,14 +81,15 @@ def main(flags: command.Flags) -> int:
 
 def _options(flags):
     from tfrecords.source import Options
+    from tools.pose import joints
 
     return Options(
         split=flags.split,
         images=flags.images,
         cameras=flags.cameras,
         layout="" if flags.layout == "auto" else flags.layout,
-        permutation=_numbers(flags, "permutation", int, 17),
-        intrinsics=_numbers(flags, "intrinsics", float, 4),
+        permutation=joints.parse_permutation(flags.permutation),
+        intrinsics=common_flags.numbers(flags, "intrinsics", float, 4),
         baseline_mm=flags.baseline_mm,
         verify=flags.verify,
         frame_step=flags.frame_step,
@@ -99,21 +99,6 @@ def _options(flags):
         distort=flags.distort,
         unit_mm=flags.unit_mm,
     )
-
-
-def _numbers(flags, name, kind, size):
-    words = getattr(flags, name)
-    if not words:
-        return None
-    try:
-        numbers = tuple(kind(word) for word in words)
-    except ValueError:
-        raise InputError(f"--{name}={','.join(words)}: not {size} numbers") from None
-    if len(numbers) != size:
-        raise InputError(f"--{name}={','.join(words)}: {size} numbers expected, {len(numbers)} given")
-    if kind is int and sorted(set(numbers)) != sorted(numbers):
-        raise InputError(f"--{name}={','.join(words)}: a place is named twice")
-    return numbers
 
 
 def _report(content, seconds):

@@ -15,6 +15,7 @@ from baseline_network.evaluation.records import Evaluated
 from baseline_network.network import targets
 from tfrecords import schema
 from tools.drawing import drawing, plots
+from tools.files import atomic
 
 # column heading, name in `evaluation.summary`
 _COLUMNS = (
@@ -200,11 +201,5 @@ def write(
     folder.mkdir(parents=True, exist_ok=True)
     for name, picture in pictures.items():
         drawing.write_image(folder / name, picture, overwrite=True)
-    _replace(folder / "table.md", table + "\n")
-    _replace(folder / "figures.json", json.dumps(content, indent=1) + "\n")
-
-
-def _replace(path: pathlib.Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.partial")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    atomic.write_text(folder / "table.md", table + "\n")
+    atomic.write_text(folder / "figures.json", json.dumps(content, indent=1) + "\n")

@@ -19,6 +19,7 @@ import numpy as np
 from baseline_network.network import targets
 from baseline_network.prediction.run import Person, Result
 from tfrecords.storage.partial import locked
+from tools.cli import outputs
 from tools.cli.errors import InputError
 
 FORMAT = 1
@@ -29,11 +30,8 @@ _STAGE = ".predict."
 def check_free(output: str | os.PathLike, overwrite: bool) -> None:
     """Raises `InputError` when `output` is no folder or holds predictions that may not be replaced."""
     output = pathlib.Path(output)
-    if output.exists() and not output.is_dir():
-        raise InputError(f"{output}: is not a folder")
-    for name in (JSON, NPZ, FILM, OVERLAYS):
-        if (output / name).exists() and not overwrite:
-            raise InputError(f"{output / name}: exists already; --overwrite replaces it")
+    outputs.check_folder(output)
+    outputs.check_all_free((output / name for name in (JSON, NPZ, FILM, OVERLAYS)), overwrite)
 
 
 def person_as_json(person: Person) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 from label_generator.evaluation.errors import Evaluated
 from label_generator.lifting.lifter import REASONS, Lifter
 from tools.drawing import drawing, plots
+from tools.files import atomic
 from tools.pose import metric_tables
 
 # column heading, key of `Evaluated.summary`, decimals
@@ -67,9 +68,9 @@ def write(output: str, results: list[Evaluated], lifter: Lifter) -> None:
         "figures": figures,
         "reasons": {r.name: {REASONS[i] or "labelled": int((r.reason == i).sum()) for i in range(5)} for r in results},
     }
-    _replace(folder / "figures.json", json.dumps(content, indent=1) + "\n")
+    atomic.write_text(folder / "figures.json", json.dumps(content, indent=1) + "\n")
     text = "\n\n".join([table(results), *(f"### {r.name}\n\n{by_action(r)}" for r in results)])
-    _replace(folder / "table.md", text + "\n")
+    atomic.write_text(folder / "table.md", text + "\n")
     names = list(figures)
     series = {
         "before the search": [figures[name]["mpjpe_before"] for name in names],
@@ -97,9 +98,3 @@ def _reliability(results: list[Evaluated]) -> np.ndarray:
             )
     labels = ("share of labels, from best to worst quality (%)", "mean joint error (mm)")
     return plots.curves(100.0 * (np.arange(most) + 0.5) / most, series, "Expected and true error", *labels)
-
-
-def _replace(path: pathlib.Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.partial")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)

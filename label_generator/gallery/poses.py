@@ -11,6 +11,7 @@ import numpy as np
 from label_generator.gallery.sheet import Labelled
 from label_generator.lifting.lifter import Lifter
 from tools.cli.errors import InputError
+from tools.files import atomic
 from tools.pose import joints
 
 BATCH = 512
@@ -119,13 +120,11 @@ def _lift(lifter: Lifter, poses_2d, intrinsics, provenance) -> dict[str, np.ndar
 
 def save(path: str, labels: Labelled) -> None:
     """Writes names, 2D and labels as .npz, whole or not at all."""
-    temporary = f"{path}.partial"
     lifted = {name: labels.lifted[field] for name, field in _SAVED.items()}
-    with open(temporary, "wb") as file:
+    with atomic.write_file(path) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(
             file, names=np.array(labels.names), poses_2d=labels.poses_2d, provenance=labels.provenance, **lifted
         )
-    os.replace(temporary, path)
 
 
 _SAVED = {"poses_3d": "pose_3d", "roots": "root_3d", "coarse_3d": "coarse_3d", "quality": "quality",

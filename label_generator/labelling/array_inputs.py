@@ -193,8 +193,7 @@ def open_arrays(spec) -> PoseArrays:
     if not len(rows):
         raise InputError(f"{rows.place}: holds no pose")
     joint_set = _joint_set(spec.joints, rows)
-    if spec.permutation is not None and sorted(spec.permutation) != list(range(joint_set.size)):
-        raise InputError(f"--permutation: expected each of 0 to {joint_set.size - 1} once for {joint_set.name}")
+    joints.check_permutation(spec.permutation, joint_set.size)
     return PoseArrays(rows, joint_set, spec.layout, spec.permutation, spec.min_confidence, intrinsics, mask)
 
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from tfrecords.storage import manifest
 from tools.cli.errors import InputError
+from tools.files import atomic
 
 FOLDER = ".partial"
 _JOURNAL = "journal.json"
@@ -178,7 +178,7 @@ class LabelFiles:
             "reasons": self.reasons,
             "texts": {name: table.state() for name, table in self._texts.items()},
         }
-        manifest.write_text(self.folder / _JOURNAL, json.dumps(content))
+        atomic.write_text(self.folder / _JOURNAL, json.dumps(content))
 
     def read(self, name: str, start: int, stop: int) -> np.ndarray:
         """Rows start to stop of a column; a column of texts has their numbers."""

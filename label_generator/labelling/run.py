@@ -22,8 +22,10 @@ from label_generator.labelling.columns import FOLDER, LabelFiles
 from tfrecords import schema
 from tfrecords.storage import manifest
 from tfrecords.storage.partial import locked
+from tools.cli import outputs
 from tools.cli.errors import InputError
 from tools.cli.progress import Progress
+from tools.files import atomic
 
 BELOW_QUALITY = "quality below --min_quality"
 NOT_FINITE = "label is not finite"
@@ -81,9 +83,8 @@ class RunOptions:
 def check_output(options: RunOptions) -> None:
     """Raises `InputError` when finished labels lie in the output that may not be replaced."""
     wanted = [_LABELS, *([_JSON] * options.json), *([_WILD] * options.wild_npy), *([_RECORDS] * options.tfrecords)]
-    for name in wanted:
-        if (options.folder / name).exists() and not options.overwrite and not (options.folder / FOLDER).exists():
-            raise InputError(f"{options.folder / name}: exists already; --overwrite replaces it")
+    unfinished = (options.folder / FOLDER).exists()
+    outputs.check_all_free((options.folder / name for name in wanted), options.overwrite or unfinished)
 
 
 def run(options: RunOptions, poses: label_inputs.Input, lifter, fingerprint: str) -> dict[str, Any]:
@@ -296,7 +297,7 @@ def _finish(options: RunOptions, files: LabelFiles, summary: dict, weights: str)
         }
         files.write_npz(temporary, extra)
         os.replace(temporary, part / _LABELS)
-    manifest.write_text(part / _SUMMARY, json.dumps(summary, indent=1) + "\n")
+    atomic.write_text(part / _SUMMARY, json.dumps(summary, indent=1) + "\n")
     if options.json:
         label_exports.write_json(files, part / _JSON, weights)
         made.append(_JSON)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import pathlib
 from typing import Any
 
 from tools.cli import command
 from tools.cli.errors import InputError
+from tools.files import checksums
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 
@@ -89,8 +88,4 @@ def make_lifter(flags: command.Flags):
 
 def fingerprint(folders: list[str]) -> str:
     """SHA-256 of everything in these weights folders, hexadecimal."""
-    digest = hashlib.sha256()
-    for folder in map(pathlib.Path, folders):
-        for path in sorted(path for path in folder.iterdir() if path.is_file()):
-            digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
+    return checksums.of_folders(folders)

@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from tools.cli.errors import InputError
+from tools.files import atomic
 from tools.pose.joints import POSE17
 
 QUALITY_SCALE_MM = 100.0
@@ -166,11 +167,7 @@ def save_calibration(path: str | os.PathLike, calibration: Calibration) -> None:
         "coefficients": list(calibration.coefficients),
         "facts": calibration.facts,
     }
-    temporary = f"{path}.partial"
-    with open(temporary, "w", encoding="utf-8") as file:
-        json.dump(content, file, indent=1)
-        file.write("\n")
-    os.replace(temporary, path)
+    atomic.write_text(path, json.dumps(content, indent=1) + "\n")
 
 
 def load_calibration(path: str | os.PathLike) -> Calibration:

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import pathlib
-import tempfile
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from tools.cli.errors import InputError
+from tools.files import atomic
 from tools.pose.joints import POSE17
 
 LAYOUTS = ("planar", "interleaved")
@@ -268,17 +267,7 @@ def save_statistics(path, statistics: Mapping[str, Statistics]) -> None:
         }
         for name, s in statistics.items()
     }
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump({"version": _VERSION, "statistics": content}, file, indent=1)
-            file.write("\n")
-        # mkstemp makes files that only their owner can read.
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    atomic.write_text(path, json.dumps({"version": _VERSION, "statistics": content}, indent=1) + "\n")
 
 
 def load_statistics(path) -> dict[str, Statistics]:

@@ -51,7 +51,7 @@ def test_a_photograph_with_boxes(run, photograph, tmp_path, capsys, assert_error
     (output / "report.txt").unlink()
     capsys.readouterr()
     assert run(photograph, "--box=20,10,60,90", f"--output={output}") == 2
-    assert_error("exists; give --overwrite to replace it")
+    assert_error("exists already; --overwrite replaces it")
     assert run(photograph, "--box=20,10,60,90", f"--output={output}", "--overwrite") == 0
 
 

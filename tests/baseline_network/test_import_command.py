@@ -100,7 +100,7 @@ def test_nothing_is_overwritten_unasked(checkpoint, tmp_path, assert_error):
     flags = [f"--input={checkpoint}", f"--output={tmp_path / 'net'}"]
     assert run(*flags) == 0
     assert run(*flags) == 2
-    assert_error("is there already; --overwrite replaces it")
+    assert_error("exists already; --overwrite replaces it")
     (tmp_path / "net" / "README.md").write_text("a card")
     assert run(*flags, "--overwrite") == 0
     assert (tmp_path / "net" / "README.md").read_text() == "a card"

@@ -230,7 +230,7 @@ def test_as_a_program(repository, folder, small_weights, tmp_path):
 @pytest.mark.parametrize("name", ["predict", "demo"])
 def test_help_imports_nothing_heavy(name, repository):
     text = (
-        f"import sys; from baseline_network import {name}; from tools import command\n"
+        f"import sys; from baseline_network import {name}; from tools.cli import command\n"
         f"try: command.run({name}.main, {name}.declare, ['{name}.py', '--help'])\n"
         f"except SystemExit as left: assert left.code == 0\n"
         f"assert not set({HEAVY}) & set(sys.modules), set({HEAVY}) & set(sys.modules)"

@@ -210,16 +210,20 @@ def command_line(out, *flags):
 
 
 def run_command(out, *flags, **options):
-    environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parent)}
-    return subprocess.run(command_line(out, *flags), capture_output=True, text=True, env=environment, **options)
+    return subprocess.run(command_line(out, *flags), capture_output=True, text=True, env=environment(), **options)
+
+
+def environment():
+    """Where the commands find the sources of the tests, and this checkout before an installed one."""
+    tests = pathlib.Path(__file__).parent
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (tests, tests.parents[1])))}
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_killed_in_the_middle_then_resumed_gives_the_same_bytes(tmp_path, workers):
     out, flags = tmp_path / "out", (f"--workers={workers}", "--num_shards=12", "--count=240")
     flags += (f"--input={troubles(tmp_path, '-1: sleep')}",)
-    environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parent)}
-    process = subprocess.Popen(command_line(out, *flags), env=environment, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command_line(out, *flags), env=environment(), stdout=subprocess.DEVNULL)
     while len(list(out.glob(".partial/*.tfrecord"))) < 3:
         assert process.poll() is None
         time.sleep(0.01)

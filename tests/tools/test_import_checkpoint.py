@@ -185,7 +185,7 @@ def test_flags_win_over_the_directorys_name_and_say_so(experiment, tmp_path, cap
     ("flags", "words"),
     [
         (["--stage=pose3d"], ["is of stage left2right, --stage=pose3d was asked for"]),
-        (["--permutation=1,2,3"], ["names each of 0 to 16 once"]),
+        (["--permutation=1,2,3"], ["expected each of 0 to 16 once"]),
         (["--dropout=0"], ["dropout is the probability to keep"]),
         (["--statistics={}/nothing"], ["nothing: no such file or folder"]),
         (["--statistics={}"], ["no .npy"]),
@@ -207,7 +207,7 @@ def test_nothing_is_overwritten_unasked_and_nothing_else_ever(experiment, tmp_pa
     assert run(*flags) == 0
     before = (tmp_path / "a" / "weights.npz").read_bytes()
     assert run(*flags) == 2
-    assert_error("is there already; --overwrite replaces it")
+    assert_error("exists already; --overwrite replaces it")
     stale = tmp_path / "a" / "statistics.json"
     normalization.save_statistics(stale, {"input": normalization.Statistics([0.0], [1.0], "planar", True, 1)})
     assert run(*flags, "--overwrite", "--nomax_norm") == 0

@@ -171,7 +171,7 @@ def test_bad_arguments(tmp_path, capsys):
         ("", "a folder, expected the name of a picture"),
         ("none/sheet.png", "cannot be written (no folder "),
         ("sheet.txt", "expected the ending of a picture format"),
-        ("there.png", "exists already; pass --overwrite"),
+        ("there.png", "exists already; --overwrite"),
     ],
 )
 def test_a_bad_place_for_the_sheet_is_told_before_anything_is_read(tmp_path, capsys, monkeypatch, place, message):

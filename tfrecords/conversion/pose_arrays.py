@@ -15,7 +15,7 @@ from tfrecords.formats import arrays
 from tfrecords.schema import PoseRecord
 from tfrecords.source import Options, Skip
 from tools.cli.errors import InputError
-from tools.pose import cameras
+from tools.pose import cameras, joints
 from tools.pose.joints import POSE17
 
 LEFT, RIGHT, POSE_3D = "left", "right", "3d"
@@ -46,7 +46,7 @@ class ArraySource(clips.ClipSource):
         super().__init__(path, options)
         if options.layout not in ("", arrays.PLANAR, arrays.INTERLEAVED):
             raise InputError(f"--layout={options.layout}: expected {arrays.PLANAR} or {arrays.INTERLEAVED}")
-        arrays.check_permutation(options.permutation)
+        joints.check_permutation(options.permutation)
         self._step = clips.check_frame_step(options)
 
     def _set_clips(self, found: Iterable[ArrayClip], layout: str, root: pathlib.Path) -> None:

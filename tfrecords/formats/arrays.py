@@ -109,12 +109,6 @@ def check_layout(array: np.ndarray, size: int, layout: str, permutation: Sequenc
         raise InputError(f"{place}: rows are {other}, not {layout} as they are read; give --layout={other}")
 
 
-def check_permutation(permutation: Sequence[int] | None) -> None:
-    """Raises `InputError` when the permutation does not name each joint once."""
-    if permutation is not None and sorted(permutation) != list(range(POSE17.size)):
-        raise InputError(f"permutation {list(permutation)}: expected each of 0 to {POSE17.size - 1} once")
-
-
 class Archive:
     """An .npz file of floating arrays: shapes from the headers, arrays when asked for.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import pathlib
 import re
@@ -14,6 +13,8 @@ from tfrecords.conversion import bvh_joints, clips, placing
 from tfrecords.formats import arrays, bvh
 from tfrecords.source import Info, Options
 from tools.cli.errors import InputError
+from tools.files import checksums
+from tools.pose import joints
 from tools.pose.joints import JOINT_SETS, POSE17
 
 # About one subject in ten is held out; which ones is decided by the hash of the name, so that it never changes.
@@ -47,7 +48,7 @@ class Mocap(clips.MotionSource):
     def __init__(self, path: pathlib.Path, options: Options):
         super().__init__(path, options)
         placing.check_style(options.cameras_style)
-        arrays.check_permutation(options.permutation)
+        joints.check_permutation(options.permutation)
         self._level, self._wild = options.cameras_style == "level", options.cameras_style != "h36m"
         self._cameras = {} if self._wild else placing.load_cameras(options.cameras, self.info.name)
         if not self._wild:
@@ -132,7 +133,7 @@ def split_of(subject: str) -> str:
     if not subject:
         return ""
     group = next(("+".join(group) for group in _TOGETHER if subject in group), subject)
-    share = int.from_bytes(hashlib.sha256(f"mocap:{group}".encode()).digest()[:4], "big") / 2**32
+    share = int(checksums.of_text(f"mocap:{group}")[:8], 16) / 2**32
     return "val" if share < _HELD_OUT else "train"
 
 

@@ -1,14 +1,11 @@
-"""Telling records and weights from others, for the settings of trainings."""
+"""Fingerprints of records, for the settings of trainings."""
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Mapping
-
-import numpy as np
 
 from tfrecords.storage import locate, manifest
+from tools.files import checksums
 
 
 def fingerprint(where: locate.Where) -> str:
@@ -23,18 +20,8 @@ def fingerprint(where: locate.Where) -> str:
         if os.path.exists(os.path.join(folder, manifest.NAME)):
             for shard in manifest.read_manifest(os.path.join(folder, manifest.NAME)).shards:
                 known[os.path.join(folder, shard.file)] = shard.sha256
-    told = [
+    lines = [
         f"{known.get(file) or os.path.basename(file)} {os.path.getsize(file)} {count}"
         for file, count in zip(records.files, records.counts)
     ]
-    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
-
-
-def of_arrays(arrays: Mapping[str, np.ndarray]) -> str:
-    """A text that tells these named arrays from others."""
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        values = np.ascontiguousarray(arrays[name])
-        digest.update(f"{name} {values.dtype} {values.shape}".encode())
-        digest.update(values.tobytes())
-    return digest.hexdigest()[:16]
+    return checksums.of_text("\n".join(lines))[: checksums.SHORT]

@@ -131,12 +131,3 @@ def read_frames(path: str | pathlib.Path) -> Iterator[bytes]:
 
 def _cut_or(other: str, cut: bool) -> str:
     return "the file ends in the middle of it" if cut else other
-
-
-def sha256_of(path: pathlib.Path) -> str:
-    """The SHA-256 of a file, hexadecimal."""
-    digest = hashlib.sha256()
-    with open(path, "rb", buffering=0) as file:
-        while data := file.read(_BUFFER):
-            digest.update(data)
-    return digest.hexdigest()

@@ -15,6 +15,7 @@ from tfrecords.schema import PoseRecord
 from tfrecords.storage import framing, manifest
 from tfrecords.storage.example import decode_fields
 from tools.cli.errors import InputError
+from tools.files import checksums
 from tools.pose import joints
 
 _TOGETHER = 1024  # records whose numbers are looked at together
@@ -185,7 +186,7 @@ def _inspect_shard(path: pathlib.Path, shard: manifest.Shard, findings: Findings
     before = len(findings.damage)
     if size != shard.bytes:
         findings.damage.append(f"{path}: {size:,} bytes, {shard.bytes:,} were written")
-    elif framing.sha256_of(path) != shard.sha256:
+    elif checksums.of_file(path) != shard.sha256:
         findings.damage.append(f"{path}: its SHA-256 is not the manifest's")
     batch, number = [], -1
     try:

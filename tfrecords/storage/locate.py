@@ -11,6 +11,7 @@ from typing import Union
 
 from tfrecords.storage import example, framing, manifest
 from tools.cli.errors import InputError
+from tools.files import checksums
 
 Where = Union[str, os.PathLike, Sequence[Union[str, os.PathLike]]]
 
@@ -75,7 +76,7 @@ def _from_manifest(content: manifest.Manifest, wanted: set[str] | None, verify: 
     if verify:
         for shard in chosen:
             path = content.folder / shard.file
-            if framing.sha256_of(path) != shard.sha256:
+            if checksums.of_file(path) != shard.sha256:
                 raise InputError(f"{path}: shard is damaged, its SHA-256 is not the manifest's")
     # A file without records only costs an open.
     filled = [shard for shard in chosen if shard.records]

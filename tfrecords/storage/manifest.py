@@ -8,13 +8,13 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import json
-import os
 import pathlib
 import re
 from typing import Any
 
 from tfrecords import schema
 from tools.cli.errors import InputError
+from tools.files import atomic
 
 NAME = "manifest.json"
 FORMAT = 1
@@ -105,7 +105,7 @@ class Manifest:
             "shards": [dataclasses.asdict(shard) for shard in self.shards],
         }
         path = folder / NAME
-        write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        atomic.write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
         return path
 
     def check_sizes(self) -> None:
@@ -118,19 +118,6 @@ class Manifest:
             if size != shard.bytes:
                 state = "cut short" if size < shard.bytes else "too long"
                 raise InputError(f"{path}: shard is {state}: {size:,} bytes, {shard.bytes:,} were written")
-
-
-def write_text(path: pathlib.Path, text: str) -> None:
-    """Writes a small file under a temporary name and moves it into place. Raises `InputError` naming it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        try:
-            temporary.write_text(text, encoding="utf-8")
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(f"{path}: can't be written: {error.strerror}") from error
 
 
 def read_manifest(path: str | pathlib.Path) -> Manifest:

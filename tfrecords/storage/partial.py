@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from tfrecords.storage import manifest
-from tfrecords.storage.framing import sha256_of
 from tfrecords.storage.shards import Plan
 from tools.cli.errors import InputError
+from tools.files import atomic, checksums
 
 FOLDER = ".partial"
 _JOURNAL = "journal.jsonl"
@@ -83,7 +83,7 @@ class Partial:
             self._take_over(lines[1:])
             # Written anew, so that nothing is appended to a line that was cut short.
             lines[1:] = [{"shard": shard, "result": result} for shard, result in self.results.items()]
-            manifest.write_text(self.folder / _JOURNAL, "".join(json.dumps(line) + "\n" for line in lines))
+            atomic.write_text(self.folder / _JOURNAL, "".join(json.dumps(line) + "\n" for line in lines))
         else:
             shutil.rmtree(self.folder, ignore_errors=True)
         strangers = sorted(set(self._shards_in_output()) - self._placed)
@@ -115,7 +115,11 @@ class Partial:
             shard, result = line["shard"], line["result"]
             name = self._plan.file(shard)
             for path in (self.folder / name, self._output / name):
-                if path.is_file() and path.stat().st_size == result["bytes"] and sha256_of(path) == result["sha256"]:
+                if (
+                    path.is_file()
+                    and path.stat().st_size == result["bytes"]
+                    and checksums.of_file(path) == result["sha256"]
+                ):
                     self.results[shard] = result
                     if path.parent == self._output:
                         self._placed.add(name)

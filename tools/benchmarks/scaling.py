@@ -61,7 +61,7 @@ print(steps * 1024 / (time.perf_counter() - start))
 _GENERATE = """
 import sys
 from label_generator import generate
-from tools import command
+from tools.cli import command
 if __name__ == "__main__":
     try:
         command.run(generate.main, generate.declare, ["generate", *sys.argv[1:]])

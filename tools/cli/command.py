@@ -8,7 +8,7 @@ absl does the parsing (types, ``--flagfile``, ``--noname``), with three differen
   stages, not sorted by name.
 * Bad flags and bad input end with one line on standard error and exit status 2.
 
-A command is a module with ``declare() -> Flags`` and ``main(options) -> int or None``; heavy modules are imported in
+A command is a module with ``declare() -> Flags`` and ``main(flags: Flags) -> int``; heavy modules are imported in
 ``main``, so that ``--help`` costs no more than Python's own start.
 """
 
@@ -189,24 +189,24 @@ def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
-def run(main: Callable[[Flags], int | None], declare: Callable[[], Flags], argv: Sequence[str] | None = None) -> None:
-    """Parses the flags, calls ``main(options)`` and leaves the process with its exit status.
+def run(main: Callable[[Flags], int], declare: Callable[[], Flags], argv: Sequence[str] | None = None) -> None:
+    """Parses the flags, calls ``main(flags)`` and ends the process with its exit status.
 
-    Exit status: what `main` returned (None is 0); 2 after bad flags, `InputError` or a file that cannot be read or
-    written, told in one line; 130 after Ctrl-C.
+    Exit status: what `main` returned; 2 after bad flags, `InputError` or a file that cannot be read or written, with
+    one line on standard error; 130 after Ctrl-C.
     """
     argv = list(sys.argv if argv is None else argv)
-    options = declare()
+    flags = declare()
     program = f"python {os.path.relpath(argv[0])}" if argv[0].endswith(".py") else argv[0]
     # TensorFlow's C++ notices say nothing to the user of a command (among them, as errors, that CUDA's plug-ins are
     # registered twice); what goes wrong is raised as a Python exception all the same.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         if any(argument in _HELP_NAMES for argument in argv[1:]):
-            print(options.help(program))
+            print(flags.help(program))
             status = 0
         else:
-            status = main(options.parse(argv))
+            status = main(flags.parse(argv))
         sys.stdout.flush()
     except InputError as error:
         _fail(_one_line(error))
@@ -219,7 +219,7 @@ def run(main: Callable[[Flags], int | None], declare: Callable[[], Flags], argv:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
-    sys.exit(status or 0)
+    sys.exit(status)
 
 
 def _fail(message: str) -> None:

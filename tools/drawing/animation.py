@@ -6,13 +6,14 @@ GIF. OpenCV before 4.12 cannot write GIF, so Pillow does that, which matplotlib 
 
 from __future__ import annotations
 
-import os
 import pathlib
 
 import numpy as np
 
+from tools.cli import outputs
 from tools.cli.errors import InputError
 from tools.drawing import drawing, figures
+from tools.files import atomic
 
 
 def rotation_frames(
@@ -91,19 +92,11 @@ def write_animation(path, frames, fps=24, overwrite=False):
         raise InputError(f"{path}: films are written as .gif or .mp4")
     if not fps > 0:
         raise InputError(f"{path}: frames per second must be above 0, got {fps}")
-    if path.exists() and not overwrite:
-        raise InputError(f"{path}: exists already; pass --overwrite to replace it")
+    outputs.check_free(path, overwrite)
     if not path.parent.is_dir():
         raise InputError(f"{path}: its folder does not exist")
-    # The ending stays last, since OpenCV chooses the container by it.
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix.lower()}")
-    try:
+    with atomic.write_file(path) as temporary:
         writers[path.suffix.lower()](temporary, _of_one_size(frames, path), fps, path)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
-    finally:
-        temporary.unlink(missing_ok=True)
     return path
 
 

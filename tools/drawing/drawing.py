@@ -6,14 +6,15 @@ in `figures.py`, contact sheets in `sheets.py`, films in `animation.py`, diagram
 
 from __future__ import annotations
 
-import os
 import pathlib
 from typing import NamedTuple
 
 import numpy as np
 
+from tools.cli import outputs
 from tools.cli.errors import InputError
 from tools.drawing.text import INK, put_text, text_size
+from tools.files import atomic
 from tools.pose import joints
 from tools.pose.joints import LABELLED, MADE, MISSING
 
@@ -298,8 +299,7 @@ def check_picture_path(path, overwrite=False):
     path = pathlib.Path(path)
     if path.is_dir():
         raise InputError(f"{path}: a folder, expected the name of a picture")
-    if path.exists() and not overwrite:
-        raise InputError(f"{path}: exists already; pass --overwrite to replace it")
+    outputs.check_free(path, overwrite)
     if not path.parent.is_dir():
         raise InputError(f"{path}: cannot be written (no folder {path.parent})")
     if not cv2.haveImageWriter(path.name):
@@ -315,17 +315,11 @@ def write_image(path, image, overwrite=False):
     import cv2
 
     path = pathlib.Path(path)
-    if path.exists() and not overwrite:
-        raise InputError(f"{path}: exists already; pass --overwrite to replace it")
+    outputs.check_free(path, overwrite)
     try:
         _, data = cv2.imencode(path.suffix or ".", checked_image(image))
     except cv2.error:
         raise InputError(f"{path}: expected the ending of a picture format such as .png or .jpg") from None
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with atomic.write_file(path) as temporary:
         temporary.write_bytes(data.tobytes())
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
     return path

@@ -17,7 +17,7 @@ from typing import Any, Callable
 import numpy as np
 
 from tools.cli.errors import InputError
-from tools.files import whole_folder
+from tools.files import atomic
 
 MODEL, WEIGHTS = "model.json", "weights.npz"
 # What zipfile raises for a damaged archive, NotImplementedError for a method or version that damage made up.
@@ -55,7 +55,7 @@ def write(
     directory = pathlib.Path(directory)
     if directory.exists() and not directory.is_dir():
         raise InputError(f"{directory}: is not a folder")
-    with whole_folder.write(directory) as folder:
+    with atomic.write_folder(directory) as folder:
         text = json.dumps(description, indent=1, default=_plain)
         (folder / MODEL).write_text(text + "\n", encoding="utf-8")
         np.savez_compressed(folder / WEIGHTS, **arrays)

@@ -228,19 +228,38 @@ def convert(
     return np.where(codes[..., None] == MISSING, np.nan, values).astype(np.float32), codes
 
 
-def parse_permutation(text: str, size: int = POSE17.size) -> np.ndarray:
-    """The permutation written as ``10,9,8,...``: joint i of our order is found at index permutation[i] of the source.
+def parse_permutation(words: str | Sequence[str] | None, size: int | None = POSE17.size) -> tuple[int, ...] | None:
+    """The value of ``--permutation``: joint i of this project's order is found at place permutation[i] of the source.
+
+    Args:
+      words: ``10,9,8,...`` or its parts; None or empty: the same order.
+      size: how many joints there are; None: as many as words.
+
+    Returns:
+      The places, or None for the same order.
 
     Raises:
       InputError: not each of 0..size-1 exactly once.
     """
+    if not words:
+        return None
+    words = words.split(",") if isinstance(words, str) else words
     try:
-        order = [int(word) for word in text.split(",")]
+        order = tuple(int(word) for word in words)
     except ValueError:
-        order = []
+        order = ()
+    size = len(words) if size is None else size
     if sorted(order) != list(range(size)):
-        raise InputError(f"a joint permutation names each of 0 to {size - 1} once, separated by commas; got '{text}'")
-    return np.array(order)
+        raise InputError(
+            f"--permutation={','.join(words)[:100]}: expected each of 0 to {size - 1} once, separated by commas"
+        )
+    return order
+
+
+def check_permutation(order: Sequence[int] | None, size: int = POSE17.size) -> None:
+    """Raises `InputError` when a permutation does not name each of `size` joints once."""
+    if order is not None and sorted(order) != list(range(size)):
+        raise InputError(f"--permutation: expected each of 0 to {size - 1} once, got {list(order)}")
 
 
 def conversion_table(from_sets: Sequence[str], to_set: str = "pose17") -> str:

@@ -8,10 +8,10 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 
 from tools.cli.errors import InputError
+from tools.files import atomic
 from tools.training import checkpoints
 
 SETTINGS_FILE = "train.json"
@@ -108,13 +108,4 @@ def prepare(directory: str, chosen: Plan, settings: Mapping) -> None:
         "start_step": chosen.start_step,
         "settings": dict(settings),
     }
-    handle, temporary = tempfile.mkstemp(prefix=f".{SETTINGS_FILE}.", dir=directory)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=1)
-            file.write("\n")
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, os.path.join(directory, SETTINGS_FILE))
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    atomic.write_text(os.path.join(directory, SETTINGS_FILE), json.dumps(content, indent=1) + "\n")

@@ -1,6 +1,7 @@
 """Row layouts and normalisation against NumPy over all rows at once."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -171,8 +172,8 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
     def disk_full(*_):
         raise OSError("no space left")
 
-    monkeypatch.setattr(normalization.os, "replace", disk_full)
-    with pytest.raises(OSError, match="no space"):
+    monkeypatch.setattr(os, "replace", disk_full)
+    with pytest.raises(InputError, match=r"statistics\.json: cannot be written: no space"):
         normalization.save_statistics(path, {"input": statistics_of(rows_of(16), "planar", True)})
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["statistics.json"]

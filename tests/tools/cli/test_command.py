@@ -57,6 +57,7 @@ def test_values_and_defaults():
 
     def main(flags):
         seen.update(flags.as_dict(), given=flags.given("alpha"), not_given=flags.given("zebra"))
+        return 0
 
     assert run("--alpha=5", "--noloud", "--parts=x,y", "--more=1", "--more=2", main=main) == 0
     assert seen == {
@@ -126,7 +127,7 @@ def test_status_of_main_is_the_exit_status():
 
 
 def test_required_flags():
-    assert run(main=lambda flags: flags.require("alpha", "animal")) == 0
+    assert run(main=lambda flags: flags.require("alpha", "animal") or 0) == 0
     with pytest.raises(InputError, match=r"--zebra, --more must be given"):
         declare().parse(["tool"]).require("zebra", "alpha", "more")
 
@@ -168,7 +169,7 @@ def test_commands_of_one_process_do_not_collide():
 def test_the_reader_of_the_output_may_leave(tmp_path):
     script = tmp_path / "talk.py"
     script.write_text(
-        "from tools import command\n"
+        "from tools.cli import command\n"
         "def main(flags):\n"
         "    for number in range(100000):\n"
         "        print(number)\n"

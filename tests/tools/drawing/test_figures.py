@@ -220,7 +220,7 @@ def test_a_figure_takes_well_below_a_tenth_of_a_second():
 
 def test_drawing_loads_neither_tensorflow_nor_pyplot():
     code = (
-        "import sys, numpy as np; from tools.pose import drawing, figures, sheets, animation, plots;"
+        "import sys, numpy as np; from tools.drawing import drawing, figures, sheets, animation, plots;"
         "assert 'cv2' not in sys.modules and 'matplotlib' not in sys.modules;"
         "figures.figure_3d(np.zeros((17, 3))); plots.histogram([1.0, 2.0]);"
         "assert 'tensorflow' not in sys.modules and 'matplotlib.pyplot' not in sys.modules"

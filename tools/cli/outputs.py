@@ -1,0 +1,26 @@
+"""The rule of every command for what already lies at its output: nothing is replaced without ``--overwrite``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from tools.cli.errors import InputError
+
+
+def check_free(path: str | os.PathLike, overwrite: bool) -> None:
+    """Raises `InputError` when something lies at `path` and may not be replaced."""
+    if os.path.lexists(path) and not overwrite:
+        raise InputError(f"{path}: exists already; --overwrite replaces it")
+
+
+def check_all_free(paths: Iterable[str | os.PathLike], overwrite: bool) -> None:
+    """As `check_free` for each of `paths`."""
+    for path in paths:
+        check_free(path, overwrite)
+
+
+def check_folder(path: str | os.PathLike) -> None:
+    """Raises `InputError` when `path`, a folder to be written, is something else."""
+    if os.path.lexists(path) and not os.path.isdir(path):
+        raise InputError(f"{path}: is not a folder")
