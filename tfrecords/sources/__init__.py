@@ -21,6 +21,7 @@ SOURCES = {
     "mpii_lsp": ("mpii_lsp", "MpiiLsp3D"),
     "mpii": ("mpii", "Mpii"),
     "lsp": ("lsp", "Lsp"),
+    "photos": ("photos", "Photos"),
     "aichallenger": ("aichallenger", "AIChallenger"),
     "coco": ("coco", "Coco"),
     "openpose": ("openpose", "OpenPose"),
