@@ -202,6 +202,8 @@ def _canonical(flags, train_data: str, test_data: str):
         weight_decay=flags.weight_decay,
         ema=flags.ema,
         balance=flags.balance,
+        rarity=flags.rarity,
+        synthetic_share=flags.synthetic_share,
         schedule=flags.schedule,
         views=training_flags.view_settings(flags),
         losses=training_flags.loss_weights(flags),

@@ -11,7 +11,7 @@ import tensorflow as tf
 from label_generator.lifting import canonical_view
 from label_generator.networks import network_files, prenorm_model
 from label_generator.networks.network_files import Network
-from label_generator.training import virtual_camera
+from label_generator.training import skeletons, virtual_camera
 from label_generator.training.averaged_adamw import AveragedAdamW
 from label_generator.training.canonical_losses import CanonicalTrainer, LossWeights, squared_search
 from tfrecords import reader
@@ -44,6 +44,8 @@ class Setup:
     weight_decay: float = 0.01
     ema: float = 0.999
     balance: float = 0.5
+    rarity: float = 0.0
+    synthetic_share: float = 0.2
     schedule: str = "cosine"
     views: virtual_camera.Settings = dataclasses.field(default_factory=virtual_camera.Settings)
     losses: LossWeights = dataclasses.field(default_factory=LossWeights)
@@ -58,12 +60,16 @@ class LevelPoses:
       heights: [N] mm, the root above the floor.
       sequences: [N] integers, the same for the poses of one sequence.
       left_out: records that lack a joint.
+      stated: [N, 17, 3] the poses with their joints at the stated places (`skeletons`), or None.
+      synthetic: [N] bool, made by source synthetic; None: none is.
     """
 
     poses: np.ndarray
     heights: np.ndarray
     sequences: np.ndarray
     left_out: int
+    stated: np.ndarray | None = None
+    synthetic: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +95,7 @@ def load_level_poses(where: str) -> LevelPoses:
     Raises:
       InputError: the records are a camera's, or none is whole.
     """
-    arrays = reader.load_arrays(where, ["pose_3d", "root_3d", "camera", "subject", "sequence"])
+    arrays = reader.load_arrays(where, ["pose_3d", "root_3d", "camera", "subject", "sequence", "dataset"])
     others = [name for name in np.unique(arrays["camera"].astype(str)) if name != LEVEL]
     if others:
         raise InputError(
@@ -100,9 +106,15 @@ def load_level_poses(where: str) -> LevelPoses:
     if not whole.any():
         raise InputError(f"--train_data={where}: no record has a whole pose_3d and its root_3d")
     names = [f"{subject}/{sequence}" for subject, sequence in zip(arrays["subject"], arrays["sequence"])]
-    sequences = np.unique(names, return_inverse=True)[1]
+    sequences = np.unique(names, return_inverse=True)[1][whole]
+    poses, synthetic = arrays["pose_3d"][whole], arrays["dataset"][whole].astype(str) == "synthetic"
+    stated = poses.copy()
+    if synthetic.any():  # each has a body of their own, of one skeleton
+        stated[synthetic] = skeletons.to_definition(poses[synthetic])
+    if not synthetic.all():
+        stated[~synthetic] = skeletons.all_to_definition(poses[~synthetic], sequences[~synthetic])
     return LevelPoses(
-        arrays["pose_3d"][whole], -arrays["root_3d"][whole, 1], sequences[whole], int(np.count_nonzero(~whole))
+        poses, -arrays["root_3d"][whole, 1], sequences, int(np.count_nonzero(~whole)), stated, synthetic
     )
 
 
@@ -126,16 +138,53 @@ def load_seen_poses(where: str) -> SeenPoses:
     return SeenPoses(rays[usable], mask[usable], points[usable], arrays["action"][usable], left_out)
 
 
-def view_batches(train: LevelPoses, setup: Setup, start_step: int) -> tf.data.Dataset:
-    """Endless batches of virtual views (`virtual_camera.draw_views`), each a function of seed and step.
+def pose_weights(train: LevelPoses, setup: Setup) -> np.ndarray:
+    """[N] how often each pose is met, in proportion.
 
-    A sequence of n poses is met in proportion to n^balance, so that long ones don't rule.
+    A sequence of n poses in proportion to n^balance, so that long ones don't rule; poses unlike others more often
+    (`rarity`); poses of source synthetic together `synthetic_share` of the time.
     """
     sizes = np.bincount(train.sequences)
     weights = np.float64(sizes[train.sequences]) ** (setup.balance - 1.0)
+    if setup.rarity:
+        weights *= rarity(train.poses) ** setup.rarity
+    made = train.synthetic
+    if made is not None and made.any() and not made.all():
+        weights[made] *= setup.synthetic_share / weights[made].sum()
+        weights[~made] *= (1.0 - setup.synthetic_share) / weights[~made].sum()
+    return weights
+
+
+def rarity(poses: np.ndarray, references: int = 3000, neighbour: int = 10) -> np.ndarray:
+    """[N] how far each pose is from its tenth nearest among some others, over the median: from 0.5 to 4.
+
+    Poses [N, 17, 3] in level axes are compared facing alike and of the same size.
+    """
+    across = poses[:, POSE17.index("LHip")] - poses[:, POSE17.index("RHip")]
+    angle = np.arctan2(across[:, 2], across[:, 0])
+    c, s = np.cos(angle)[:, None], np.sin(angle)[:, None]
+    x, y, z = poses[..., 0], poses[..., 1], poses[..., 2]
+    facing = np.stack([c * x + s * z, y, c * z - s * x], -1).reshape(len(poses), -1)
+    facing /= np.sqrt(np.square(facing).mean(1, keepdims=True)) + 1e-9
+    chosen = np.random.default_rng(0).permutation(len(poses))[:references]
+    squares = np.square(facing[chosen]).sum(1)
+    far = np.empty(len(poses))
+    for start in range(0, len(poses), 4096):
+        part = facing[start : start + 4096]
+        distances = np.square(part).sum(1)[:, None] + squares - 2.0 * part @ facing[chosen].T
+        place = min(neighbour, len(chosen) - 1)
+        far[start : start + 4096] = np.partition(distances, place, axis=1)[:, place]
+    far = np.sqrt(np.maximum(far, 0.0))
+    return np.clip(far / max(np.median(far), 1e-9), 0.5, 4.0)
+
+
+def view_batches(train: LevelPoses, setup: Setup, start_step: int) -> tf.data.Dataset:
+    """Endless batches of virtual views (`virtual_camera.draw_views`), each a function of seed and step."""
+    weights = pose_weights(train, setup)
     with tf.device("CPU:0"):
         upper = tf.constant(np.cumsum(weights) / weights.sum())
         poses, heights = tf.constant(train.poses), tf.constant(train.heights)
+        stated = tf.constant(train.poses if train.stated is None else train.stated)
     last = len(train.poses) - 1
 
     def draw(step):
@@ -143,7 +192,9 @@ def view_batches(train: LevelPoses, setup: Setup, start_step: int) -> tf.data.Da
         own_seed = tf.random.experimental.stateless_fold_in(seed, _CHOICE)
         uniform = tf.random.stateless_uniform([setup.batch_size], own_seed)
         chosen = tf.minimum(tf.searchsorted(upper, tf.cast(uniform, tf.float64)), last)
-        return virtual_camera.draw_views(tf.gather(poses, chosen), tf.gather(heights, chosen), seed, setup.views)
+        return virtual_camera.draw_views(
+            tf.gather(poses, chosen), tf.gather(heights, chosen), seed, setup.views, tf.gather(stated, chosen)
+        )
 
     steps = tf.data.Dataset.range(start_step, tf.int64.max)
     return steps.map(draw, tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)

@@ -37,6 +37,15 @@ VIEWS = (
     "recombined",
     "noise_px",
     "noise_share",
+    "detected_share",
+    "skeleton_captured",
+    "skeleton_stated",
+    "skeleton_displaced",
+    "skeleton_spread",
+    "part_spread",
+    "tilt_share",
+    "tilt_deg",
+    "tilt_any",
     "masked",
     "unknown",
 )
@@ -45,6 +54,8 @@ CANONICAL = (
     "steps_per_epoch",
     "left2right_layers",
     "balance",
+    "rarity",
+    "synthetic_share",
     "schedule",
     "weight_decay",
     "ema",
@@ -124,6 +135,8 @@ def declare(description: str) -> command.Flags:
         flags.integer("steps_per_epoch", 1000, "steps from evaluation to evaluation; views never end", lower_bound=1)
         flags.integer("left2right_layers", 1, "residual blocks of the first network of a chain", lower_bound=1)
         flags.float("balance", 0.5, "a sequence of n poses is met in proportion to n to this power")
+        flags.float("rarity", 0.0, "poses unlike others are met more often, by their distance to this power", lower_bound=0)
+        flags.float("synthetic_share", 0.2, "share of views of people of source synthetic, where there are both")
         flags.enum("schedule", "cosine", SCHEDULES, "what the learning rate does after its first 200 steps")
         flags.string(
             "start_from",
@@ -144,6 +157,15 @@ def declare(description: str) -> command.Flags:
         flags.float("view_recombined", 0.3, "probability to take over the legs, and the arms, of another pose")
         flags.float("view_noise_px", 8.0, "largest standard deviation of noise on 2D joints")
         flags.float("view_noise_share", 0.6, "share of views with noise")
+        flags.float("view_detected_share", 0.0, "share of views with a detector's errors instead")
+        flags.float("view_skeleton_captured", 1.0, "share of people whose skeleton is as captured")
+        flags.float("view_skeleton_stated", 0.0, "share of people whose joints are at the stated places")
+        flags.float("view_skeleton_displaced", 0.0, "share of people whose joints are displaced besides")
+        flags.float("view_skeleton_spread", 0.6, "how far, in units of the spread between data sets")
+        flags.float("view_part_spread", 0.0, "standard deviation of the size of legs, arms and trunk by itself")
+        flags.float("view_tilt_share", 0.0, "share of people turned about a horizontal axis")
+        flags.float("view_tilt_deg", 15.0, "standard deviation of that angle")
+        flags.float("view_tilt_any", 0.0, "share of people turned by any angle")
         flags.float("view_masked", 0.4, "share of views with joints missing")
         flags.float("view_unknown", 0.15, "share of views whose intrinsics the network is not told")
         flags.float("loss_right_view", 1.0, "weight of the right view's error")

@@ -13,17 +13,23 @@ import math
 
 import tensorflow as tf
 
+from label_generator.training import detector_noise, drawn_skeletons
 from tools.pose.joints import POSE17
 
 ROOT = POSE17.root
 _LEGS = [POSE17.index(side + joint) for side in "RL" for joint in ("Hip", "Knee", "Foot")]
 _ARMS = [POSE17.index(side + joint) for side in "RL" for joint in ("Elbow", "Wrist")]
+# Which part of the body the bone that ends in a joint belongs to: head and trunk, arms, legs.
+_PARTS = [
+    next((part for part, limbs in ((1, _ARMS), (2, _LEGS)) if joint in limbs), 0) for joint in range(POSE17.size)
+]
 # Joints that common sources don't label (docs/joints.md): LSP and AIChallenger; MPII; COCO and its relatives.
 _UNLABELLED = {
     "lsp": ("Neck/Nose", "Spine", "Hip"),
     "mpii": ("Neck/Nose", "Spine"),
     "coco": ("Head", "Neck/Nose", "Thorax", "Spine", "Hip"),
 }
+_DETECTOR = detector_noise.Settings()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +44,10 @@ class Settings:
       size_spread, bone_spread: standard deviation of a person's size and of each pair of bones.
       recombined: probability that a pose takes over the legs, and that it takes over the arms, of another pose.
       noise_px, noise_share: the largest standard deviation of the noise on 2D joints, and how many views have any.
+      detected_share: how many have a detector's errors instead (`detector_noise`).
+      skeleton_captured, skeleton_stated, skeleton_displaced, skeleton_spread: see `drawn_skeletons.Settings`.
+      part_spread: standard deviation of the size of legs, trunk and arms, each by itself.
+      tilt_share, tilt_deg, tilt_any: how many people are turned about a horizontal axis (`drawn_skeletons.tilted`).
       masked: share of views with joints missing.
       unknown: share of views whose intrinsics the network isn't told.
       min_depth_mm: a view with a joint nearer than that is replaced by another of the batch.
@@ -55,6 +65,15 @@ class Settings:
     recombined: float = 0.3
     noise_px: float = 8.0
     noise_share: float = 0.6
+    detected_share: float = 0.0
+    skeleton_captured: float = 1.0
+    skeleton_stated: float = 0.0
+    skeleton_displaced: float = 0.0
+    skeleton_spread: float = 0.6
+    part_spread: float = 0.0
+    tilt_share: float = 0.0
+    tilt_deg: float = 15.0
+    tilt_any: float = 0.0
     masked: float = 0.4
     unknown: float = 0.15
     min_depth_mm: float = 700.0
@@ -165,6 +184,9 @@ def vary_poses(poses: tf.Tensor, draws: Draws, settings: Settings) -> tf.Tensor:
     spread = (spread + tf.gather(spread, POSE17.mirror, axis=1)) / 2.0
     size = draws.normal([count, 1], cut=2.5)
     scale = (1.0 + settings.bone_spread * spread) * (1.0 + settings.size_spread * size)
+    if settings.part_spread:
+        parts = draws.normal([count, max(_PARTS) + 1], cut=2.5)
+        scale *= 1.0 + settings.part_spread * tf.gather(parts, _PARTS, axis=1)
     poses = _joined(bones * scale[..., None])
     mirrored = tf.gather(poses * [-1.0, 1.0, 1.0], POSE17.mirror, axis=1)
     poses = tf.where(draws.happens([count, 1, 1], 0.5), mirrored, poses)
@@ -231,12 +253,15 @@ def draw_joint_masks(count, draws: Draws, settings: Settings) -> tf.Tensor:
     return tf.where((kind >= 0.75) & (kind < 1.0), scattered, mask)
 
 
-def draw_views(poses: tf.Tensor, heights: tf.Tensor, seed: tf.Tensor, settings: Settings) -> dict[str, tf.Tensor]:
+def draw_views(
+    poses: tf.Tensor, heights: tf.Tensor, seed: tf.Tensor, settings: Settings, stated: tf.Tensor | None = None
+) -> dict[str, tf.Tensor]:
     """New views of 3D poses.
 
     Args:
       poses: [B, 17, 3] mm, level axes, root-relative.
       heights: [B] mm, the root above the floor.
+      stated: [B, 17, 3] the same poses with their joints at the stated places (`skeletons`); None: as captured.
       seed: [2] integers; the same seed draws the same views.
 
     Returns:
@@ -247,7 +272,17 @@ def draw_views(poses: tf.Tensor, heights: tf.Tensor, seed: tf.Tensor, settings: 
     draws = Draws(seed)
     count = tf.shape(poses)[0]
     rotation, root, focal = draw_cameras(heights, draws, settings)
-    points = _rotated(vary_poses(poses, draws, settings), rotation) + root[:, None]
+    drawn = drawn_skeletons.Settings(
+        settings.skeleton_captured, settings.skeleton_stated, settings.skeleton_displaced, settings.skeleton_spread
+    )
+    if stated is not None and drawn.captured < 1.0:
+        poses = drawn_skeletons.blended(poses, stated, draws, drawn)
+    poses = vary_poses(poses, draws, settings)
+    if drawn.displaced:
+        poses = drawn_skeletons.displaced(poses, draws, drawn)
+    if settings.tilt_share or settings.tilt_any:
+        poses = drawn_skeletons.tilted(poses, draws, settings.tilt_share, settings.tilt_deg, settings.tilt_any)
+    points = _rotated(poses, rotation) + root[:, None]
     # A joint behind or in the camera: the view gives way to another of the batch, or in the rare batch without any to
     # its own picture from farther off.
     near = tf.reduce_min(points[..., 2], 1)
@@ -261,7 +296,13 @@ def draw_views(poses: tf.Tensor, heights: tf.Tensor, seed: tf.Tensor, settings: 
 
     noisy = tf.cast(draws.happens([count], settings.noise_share), tf.float32)
     noise = draws.uniform([count], 0.0, settings.noise_px) * noisy / focal
-    rays = points[..., :2] / points[..., 2:] + noise[:, None, None] * draws.normal([count, POSE17.size, 2])
+    exact = points[..., :2] / points[..., 2:]
+    rays = exact + noise[:, None, None] * draws.normal([count, POSE17.size, 2])
+    if settings.detected_share:
+        detections, deviation = detector_noise.detected(exact, 1.0 / points[:, ROOT, 2], draws, _DETECTOR)
+        chosen = draws.happens([count], settings.detected_share)
+        rays = tf.where(chosen[:, None, None], detections, rays)
+        noise = tf.where(chosen, deviation, noise)
     return {
         "points": points,
         "rays": rays,

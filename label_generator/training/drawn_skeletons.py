@@ -1,0 +1,124 @@
+"""Skeletons drawn at random for training: the same people with their joints where another data set would put them.
+
+Not in the paper. A network that only ever meets one skeleton reads the lean of the trunk out of where its joints lie, and
+is wrong on every other one. Here each person of a batch has a skeleton of their own: as captured, as stated in
+`skeletons`, between the two, and with joints displaced in the frames of pelvis, shoulders and head by what data sets
+differ by. The 2D input and the target show the same joints: what is labelled is the place that the picture has.
+
+TensorFlow graph code on batches; poses [B, 17, 3] mm in right-handed axes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import tensorflow as tf
+
+from label_generator.training import skeletons
+from tools.pose.joints import POSE17
+
+_I = {name: POSE17.index(name) for name in POSE17.joints}
+# Standard deviations of a joint's place, mm to the right, up and forward, with the frame they are in: as wide as data
+# sets differ. Pairs of left and right move alike, mirrored. Limbs' joints move along and across their bones.
+_SPREAD_MM = {
+    "Hip": ("pelvis", (0.0, 22.0, 12.0)),
+    "RHip": ("pelvis", (22.0, 22.0, 12.0)),
+    "Spine": ("pelvis", (9.0, 28.0, 25.0)),
+    "Thorax": ("shoulders", (9.0, 35.0, 16.0)),
+    "Neck/Nose": ("head", (7.0, 28.0, 35.0)),
+    "Head": ("head", (9.0, 42.0, 32.0)),
+    "RShoulder": ("shoulders", (24.0, 28.0, 14.0)),
+}
+_LIMB_MM = {"RKnee": 9.0, "RFoot": 14.0, "RElbow": 9.0, "RWrist": 15.0}
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Which skeletons are drawn.
+
+    Attributes:
+      captured, stated: shares of people whose skeleton is the captured one, and the stated one; the others' is between.
+      displaced: share of people, of any of these, whose joints are displaced besides.
+      spread: how far: in units of the spread between data sets, uniform from 0 to twice this.
+    """
+
+    captured: float = 0.3
+    stated: float = 0.35
+    displaced: float = 0.5
+    spread: float = 0.6
+
+
+def blended(captured: tf.Tensor, stated: tf.Tensor, draws, settings: Settings) -> tf.Tensor:
+    """A skeleton for each person from two [B, 17, 3]; groups of joints go part of the way on their own."""
+    count = tf.shape(captured)[0]
+    kind = draws.uniform([count, 1])
+    parts = draws.uniform([count, len(skeletons.GROUPS)], -0.2, 1.2)
+    parts = tf.where(kind < settings.captured, 0.0, parts)
+    parts = tf.where(kind > 1.0 - settings.stated, 1.0, parts)
+    group = [next(g for g, names in enumerate(skeletons.GROUPS) if name in names) for name in POSE17.joints]
+    poses = captured + tf.gather(parts, group, axis=1)[..., None] * (stated - captured)
+    return poses - poses[:, POSE17.root, None]
+
+
+def _frame(across: tf.Tensor, up: tf.Tensor) -> tf.Tensor:
+    x = tf.math.l2_normalize(across, -1)
+    y = tf.math.l2_normalize(up - tf.reduce_sum(up * x, -1, keepdims=True) * x, -1)
+    return tf.stack([x, y, tf.linalg.cross(y, x)], -2)
+
+
+def displaced(poses: tf.Tensor, draws, settings: Settings) -> tf.Tensor:
+    """The poses [B, 17, 3] with joints displaced, relative to their new root."""
+    count = tf.shape(poses)[0]
+    j = {name: poses[:, i] for name, i in _I.items()}
+    up = j["Thorax"] - j["Hip"]
+    frames = {
+        "pelvis": _frame(j["RHip"] - j["LHip"], up),
+        "shoulders": _frame(j["RShoulder"] - j["LShoulder"], up),
+        "head": _frame(j["RShoulder"] - j["LShoulder"], j["Head"] - j["Thorax"]),
+    }
+    strength = draws.uniform([count, 1], 0.0, 2.0 * settings.spread)
+    strength *= tf.cast(draws.happens([count, 1], settings.displaced), tf.float32)
+    moves: dict[str, tf.Tensor] = {}
+    for name, (frame, spread) in _SPREAD_MM.items():
+        move = draws.normal([count, 3], cut=2.5) * spread * strength
+        if name == "RHip":  # the hips' middle moves with them
+            move = tf.concat([move[:, :1], tf.zeros_like(move[:, 1:])], -1)
+            root = moves["Hip"]
+        moves[name] = tf.einsum("bij,bi->bj", frames[frame], move)
+        if name[0] == "R":
+            mirrored = tf.einsum("bij,bi->bj", frames[frame], move * [-1.0, 1.0, 1.0])
+            moves["L" + name[1:]] = mirrored
+            if name == "RHip":
+                moves["RHip"], moves["LHip"] = moves["RHip"] + root, mirrored + root
+    for name, spread in _LIMB_MM.items():
+        # Along the bone the same on both sides, across it each as it likes.
+        along = draws.normal([count, 1], cut=2.5)
+        for joint in (name, "L" + name[1:]):
+            parent = POSE17.joints[POSE17.parents[_I[joint]]]
+            bone = tf.math.l2_normalize(j[joint] - j[parent], -1)
+            across = draws.normal([count, 3], cut=2.5) * 0.5
+            moves[joint] = (along * bone + across) * spread * strength
+    root = j["Hip"] + moves["Hip"]
+    return tf.stack([j[name] + moves.get(name, 0.0) - root for name in POSE17.joints], 1)
+
+
+def tilted(poses: tf.Tensor, draws, share: float, spread_deg: float, any_share: float) -> tf.Tensor:
+    """Poses [B, 17, 3] in level axes, some turned about a horizontal axis.
+
+    Args:
+      share, spread_deg: how many are turned by a normally distributed angle of that standard deviation.
+      any_share: how many are turned by any angle: people who do handstands, dive, lie.
+    """
+    count = tf.shape(poses)[0]
+    kind = draws.uniform([count])
+    angle = draws.normal([count], cut=2.5) * spread_deg * math.pi / 180.0
+    angle = tf.where(kind < share, angle, 0.0)
+    angle = tf.where(kind > 1.0 - any_share, draws.uniform([count], -math.pi, math.pi), angle)
+    way = draws.uniform([count], 0.0, 2.0 * math.pi)
+    # Rodrigues' rotation about (cos, 0, sin).
+    axis = tf.stack([tf.cos(way), tf.zeros_like(way), tf.sin(way)], -1)[:, None]
+    c, s = tf.cos(angle)[:, None, None], tf.sin(angle)[:, None, None]
+    axis = axis + tf.zeros_like(poses)
+    dot = tf.reduce_sum(axis * poses, -1, keepdims=True)
+    return poses * c + tf.linalg.cross(axis, poses) * s + axis * dot * (1.0 - c)

@@ -1,0 +1,216 @@
+"""Where each of the 17 joints lies: one stated definition, and how poses of other skeletons are brought to it.
+
+Motion capture, annotators and detectors give the same names to places that lie centimetres apart: the Thorax of the CMU
+data base is 50 mm below the line of the shoulders, Human3.6M's 55 mm above it; Human3.6M's hips are 70 mm farther apart.
+A network that is trained on one of them reads the lean of the trunk out of such differences on all others.
+
+The stated definition is Human3.6M's, from medians over five of its subjects, in the frames of `body_frames`:
+
+* Hip: the middle of the hips. RHip, LHip: 130 mm beside it, at the height of the upper rim of the hip joint.
+* RKnee, LKnee, RFoot, LFoot: the middle of knee and ankle. RElbow, LElbow, RWrist, LWrist: of elbow and wrist.
+* RShoulder, LShoulder: the middle of the head of the humerus, 155 mm aside; people differ by 40 mm, so that sources keep
+  half of the difference.
+* Spine: half-way from Hip to Thorax along the spine, 21 mm behind their line when upright.
+* Thorax: the base of the neck, 55 mm above the middle of the shoulders.
+* Neck/Nose: the nose, 87 mm above Thorax and 72 mm in front of it. Head: the middle of the skull's top, 186 and 42 mm.
+
+Lengths are those of a person whose legs (thigh and shin) are 914 mm long, and are scaled with the legs.
+
+NumPy only; `drawn_skeletons` draws other definitions around this one for training.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from tools.pose.joints import POSE17
+
+LEGS_MM = 914.0
+HIP_ASIDE_MM, SHOULDER_ASIDE_MM = 130.0, 155.0
+SPINE_SHARE, SPINE_FORWARD_MM = 0.49, -21.0
+THORAX_UP_MM = 55.0
+NOSE_MM, HEAD_MM = (0.0, 87.0, 72.0), (0.0, 186.0, 42.0)
+# From the hips up to the line of the shoulders, as a share of the legs; the forearm as a share of the upper arm.
+TRUNK_SHARE, FOREARM_SHARE = 0.475, 0.87
+# A source's trunk that is longer is shortened at both ends: so much of it at the hips.
+_AT_THE_HIPS = 0.6
+_LEGS_FOLLOW = 0.5  # how far the legs go along when hips move apart
+
+_I = {name: POSE17.index(name) for name in POSE17.joints}
+LEG_JOINTS = {side: [_I[side + joint] for joint in ("Knee", "Foot")] for side in "RL"}
+# Joints whose definitions go together when a skeleton is blended, each with a share of its own.
+GROUPS = (
+    ("Hip", "RHip", "LHip", "RKnee", "LKnee", "RFoot", "LFoot"),
+    ("Spine",),
+    ("Thorax", "Neck/Nose", "Head"),
+    ("RShoulder", "LShoulder", "RElbow", "LElbow", "RWrist", "LWrist"),
+)
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
+
+
+def _frame(across: np.ndarray, up: np.ndarray) -> np.ndarray:
+    x = _unit(across)
+    y = _unit(up - (up * x).sum(-1, keepdims=True) * x)
+    return np.stack([x, y, np.cross(y, x)], axis=-2)
+
+
+def body_frames(poses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The frames of pelvis and shoulders, [N, 3, 3] each; rows: to the person's right, up the trunk, forward.
+
+    Args:
+      poses: [N, 17, 3] in right-handed axes, whichever way they point.
+    """
+    up = poses[:, _I["Thorax"]] - poses[:, _I["Hip"]]
+    pelvis = _frame(poses[:, _I["RHip"]] - poses[:, _I["LHip"]], up)
+    return pelvis, _frame(poses[:, _I["RShoulder"]] - poses[:, _I["LShoulder"]], up)
+
+
+@dataclasses.dataclass(frozen=True)
+class Places:
+    """Where joints of a skeleton lie, medians over its poses in mm (right, up, forward).
+
+    Attributes:
+      hips_apart, shoulders_apart: distances. legs: thigh and shin. upper_arm, forearm: lengths.
+      spine, thorax: from Hip, in the pelvis' frame.
+      shoulder_line: from Thorax to the middle of the shoulders, in the frame of the shoulders. nose, head: likewise.
+    """
+
+    hips_apart: float
+    shoulders_apart: float
+    legs: float
+    upper_arm: float
+    forearm: float
+    spine: np.ndarray
+    thorax: np.ndarray
+    shoulder_line: np.ndarray
+    nose: np.ndarray
+    head: np.ndarray
+
+
+def measure(poses: np.ndarray) -> Places:
+    """The places of one skeleton's joints from its poses [N, 17, 3] mm."""
+    poses = np.asarray(poses, np.float64)
+    pelvis, shoulders = body_frames(poses)
+
+    def seen(frame, vectors):
+        return np.median(np.einsum("nij,nj->ni", frame, vectors), axis=0)
+
+    def length(a, b):
+        return float(np.median([np.linalg.norm(poses[:, _I[s + a]] - poses[:, _I[s + b]], axis=-1) for s in "RL"]))
+
+    def apart(joint):
+        return float(np.median(np.linalg.norm(poses[:, _I["R" + joint]] - poses[:, _I["L" + joint]], axis=-1)))
+
+    hip, thorax = poses[:, _I["Hip"]], poses[:, _I["Thorax"]]
+    middle = (poses[:, _I["RShoulder"]] + poses[:, _I["LShoulder"]]) / 2
+    return Places(
+        hips_apart=apart("Hip"),
+        shoulders_apart=apart("Shoulder"),
+        legs=length("Hip", "Knee") + length("Knee", "Foot"),
+        upper_arm=length("Shoulder", "Elbow"),
+        forearm=length("Elbow", "Wrist"),
+        spine=seen(pelvis, poses[:, _I["Spine"]] - hip),
+        thorax=seen(pelvis, thorax - hip),
+        shoulder_line=seen(shoulders, middle - thorax),
+        nose=seen(shoulders, poses[:, _I["Neck/Nose"]] - thorax),
+        head=seen(shoulders, poses[:, _I["Head"]] - thorax),
+    )
+
+
+def _smallest_rotation(start: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """[N, 3, 3] that turn the direction `start` [3] to the directions `ends` [N, 3]."""
+    start, ends = _unit(start), _unit(ends)
+    axis, cosine = np.cross(start[None], ends), ends @ start
+    zero = np.zeros(len(ends))
+    cross = np.stack([zero, -axis[:, 2], axis[:, 1], axis[:, 2], zero, -axis[:, 0], -axis[:, 1], axis[:, 0], zero], -1)
+    cross = cross.reshape(-1, 3, 3)
+    return np.eye(3) + cross + cross @ cross / np.maximum(1.0 + cosine, 1e-3)[:, None, None]
+
+
+def to_definition(poses: np.ndarray, places: Places | None = None) -> np.ndarray:
+    """Poses of one skeleton with their joints at the stated places.
+
+    Directions of limbs, trunk and head are the source's. Where its skeleton leans its spine or head differently at
+    rest, that lean is taken out: what is kept is how far a pose departs from the medians.
+
+    Args:
+      poses: [N, 17, 3] mm of one skeleton, right-handed axes.
+      places: of that skeleton; None: measured on these poses.
+
+    Returns:
+      [N, 17, 3] mm relative to the new root.
+    """
+    poses = np.asarray(poses, np.float64)
+    places = places or measure(poses)
+    pelvis, shoulders = body_frames(poses)
+    scale = places.legs / LEGS_MM
+    joints = {name: poses[:, i] for name, i in _I.items()}
+
+    def out(frame, vector):
+        return np.einsum("nij,ni->nj", frame, np.broadcast_to(np.asarray(vector, np.float64), (len(poses), 3)))
+
+    trunk = places.thorax[1] + places.shoulder_line[1]
+    surplus = (trunk - TRUNK_SHARE * places.legs) / (1.0 + TRUNK_SHARE * _AT_THE_HIPS)
+    raised, lowered = _AT_THE_HIPS * surplus, (1.0 - _AT_THE_HIPS) * surplus
+    new = {"Hip": joints["Hip"] + out(pelvis, [0.0, raised, 0.0])}
+    aside = HIP_ASIDE_MM * scale
+    for side, sign in (("R", 1.0), ("L", -1.0)):
+        new[side + "Hip"] = new["Hip"] + out(pelvis, [sign * aside, 0.0, 0.0])
+        moved = out(pelvis, [sign * _LEGS_FOLLOW * (aside - places.hips_apart / 2), 0.0, 0.0])
+        for joint in ("Knee", "Foot"):
+            new[side + joint] = joints[side + joint] + moved
+        wider = (SHOULDER_ASIDE_MM * scale - places.shoulders_apart / 2) / 2
+        new[side + "Shoulder"] = joints[side + "Shoulder"] + out(shoulders, [sign * wider, -lowered, 0.0])
+        new[side + "Elbow"] = joints[side + "Elbow"]
+        upper = np.linalg.norm(new[side + "Elbow"] - new[side + "Shoulder"], axis=-1, keepdims=True)
+        upper = np.maximum(upper, 0.8 * places.upper_arm)
+        forearm = _unit(joints[side + "Wrist"] - joints[side + "Elbow"])
+        new[side + "Wrist"] = new[side + "Elbow"] + FOREARM_SHARE * upper * forearm
+    middle = (new["RShoulder"] + new["LShoulder"]) / 2
+    new["Thorax"] = middle + out(shoulders, [0.0, THORAX_UP_MM * scale, 0.0])
+    # The head turns as the source's line from Thorax to Head does, from where that line is at rest.
+    local = np.einsum("nij,nj->ni", shoulders, joints["Head"] - joints["Thorax"])
+    turn = _smallest_rotation(places.head, local)
+    for name, place in (("Neck/Nose", NOSE_MM), ("Head", HEAD_MM)):
+        new[name] = new["Thorax"] + out(shoulders, np.einsum("nij,j->ni", turn, np.array(place) * scale))
+    trunk = new["Thorax"] - new["Hip"]
+    departs = np.einsum("nij,nj->ni", pelvis, joints["Spine"] - joints["Hip"]) - places.spine
+    new["Spine"] = new["Hip"] + SPINE_SHARE * trunk + out(pelvis, [0.0, 0.0, SPINE_FORWARD_MM * scale])
+    new["Spine"] = new["Spine"] + out(pelvis, departs * [1.0, 0.0, 1.0])
+    result = np.stack([new[name] for name in POSE17.joints], axis=1)
+    return result - result[:, _I["Hip"], None]
+
+
+def skeleton_groups(poses: np.ndarray, sequences: np.ndarray) -> np.ndarray:
+    """[N] integers, the same for sequences whose bones are equally long within 6 mm: one person, one skeleton.
+
+    Args:
+      poses: [N, 17, 3] mm. sequences: [N] integers.
+    """
+    bones = [("Hip", "RHip"), ("RHip", "RKnee"), ("RKnee", "RFoot"), ("RShoulder", "RElbow"), ("RElbow", "RWrist"),
+             ("Neck/Nose", "Head")]  # fmt: skip
+    lengths = np.stack([np.linalg.norm(poses[:, _I[a]] - poses[:, _I[b]], axis=-1) for a, b in bones], axis=1)
+    groups, known = np.zeros(len(poses), np.int64), []
+    for sequence in np.unique(sequences):
+        rows = sequences == sequence
+        own = np.median(lengths[rows], axis=0)
+        match = next((i for i, other in enumerate(known) if np.abs(own - other).max() < 6.0), None)
+        if match is None:
+            match = len(known)
+            known.append(own)
+        groups[rows] = match
+    return groups
+
+
+def all_to_definition(poses: np.ndarray, sequences: np.ndarray) -> np.ndarray:
+    """`to_definition` of poses [N, 17, 3] of many people: each skeleton is measured on all of its own poses."""
+    groups, result = skeleton_groups(poses, sequences), np.empty(poses.shape, np.float32)
+    for group in np.unique(groups):
+        rows = groups == group
+        result[rows] = to_definition(poses[rows])
+    return result
