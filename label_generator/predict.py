@@ -38,6 +38,8 @@ def declare() -> command.Flags:
         flags.string("cameras_path", "data/h36m/cameras.h5", _UNUSED)
         flags.string("data_dir", "data/h36m/", _UNUSED)
         flags.string("train_dir", "experiments", "folder of the experiment directories")
+        flags.string("save_dir", "results/", "where the predicted right views go: a folder, or for one array a file")
+        flags.string("load_dir", "load", "tree of .npy arrays of left-view poses, or one .npy")
         flags.boolean("use_cpu", False, "leave GPUs alone")
         flags.integer(
             "load",
@@ -45,8 +47,6 @@ def declare() -> command.Flags:
             "which checkpoint: 0 for the last one, whose weights the training exported; others need --weights",
         )
         flags.boolean("use_fp16", False, "multiply matrices in float16")
-        flags.string("save_dir", "results/", "where the predicted right views go: a folder, or for one array a file")
-        flags.string("load_dir", "load", "tree of .npy arrays of left-view poses, or one .npy")
         flags.boolean("predict_14", False, "of the training: names the experiment directory")
         flags.boolean("use_sh", False, _UNUSED)
     with flags.group("More"):
@@ -238,7 +238,8 @@ class Predictor:
                     gathered.update(self._rows(poses, False))
             except InputError as error:
                 raise InputError(f"{path}: {error}") from None
-            going = coming = gathered.result()
+            coming = gathered.result()
+            going = normalization.blind_to_root(coming)
 
         def predict(poses):
             rows = going.normalize(self._rows(poses, going.centred))

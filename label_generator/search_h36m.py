@@ -41,7 +41,9 @@ def declare() -> command.Flags:
             "root_centred: the release's cruder second script, root on the optical axis and no principal point",
         )
         flags.boolean(
-            "released_cap", False, "poses with no cost below 10000 (root_centred: 2000) keep depth 0, as released"
+            "released_cap",
+            False,
+            "as released, poses with no cost below 10000 keep depth 0; root_centred: below 2000 the last pose's depth",
         )
     with flags.group("Report"):
         flags.boolean("per_frame", False, "print each frame's errors, as released, instead of each sequence's")
@@ -208,23 +210,27 @@ def _report(flags, poses) -> int:
     print(f"{total:,} poses, {len(set(poses['sequence'])):,} sequences; errors in mm before and after the search")
     ends = np.flatnonzero(np.r_[poses["sequence"][1:] != poses["sequence"][:-1], True]) + 1
     before, after = np.full(total, np.nan), np.full(total, np.nan)
-    told = at_end = invalid = 0
+    told = at_end = invalid = capped = 0
     with Progress(total, "poses") as progress:
         for start in range(0, total, _POSES_AT_ONCE):
             rows = slice(start, min(start + _POSES_AT_ONCE, total))
             batch = {name: values[rows] for name, values in poses.items()}
-            coarse, found, range_end = search(batch)
+            coarse, found, range_end, above = search(batch)
             truth = batch["truth"] - batch["truth"][:, root, None]
             before[rows] = metrics.mpjpe(coarse - coarse[:, root, None], truth)
             after[rows] = metrics.mpjpe(found, truth)
             at_end += int(range_end.sum())
             invalid += int(np.isnan(after[rows]).sum())
+            capped += int(above.sum())
             told = _tell(flags, poses, ends, before, after, told, rows.stop)
             progress.update(rows.stop)
     table = metric_tables.action_table({"before (mm)": before, "after (mm)": after}, poses["action"])
     print()
     print(table.render(), end="")
     print(f"\ndepth at an end of the range: {at_end:,} of {total:,}; no depth found: {invalid:,}")
+    if flags.released_cap:
+        kept = "the previous pose's depth" if flags.search == "root_centred" else "depth 0"
+        print(f"no cost below the released cap: {capped:,} of {total:,}, which kept {kept}")
     if flags.json:
         from tools.files import atomic
 
@@ -257,8 +263,35 @@ def _mean(values) -> float:
     return metrics.mean_error(values).mean
 
 
+def _kept(depths, capped, last):
+    """[n] mm: where `capped`, the depth of the pose before, as the release's second script never resets it.
+
+    Args:
+      last: [1] of the pose before the first; becomes that of the last.
+    """
+    import numpy as np
+
+    places = np.where(capped | ~np.isfinite(depths), -1, np.arange(len(depths)))
+    places = np.maximum.accumulate(places)
+    kept = np.where(places < 0, last[0], depths[np.maximum(places, 0)])
+    last[0] = kept[-1]
+    return kept
+
+
+def _placed(batch, coarse, depths):
+    """Poses [n, 17, 3] whose joints stand on their root-centred rays at these depths of the root."""
+    import numpy as np
+
+    from label_generator.networks.normalization import root_centred
+
+    rays = root_centred(batch["seen"]) / batch["intrinsics"][:, None, :2]
+    far = coarse[..., 2:] + depths[:, None, None]
+    return np.concatenate([rays * far, far], axis=-1).astype(np.float32)
+
+
 def _searcher(flags, has_coarse: bool):
-    """The function from a batch to coarse poses, poses after the search, and whether each depth is at an end."""
+    """The function from a batch to coarse poses, poses after the search, whether each depth is at an end, and whether
+    no cost was below a released cap. Batches come in order: a pose without a depth may keep that of the one before."""
     import numpy as np
 
     from label_generator.lifting import geometric_search as searching
@@ -278,6 +311,8 @@ def _searcher(flags, has_coarse: bool):
         settings = vars(lifter.settings)
         print(f"weights {lifter.name_of_weights}, {lifter.recipe} recipe, {flags.right_view} right view")
 
+    last = np.zeros(1)  # the depth that the second script goes on with
+
     def search(batch):
         coarse = batch.get("coarse")
         if coarse is None:
@@ -287,7 +322,7 @@ def _searcher(flags, has_coarse: bool):
             lifted = lifter.lift(batch["seen"], batch["intrinsics"], right_2d=right)
             coarse = lifted.coarse_3d.numpy()
             if not variant:
-                return coarse, lifted.pose_3d.numpy(), lifted.at_range_end.numpy()
+                return coarse, lifted.pose_3d.numpy(), lifted.at_range_end.numpy(), np.zeros(len(coarse), bool)
         names = ("min_depth_mm", "max_depth_mm", "step_mm", "objective", "method", "subgrid")
         found = searching.geometric_search(
             coarse,
@@ -297,8 +332,11 @@ def _searcher(flags, has_coarse: bool):
             released_cap=cap,
             **{name: settings[name] for name in names},
         )
-        poses = found.poses_3d.numpy()
-        return coarse, poses - poses[:, POSE17.root, None], np.asarray(found.at_range_end)
+        poses, depths = found.poses_3d.numpy(), found.depth_mm.numpy()
+        capped = ~found.valid.numpy() & np.isfinite(depths)
+        if flags.search == "root_centred":
+            poses[capped] = _placed(batch, coarse, _kept(depths, capped, last))[capped]
+        return coarse, poses - poses[:, POSE17.root, None], np.asarray(found.at_range_end), capped
 
     return search
 

@@ -284,8 +284,8 @@ def from_arrays(
 ):
     """Batches of arrays `[N, ...]` in memory: a `tf.data.Dataset` of name -> tensor `[B, ...]`.
 
-    Each epoch is a permutation of all N, a function of seed and epoch; a step costs the same wherever it begins. The
-    arguments are those of `dataset`.
+    Each epoch is a random permutation of all N, a function of seed and epoch that is unlike those of other seeds and
+    epochs; a step costs the same wherever it begins. The arguments are those of `dataset`.
     """
     import tensorflow as tf
 
@@ -297,18 +297,24 @@ def from_arrays(
     with tf.device("CPU:0"):
         tensors = {name: tf.convert_to_tensor(values) for name, values in arrays.items()}
 
-    def take(step):
-        epoch, place = step // per_epoch, step % per_epoch
-        chosen = tf.range(place * batch_size, tf.minimum((place + 1) * batch_size, size))
-        if shuffle_seed is not None:
-            seed = tf.stack([tf.cast(shuffle_seed, tf.int64), epoch])
-            chosen = tf.random.experimental.index_shuffle(chosen, seed, tf.cast(size - 1, tf.int64))
+    def take(chosen):
         batch = {name: tf.gather(values, chosen) for name, values in tensors.items()}
         return _with_static_size(batch, batch_size) if drop_remainder else batch
 
-    last = tf.int64.max if epochs is None else epochs * per_epoch
-    steps = tf.data.Dataset.range(start_step, last)
-    return steps.map(take, tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+    first, skipped = divmod(start_step, per_epoch)
+
+    def one_epoch(epoch):
+        order = tf.range(size)
+        if shuffle_seed is not None:
+            seed = tf.stack([tf.cast(shuffle_seed, tf.int64), epoch])
+            order = tf.random.experimental.stateless_shuffle(order, seed)
+        start = tf.where(epoch == first, tf.constant(skipped, tf.int64), 0)
+        places = tf.data.Dataset.range(start * batch_size, per_epoch * batch_size, batch_size)
+        return places.map(lambda place: order[place : place + batch_size])
+
+    # An epoch's order is made once, when its first batch is asked for.
+    chosen = tf.data.Dataset.range(first, tf.int64.max if epochs is None else epochs).flat_map(one_epoch)
+    return chosen.map(take, tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
 
 
 def _checked_steps(records: int, batch_size: int, drop_remainder: bool) -> int:

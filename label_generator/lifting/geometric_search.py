@@ -32,7 +32,8 @@ MIN_DEPTH_MM = 2800.0
 MAX_DEPTH_MM = 7200.0
 STEP_MM = 1.0
 
-# What the release's two scripts start their search from; a pose whose least cost is not below it keeps depth 0.
+# What the release's two scripts start their search from. A pose whose least cost is not below it keeps depth 0 in the
+# first, and the previous pose's depth in the second, which never resets it (`search_h36m.py`; here each pose is alone).
 RELEASED_CAP = 10000.0
 RELEASED_CAP_ROOT_CENTRED = 2000.0
 

@@ -188,6 +188,14 @@ def statistics_of(rows, layout: str, centred: bool) -> Statistics:
     return gathered.result()
 
 
+def blind_to_root(statistics: Statistics) -> Statistics:
+    """The same statistics, but normalised rows are 0 in the root's columns."""
+    root = np.zeros((POSE17.size, len(statistics.mean) // POSE17.size))
+    root[POSE17.root] = 1
+    columns = to_rows(root, statistics.layout) > 0
+    return dataclasses.replace(statistics, std=np.where(columns, 0.0, statistics.std))
+
+
 @dataclasses.dataclass(frozen=True)
 class Normalizers:
     """Which statistics go where.
@@ -220,7 +228,8 @@ def normalizers(
         'test': input and truth with the test set's own, then both back with training statistics, as the released first
           3D script does. What is compared then has no unit: its "mm" are not mm.
         'input': with the file's own statistics of raw pixels, never root-centred, input and answer alike, as the
-          released left -> right inference does. The answer must have the input's columns.
+          released left -> right inference does. The answer must have the input's columns. The network reads 0 in the
+          root's columns, which the released `normalizeData` sets whatever the statistics.
       train_input, train_output: needed by 'train'; 'test' needs train_output.
       test_input, test_output: needed by 'test'.
       file_rows: [N, D] the file's raw rows, in train_input's layout; needed by 'input'.
@@ -251,7 +260,7 @@ def normalizers(
     own = statistics_of(file_rows, train_input.layout, centred=False)
     if len(own.mean) != width:
         raise InputError(f"rows of {len(own.mean)} numbers, the network reads {width}")
-    return Normalizers(own, own, own)
+    return Normalizers(blind_to_root(own), own, own)
 
 
 def save_statistics(path, statistics: Mapping[str, Statistics]) -> None:

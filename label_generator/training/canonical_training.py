@@ -113,9 +113,7 @@ def load_level_poses(where: str) -> LevelPoses:
         stated[synthetic] = skeletons.to_definition(poses[synthetic])
     if not synthetic.all():
         stated[~synthetic] = skeletons.all_to_definition(poses[~synthetic], sequences[~synthetic])
-    return LevelPoses(
-        poses, -arrays["root_3d"][whole, 1], sequences, int(np.count_nonzero(~whole)), stated, synthetic
-    )
+    return LevelPoses(poses, -arrays["root_3d"][whole, 1], sequences, int(np.count_nonzero(~whole)), stated, synthetic)
 
 
 def load_seen_poses(where: str) -> SeenPoses:

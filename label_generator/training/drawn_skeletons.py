@@ -1,7 +1,7 @@
 """Skeletons drawn at random for training: the same people with their joints where another data set would put them.
 
-Not in the paper. A network that only ever meets one skeleton reads the lean of the trunk out of where its joints lie, and
-is wrong on every other one. Here each person of a batch has a skeleton of their own: as captured, as stated in
+Not in the paper. A network that only ever meets one skeleton reads the lean of the trunk out of where its joints lie,
+and is wrong on every other one. Here each person of a batch has a skeleton of their own: as captured, as stated in
 `skeletons`, between the two, and with joints displaced in the frames of pelvis, shoulders and head by what data sets
 differ by. The 2D input and the target show the same joints: what is labelled is the place that the picture has.
 

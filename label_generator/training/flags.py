@@ -71,7 +71,13 @@ def declare(description: str) -> command.Flags:
         flags.float("learning_rate", 1e-3, "learning rate at the first step; decays by 0.96 every 100,000 steps")
         flags.float("dropout", 1, "probability to KEEP an activation; 1 means no dropout")
         flags.integer("batch_size", 64, "poses in a step, over all devices together", lower_bound=1)
-        flags.integer("epochs", 200, "how many times training goes through the data", lower_bound=1)
+        flags.integer(
+            "epochs",
+            200,
+            "how many times training goes through the data in all: a training that --load goes on with ends after as "
+            "many, where the release trains that many more",
+            lower_bound=1,
+        )
         flags.boolean("camera_frame", False, "poses are in camera axes; ignored, as by the release: records always are")
         flags.boolean("max_norm", False, "clip each weight matrix to Frobenius norm 1 in the forward pass")
         flags.boolean("batch_norm", False, "batch normalisation after each hidden linear layer")
@@ -135,7 +141,9 @@ def declare(description: str) -> command.Flags:
         flags.integer("steps_per_epoch", 1000, "steps from evaluation to evaluation; views never end", lower_bound=1)
         flags.integer("left2right_layers", 1, "residual blocks of the first network of a chain", lower_bound=1)
         flags.float("balance", 0.5, "a sequence of n poses is met in proportion to n to this power")
-        flags.float("rarity", 0.0, "poses unlike others are met more often, by their distance to this power", lower_bound=0)
+        flags.float(
+            "rarity", 0.0, "poses unlike others are met more often, by their distance to this power", lower_bound=0
+        )
         flags.float("synthetic_share", 0.2, "share of views of people of source synthetic, where there are both")
         flags.enum("schedule", "cosine", SCHEDULES, "what the learning rate does after its first 200 steps")
         flags.string(

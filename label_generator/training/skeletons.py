@@ -1,15 +1,15 @@
 """Where each of the 17 joints lies: one stated definition, and how poses of other skeletons are brought to it.
 
 Motion capture, annotators and detectors give the same names to places that lie centimetres apart: the Thorax of the CMU
-data base is 50 mm below the line of the shoulders, Human3.6M's 55 mm above it; Human3.6M's hips are 70 mm farther apart.
+data base is 50 mm below the line of the shoulders, Human3.6M's 55 mm above it, whose hips are 70 mm farther apart.
 A network that is trained on one of them reads the lean of the trunk out of such differences on all others.
 
 The stated definition is Human3.6M's, from medians over five of its subjects, in the frames of `body_frames`:
 
 * Hip: the middle of the hips. RHip, LHip: 130 mm beside it, at the height of the upper rim of the hip joint.
 * RKnee, LKnee, RFoot, LFoot: the middle of knee and ankle. RElbow, LElbow, RWrist, LWrist: of elbow and wrist.
-* RShoulder, LShoulder: the middle of the head of the humerus, 155 mm aside; people differ by 40 mm, so that sources keep
-  half of the difference.
+* RShoulder, LShoulder: the middle of the head of the humerus, 155 mm aside; people differ by 40 mm, so that sources
+  keep half of the difference.
 * Spine: half-way from Hip to Thorax along the spine, 21 mm behind their line when upright.
 * Thorax: the base of the neck, 55 mm above the middle of the shoulders.
 * Neck/Nose: the nose, 87 mm above Thorax and 72 mm in front of it. Head: the middle of the skull's top, 186 and 42 mm.

@@ -20,9 +20,7 @@ ROOT = POSE17.root
 _LEGS = [POSE17.index(side + joint) for side in "RL" for joint in ("Hip", "Knee", "Foot")]
 _ARMS = [POSE17.index(side + joint) for side in "RL" for joint in ("Elbow", "Wrist")]
 # Which part of the body the bone that ends in a joint belongs to: head and trunk, arms, legs.
-_PARTS = [
-    next((part for part, limbs in ((1, _ARMS), (2, _LEGS)) if joint in limbs), 0) for joint in range(POSE17.size)
-]
+_PARTS = [next((part for part, limbs in ((1, _ARMS), (2, _LEGS)) if joint in limbs), 0) for joint in range(POSE17.size)]
 # Joints that common sources don't label (docs/joints.md): LSP and AIChallenger; MPII; COCO and its relatives.
 _UNLABELLED = {
     "lsp": ("Neck/Nose", "Spine", "Hip"),

@@ -74,7 +74,9 @@ def test_input_statistics_are_each_files_own_raw_ones(run, tmp_path, published_w
     assert run(f"--load_dir={tmp_path / 'left'}", f"--save_dir={out}", *flags) == 0
     for name, part in files.items():
         mean, std = part.astype(np.float64).mean(0), part.astype(np.float64).std(0)
-        np.testing.assert_allclose(np.load(out / name), keras((part - mean) / std) * std + mean, atol=5e-2)
+        seen = (part - mean) / std
+        seen[:, [10, 27]] = 0  # the released normalizeData leaves the root out, whatever the statistics
+        np.testing.assert_allclose(np.load(out / name), keras(seen) * std + mean, atol=5e-2)
 
 
 def test_test_statistics_are_those_of_all_files(run, tmp_path, published_weights, network, keras, rows):
@@ -127,7 +129,7 @@ def test_flags_are_the_originals_in_their_order():
     text = predict.declare().help("predict.py")
     names = re.findall(r"^  --(?:\[no\])?(\w+)", text, re.MULTILINE)
     original = """learning_rate dropout batch_size epochs camera_frame max_norm batch_norm linear_size num_layers
-        residual evaluateActionWise cameras_path data_dir train_dir use_cpu load use_fp16 save_dir load_dir
+        residual evaluateActionWise cameras_path data_dir train_dir save_dir load_dir use_cpu load use_fp16
         predict_14 use_sh"""
     assert names[:21] == re.findall(r"\w+", original)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from label_generator import search_h36m
-from label_generator.lifting import lifter
+from label_generator.lifting import geometric_search, lifter
 from label_generator.networks import normalization
 from tfrecords import writer
 from tfrecords.source import Options
@@ -46,13 +46,16 @@ def trees(tmp_path_factory, people):
     return root
 
 
-def published_loop(coarse, seen, depths, cap=np.inf, root_centred=False):
-    """The released search of one pose, joint by joint and depth by depth."""
+def published_loop(coarse, seen, depths, before, cap=np.inf, root_centred=False):
+    """The released search of one pose, joint by joint and depth by depth: the pose, its depth.
+
+    The second script never resets the depth, so that it starts as the last pose's, `before`.
+    """
     fx, fy, cx, cy = SEARCH_INTRINSICS
     u, v = seen.T
     if root_centred:
         u, v, cx, cy = u - u[10], v - v[10], 0.0, 0.0
-    best, least = 0.0, cap
+    best, least = before if root_centred else 0.0, cap
     for depth in depths:
         x = (u - cx) / fx * (coarse[:, 2] + depth)
         y = (v - cy) / fy * (coarse[:, 2] + depth)
@@ -61,20 +64,21 @@ def published_loop(coarse, seen, depths, cap=np.inf, root_centred=False):
             best, least = depth, cost
     z = coarse[:, 2] + best
     placed = np.stack([(u - cx) / fx * z, (v - cy) / fy * z, z], -1)
-    return placed - placed[10]
+    return placed - placed[10], best
 
 
 def by_hand(trees, step, depths, wanted=("Walking", "Photo"), **options):
     """action -> mean errors before and after over its frames."""
     errors = {action: [] for action in wanted}
-    for name in ACTIONS:
+    depth = 0.0
+    for name in sorted(ACTIONS, key=lambda name: (name.split("/")[1], name)):
         action = name.split("/")[1]
         if action not in wanted:
             continue
         read = (np.load(trees / tree / f"{name}.npy")[::step] for tree in ("predict", "3dCam", "2dCam"))
         coarse, truth, seen = (rows.reshape(len(rows), -1, 17).transpose(0, 2, 1) for rows in read)
         for i in range(len(coarse)):
-            after = published_loop(coarse[i], seen[i], depths, **options)
+            after, depth = published_loop(coarse[i], seen[i], depths, depth, **options)
             errors[action].append([np.linalg.norm(pose - truth[i], axis=-1).mean() for pose in (coarse[i], after)])
     return {action: np.mean(values, 0) for action, values in errors.items()}
 
@@ -119,13 +123,27 @@ def test_one_action_and_every_25th_frame(run, trees, capsys):
     assert "11/Photo/a frame 25:" in text
 
 
-def test_the_cruder_script_and_its_cap(run, trees):
+def test_the_cruder_script_and_its_cap(run, trees, capsys):
     flags = [f"--input={trees}", "--frame_step=10", "--step_mm=20", "--search=root_centred"]
     status, table = run(*flags)
     assert status == 0
     check(table, by_hand(trees, 10, np.arange(2800, 7200, 20.0), root_centred=True))
     status, capped = run(*flags, "--released_cap")
     check(capped, by_hand(trees, 10, np.arange(2800, 7200, 20.0), root_centred=True, cap=2000.0))
+    assert "no depth found: 0\nno cost below the released cap: " in capsys.readouterr().out
+
+
+def test_a_pose_above_the_second_scripts_cap_keeps_the_last_depth(run, trees, monkeypatch, capsys):
+    depths, cap = np.arange(2800, 7200, 20.0), 750.0  # which some of these poses are above
+    monkeypatch.setattr(geometric_search, "RELEASED_CAP_ROOT_CENTRED", cap)
+    monkeypatch.setattr(search_h36m, "_POSES_AT_ONCE", 5)  # the depth goes on from batch to batch
+    flags = [f"--input={trees}", "--frame_step=10", "--step_mm=20", "--search=root_centred", "--released_cap"]
+    status, table = run(*flags)
+    assert status == 0
+    check(table, by_hand(trees, 10, depths, root_centred=True, cap=cap))
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("no cost below"))
+    assert line.endswith("which kept the previous pose's depth")
+    assert 2 <= int(line.split(":")[1].split()[0]) <= 10
 
 
 @pytest.fixture(scope="module")

@@ -128,6 +128,21 @@ def test_unshuffled_batches(folder):
     assert len(list(full)) == 2
 
 
+def test_orders_of_other_epochs_and_seeds_are_unlike():
+    size, batch = 20000, 1000
+    arrays = {"row": np.arange(size)}
+
+    def orders(seed):
+        rows = np.concatenate([b["row"] for b in reader.from_arrays(arrays, batch, shuffle_seed=seed, epochs=2)])
+        return rows.reshape(2, size)
+
+    found = np.concatenate([[arrays["row"]], *(orders(seed) for seed in (0, 1, 2))])
+    assert all(len(set(order)) == size for order in found)
+    apart = np.abs(np.corrcoef(found)[np.triu_indices(len(found), 1)])
+    assert apart.max() < 5 / np.sqrt(size)  # five standard deviations of what random orders have
+    assert len(set(found[1:, :5].ravel())) > 20  # and the first rows are others
+
+
 @pytest.mark.parametrize("cache", [False, True])
 def test_order_is_a_function_of_seed_and_epoch(folder, cache):
     import tensorflow as tf
