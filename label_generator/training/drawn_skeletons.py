@@ -23,13 +23,16 @@ _I = {name: POSE17.index(name) for name in POSE17.joints}
 # sets differ. Pairs of left and right move alike, mirrored. Limbs' joints move along and across their bones.
 _SPREAD_MM = {
     "Hip": ("pelvis", (0.0, 22.0, 12.0)),
-    "RHip": ("pelvis", (22.0, 22.0, 12.0)),
+    "RHip": ("pelvis", (22.0, 0.0, 0.0)),
     "Spine": ("pelvis", (9.0, 28.0, 25.0)),
     "Thorax": ("shoulders", (9.0, 35.0, 16.0)),
     "Neck/Nose": ("head", (7.0, 28.0, 35.0)),
     "Head": ("head", (9.0, 42.0, 32.0)),
     "RShoulder": ("shoulders", (24.0, 28.0, 14.0)),
 }
+# From the stated Head up to the crown, and from the stated hips down to where CMU's data base has them (`skeletons`).
+_CROWN_MM, _HIPS_LOWER_MM = 70.0, 40.0
+_LEG = (("Hip", "Knee"), ("Knee", "Foot"))
 _LIMB_MM = {"RKnee": 9.0, "RFoot": 14.0, "RElbow": 9.0, "RWrist": 15.0}
 
 
@@ -70,6 +73,47 @@ def _frame(across: tf.Tensor, up: tf.Tensor) -> tf.Tensor:
 def displaced(poses: tf.Tensor, draws, settings: Settings) -> tf.Tensor:
     """The poses [B, 17, 3] with joints displaced, relative to their new root."""
     count = tf.shape(poses)[0]
+    strength = draws.uniform([count, 1], 0.0, 2.0 * settings.spread)
+    strength *= tf.cast(draws.happens([count, 1], settings.displaced), tf.float32)
+    moves = _moves(poses, draws, strength)
+    moved = [poses[:, joint] + moves[joint] for joint in range(POSE17.size)]
+    return tf.stack([place - moved[POSE17.root] for place in moved], 1)
+
+
+def as_detectors_see(points: tf.Tensor, draws, spread: float, hourglass: float) -> tf.Tensor:
+    """Where a detector puts the joints of people: elsewhere, differently for each.
+
+    Args:
+      points: [B, 17, 3] mm in the camera.
+      spread: how far, in units of the spread between data sets.
+      hourglass: share of people who have MPII's joints (docs/joints.md) under Human3.6M's names, as published
+        detections do: Thorax at the middle of the shoulders, Neck/Nose at the base of the neck, Head at the crown, and the hips
+        where they are in bodies, lower than Human3.6M's.
+
+    Returns:
+      [B, 17, 3] mm in the camera.
+    """
+    count = tf.shape(points)[0]
+    places = tf.unstack(points, axis=1)
+    middle = (places[_I["RShoulder"]] + places[_I["LShoulder"]]) / 2.0
+    up = middle - places[_I["Hip"]]
+    legs = sum(tf.norm(points[:, _I["R" + a]] - points[:, _I["R" + b]], axis=-1) for a, b in _LEG)
+    scale = legs[:, None] / skeletons.LEGS_MM
+    up = tf.math.l2_normalize(up, -1) * scale
+    crown = tf.math.l2_normalize(places[_I["Head"]] - places[_I["Thorax"]], -1) * scale
+    theirs = {"Thorax": middle, "Neck/Nose": middle + skeletons.THORAX_UP_MM * up}
+    theirs["Head"] = places[_I["Head"]] + _CROWN_MM * crown
+    theirs |= {name: places[_I[name]] - _HIPS_LOWER_MM * up for name in ("Hip", "RHip", "LHip")}
+    renamed = draws.happens([count, 1], hourglass)
+    moves = _moves(points, draws, tf.fill([count, 1], spread))
+    for name, place in theirs.items():
+        places[_I[name]] = tf.where(renamed, place, places[_I[name]])
+    return tf.stack([place + moves[joint] for joint, place in enumerate(places)], 1)
+
+
+def _moves(poses: tf.Tensor, draws, strength: tf.Tensor) -> list[tf.Tensor]:
+    """By joint, how far [B, 3] mm it is displaced in poses [B, 17, 3], at a strength [B, 1]."""
+    count = tf.shape(poses)[0]
     j = {name: poses[:, i] for name, i in _I.items()}
     up = j["Thorax"] - j["Hip"]
     frames = {
@@ -77,20 +121,16 @@ def displaced(poses: tf.Tensor, draws, settings: Settings) -> tf.Tensor:
         "shoulders": _frame(j["RShoulder"] - j["LShoulder"], up),
         "head": _frame(j["RShoulder"] - j["LShoulder"], j["Head"] - j["Thorax"]),
     }
-    strength = draws.uniform([count, 1], 0.0, 2.0 * settings.spread)
-    strength *= tf.cast(draws.happens([count, 1], settings.displaced), tf.float32)
     moves: dict[str, tf.Tensor] = {}
     for name, (frame, spread) in _SPREAD_MM.items():
         move = draws.normal([count, 3], cut=2.5) * spread * strength
-        if name == "RHip":  # the hips' middle moves with them
-            move = tf.concat([move[:, :1], tf.zeros_like(move[:, 1:])], -1)
-            root = moves["Hip"]
+        if name == "RHip":  # beside the hips' middle, which has moved already
+            move *= [1.0, 0.0, 0.0]
         moves[name] = tf.einsum("bij,bi->bj", frames[frame], move)
         if name[0] == "R":
-            mirrored = tf.einsum("bij,bi->bj", frames[frame], move * [-1.0, 1.0, 1.0])
-            moves["L" + name[1:]] = mirrored
-            if name == "RHip":
-                moves["RHip"], moves["LHip"] = moves["RHip"] + root, mirrored + root
+            moves["L" + name[1:]] = tf.einsum("bij,bi->bj", frames[frame], move * [-1.0, 1.0, 1.0])
+    for side in "RL":
+        moves[side + "Hip"] += moves["Hip"]
     for name, spread in _LIMB_MM.items():
         # Along the bone the same on both sides, across it each as it likes.
         along = draws.normal([count, 1], cut=2.5)
@@ -99,8 +139,7 @@ def displaced(poses: tf.Tensor, draws, settings: Settings) -> tf.Tensor:
             bone = tf.math.l2_normalize(j[joint] - j[parent], -1)
             across = draws.normal([count, 3], cut=2.5) * 0.5
             moves[joint] = (along * bone + across) * spread * strength
-    root = j["Hip"] + moves["Hip"]
-    return tf.stack([j[name] + moves.get(name, 0.0) - root for name in POSE17.joints], 1)
+    return [moves[name] for name in POSE17.joints]
 
 
 def tilted(poses: tf.Tensor, draws, share: float, spread_deg: float, any_share: float) -> tf.Tensor:

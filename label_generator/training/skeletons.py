@@ -14,7 +14,8 @@ The stated definition is Human3.6M's, from medians over five of its subjects, in
 * Thorax: the base of the neck, 55 mm above the middle of the shoulders.
 * Neck/Nose: the nose, 87 mm above Thorax and 72 mm in front of it. Head: the middle of the skull's top, 186 and 42 mm.
 
-Lengths are those of a person whose legs (thigh and shin) are 914 mm long, and are scaled with the legs.
+Lengths are those of a person whose legs (thigh and shin) are 914 mm long, and are scaled with the legs. How tall a
+retargeted skeleton is says little, so that people are brought most of the way to that size.
 
 NumPy only; `drawn_skeletons` draws other definitions around this one for training.
 """
@@ -36,6 +37,7 @@ NOSE_MM, HEAD_MM = (0.0, 87.0, 72.0), (0.0, 186.0, 42.0)
 TRUNK_SHARE, FOREARM_SHARE = 0.475, 0.87
 # A source's trunk that is longer is shortened at both ends: so much of it at the hips.
 _AT_THE_HIPS = 0.6
+_RESIZED = 0.7  # how far, as a power of the ratio of their legs to `LEGS_MM`
 _LEGS_FOLLOW = 0.5  # how far the legs go along when hips move apart
 
 _I = {name: POSE17.index(name) for name in POSE17.joints}
@@ -183,6 +185,7 @@ def to_definition(poses: np.ndarray, places: Places | None = None) -> np.ndarray
     new["Spine"] = new["Hip"] + SPINE_SHARE * trunk + out(pelvis, [0.0, 0.0, SPINE_FORWARD_MM * scale])
     new["Spine"] = new["Spine"] + out(pelvis, departs * [1.0, 0.0, 1.0])
     result = np.stack([new[name] for name in POSE17.joints], axis=1)
+    result *= (LEGS_MM / (places.legs + raised)) ** _RESIZED
     return result - result[:, _I["Hip"], None]
 
 

@@ -26,8 +26,12 @@ _UNLABELLED = {
     "lsp": ("Neck/Nose", "Spine", "Hip"),
     "mpii": ("Neck/Nose", "Spine"),
     "coco": ("Head", "Neck/Nose", "Thorax", "Spine", "Hip"),
+    "hourglass": ("Spine",),
 }
 _DETECTOR = detector_noise.Settings()
+# How far apart detectors' places of joints are, in units of what data sets differ by; how many detectors have MPII's
+# joints under Human3.6M's names.
+_DETECTED_SPREAD, _HOURGLASS_SHARE = 0.6, 0.3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -240,15 +244,16 @@ def draw_joint_masks(count, draws: Draws, settings: Settings) -> tf.Tensor:
     """Which joints the network is told, [B, 17] of 0 and 1: all, those that a common source labels, or any."""
     kind = draws.uniform([count, 1]) / max(settings.masked, 1e-9)
     mask = tf.ones([count, POSE17.size])
-    # Shares of the masked views: half like LSP, 15 % like MPII, 10 % like COCO, the rest at random.
-    for low, high, source in ((0.0, 0.5, "lsp"), (0.5, 0.65, "mpii"), (0.65, 0.75, "coco")):
+    # Shares of the masked views; the rest at random.
+    shares = ((0.0, 0.4, "lsp"), (0.4, 0.55, "mpii"), (0.55, 0.7, "coco"), (0.7, 0.78, "hourglass"))
+    for low, high, source in shares:
         lacking = tf.reduce_sum(tf.one_hot([POSE17.index(name) for name in _UNLABELLED[source]], POSE17.size), 0)
         mask = tf.where((kind >= low) & (kind < high), 1.0 - lacking[None], mask)
     lost = draws.happens([count, POSE17.size], draws.uniform([count, 1], 0.0, 0.35))
     # Without both hips there is no root, and such a pose gets no label.
     hips = tf.reduce_sum(tf.one_hot([POSE17.index("RHip"), POSE17.index("LHip")], POSE17.size), 0)[None] > 0
     scattered = tf.where(lost & ~hips, 0.0, 1.0)
-    return tf.where((kind >= 0.75) & (kind < 1.0), scattered, mask)
+    return tf.where((kind >= shares[-1][1]) & (kind < 1.0), scattered, mask)
 
 
 def draw_views(
@@ -297,7 +302,10 @@ def draw_views(
     exact = points[..., :2] / points[..., 2:]
     rays = exact + noise[:, None, None] * draws.normal([count, POSE17.size, 2])
     if settings.detected_share:
-        detections, deviation = detector_noise.detected(exact, 1.0 / points[:, ROOT, 2], draws, _DETECTOR)
+        # The target stays where it is: what a detector calls a hip differs from person to person and view to view.
+        elsewhere = drawn_skeletons.as_detectors_see(points, draws, _DETECTED_SPREAD, _HOURGLASS_SHARE)
+        elsewhere = elsewhere[..., :2] / tf.maximum(elsewhere[..., 2:], settings.min_depth_mm / 2.0)
+        detections, deviation = detector_noise.detected(elsewhere, 1.0 / points[:, ROOT, 2], draws, _DETECTOR)
         chosen = draws.happens([count], settings.detected_share)
         rays = tf.where(chosen[:, None, None], detections, rays)
         noise = tf.where(chosen, deviation, noise)
