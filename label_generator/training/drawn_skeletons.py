@@ -87,8 +87,8 @@ def as_detectors_see(points: tf.Tensor, draws, spread: float, hourglass: float) 
       points: [B, 17, 3] mm in the camera.
       spread: how far, in units of the spread between data sets.
       hourglass: share of people who have MPII's joints (docs/joints.md) under Human3.6M's names, as published
-        detections do: Thorax at the middle of the shoulders, Neck/Nose at the base of the neck, Head at the crown, and the hips
-        where they are in bodies, lower than Human3.6M's.
+        detections do: Thorax at the middle of the shoulders, Neck/Nose at the base of the neck, Head at the crown, and
+        the hips where they are in bodies, lower than Human3.6M's.
 
     Returns:
       [B, 17, 3] mm in the camera.

@@ -224,7 +224,7 @@ def test_sequences_are_met_in_proportion_to_their_length_to_the_balance(balance,
     chosen = []
     original = canonical_training.virtual_camera.draw_views
 
-    def remember(poses, heights, seed, settings):
+    def remember(poses, heights, seed, settings, stated):
         return {**original(poses, heights, seed, settings), "heights": heights}
 
     canonical_training.virtual_camera.draw_views = remember
