@@ -28,7 +28,8 @@ def test_rare_poses_are_those_unlike_others_wherever_they_face():
     upright = level(moving(person(), 400, spread_mm=10.0))
     upside_down = level(moving(person(), 8, seed=1, spread_mm=10.0)) * np.float32([1, -1, -1])
     found = canonical_training.rarity(np.concatenate([upright, upside_down]))
-    assert found.min() >= 0.5 and found.max() <= 4.0
+    assert found.min() >= 0.5
+    assert found.max() <= 4.0
     assert np.median(found[:400]) == pytest.approx(1.0, abs=0.05)
     assert found[400:].min() == 4.0
     assert found[:400].max() < 2.0
