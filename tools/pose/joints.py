@@ -116,6 +116,11 @@ _TREES = {
     "openpose18": "Nose<Neck Neck RShoulder<Neck RElbow<RShoulder RWrist<RElbow LShoulder<Neck LElbow<LShoulder "
     "LWrist<LElbow RHip<Neck RKnee<RHip RAnkle<RKnee LHip<Neck LKnee<LHip LAnkle<LKnee REye<Nose "
     "LEye<Nose REar<REye LEar<LEye",
+    # Halpe's Head is the top of the head, its Neck the middle of the shoulders, its Hip the middle of the hips.
+    "halpe26": "Nose<Neck LEye<Nose REye<Nose LEar<LEye REar<REye LShoulder<Neck RShoulder<Neck LElbow<LShoulder "
+    "RElbow<RShoulder LWrist<LElbow RWrist<RElbow LHip<Hip RHip<Hip LKnee<LHip RKnee<RHip LAnkle<LKnee "
+    "RAnkle<RKnee Head<Neck Neck<Hip Hip LBigToe<LAnkle RBigToe<RAnkle LSmallToe<LBigToe RSmallToe<RBigToe "
+    "LHeel<LAnkle RHeel<RAnkle",
     "mediapipe33": "Nose LEyeInner<Nose LEye<LEyeInner LEyeOuter<LEye REyeInner<Nose REye<REyeInner REyeOuter<REye "
     "LEar<LEyeOuter REar<REyeOuter LMouth<Nose RMouth<Nose LShoulder<Nose RShoulder<Nose "
     "LElbow<LShoulder RElbow<RShoulder LWrist<LElbow RWrist<RElbow LPinky<LWrist RPinky<RWrist "
@@ -142,6 +147,7 @@ _MEANING: dict[str, dict[str, str]] = {
     "coco17": {"RAnkle": "RFoot", "LAnkle": "LFoot"},
     "body25": {"RAnkle": "RFoot", "LAnkle": "LFoot", "Neck": "ShoulderMiddle", "MidHip": "Hip"},
     "openpose18": {"RAnkle": "RFoot", "LAnkle": "LFoot", "Neck": "ShoulderMiddle"},
+    "halpe26": {"RAnkle": "RFoot", "LAnkle": "LFoot", "Neck": "ShoulderMiddle"},
     "mediapipe33": {"RAnkle": "RFoot", "LAnkle": "LFoot"},
 }
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tools.cli.errors import InputError
 from tools.pose import joints
 
-DOCUMENTED = ["h36m17", "mpii16", "lsp14", "aichallenger14", "coco17", "body25", "openpose18", "mediapipe33"]
+DOCUMENTED = ["h36m17", "mpii16", "lsp14", "aichallenger14", "coco17", "body25", "openpose18", "halpe26", "mediapipe33"]
 
 
 def random_poses(name, count=5, dimensions=2, seed=0):

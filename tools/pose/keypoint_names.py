@@ -1,0 +1,172 @@
+"""Key points by their names: which joint set a file's names are, in whatever order they stand.
+
+Files name their key points in many ways: "left_ankle", "LAnkle", "L_Ankle", "ankle.l". `match_names` brings each name
+to the vocabulary of this project's joint sets and finds the largest set of which all joints are named, so that a file
+is read by its names and never by the number or order of its key points.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from tools.cli.errors import InputError
+from tools.pose import joints
+
+# Joint sets that may be recognised by names. pose17 and h36m17 have the same joints; either conversion is right.
+_SETS = ("h36m17", "mpii16", "aichallenger14", "coco17", "halpe26", "body25", "openpose18", "mediapipe33")
+# Fewer joints than this are no person that could be lifted.
+_FEWEST = 8
+_SHOWN = 6
+
+# The part of a name without its side, in lower case without separators -> the joint sets' word.
+_PARTS = {
+    "nose": "Nose",
+    "eye": "Eye",
+    "eyeinner": "EyeInner",
+    "eyeouter": "EyeOuter",
+    "ear": "Ear",
+    "mouth": "Mouth",
+    "shoulder": "Shoulder",
+    "sho": "Shoulder",
+    "elbow": "Elbow",
+    "elb": "Elbow",
+    "wrist": "Wrist",
+    "wri": "Wrist",
+    "hand": "Wrist",
+    "hip": "Hip",
+    "knee": "Knee",
+    "ankle": "Ankle",
+    "ank": "Ankle",
+    "foot": "Ankle",
+    "bigtoe": "BigToe",
+    "smalltoe": "SmallToe",
+    "heel": "Heel",
+    "footindex": "FootIndex",
+    "pinky": "Pinky",
+    "index": "Index",
+    "thumb": "Thumb",
+    # without a side
+    "head": "Head",
+    "headtop": "HeadTop",
+    "tophead": "HeadTop",
+    "topofhead": "HeadTop",
+    "headbottom": "Neck",
+    "neck": "Neck",
+    "upperneck": "Neck",
+    "neckbase": "NeckBase",
+    "necknose": "NeckBase",
+    "thorax": "Thorax",
+    "spine": "Spine",
+    "torso": "Spine",
+    "belly": "Spine",
+    "pelvis": "Pelvis",
+    "root": "Pelvis",
+    "midhip": "Pelvis",
+    "hipcenter": "Pelvis",
+    "hipcentre": "Pelvis",
+}
+_SIDES = {"left": "L", "l": "L", "right": "R", "r": "R"}
+_TWO_SIDED = {"Eye", "EyeInner", "EyeOuter", "Ear", "Mouth", "Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle"} | {
+    "BigToe",
+    "SmallToe",
+    "Heel",
+    "FootIndex",
+    "Pinky",
+    "Index",
+    "Thumb",
+}
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+
+
+@dataclasses.dataclass(frozen=True)
+class Match:
+    """Which key points make which joint set.
+
+    Attributes:
+      joint_set: name of the set.
+      columns: [J] place of each joint of the set among the key points.
+      ignored: names of key points that the set has no place for.
+    """
+
+    joint_set: str
+    columns: np.ndarray
+    ignored: tuple[str, ...]
+
+    def select(self, keypoints: np.ndarray) -> np.ndarray:
+        """Key points [..., K, D] in the order of the joint set, [..., J, D]."""
+        return np.asarray(keypoints)[..., self.columns, :]
+
+
+def canonical_name(name: str) -> str:
+    """'RAnkle' for 'right_ankle', 'R.Ankle', 'ankle_r', ...; '' for a name that is no joint of a person."""
+    words = [word.lower() for word in _WORDS.findall(str(name))]
+    # "LAnkle" and "LHip": one capital before a word is the side.
+    if words and len(words) == 1 and len(words[0]) > 1 and words[0][0] in "lr" and words[0][1:] in _PARTS:
+        words = [words[0][0], words[0][1:]]
+    sides = {_SIDES[word] for word in words if word in _SIDES}
+    rest = "".join(word for word in words if word not in _SIDES)
+    for prefix in ("keypoint", "joint", "kpt", "body"):
+        rest = rest.removeprefix(prefix)
+    part = _PARTS.get(rest, "")
+    if not part or len(sides) > 1:
+        return ""
+    if sides:
+        return f"{sides.pop()}{part}" if part in _TWO_SIDED else ""
+    if part == "Hip":  # Human3.6M's and Halpe's middle of the hips has no side
+        return "Pelvis"
+    return part if part not in _TWO_SIDED else ""
+
+
+def _own_names(joint_set: joints.JointSet) -> list[str]:
+    """The canonical names of a set's joints; what sets call alike but mean otherwise is told apart here."""
+    table = {
+        "h36m17": {"Head": "Head", "Thorax": "Thorax", "Neck/Nose": "NeckBase"},
+        "halpe26": {"Head": "Head", "Hip": "Pelvis"},
+        "mpii16": {"UpperNeck": "Neck"},
+    }.get(joint_set.name, {})
+    return [table.get(name) or canonical_name(name) for name in joint_set.joints]
+
+
+def match_names(names: Sequence[str], where: str = "key points") -> Match:
+    """The largest joint set of which all joints are among the names, in any order.
+
+    Args:
+      names: one for each key point, as the file has them.
+      where: what to call them in the error line.
+
+    Raises:
+      InputError: no set is whole among them, or two key points have one name.
+    """
+    places: dict[str, int] = {}
+    unknown = []
+    for place, name in enumerate(names):
+        word = canonical_name(name)
+        if not word:
+            unknown.append(str(name))
+        elif word in places:
+            raise InputError(f"{where}: '{name}' and '{names[places[word]]}' both name the joint {word}")
+        else:
+            places[word] = place
+    for alias, word in (("Head", "HeadTop"), ("HeadTop", "Head")):
+        if alias in places and word not in places:
+            places[word] = places[alias]
+    best: Match | None = None
+    for name in _SETS:
+        own = _own_names(joints.JOINT_SETS[name])
+        if (
+            len(own) >= _FEWEST
+            and all(word in places for word in own)
+            and (best is None or len(own) > best.columns.size)
+        ):
+            columns = np.array([places[word] for word in own])
+            rest = tuple(str(names[i]) for i in range(len(names)) if i not in set(columns.tolist()))
+            best = Match(name, columns, rest)
+    if best is None:
+        shown = ", ".join(unknown[:_SHOWN]) or ", ".join(map(str, names[:_SHOWN]))
+        problem = "not joints of a person" if unknown else "no whole joint set"
+        raise InputError(f"{where}: {shown}: {problem}; known sets are {', '.join(_SETS)} (docs/joints.md)")
+    return best
