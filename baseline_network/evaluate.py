@@ -26,6 +26,13 @@ def declare():
         flags.boolean("flip", True, "average with the mirrored picture's prediction; takes twice as long")
         flags.integer("batch_size", 32, "pictures at a time", lower_bound=1)
         flags.float("margin", 0.0, "side of the crop over the longer side of the box; 0: as in training", lower_bound=0)
+        flags.enum(
+            "boxes",
+            "record",
+            ["record", "detected"],
+            "crops lie around the record's box (or its joints), or around the box of a detector; people it does not "
+            "find count as missed",
+        )
     with flags.group("Report"):
         flags.boolean("actions", False, "also print the table by action")
         flags.string("output", "", "folder for table.md, figures.json, plots and sheet.png")
@@ -63,17 +70,28 @@ def main(flags: command.Flags) -> int:
         f"{network.directory}: {sizes.stacks} stacks, {sizes.modules} modules, {sizes.features} features, "
         f"{sizes.resolution} px; {len(records):,} records"
     )
+    people = None
+    if flags.boxes == "detected":
+        from baseline_network.images import detection
+
+        people = detection.Chooser().people
     how = {
         "least": joints.LABELLED if flags.labelled_only else joints.MADE,
         "published_thorax": flags.published_thorax,
     }
-    result = record_evaluation.evaluate(predictor, flags.data, flags.batch_size, limit=flags.limit, **how)
+    result = record_evaluation.evaluate(
+        predictor, flags.data, flags.batch_size, limit=flags.limit, people=people, **how
+    )
     found = evaluation_report.figures(result)
     print("\n" + evaluation_report.tables(found, flags.actions))
     for reason, count in result.skipped.items():
         print(f"\nleft out: {count:,} records, {reason}")
     for line in result.named:
         print(f"  {line}")
+    if people is not None:
+        print(
+            f"\nnot found by the detector: {result.unfound:,} of {len(result):,} people; their joints count as missed"
+        )
     if not flags.output:
         print("\n" + json.dumps(found["all"]))
         return 0
@@ -87,11 +105,13 @@ def main(flags: command.Flags) -> int:
         "settings": {
             "flip": predictor.flip,
             "margin": predictor.margin,
+            "boxes": flags.boxes,
             "limit": flags.limit,
             "labelled_only": flags.labelled_only,
             "published_thorax": flags.published_thorax,
         },
         **found,
+        "unfound": result.unfound,
         "named": result.named,
     }
     evaluation_report.write(flags.output, content, evaluation_report.tables(found), pictures)

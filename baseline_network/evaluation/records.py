@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
+from baseline_network.evaluation import detected
 from baseline_network.evaluation import errors as evaluation
 from baseline_network.images import crop
 from baseline_network.network import targets
@@ -35,18 +36,22 @@ class Evaluated:
     Attributes:
       errors: of `evaluation.errors`, [n, 16] float32 each.
       confidence: [n, 16]. visibility: [n, 16] codes of `tfrecords.schema`.
+      boxes: [n, 4] px, around which the crops lay.
       datasets, actions: [n] texts. numbers: [n] which record of all, from 0.
       skipped: reason -> how many records. named: a line for each of the first that were skipped.
+      unfound: how many people a detector did not find; their joints count as missed.
     """
 
     errors: dict[str, np.ndarray]
     confidence: np.ndarray
     visibility: np.ndarray
+    boxes: np.ndarray
     datasets: np.ndarray
     actions: np.ndarray
     numbers: np.ndarray
     skipped: dict[str, int]
     named: list[str]
+    unfound: int = 0
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -77,6 +82,7 @@ def evaluate(
     least: int = joints.MADE,
     published_thorax: bool = False,
     quiet: bool = False,
+    people: detected.People | None = None,
 ) -> Evaluated:
     """Measures the network on all records, batch by batch, in the order in which they were written.
 
@@ -85,13 +91,14 @@ def evaluate(
     Args:
       where: as `reader.find`. limit: only the first so many records; 0 for all.
       least, published_thorax: see `evaluation`.
+      people: a detector whose boxes take the place of the records' own (`detected.boxes_of`).
 
     Raises:
       InputError: as `reader.find`, a shard is damaged (names shard and record), or not one record can be used.
     """
     records = reader.find(where)
     total = min(len(records), limit or len(records))
-    run = _Run(predictor, records, least, published_thorax)
+    run = _Run(predictor, records, least, published_thorax, people)
     batches = reader.dataset(where, batch_size, FIELDS)
     with reader.named_damage(where), Progress(total, "pictures", quiet=quiet) as progress:
         for batch in batches.take(-(-total // batch_size)):
@@ -103,8 +110,9 @@ def evaluate(
 class _Run:
     """What has been measured so far."""
 
-    def __init__(self, predictor, records: reader.Records, least: int, published_thorax: bool):
-        self.done = 0
+    def __init__(self, predictor, records: reader.Records, least: int, published_thorax: bool, people=None):
+        self.done = self._unfound = 0
+        self._people = people
         self._predictor, self._records = predictor, records
         self._least, self._published_thorax = least, published_thorax
         self._parts: list[dict[str, np.ndarray]] = []
@@ -115,6 +123,9 @@ class _Run:
         numbers = self.done + np.arange(len(batch["image"]))
         self.done += len(numbers)
         boxes, reasons = boxes_of(batch)
+        found = np.ones(len(boxes), bool)
+        if self._people is not None:
+            boxes, found = detected.boxes_of(batch["image"], boxes, self._people)
         predicted, broken = predict(self._predictor, batch["image"], boxes, [not reason for reason in reasons])
         reasons = [reason or found for reason, found in zip(reasons, broken)]
         truth = evaluation.truth_of(batch, self._least)
@@ -133,9 +144,12 @@ class _Run:
             {name: values[kept] for name, values in truth.items()},
             self._published_thorax,
         )
+        errors = detected.count_as_missed(errors, found[kept])
+        self._unfound += int((~found[kept]).sum())
         part = {name: values.astype(np.float32) for name, values in errors.items()}
         part["confidence"] = predicted["confidence"][kept]
         part["visibility"] = visibility_of(batch["visibility"])[kept]
+        part["boxes"] = boxes[kept]
         part["datasets"], part["actions"] = batch["dataset"][kept], batch["action"][kept]
         part["numbers"] = numbers[kept]
         self._parts.append(part)
@@ -154,9 +168,9 @@ class _Run:
             name: np.array([value.decode("utf-8", "replace") for value in joined.pop(name)], object)
             for name in ("datasets", "actions")
         }
-        rest = {name: joined.pop(name) for name in ("confidence", "visibility", "numbers")}
+        rest = {name: joined.pop(name) for name in ("confidence", "visibility", "boxes", "numbers")}
         skipped = dict(sorted(self._skipped.items()))
-        return Evaluated(errors=joined, **rest, **texts, skipped=skipped, named=self._named)
+        return Evaluated(errors=joined, **rest, **texts, skipped=skipped, named=self._named, unfound=self._unfound)
 
 
 def place_of(records: reader.Records, number: int) -> str:

@@ -53,19 +53,18 @@ def contact_sheet(
     cells, captions = [], []
     for name, row in picked:
         number = int(result.numbers[row])
-        panels = _panels(predictor, records[number], least, published_thorax)
+        panels = _panels(predictor, records[number], result.boxes[row], least, published_thorax)
         cells.append(np.concatenate(panels, 1))
         captions.append(f"{name}: {text.format(ranked[row])}, record {number}\n{result.actions[row]}")
     return sheets.contact_sheet(cells, 1 if each == 1 else 2 if len(cells) < 9 else 3, captions)
 
 
-def _panels(predictor, record, least, published_thorax):
-    boxes, _ = record_evaluation.boxes_of(record)
-    found, _ = record_evaluation.predict(predictor, record["image"], boxes, [True])
+def _panels(predictor, record, box, least, published_thorax):
+    found, _ = record_evaluation.predict(predictor, record["image"], box[None], [True])
     truth = evaluation.truth_of(record, least)
     image = tf.io.decode_image(record["image"][0], channels=3, expand_animations=False).numpy()[..., ::-1]
     points, seen = found["points"][0], truth["seen"][0]
-    picture, moved, true_points = _square(image, boxes[0], points, truth["points"][0])
+    picture, moved, true_points = _square(image, box, points, truth["points"][0])
     picture = drawing.draw_skeleton_2d(
         picture, true_points, "mpii16", seen, colours=[drawing.GHOST_COLOUR] * 3, thickness=4
     )
