@@ -12,19 +12,18 @@ import math
 import os
 import pathlib
 import re
-import struct
 import zipfile
-import zlib
 from collections.abc import Iterator
+from typing import IO
 
 import numpy as np
 
 from tfrecords.formats import arrays
 from tools.cli.errors import InputError
+from tools.files import archives
 
 # Columns of a CSV file that say where a pose is from.
 ID_COLUMNS = ("file", "sequence", "frame", "person")
-_LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 
 
 class Rows(abc.ABC):
@@ -82,31 +81,22 @@ class _Plain(_ByteRows):
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-class _Unpacked(_ByteRows):
-    """Bytes of a compressed member: read forwards, from the start again when an earlier piece is asked for."""
+class _Member(_ByteRows):
+    """Bytes of a member of an archive; zipfile seeks forwards by reading, and backwards by starting anew."""
 
     def __init__(self, path: pathlib.Path, member: str, offset: int, *described):
         super().__init__(*described)
         self._path, self._member, self._offset = path, member, offset
-        self._file, self._at = None, 0
+        self._file: IO[bytes] | None = None
 
     def _bytes(self, start, size):
         try:
-            if self._file is None or self._at > start:
-                self._file, self._at = zipfile.ZipFile(self._path).open(self._member), -self._offset  # noqa: SIM115
-            self._skip(start - self._at)
-            data = self._file.read(size)
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+            if self._file is None:
+                self._file = zipfile.ZipFile(self._path).open(self._member)  # noqa: SIM115 (lives as long as the rows)
+            self._file.seek(self._offset + start)
+            return self._file.read(size)
+        except archives.DAMAGED as error:
             raise InputError(f"{self.place}: damaged ({error})") from None
-        self._at = start + len(data)
-        return data
-
-    def _skip(self, size):
-        while size:
-            data = self._file.read(min(size, 1 << 22))
-            if not data:
-                return
-            size -= len(data)
 
 
 class _Whole(Rows):
@@ -155,24 +145,15 @@ def open_npz(path: pathlib.Path) -> dict[str, Rows]:
                     with archive.open(member) as file:
                         array = np.lib.format.read_array(file, allow_pickle=False)
                     found[name] = _Whole(described[0], np.atleast_1d(array))
-                elif member.compress_type == zipfile.ZIP_STORED:
-                    found[name] = _Plain(path, _data_offset(path, member) + header, *described)
                 else:
-                    found[name] = _Unpacked(path, member.filename, header, *described)
+                    found[name] = _Member(path, member.filename, header, *described)
+    except InputError:
+        raise
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError) as error:
-        raise InputError(f"{path}: no .npz archive, or cut short ({error})") from None
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except archives.DAMAGED as error:
+        raise InputError(f"{path}: no .npz archive, or damaged ({error})") from None
     return found
-
-
-def _data_offset(path: pathlib.Path, member: zipfile.ZipInfo) -> int:
-    with open(path, "rb") as file:
-        file.seek(member.header_offset)
-        header = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
-    if header[0] != b"PK\x03\x04":
-        raise zipfile.BadZipFile("bad local header")
-    return member.header_offset + _LOCAL_HEADER.size + header[-2] + header[-1]
 
 
 class CsvRows(Rows):

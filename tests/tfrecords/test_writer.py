@@ -213,6 +213,20 @@ def run_command(out, *flags, **options):
     return subprocess.run(command_line(out, *flags), capture_output=True, text=True, env=environment(), **options)
 
 
+def alive(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait_until(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 def environment():
     """Where the commands find the sources of the tests, and this checkout before an installed one."""
     tests = pathlib.Path(__file__).parent
@@ -227,8 +241,11 @@ def test_killed_in_the_middle_then_resumed_gives_the_same_bytes(tmp_path, worker
     while len(list(out.glob(".partial/*.tfrecord"))) < 3:
         assert process.poll() is None
         time.sleep(0.01)
+    children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    assert len(children) >= workers - 1
     process.send_signal(signal.SIGKILL)
     process.wait()
+    wait_until(lambda: not any(alive(child) for child in children))
     assert os.listdir(out) == [".partial"]
     whole = {path.name: path.stat().st_mtime_ns for path in out.glob(".partial/*.tfrecord")}
     assert 3 <= len(whole) < 12
@@ -332,9 +349,10 @@ def test_full_disk(small_disk, workers):
     flags = ("--count=1500", "--num_shards=3", f"--workers={workers}")
     done = run_command(folder / "out", *flags, preexec_fn=limit)
     assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
-    assert done.stderr.startswith(f"error: {folder}/out/noise-train-0000")
-    assert ".tfrecord: can't be written: " in done.stderr
+    # A slow machine shows progress before.
+    (error,) = (line for line in done.stderr.splitlines() if " of 1,500 records, " not in line)
+    assert error.startswith(f"error: {folder}/out/noise-train-0000")
+    assert ".tfrecord: can't be written: " in error
     assert not list(folder.glob("out/*.tfrecord"))
     assert not list(folder.glob("out/manifest.json"))
     assert not list(folder.glob("out/.partial/*.tmp"))

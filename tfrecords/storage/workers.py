@@ -1,27 +1,25 @@
-"""Processes that write shards side by side, watched so that none dies unnoticed."""
+"""Shards written by several processes side by side: a `ProcessPoolExecutor` whose workers end with their parent."""
 
 from __future__ import annotations
 
+import concurrent.futures
 import dataclasses
 import multiprocessing
+import multiprocessing.process
 import os
 import pathlib
 import signal
+import threading
 import traceback
-from collections.abc import Iterator, Sequence
-from multiprocessing import connection
+from collections.abc import Iterator, MutableSequence, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from typing import Callable
 
 from tfrecords.source import Source
 from tfrecords.storage import shards
 from tools.cli.errors import InputError
 
-_LOOK_EVERY_SECONDS = 0.2
-
-
-class _ParentDied(Exception):
-    pass
-
+_PROGRESS_EVERY_SECONDS = 0.2
 
 Written = tuple[int, pathlib.Path, dict]
 
@@ -47,107 +45,104 @@ def write_groups(
     Raises:
       InputError: as `shards.write_group`; or a process died.
     """
-    task = _Task(plan, folder, final)
+    job = _Job(factory, plan, folder, final)
     if workers <= 1:
-        yield from _write_here(factory(), task, groups, progress)
+        yield from _write_here(job, groups, progress)
         return
     context = multiprocessing.get_context("spawn")
-    # One cell a group, written by one process only: a process that is killed can't leave a lock behind.
+    # One cell for each group, written by one process only: a process that is killed can't leave a lock behind.
     done = context.RawArray("q", len(groups))
-    waiting, running = list(reversed(list(enumerate(groups)))), {}
+    others = set(multiprocessing.active_children())
+    pool = concurrent.futures.ProcessPoolExecutor(min(workers, len(groups)), context, _begin, (job, done))
+    processes: set[multiprocessing.process.BaseProcess] = set()
     try:
-        for _ in range(min(workers, len(groups))):
-            ours, theirs = context.Pipe()
-            process = context.Process(target=_work, args=(theirs, factory, task, done, os.getpid()), daemon=True)
-            process.start()
-            theirs.close()
-            running[ours] = process
-            ours.send(waiting.pop())
-        while running:
-            for pipe in connection.wait(list(running), timeout=_LOOK_EVERY_SECONDS):
-                written, error = _receive(pipe, running[pipe])
-                if error is not None:
-                    raise error
-                # The next group goes out before the result is dealt with, so that the process need not wait.
-                if waiting:
-                    pipe.send(waiting.pop())
-                else:
-                    process = running.pop(pipe)
-                    pipe.close()  # which ends the process
-                    process.join()
-                yield from written
+        pending = {pool.submit(_write_in_worker, number, group) for number, group in enumerate(groups)}
+        while pending:
+            processes |= set(multiprocessing.active_children()) - others
+            finished, pending = concurrent.futures.wait(
+                pending, _PROGRESS_EVERY_SECONDS, concurrent.futures.FIRST_COMPLETED
+            )
+            # Results before errors: what is whole is kept.
+            for future in sorted(finished, key=lambda future: future.exception() is not None):
+                yield from future.result()
             progress(sum(done))
+    except BrokenProcessPool:
+        raise InputError(
+            f"a worker process was ended {_how_ended(processes)} (out of memory?); the same command goes on with "
+            "the shards that are whole"
+        ) from None
     finally:
-        for process in running.values():
-            process.kill()
-        for pipe, process in running.items():
-            process.join()
-            pipe.close()
+        if pending:
+            for process in processes | (set(multiprocessing.active_children()) - others):
+                process.kill()
+        pool.shutdown(cancel_futures=True)
+
+
+def _how_ended(processes: set[multiprocessing.process.BaseProcess]) -> str:
+    """In words, how the worker ended that broke the pool, which ends the others by SIGTERM."""
+    for process in processes:
+        process.join()
+    codes = sorted({process.exitcode or 0 for process in processes}, key=lambda code: code in (0, -signal.SIGTERM))
+    code = codes[0] if codes else 0
+    return f"by signal {signal.Signals(-code).name}" if code < 0 else f"with status {code}"
 
 
 @dataclasses.dataclass(frozen=True)
-class _Task:
+class _Job:
+    factory: Callable[[], Source]
     plan: shards.Plan
     folder: pathlib.Path
     final: pathlib.Path
 
-    def paths(self, group):
+    def write(self, source: Source, group: tuple[int, ...], report: Callable[[int], None]) -> list[Written]:
         # The process id: what a process left over from a killed conversion still writes is nobody else's file.
-        return [self.folder / f"{self.plan.file(shard)}.{os.getpid()}.tmp" for shard in group]
-
-    def write(self, source, group, report) -> list[Written]:
-        paths = self.paths(group)
+        paths = [self.folder / f"{self.plan.file(shard)}.{os.getpid()}.tmp" for shard in group]
         shown_as = [str(self.final / self.plan.file(shard)) for shard in group]
         return list(zip(group, paths, shards.write_group(source, self.plan, group, paths, shown_as, report)))
 
 
-def _receive(pipe, process):
-    try:
-        return pipe.recv()
-    except (EOFError, ConnectionError):
-        process.join()
-        code = process.exitcode
-        how = f"by signal {signal.Signals(-code).name}" if code and code < 0 else f"with status {code}"
-        raise InputError(
-            f"a worker process was ended {how} (out of memory?); the same command goes on with "
-            "the shards that are whole"
-        ) from None
-
-
-def _write_here(source, task, groups, progress):
-    finished = 0
+def _write_here(job: _Job, groups: Sequence[tuple[int, ...]], progress: Callable[[int], None]) -> Iterator[Written]:
+    source, finished = job.factory(), 0
     for group in groups:
-        yield from task.write(source, group, lambda done, before=finished: progress(before + done))
-        finished += sum(map(task.plan.size, group))
+        before = finished
+        yield from job.write(source, group, lambda done, before=before: progress(before + done))  # type: ignore[misc]
+        finished += sum(map(job.plan.size, group))
 
 
-def _work(pipe, factory, task, done, parent):
+class _Worker:
+    """What a worker process works with, set once by `_begin`. The source is opened by the first task, since an error
+    of the initializer would not reach the user."""
+
+    job: _Job
+    done: MutableSequence[int]
+    source: Source | None = None
+
+
+def _begin(job: _Job, done: MutableSequence[int]) -> None:
     # Ctrl-C reaches every process of the terminal; the parent alone answers it, and ends the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    source = None
-    while True:
-        try:
-            number, group = pipe.recv()
-        except (EOFError, ConnectionError):
-            return
+    _Worker.job, _Worker.done = job, done
+    # The workers of a parent that was killed would wait for tasks for ever.
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
-        def report(count, number=number):
-            done[number] = count
-            if os.getppid() != parent:
-                raise _ParentDied
 
-        try:
-            source = source or factory()
-            answer = task.write(source, group, report), None
-        except _ParentDied:
-            return
-        except (InputError, OSError) as error:
-            answer = None, error
-        except Exception:
-            answer = None, RuntimeError(f"in a worker process:\n{traceback.format_exc()}")
-        try:
-            pipe.send(answer)
-        except (BrokenPipeError, ConnectionError):
-            for path in task.paths(group):
-                path.unlink(missing_ok=True)
-            return
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _write_in_worker(number: int, group: tuple[int, ...]) -> list[Written]:
+    def report(count: int) -> None:
+        _Worker.done[number] = count
+
+    try:
+        if _Worker.source is None:
+            _Worker.source = _Worker.job.factory()
+        return _Worker.job.write(_Worker.source, group, report)
+    except (InputError, OSError):
+        raise
+    except Exception:
+        # Not the exception itself: it may not be picklable, and would lose the worker's traceback.
+        raise RuntimeError(f"in a worker process:\n{traceback.format_exc()}") from None

@@ -9,19 +9,15 @@ import json
 import os
 import pathlib
 import shutil
-import zipfile
-import zlib
 from collections.abc import Mapping
 from typing import Any, Callable
 
 import numpy as np
 
 from tools.cli.errors import InputError
-from tools.files import atomic
+from tools.files import archives, atomic
 
 MODEL, WEIGHTS = "model.json", "weights.npz"
-# What zipfile raises for a damaged archive, NotImplementedError for a method or version that damage made up.
-_DAMAGED = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, MemoryError)
 
 
 def write(
@@ -94,7 +90,7 @@ def read_variables(directory: str | os.PathLike) -> dict[str, np.ndarray]:
     try:
         with np.load(path) as archive:
             variables = {name: _real(name, archive[name]) for name in archive.files}
-    except (OSError, ValueError, TypeError, AttributeError, KeyError, EOFError, *_DAMAGED) as error:
+    except (TypeError, AttributeError, KeyError, *archives.DAMAGED) as error:
         raise InputError(f"{path}: cannot be read as arrays ({error})") from error
     for name, value in variables.items():
         if not np.isfinite(value).all():
