@@ -1,7 +1,8 @@
 """Measures label generators against known 3D: on TFRecords, or on evaluation protocols made from motion capture.
 
     python label_generator/evaluate.py --test_data=records/test
-    python label_generator/evaluate.py --protocol=all --motion=cmu_dev.npz --cameras=h36m_camera_parameters.json
+    python label_generator/evaluate.py --protocol=all --motion=mocap_dev.npz --cameras=h36m_camera_parameters.json
+    python label_generator/evaluate.py --h36m=h36m_s11.npz
 
 Prints MPJPE, P-MPJPE, N-MPJPE, 3DPCK, AUC, PCKh of the right view and the error of the root's depth, before and after
 the geometric search; how well quality ranks the labels; and writes table, JSON and plots to --output.
@@ -19,9 +20,15 @@ def declare():
     with flags.group("What is measured"):
         lifter_flags.declare_weights(flags)
         flags.string("test_data", "", "TFRecords with 3D poses (folder, manifest or glob)")
-        flags.strings("protocol", [], "a, b2, b5, b10, c, d, e, e_mpii, e_coco, or all; needs --motion")
+        flags.strings(
+            "protocol",
+            [],
+            "a, b2, b5, b10, c, d, e, e_mpii, e_coco, f_h36m, f_3dhp, f_smpl, f_coco, g, or all; needs --motion",
+        )
+        flags.string("h36m", "", "real views with measured 3D, of Human3.6M for example: .npz (evaluation/measured.py)")
+        flags.boolean("detected", False, "with --h36m: lift the detections in that file, not the exact 2D")
         flags.string("motion", "", "motion capture for the protocols: .npz, .bvh or a folder of .bvh")
-        flags.string("cameras", "", "Human3.6M's cameras (.json or cameras.h5), which protocols a, b and e need")
+        flags.string("cameras", "", "Human3.6M's cameras (.json or cameras.h5), which a, b, e and g need")
         flags.string("split", "all", "all, train or val of the motion capture")
         flags.integer("frame_step", 1, "take every n-th frame", lower_bound=1)
         flags.integer("limit", 0, "at most so many TFRecords (0: all)", lower_bound=0)
@@ -42,8 +49,8 @@ def declare():
 def main(flags: command.Flags) -> int:
     """Runs the command."""
 
-    if bool(flags.test_data) == bool(flags.protocol):
-        raise InputError("give either --test_data or --protocol (see --help)")
+    if sum(map(bool, (flags.test_data, flags.protocol, flags.h36m))) != 1:
+        raise InputError("give one of --test_data, --protocol and --h36m (see --help)")
     if flags.protocol and not flags.motion:
         raise InputError("--protocol needs --motion, the motion capture it is made from")
     if not (flags.widen > 0 and (flags.calibrate or flags.widen == 1.0)):
@@ -53,7 +60,7 @@ def main(flags: command.Flags) -> int:
     import json
 
     from label_generator.evaluation import errors as evaluation
-    from label_generator.evaluation import protocols
+    from label_generator.evaluation import measured, protocols
     from label_generator.evaluation import report as reports
     from label_generator.lifting import flags as lifter_flags
     from label_generator.lifting import quality
@@ -66,6 +73,8 @@ def main(flags: command.Flags) -> int:
     results = []
     if flags.test_data:
         sets = [protocols.from_records(flags.test_data, flags.limit)]
+    elif flags.h36m:
+        sets = [measured.load(flags.h36m, flags.detected, flags.frame_step)]
     else:
         sets = (
             protocols.build(n, flags.motion, flags.cameras, flags.seed, flags.frame_step, flags.split) for n in names
@@ -105,14 +114,18 @@ def main(flags: command.Flags) -> int:
 def _check_used(flags):
     """Raises `InputError` for a flag that would be ignored."""
 
-    other, names = (
-        ("protocol", ("motion", "cameras", "split", "frame_step", "seed"))
-        if flags.test_data
-        else ("test_data", ("limit",))
-    )
-    for name in names:
-        if flags.given(name):
-            raise InputError(f"--{name}: goes with --{other}")
+    goes_with = {
+        "motion": ("protocol",),
+        "cameras": ("protocol",),
+        "split": ("protocol",),
+        "seed": ("protocol",),
+        "frame_step": ("protocol", "h36m"),
+        "detected": ("h36m",),
+        "limit": ("test_data",),
+    }
+    for name, others in goes_with.items():
+        if flags.given(name) and not any(getattr(flags, other) for other in others):
+            raise InputError(f"--{name}: goes with --{others[0]}")
 
 
 def _check_output(flags):

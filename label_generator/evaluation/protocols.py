@@ -6,6 +6,9 @@ c       cameras that nobody trained on: heights 0.3-4 m, pitch within 40 degrees
         30-90 degrees over 1000 px; intrinsics known
 d       the pictures of c, intrinsics unknown
 e       the pictures of a with the 14 joints that LSP labels; e_mpii and e_coco: those that MPII and COCO label
+f_h36m f_3dhp f_smpl f_coco   c, each person's joints moved to where Human3.6M, MPI-INF-3DHP, SMPL and COCO have them
+        (`training.skeletons`), in the pictures and in the truth; joints that those lack are not labelled
+g       the pictures of a with the errors of a detector, as measured on a real one (`detections`)
 
 The joints that a source lacks are made from the labelled ones by the rules of `tools.pose.joints`.
 """
@@ -17,6 +20,8 @@ import pathlib
 
 import numpy as np
 
+from label_generator.evaluation import detections
+from label_generator.training import skeletons
 from tfrecords import reader
 from tfrecords.conversion import placing
 from tfrecords.source import Options
@@ -25,8 +30,11 @@ from tools.cli.errors import InputError
 from tools.pose import joints
 from tools.pose.joints import POSE17
 
-PROTOCOLS = ("a", "b2", "b5", "b10", "c", "d", "e", "e_mpii", "e_coco")
-_WILD = ("c", "d")
+PROTOCOLS = (
+    "a", "b2", "b5", "b10", "c", "d", "e", "e_mpii", "e_coco", "f_h36m", "f_3dhp", "f_smpl", "f_coco", "g",
+)  # fmt: skip
+_MOVED = {name: name[2:] for name in PROTOCOLS if name.startswith("f_")}
+_WILD = ("c", "d", *_MOVED)
 _NOISE_PX = {"b2": 2.0, "b5": 5.0, "b10": 10.0}
 _SOURCE_SETS = {"e": "lsp14", "e_mpii": "mpii16", "e_coco": "coco17"}
 
@@ -91,6 +99,8 @@ def build(
     source = open_source("mocap", motion, options)
     calibrated = {} if wild else placing.load_cameras(cameras, "mocap")
     parts: dict[str, list] = {field.name: [] for field in dataclasses.fields(PoseSet) if field.name != "name"}
+    definition = skeletons.DEFINITIONS[_MOVED[name]] if name in _MOVED else None
+    places = _places(source) if definition else {}
     for clip, world in source.sequences():
         for view in range(placing.VIEWS):
             rng = placing.generator(seed, clip.number, view, wild)
@@ -99,11 +109,17 @@ def build(
                 camera = placing.wild_view(placed, view, rng)[2]
             else:
                 camera = placing.room_camera(calibrated, view, rng)[1]
+            if definition:
+                placed = skeletons.moved_to(placed, definition, places[clip.number])
             seen = placing.see(placed, camera, 500.0)
             kept = np.flatnonzero(seen.nearest_mm > placing.NEAREST_MM)
             noise = rng.normal(0.0, 1.0, (len(kept), POSE17.size, 2)) * _NOISE_PX.get(name, 0.0)
             noise, kept = noise[::step], kept[::step]
-            parts["poses_2d"].append((seen.poses_2d[kept] + noise).astype(np.float32))
+            poses_2d = seen.poses_2d[kept] + noise
+            if name == "g":
+                mm = camera.intrinsics[:2] / seen.roots[kept][:, 2:]
+                poses_2d = detections.with_errors(poses_2d, mm, rng)
+            parts["poses_2d"].append(poses_2d.astype(np.float32))
             parts["poses_3d"].append(seen.poses_3d[kept])
             parts["roots"].append(seen.roots[kept])
             parts["right_2d"].append(seen.right_2d[kept])
@@ -116,7 +132,20 @@ def build(
         whole["intrinsics"] = np.full_like(whole["intrinsics"], np.nan)
     if name in _SOURCE_SETS:
         whole["poses_2d"], whole["joint_mask"] = as_labelled_by(whole["poses_2d"], _SOURCE_SETS[name])
+    for joint in definition.lacks if definition else ():
+        whole["joint_mask"][:, POSE17.index(joint)] = False
+        whole["poses_2d"][:, POSE17.index(joint)] = np.nan
     return PoseSet(name, **whole)
+
+
+def _places(source) -> dict[int, skeletons.Places]:
+    """Clip number -> where its person's joints lie, measured on all clips of the same skeleton."""
+    clips, poses = zip(*source.sequences())
+    numbers = np.repeat([clip.number for clip in clips], [len(part) for part in poses])
+    poses = np.concatenate(poses)
+    groups = skeletons.skeleton_groups(poses, numbers)
+    measured = {group: skeletons.measure(poses[groups == group]) for group in np.unique(groups)}
+    return {number: measured[group] for number, group in zip(numbers, groups)}
 
 
 def as_labelled_by(poses_2d: np.ndarray, source_set: str) -> tuple[np.ndarray, np.ndarray]:

@@ -29,13 +29,56 @@ import numpy as np
 from tools.pose.joints import POSE17
 
 LEGS_MM = 914.0
-HIP_ASIDE_MM, SHOULDER_ASIDE_MM = 130.0, 155.0
-SPINE_SHARE, SPINE_FORWARD_MM = 0.49, -21.0
 THORAX_UP_MM = 55.0
-NOSE_MM, HEAD_MM = (0.0, 87.0, 72.0), (0.0, 186.0, 42.0)
-# From the hips up to the line of the shoulders, as a share of the legs; the forearm as a share of the upper arm.
-TRUNK_SHARE, FOREARM_SHARE = 0.475, 0.87
-# A source's trunk that is longer is shortened at both ends: so much of it at the hips.
+
+
+@dataclasses.dataclass(frozen=True)
+class Definition:
+    """Where a data set's joints lie, of a person whose legs are `legs_mm` long; mm as (right, up, forward).
+
+    Attributes:
+      hips_aside_mm: from the middle of the hips to each. root_up_mm: from that middle up to Hip.
+      spine_share, spine_forward_mm: how far Spine is on the way from Hip to Thorax, and before that line.
+      shoulders_aside_mm: from their middle to each. thorax_mm, nose_mm, head_mm: from the middle of the shoulders to
+        Thorax; from Thorax to the others.
+      trunk_share: from the hips up to the line of the shoulders, as a share of the legs.
+      forearm_share: of the upper arm.
+      lacks: joints that the data set does not have.
+    """
+
+    legs_mm: float = LEGS_MM
+    hips_aside_mm: float = 130.0
+    root_up_mm: float = 0.0
+    spine_share: float = 0.49
+    spine_forward_mm: float = -21.0
+    shoulders_aside_mm: float = 155.0
+    thorax_mm: tuple[float, float, float] = (0.0, THORAX_UP_MM, 0.0)
+    nose_mm: tuple[float, float, float] = (0.0, 87.0, 72.0)
+    head_mm: tuple[float, float, float] = (0.0, 186.0, 42.0)
+    trunk_share: float = 0.475
+    forearm_share: float = 0.87
+    lacks: tuple[str, ...] = ()
+
+
+STATED = Definition()
+# What other data sets call the 17 joints. MPI-INF-3DHP from medians over four of its poses; SMPL from the joints of its
+# mean body, whose Head is the base of the skull; COCO, whose annotators mark hips and shoulders on the picture, as the
+# hips of bodies (lower and closer than the stated ones) with what it lacks left out.
+DEFINITIONS = {
+    "h36m": STATED,
+    "3dhp": Definition(
+        864.0, 134.0, 0.0, 0.49, -61.0, 145.0, (0.0, 30.0, 17.0), (1.0, 92.0, 35.0), (-7.0, 269.0, 11.0), 0.531, 0.76
+    ),
+    "smpl": Definition(
+        775.0, 69.0, 90.0, 0.48, -25.0, 172.0, (0.0, 62.0, 0.0), (0.0, 33.0, 25.0), (0.0, 65.0, 51.0), 0.697, 0.96,
+        ("Neck/Nose",),
+    ),
+    "coco": Definition(
+        914.0, 110.0, 0.0, 0.49, -10.0, 160.0, (0.0, 30.0, 0.0), (0.0, 110.0, 95.0), (0.0, 200.0, 30.0), 0.54, 0.87,
+        ("Head", "Neck/Nose", "Thorax", "Spine", "Hip"),
+    ),
+}  # fmt: skip
+# A source's trunk that is longer than a definition's is shortened at both ends: so much of it at the hips.
 _AT_THE_HIPS = 0.6
 _RESIZED = 0.7  # how far, as a power of the ratio of their legs to `LEGS_MM`
 _LEGS_FOLLOW = 0.5  # how far the legs go along when hips move apart
@@ -134,8 +177,8 @@ def _smallest_rotation(start: np.ndarray, ends: np.ndarray) -> np.ndarray:
     return np.eye(3) + cross + cross @ cross / np.maximum(1.0 + cosine, 1e-3)[:, None, None]
 
 
-def to_definition(poses: np.ndarray, places: Places | None = None) -> np.ndarray:
-    """Poses of one skeleton with their joints at the stated places.
+def moved_to(poses: np.ndarray, definition: Definition, places: Places | None = None) -> np.ndarray:
+    """Poses of one skeleton with their joints where a definition has them, the person's size and place kept.
 
     Directions of limbs, trunk and head are the source's. Where its skeleton leans its spine or head differently at
     rest, that lean is taken out: what is kept is how far a pose departs from the medians.
@@ -145,48 +188,68 @@ def to_definition(poses: np.ndarray, places: Places | None = None) -> np.ndarray
       places: of that skeleton; None: measured on these poses.
 
     Returns:
-      [N, 17, 3] mm relative to the new root.
+      [N, 17, 3] mm.
     """
     poses = np.asarray(poses, np.float64)
     places = places or measure(poses)
     pelvis, shoulders = body_frames(poses)
-    scale = places.legs / LEGS_MM
+    scale = places.legs / definition.legs_mm
     joints = {name: poses[:, i] for name, i in _I.items()}
 
     def out(frame, vector):
         return np.einsum("nij,ni->nj", frame, np.broadcast_to(np.asarray(vector, np.float64), (len(poses), 3)))
 
-    trunk = places.thorax[1] + places.shoulder_line[1]
-    surplus = (trunk - TRUNK_SHARE * places.legs) / (1.0 + TRUNK_SHARE * _AT_THE_HIPS)
-    raised, lowered = _AT_THE_HIPS * surplus, (1.0 - _AT_THE_HIPS) * surplus
-    new = {"Hip": joints["Hip"] + out(pelvis, [0.0, raised, 0.0])}
-    aside = HIP_ASIDE_MM * scale
+    raised, lowered = _surplus(places, definition)
+    hips = joints["Hip"] + out(pelvis, [0.0, raised, 0.0])
+    new = {"Hip": hips + out(pelvis, [0.0, definition.root_up_mm * scale, 0.0])}
+    aside = definition.hips_aside_mm * scale
     for side, sign in (("R", 1.0), ("L", -1.0)):
-        new[side + "Hip"] = new["Hip"] + out(pelvis, [sign * aside, 0.0, 0.0])
+        new[side + "Hip"] = hips + out(pelvis, [sign * aside, 0.0, 0.0])
         moved = out(pelvis, [sign * _LEGS_FOLLOW * (aside - places.hips_apart / 2), 0.0, 0.0])
         for joint in ("Knee", "Foot"):
             new[side + joint] = joints[side + joint] + moved
-        wider = (SHOULDER_ASIDE_MM * scale - places.shoulders_apart / 2) / 2
+        wider = (definition.shoulders_aside_mm * scale - places.shoulders_apart / 2) / 2
         new[side + "Shoulder"] = joints[side + "Shoulder"] + out(shoulders, [sign * wider, -lowered, 0.0])
         new[side + "Elbow"] = joints[side + "Elbow"]
         upper = np.linalg.norm(new[side + "Elbow"] - new[side + "Shoulder"], axis=-1, keepdims=True)
         upper = np.maximum(upper, 0.8 * places.upper_arm)
         forearm = _unit(joints[side + "Wrist"] - joints[side + "Elbow"])
-        new[side + "Wrist"] = new[side + "Elbow"] + FOREARM_SHARE * upper * forearm
+        new[side + "Wrist"] = new[side + "Elbow"] + definition.forearm_share * upper * forearm
     middle = (new["RShoulder"] + new["LShoulder"]) / 2
-    new["Thorax"] = middle + out(shoulders, [0.0, THORAX_UP_MM * scale, 0.0])
+    new["Thorax"] = middle + out(shoulders, np.multiply(definition.thorax_mm, scale))
     # The head turns as the source's line from Thorax to Head does, from where that line is at rest.
     local = np.einsum("nij,nj->ni", shoulders, joints["Head"] - joints["Thorax"])
     turn = _smallest_rotation(places.head, local)
-    for name, place in (("Neck/Nose", NOSE_MM), ("Head", HEAD_MM)):
-        new[name] = new["Thorax"] + out(shoulders, np.einsum("nij,j->ni", turn, np.array(place) * scale))
+    for name, place in (("Neck/Nose", definition.nose_mm), ("Head", definition.head_mm)):
+        new[name] = new["Thorax"] + out(shoulders, np.einsum("nij,j->ni", turn, np.multiply(place, scale)))
     trunk = new["Thorax"] - new["Hip"]
     departs = np.einsum("nij,nj->ni", pelvis, joints["Spine"] - joints["Hip"]) - places.spine
-    new["Spine"] = new["Hip"] + SPINE_SHARE * trunk + out(pelvis, [0.0, 0.0, SPINE_FORWARD_MM * scale])
-    new["Spine"] = new["Spine"] + out(pelvis, departs * [1.0, 0.0, 1.0])
-    result = np.stack([new[name] for name in POSE17.joints], axis=1)
-    result *= (LEGS_MM / (places.legs + raised)) ** _RESIZED
-    return result - result[:, _I["Hip"], None]
+    forward = out(pelvis, [0.0, 0.0, definition.spine_forward_mm * scale])
+    new["Spine"] = new["Hip"] + definition.spine_share * trunk + forward + out(pelvis, departs * [1.0, 0.0, 1.0])
+    return np.stack([new[name] for name in POSE17.joints], axis=1)
+
+
+def _surplus(places: Places, definition: Definition) -> tuple[float, float]:
+    """By how much hips are raised and shoulders lowered, mm, for a trunk that is as long as the definition's."""
+    trunk = places.thorax[1] + places.shoulder_line[1]
+    surplus = (trunk - definition.trunk_share * places.legs) / (1.0 + definition.trunk_share * _AT_THE_HIPS)
+    return _AT_THE_HIPS * surplus, (1.0 - _AT_THE_HIPS) * surplus
+
+
+def to_definition(poses: np.ndarray, places: Places | None = None) -> np.ndarray:
+    """Poses of one skeleton with their joints at the stated places, and of about the stated size.
+
+    Args:
+      poses: [N, 17, 3] mm of one skeleton, right-handed axes.
+      places: of that skeleton; None: measured on these poses.
+
+    Returns:
+      [N, 17, 3] mm relative to the new root.
+    """
+    places = places or measure(poses)
+    result = moved_to(poses, STATED, places)
+    result -= result[:, _I["Hip"], None]
+    return result * (LEGS_MM / (places.legs + _surplus(places, STATED)[0])) ** _RESIZED
 
 
 def skeleton_groups(poses: np.ndarray, sequences: np.ndarray) -> np.ndarray:

@@ -59,6 +59,55 @@ def test_protocol_e_makes_the_joints_that_lsp_lacks(small_motion, pose3d_data):
     np.testing.assert_allclose(coco.poses_2d[:, 0], exact.poses_2d[:, 0], atol=1e-2)
 
 
+def test_protocol_f_moves_the_joints_and_nothing_else(small_motion):
+    exact = protocols.build("c", small_motion)
+    moved = protocols.build("f_h36m", small_motion)
+    assert len(moved) == len(exact)
+    place = {name: POSE17.index(name) for name in POSE17.joints}
+    # Elbows stay where they were in the world, so that the camera sees them at the same pixels.
+    for name in ("RElbow", "LElbow"):
+        np.testing.assert_allclose(moved.poses_2d[:, place[name]], exact.poses_2d[:, place[name]], atol=0.02)
+    seen = moved.poses_3d + moved.roots[:, None]
+    np.testing.assert_allclose(
+        seen[..., :2] / seen[..., 2:] * moved.intrinsics[:, None, :2] + moved.intrinsics[:, None, 2:],
+        moved.poses_2d,
+        atol=0.05,
+    )
+
+    def above(poses, joint, a, b):
+        """How far a joint is above the middle of two others along the trunk, mm."""
+        up = poses[:, place["Thorax"]] - poses[:, place["Hip"]]
+        up /= np.linalg.norm(up, axis=-1, keepdims=True)
+        return np.median(np.sum((poses[:, place[joint]] - poses[:, [place[a], place[b]]].mean(1)) * up, -1))
+
+    hips = np.linalg.norm(moved.poses_3d[:, place["RHip"]] - moved.poses_3d[:, place["LHip"]], axis=-1)
+    legs = sum(
+        np.linalg.norm(moved.poses_3d[:, place[a]] - moved.poses_3d[:, place[b]], axis=-1)
+        for a, b in (("RHip", "RKnee"), ("RKnee", "RFoot"))
+    )
+    assert np.median(hips / legs) == pytest.approx(260 / 914, rel=0.08)
+    assert above(moved.poses_3d, "Thorax", "RShoulder", "LShoulder") == pytest.approx(50, abs=12)
+    smpl = protocols.build("f_smpl", small_motion, step=5)
+    assert [POSE17.joints[i] for i in np.flatnonzero(~smpl.joint_mask[0])] == ["Neck/Nose"]
+    assert np.isnan(smpl.poses_2d[:, place["Neck/Nose"]]).all()
+    assert above(smpl.poses_3d, "Hip", "RHip", "LHip") == pytest.approx(95, abs=20)
+
+
+def test_protocol_g_has_the_measured_errors(small_motion, pose3d_data):
+    exact = protocols.build("a", small_motion, str(pose3d_data / CAMERAS))
+    found = protocols.build("g", small_motion, str(pose3d_data / CAMERAS))
+    np.testing.assert_array_equal(found.poses_3d, exact.poses_3d)
+    mm = (found.poses_2d - exact.poses_2d) / exact.intrinsics[:, None, :2] * exact.roots[:, None, 2:]
+    off = np.linalg.norm(mm, axis=-1)
+    # Of a normal distribution in two directions the median distance is 1.177 deviations; heavy tails have less.
+    for joint, deviation in (("RShoulder", 21), ("RWrist", 28), ("LHip", 32), ("LFoot", 19)):
+        median = np.median(off[:, POSE17.index(joint)])
+        assert median / (1.177 * deviation) == pytest.approx(0.93, abs=0.12), joint
+    assert (off[:, POSE17.index("RWrist")] > 200).mean() == pytest.approx(0.025, abs=0.02)
+    again = protocols.build("g", small_motion, str(pose3d_data / CAMERAS))
+    np.testing.assert_array_equal(again.poses_2d, found.poses_2d)
+
+
 def test_frame_step_and_bad_names(small_motion, pose3d_data):
     every = protocols.build("c", small_motion, step=1)
     some = protocols.build("c", small_motion, step=10)

@@ -63,10 +63,10 @@ def test_different_skeletons_come_to_the_same_places():
         scale = places.legs / skeletons.LEGS_MM
         assert places.hips_apart / scale == pytest.approx(260, rel=0.07), name
         assert places.shoulder_line[1] / scale == pytest.approx(-55, abs=6), name
-        np.testing.assert_allclose(places.nose / scale, skeletons.NOSE_MM, atol=10, err_msg=name)
-        np.testing.assert_allclose(places.head / scale, skeletons.HEAD_MM, atol=12, err_msg=name)
+        np.testing.assert_allclose(places.nose / scale, skeletons.STATED.nose_mm, atol=10, err_msg=name)
+        np.testing.assert_allclose(places.head / scale, skeletons.STATED.head_mm, atol=12, err_msg=name)
         trunk = places.thorax[1] + places.shoulder_line[1]
-        assert trunk / places.legs == pytest.approx(skeletons.TRUNK_SHARE, abs=0.02), name
+        assert trunk / places.legs == pytest.approx(skeletons.STATED.trunk_share, abs=0.02), name
 
 
 def test_each_skeleton_is_measured_on_its_own():
