@@ -9,6 +9,7 @@ trunk from the tree:
 |---|---|
 | RHip RKnee RFoot, L... | the starts of thigh, shin and foot (the ankle where it has its own name) |
 | RShoulder RElbow RWrist, L... | the starts of upper arm, forearm and hand; not the collar bone |
+| RWrist, LWrist of CMU's files | beyond the start of the hand, which they put at two thirds of the forearm |
 | Hip | made: the middle of RHip and LHip, as in Human3.6M, since root bones start anywhere in the pelvis |
 | Thorax | the first joint towards the head from where the arms part, or the neck if they part there: the neck's base |
 | Spine | made: half of the way along the bones from Hip to Thorax |
@@ -42,6 +43,10 @@ _HEAD = ("head", "head01", "head1", "skull", "spine006")
 _HEAD_TOP = re.compile(r"(head)?(top|end|nub|topend|site)", re.IGNORECASE)
 _PREFIX = re.compile(r"^(.*[:|]|mixamorig\d*_?|bip0*\d*[ _]?)", re.IGNORECASE)
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+# CMU's skeletons have two bones in line from elbow to wrist, `radius` and `wrist`, the second half as long. Its public
+# .bvh files leave out the second, so that their hand is 100 mm short of the wrist. These names tell them.
+_CMU = {"LHipJoint", "RHipJoint", "LeftHand", "RightHand"}
+_CMU_FOREARM = 1.5
 _SIDES = {"l": "L", "left": "L", "r": "R", "right": "R"}
 
 
@@ -134,6 +139,10 @@ def _mapping(skeleton: Skeleton, named: dict[str, int], head: int, path: pathlib
 
     one = np.eye(len(skeleton.names))
     rows = {joint: one[i] for joint, i in named.items()}
+    if set(skeleton.names) >= _CMU:
+        for side in "RL":
+            elbow, hand = rows[side + "Elbow"], rows[side + "Wrist"]
+            rows[side + "Wrist"] = elbow + _CMU_FOREARM * (hand - elbow)
     rows["Hip"] = (rows["RHip"] + rows["LHip"]) / 2
     rows["Thorax"] = one[thorax]
     made = {"Hip", "Spine"}

@@ -17,8 +17,8 @@ SKELETONS = {
         "RightLeg<RightUpLeg:-1,5,0 RightFoot<RightLeg:-1,1,0 LowerBack<Hips:0,10,0 Spine<LowerBack:0,11,0 "
         "Spine1<Spine:0,13,0 Neck<Spine1:0,15,0 Neck1<Neck:0,16,0 Head<Neck1:0,17,0;top "
         "LeftShoulder<Spine1:0,15,0 LeftArm<LeftShoulder:2,14,0 LeftForeArm<LeftArm:5,14,0 "
-        "LeftHand<LeftForeArm:8,14,0 LThumb<LeftHand:8,14,1 RightShoulder<Spine1:0,15,0 "
-        "RightArm<RightShoulder:-2,14,0 RightForeArm<RightArm:-5,14,0 RightHand<RightForeArm:-8,14,0"
+        "LeftHand<LeftForeArm:7,14,0 LThumb<LeftHand:7,14,1 RightShoulder<Spine1:0,15,0 "
+        "RightArm<RightShoulder:-2,14,0 RightForeArm<RightArm:-5,14,0 RightHand<RightForeArm:-7,14,0"
     ),
     "daz": (
         "hip:0,10,0 abdomen<hip:0,11,0 chest<abdomen:0,13,0 neck<chest:0,15,0 head<neck:0,17,0;top "
