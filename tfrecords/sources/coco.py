@@ -1,7 +1,9 @@
-"""COCO person key points: the JSON with `images` and `annotations`, 17 key points a person.
+"""COCO person key points: the JSON with `images` and `annotations`.
 
-Many tools write this format, so the file's own `categories` are asked whether its key points are COCO's 17.
-Key points are (x, y, v): v 0 not labelled, 1 labelled and hidden, 2 visible. `bbox` is x, y, width, height in px.
+Many data sets come in this format: COCO, CrowdPose, PoseTrack, Halpe, COCO-WholeBody, Human3.6M. The file's
+`categories` name its key points, and the names decide which joints they are, in whatever order they stand; only a file
+that names none is taken for COCO's 17. Key points are (x, y, v): v 0 not labelled, 1 labelled and hidden, 2 visible.
+`bbox` is x, y, width, height in px.
 """
 
 from __future__ import annotations
@@ -17,11 +19,14 @@ from tfrecords.conversion.people import People, PeopleSource, Picture
 from tfrecords.formats import images
 from tfrecords.source import Info, Options
 from tools.cli.errors import InputError
+from tools.pose.joints import JOINT_SETS
+from tools.pose.keypoint_names import Match, match_names
 
-BAD_KEYPOINTS = "not 17 key points of three numbers"
+BAD_KEYPOINTS = "not a key point of three numbers for each name"
 NO_IMAGE_ENTRY = "person of an image that is not listed"
 CROWD = "crowd, not a person"
-_KEYPOINTS = 17
+# What a file without names is taken for.
+_UNNAMED = Match("coco17", np.arange(JOINT_SETS["coco17"].size), (), JOINT_SETS["coco17"].size)
 # v -> code of the schema
 _CODES = np.array([schema.UNKNOWN, schema.OCCLUDED, schema.VISIBLE], np.uint8)
 
@@ -61,8 +66,8 @@ class Coco(PeopleSource):
             isinstance(content.get(k), list) for k in ("images", "annotations")
         ):
             raise InputError(f"{name}: expected COCO key points, an object with the lists 'images' and 'annotations'")
-        categories = _person_categories(content.get("categories"), name)
-        people = People("coco17", name)
+        match, categories = _person_categories(content.get("categories"), name)
+        people = People(match.joint_set, name)
         numbers = {}
         for entry in content["images"]:
             if isinstance(entry, dict) and isinstance(entry.get("file_name"), str):
@@ -79,7 +84,7 @@ class Coco(PeopleSource):
                 continue
             person = seen.get(picture, 0)
             seen[picture] = person + 1
-            self._add(people, picture, person, entry)
+            self._add(people, picture, person, entry, match)
         return people
 
     def _picture(self, entry: dict) -> Picture:
@@ -91,22 +96,23 @@ class Coco(PeopleSource):
             size=(-1, -1) if size is None else (int(size[0]), int(size[1])),
         )
 
-    def _add(self, people: People, picture: int, person: int, entry: dict) -> None:
+    def _add(self, people: People, picture: int, person: int, entry: dict, match: Match) -> None:
         if entry.get("iscrowd") in (1, True):
             people.add_bad(picture, person, CROWD)
             return
-        numbers = labels.number_array(entry.get("keypoints"), 3 * _KEYPOINTS)
+        numbers = labels.number_array(entry.get("keypoints"), 3 * match.count)
         if numbers is None or not np.isin(numbers[2::3], (0, 1, 2)).all():
             people.add_bad(picture, person, BAD_KEYPOINTS)
             return
-        points, seen = numbers.reshape(_KEYPOINTS, 3)[:, :2], numbers[2::3].astype(int)
+        keypoints = match.select(numbers.reshape(match.count, 3))
+        points, visibility = keypoints[:, :2], keypoints[:, 2].astype(int)
         box = labels.number_array(entry.get("bbox"), 4)
         usable = box is not None and (box[2:] > 0).all()
         people.add(
             picture,
             person,
-            np.where(seen[:, None] > 0, points, np.nan),
-            _CODES[seen],
+            np.where(visibility[:, None] > 0, points, np.nan),
+            _CODES[visibility],
             *([box] if usable else []),
         )
 
@@ -116,16 +122,42 @@ def _key(value: Any) -> Any:
     return value if isinstance(value, (int, str)) else None
 
 
-def _person_categories(categories: Any, name: str) -> set:
-    """Ids of the categories that have key points; raises `InputError` when these are not COCO's 17."""
-    found = set()
-    for entry in categories if isinstance(categories, list) else []:
-        keypoints = entry.get("keypoints") if isinstance(entry, dict) else None
-        if not isinstance(keypoints, list):
-            continue
-        if len(keypoints) != _KEYPOINTS:
-            raise InputError(
-                f"{name}: category {entry.get('name')} has {len(keypoints)} key points, expected COCO's 17"
+def _person_categories(categories: Any, name: str) -> tuple[Match, set]:
+    """Which key points people have, and the ids of the categories that are people (empty: every annotation is one).
+
+    Raises:
+      InputError: no category is a person, or its key points are no joint set by their names.
+    """
+    entries = [entry for entry in categories if isinstance(entry, dict)] if isinstance(categories, list) else []
+    named = [entry for entry in entries if isinstance(entry.get("keypoints"), list) and entry["keypoints"]]
+    if not named:
+        people = {_key(entry.get("id")) for entry in entries if _is_person(entry)}
+        if entries and not people:
+            titles = ", ".join(str(entry.get("name"))[:40] for entry in entries[:5])
+            raise InputError(f"{name}: its categories are {titles}; expected one of people")
+        return _UNNAMED, people
+    matches: dict[Any, Match] = {}
+    problems = []
+    for entry in named:
+        title = str(entry.get("name", ""))[:40]
+        try:
+            matches[_key(entry.get("id"))] = match_names(
+                entry["keypoints"], f"{name}: key points of category '{title}'"
             )
-        found.add(_key(entry.get("id")))
-    return found
+        except InputError as error:
+            if _is_person(entry):
+                raise
+            problems.append(error)  # an animal beside people is passed over
+    if not matches:
+        raise problems[0]
+    first = next(iter(matches.values()))
+    for other in matches.values():
+        if other.joint_set != first.joint_set or not np.array_equal(other.columns, first.columns):
+            raise InputError(f"{name}: categories of people with different key points; split the file by category")
+    return first, set(matches)
+
+
+def _is_person(category: dict) -> bool:
+    """Whether a category calls itself people, or nothing."""
+    title = str(category.get("name") or "").lower()
+    return not title or any(word in title for word in ("person", "people", "human", "body", "pedestrian"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 import tempfile
 import zipfile
 
@@ -19,20 +20,28 @@ from tools.cli.errors import InputError
 from tools.pose import joints
 
 BAD_ENTRY = "entry without image_id and keypoints"
-BAD_KEYPOINTS = "not 17 key points of three numbers"
-_KEYPOINTS = 17
+BAD_KEYPOINTS = "not as many key points of three numbers as the others"
+NO_PIXELS = "key points not in px"
+# Results name no joints: their number tells the set. Halpe's 136 start with its 26 of the body, COCO-WholeBody's 133
+# with COCO's 17.
+_BY_COUNT = {17: "coco17", 26: "halpe26", 136: "halpe26", 133: "coco17", 33: "mediapipe33", 25: "body25", 16: "mpii16"}
+# Nobody is this small in px: such key points are shares of the picture's size.
+_LEAST_EXTENT = 2.0
+_FRAME = re.compile(r"(?:.*?\D)?(\d{1,18})$", re.DOTALL)
 
 
 class Detections(PeopleSource):
     """People of a list of results, in the order of images; `image_id` is a number or a file name.
 
-    The confidence of a key point is its third number; a detector doesn't say what is hidden.
+    COCO's own results, Detectron2's, and AlphaPose's, whose `idx` is kept as the person's number and whose file names
+    tell the frame. The number of key points tells the joint set. The confidence of a key point is its third number; a
+    detector doesn't say what is hidden.
     """
 
     info = Info(
         name="coco_results",
         description="detections in COCO's format for results: 2D poses",
-        input="JSON, a list of objects with image_id, keypoints (17 x, y, confidence) and score",
+        input="JSON, a list of objects with image_id, keypoints (x, y, confidence of each) and score",
         licence="that of the pictures",
         citation="Lin et al.: Microsoft COCO: Common Objects in Context, ECCV 2014",
         images=True,
@@ -44,11 +53,11 @@ class Detections(PeopleSource):
             raise InputError(f"{self.path}: no such file; expected {self.info.input}")
         self._pictures = images.open_pictures(options, [self.path.parent / "images", self.path.parent])
         self._min_confidence = 0.0
+        self._joint_set = ""
 
     def told(self, joint_set: str, min_confidence: float) -> None:
-        """Takes what the user said of the joints; raises `InputError` for another set than COCO's."""
-        if joint_set not in ("", "coco17"):
-            raise InputError(f"--joints={joint_set}: detections in COCO's format have coco17")
+        """Takes what the user said of the joints: '' for the set that their number tells."""
+        self._joint_set = joint_set
         self._min_confidence = min_confidence
 
     def _read(self) -> People:
@@ -56,9 +65,17 @@ class Detections(PeopleSource):
         content = labels.parse_json(labels.read_file(self.path), name, drop=("segmentation",))
         if not isinstance(content, list):
             raise InputError(f"{name}: expected {self.info.input}")
-        people = People("coco17", name)
+        count = self._count_of(content)
+        set_name = self._joint_set or _BY_COUNT.get(count, "")
+        if not set_name:
+            raise InputError(f"{name}: {count} key points a person; name their joint set with --joints")
+        size = joints.joint_set(set_name).size
+        if count < size:
+            raise InputError(f"{name}: {count} key points a person, joint set {set_name} has {size}")
+        people = People(set_name, name)
         pictures: dict[str, int] = {}
-        seen: dict[int, int] = {}
+        persons: dict[int, int] = {}
+        tracked = any(isinstance(entry, dict) and _identity(entry) >= 0 for entry in content)
         for number, entry in enumerate(content):
             image = entry.get("image_id") if isinstance(entry, dict) else None
             if not isinstance(image, (int, str)) or "keypoints" not in entry:
@@ -66,19 +83,48 @@ class Detections(PeopleSource):
                 continue
             file = str(image)
             if file not in pictures:
-                pictures[file] = people.add_picture(Picture(file=file))
+                pictures[file] = people.add_picture(self._picture(file, tracked))
             picture = pictures[file]
-            person = seen[picture] = seen.get(picture, -1) + 1
-            numbers = labels.number_array(entry["keypoints"], 3 * _KEYPOINTS)
+            persons[picture] = persons.get(picture, -1) + 1
+            person = _identity(entry) if _identity(entry) >= 0 else persons[picture]
+            numbers = labels.number_array(entry["keypoints"], 3 * count)
             if numbers is None:
                 people.add_bad(picture, person, BAD_KEYPOINTS)
                 continue
-            found = numbers.reshape(_KEYPOINTS, 3)
-            points = np.where(found[:, 2:] > self._min_confidence, found[:, :2], np.nan)
-            box = labels.number_array(entry.get("bbox"), 4)
+            keypoints = numbers.reshape(count, 3)[:size]
+            points = np.where(keypoints[:, 2:] > self._min_confidence, keypoints[:, :2], np.nan)
+            known = points[np.isfinite(points).all(-1)]
+            if len(known) > 1 and np.ptp(known, axis=0).max() <= _LEAST_EXTENT:
+                people.add_bad(picture, person, NO_PIXELS)
+                continue
+            box = labels.number_array(entry.get("bbox", entry.get("box")), 4)
             usable = box is not None and (box[2:] > 0).all()
-            people.add(picture, person, points, np.full(_KEYPOINTS, schema.UNKNOWN), *([box] if usable else []))
+            people.add(picture, person, points, np.full(size, schema.UNKNOWN), *([box] if usable else []))
         return people
+
+    def _picture(self, file: str, tracked: bool) -> Picture:
+        """The picture of an image_id; of a clip whose people have identities also its sequence and frame."""
+        number = _FRAME.match(pathlib.PurePosixPath(file).stem)
+        if not tracked or not number:
+            return Picture(file=file)
+        return Picture(file=file, subject=self.path.stem, sequence=self.path.stem, frame=int(number[1]))
+
+    def _count_of(self, content: list) -> int:
+        """How many key points the first person has that has any; raises `InputError` without one."""
+        for entry in content:
+            numbers = labels.number_array(entry.get("keypoints") if isinstance(entry, dict) else None, -1)
+            if numbers is not None and len(numbers) and len(numbers) % 3 == 0:
+                return len(numbers) // 3
+        raise InputError(f"{self.path}: no entry with image_id and keypoints; expected {self.info.input}")
+
+
+def _identity(entry: dict) -> int:
+    """AlphaPose's `idx`, or `track_id`; -1 without."""
+    number = entry.get("idx", entry.get("track_id"))
+    number = number[0] if isinstance(number, list) and number else number
+    if isinstance(number, bool) or not isinstance(number, (int, float)) or not 0 <= number < 1 << 31:
+        return -1
+    return int(number)
 
 
 class VideoPose3D(clips.ClipSource):

@@ -90,11 +90,13 @@ class Match:
       joint_set: name of the set.
       columns: [J] place of each joint of the set among the key points.
       ignored: names of key points that the set has no place for.
+      count: how many key points were named.
     """
 
     joint_set: str
     columns: np.ndarray
     ignored: tuple[str, ...]
+    count: int
 
     def select(self, keypoints: np.ndarray) -> np.ndarray:
         """Key points [..., K, D] in the order of the joint set, [..., J, D]."""
@@ -164,7 +166,7 @@ def match_names(names: Sequence[str], where: str = "key points") -> Match:
         ):
             columns = np.array([places[word] for word in own])
             rest = tuple(str(names[i]) for i in range(len(names)) if i not in set(columns.tolist()))
-            best = Match(name, columns, rest)
+            best = Match(name, columns, rest, len(names))
     if best is None:
         shown = ", ".join(unknown[:_SHOWN]) or ", ".join(map(str, names[:_SHOWN]))
         problem = "not joints of a person" if unknown else "no whole joint set"

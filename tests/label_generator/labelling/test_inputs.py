@@ -193,7 +193,7 @@ def test_people_that_cant_be_used_keep_their_row(tmp_path, poses):
     for number, batch in enumerate(opened.batches(0, 4)):
         skipped |= {4 * number + i: reason for i, reason in batch.skipped.items()}
         assert all("2.jpg" in batch.file[i] or "5.jpg" in batch.file[i] for i in batch.skipped)
-    assert skipped == {2: "not 17 key points of three numbers", 5: "crowd, not a person"}
+    assert skipped == {2: "not a key point of three numbers for each name", 5: "crowd, not a person"}
     assert np.isnan(everything(opened)["poses_2d"][[2, 5]]).all()
 
 
@@ -211,8 +211,48 @@ def test_detections_below_the_confidence(tmp_path, poses):
     assert list(batch.person[:3]) == [0, 1, 0]
     assert list(np.flatnonzero(batch.provenance[2] == 0)) == [joints.POSE17.index("LWrist")]
     assert list(batch.skipped.values()) == ["entry without image_id and keypoints"]
-    with pytest.raises(InputError, match="have coco17"):
-        label_inputs.open_input(Spec(str(path), "coco_results", joints="mpii16"))
+    with pytest.raises(InputError, match="17 key points a person, joint set mediapipe33 has 33"):
+        len(label_inputs.open_input(Spec(str(path), "coco_results", joints="mediapipe33")))
+
+
+@pytest.mark.parametrize(("count", "expected"), [(26, "halpe26"), (136, "halpe26"), (133, "coco17")])
+def test_results_of_alphapose_keep_frames_and_identities(tmp_path, count, expected):
+    size = joints.joint_set(expected).size
+    random = np.random.default_rng(count)
+    content, people = [], []
+    for frame in (3, 31, 7):
+        for identity in (9, 4):
+            points = random.uniform(100, 400, (count, 3)).round(2)
+            points[:, 2] = 0.9
+            people.append((frame, identity, points))
+            content.append(
+                {
+                    "image_id": f"{frame}.jpg",
+                    "category_id": 1,
+                    "keypoints": points.reshape(-1).tolist(),
+                    "score": 2.5,
+                    "box": [90.0, 95.0, 330.0, 340.0],
+                    "idx": identity,
+                }
+            )
+    path = write(tmp_path / "alphapose-results.json", json.dumps(content))
+    assert label_inputs.guess_format(str(path)) == "coco_results"
+    batch = next(label_inputs.open_input(Spec(str(path), "coco_results")).batches(0, 16))
+    assert list(zip(batch.frame, batch.person)) == [(frame, identity) for frame, identity, _ in people]
+    assert set(batch.sequence) == {"alphapose-results"}
+    for pose, (_, _, points) in zip(batch.poses_2d, people):
+        np.testing.assert_allclose(pose, joints.convert(points[:size, :2], expected)[0], atol=1e-3)
+
+
+def test_results_that_are_shares_of_the_picture_are_no_pixels(tmp_path, poses):
+    path = write_results(tmp_path, poses)
+    content = json.loads(gzip.decompress(path.read_bytes()))
+    for entry in content[1:]:
+        entry["keypoints"] = (np.array(entry["keypoints"]) / 1000).tolist()
+    write(path, json.dumps(content))
+    batch = next(label_inputs.open_input(Spec(str(path), "coco_results")).batches(0, 16))
+    assert set(batch.skipped.values()) == {"key points not in px"}
+    assert len(batch.skipped) == len(content) - 1
 
 
 ARRAYS = {

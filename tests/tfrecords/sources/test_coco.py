@@ -16,6 +16,7 @@ from tfrecords.formats import images
 from tfrecords.source import Options, Skip
 from tfrecords.sources import coco, open_source
 from tools.cli.errors import InputError
+from tools.pose import joints
 
 NAMES = (
     "nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow right_elbow left_wrist "
@@ -165,7 +166,7 @@ def test_splits(tmp_path, read_all):
     [
         (lambda c: c.pop("images"), "expected COCO key points"),
         (lambda c: c.update(annotations=[]), "no person in it"),
-        (lambda c: c["categories"][0].update(keypoints=["nose"] * 23), "has 23 key points, expected COCO's 17"),
+        (lambda c: c["categories"][0].update(keypoints=["nose"] * 23), "both name the joint Nose"),
         (lambda c: [a.update(keypoints=[1] * 69) for a in c["annotations"]], "none of its 3 records can be used"),
     ],
 )
@@ -246,3 +247,55 @@ def test_boxes_without_a_box_of_the_data_set_hold_the_joints():
     poses = np.array([[[10.0, 20], [110, 60], [np.nan, np.nan]], [[5, 5], [np.nan] * 2, [np.nan] * 2]])
     np.testing.assert_allclose(labels.box_around(poses)[0], [0, 10, 120, 60])
     assert np.isnan(labels.box_around(poses)[1]).all()
+
+
+H36M_NAMES = (
+    "root right_hip right_knee right_foot left_hip left_knee left_foot spine thorax neck_base head left_shoulder "
+    "left_elbow left_wrist right_shoulder right_elbow right_wrist"
+)
+
+
+def with_names(content, names, title="person"):
+    content["categories"] = [{"id": 1, "name": title, "keypoints": names}]
+    return content
+
+
+def test_key_points_in_another_order_are_read_by_their_names(tmp_path, read_all):
+    content, _ = make_content([2])
+    expected = read_all("coco", write(tmp_path, content), images="none")
+    order = np.random.default_rng(5).permutation(17)
+    for entry in content["annotations"]:
+        entry["keypoints"] = np.array(entry["keypoints"]).reshape(17, 3)[order].reshape(-1).tolist()
+    with_names(content, [NAMES.split()[i] for i in order])
+    for record, other in zip(read_all("coco", write(tmp_path, content), images="none"), expected):
+        np.testing.assert_array_equal(record.pose_2d, other.pose_2d)
+        np.testing.assert_array_equal(record.visibility, other.visibility)
+
+
+def test_human36m_in_the_form_of_coco_is_human36m(tmp_path, read_all):
+    content, everybody = make_content([1])
+    with_names(content, H36M_NAMES.split())
+    points = np.where(everybody[0, :, 2:] > 0, everybody[0, :, :2], np.nan)
+    expected, _ = joints.convert(points, "h36m17")
+    (record,) = read_all("coco", write(tmp_path, content), images="none")
+    np.testing.assert_array_equal(record.pose_2d, expected)
+
+
+def test_animals_and_unknown_names_are_refused_in_one_line(tmp_path):
+    content, _ = make_content([1])
+    paws = [f"paw_{i}" for i in range(17)]
+    for title in ("dog", "person"):
+        path = write(tmp_path, with_names(content, paws, title))
+        with pytest.raises(InputError, match=f"category '{title}': paw_0.*not joints of a person"):
+            len(open_source("coco", path, Options(images="none")))
+    content["categories"] = [{"id": 1, "name": "dog"}]
+    with pytest.raises(InputError, match="its categories are dog; expected one of people"):
+        len(open_source("coco", write(tmp_path, content), Options(images="none")))
+
+
+def test_animals_beside_people_are_passed_over(tmp_path, read_all):
+    content, _ = make_content([2])
+    content["categories"].append({"id": 7, "name": "dog", "keypoints": ["paw"] * 17})
+    content["annotations"][1]["category_id"] = 7
+    (record,) = read_all("coco", write(tmp_path, content), images="none")
+    assert record.person == 0
