@@ -112,7 +112,7 @@ def _convert(path, target, flags, permutation, intrinsics) -> tuple[int, int]:
     """Writes the view of one array of 3D poses; returns the numbers of poses and of those left out."""
     import numpy as np
 
-    from label_generator.networks import normalization
+    from label_generator.stages import pose_rows
     from label_generator.stages.right_view import right_views
     from tfrecords.formats import arrays
 
@@ -130,7 +130,7 @@ def _convert(path, target, flags, permutation, intrinsics) -> tuple[int, int]:
         if len(bad) and not flags.skip:
             raise InputError(f"{path}: row {start + bad[0]}: {_why(rows[bad[0]])}; --skip leaves such rows out")
         left_out += len(bad)
-        written[start : start + len(views)] = normalization.to_rows(views, flags.layout) if poses.ndim == 2 else views
+        written[start : start + len(views)] = pose_rows.to_rows(views, flags.layout) if poses.ndim == 2 else views
     if written is None:
         np.save(target, np.zeros(shape, poses.dtype))
     return len(poses), left_out

@@ -142,7 +142,7 @@ def _write(predictor, path, array, result, permutation) -> None:
     """Writes the right view of one array, in the array's own shape and order of joints."""
     import numpy as np
 
-    from label_generator.networks import normalization
+    from label_generator.stages import pose_rows
 
     result.parent.mkdir(parents=True, exist_ok=True)
     if not len(array):
@@ -155,7 +155,7 @@ def _write(predictor, path, array, result, permutation) -> None:
             answer = predict(poses)
             if permutation is not None:
                 answer = answer[:, np.argsort(permutation)]
-            rows = normalization.to_rows(answer, "planar") if array.ndim == 2 else answer
+            rows = pose_rows.to_rows(answer, "planar") if array.ndim == 2 else answer
             written[start : start + len(rows)] = rows
             start += len(rows)
         written.flush()
@@ -172,7 +172,7 @@ class Predictor:
         """Raises `InputError` when the folder holds no published left -> right network with statistics."""
         import tensorflow as tf
 
-        from label_generator.lifting import chains
+        from label_generator.lifting import published_chain
         from label_generator.networks import linear_model, network_files
 
         networks = network_files.find_networks([folder])
@@ -185,7 +185,7 @@ class Predictor:
                 "camera; generate.py runs it"
             )
         self.directory, self._mode = network.directory, statistics
-        config, variables = chains.build_published(network)
+        config, variables = published_chain.build_published(network)
         missing = {"input", "output"} - set(network.statistics)
         if missing:
             raise InputError(f"{network.directory}: has no normalisation statistics '{missing.pop()}'")
@@ -194,10 +194,10 @@ class Predictor:
         self._network = linear_model.folded(config, variables, compute_dtype=tf.as_dtype(compute_dtype))
 
     def _rows(self, poses, centred: bool):
-        from label_generator.networks import normalization
+        from label_generator.stages import pose_rows
 
-        poses = normalization.root_centred(poses) if centred else poses
-        return normalization.to_rows(poses, self._input.layout)
+        poses = pose_rows.root_centred(poses) if centred else poses
+        return pose_rows.to_rows(poses, self._input.layout)
 
     def look_at(self, pieces) -> None:
         """Takes the test set's statistics from all of its poses where they are wanted.
@@ -226,6 +226,7 @@ class Predictor:
           InputError: a pose that is not finite.
         """
         from label_generator.networks import normalization
+        from label_generator.stages import pose_rows
 
         if self._mode == "train":
             going, coming = self._input, self._output
@@ -243,7 +244,7 @@ class Predictor:
 
         def predict(poses):
             rows = going.normalize(self._rows(poses, going.centred))
-            return normalization.from_rows(coming.unnormalize(self._network(rows).numpy()), 2, coming.layout)
+            return pose_rows.from_rows(coming.unnormalize(self._network(rows).numpy()), 2, coming.layout)
 
         return predict
 

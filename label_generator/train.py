@@ -155,18 +155,17 @@ def _digest_of_networks(folder: str) -> str:
 
 def _published(flags, train_data: str, test_data: str):
     from label_generator.networks import linear_model, network_files
-    from label_generator.training import published_data as training_data
-    from label_generator.training import published_training
+    from label_generator.training import published_data, published_training
 
     network = network_files.load_network(flags.left2right) if flags.left2right else None
     predicts = flags.right_view == "predicted"
-    train = training_data.load_poses(train_data, flags.stage, "train_data", needs_right=not predicts)
-    test = training_data.load_poses(test_data, flags.stage, "test_data", actions=True, needs_right=not predicts)
+    train = published_data.load_poses(train_data, flags.stage, "train_data", needs_right=not predicts)
+    test = published_data.load_poses(test_data, flags.stage, "test_data", actions=True, needs_right=not predicts)
     rights = None
     if network is not None:
-        of_test = training_data.predict_right(network, test.left)
+        of_test = published_data.predict_right_views(network, test.left)
         if predicts:
-            rights = {"": (training_data.predict_right(network, train.left), of_test)}
+            rights = {"": (published_data.predict_right_views(network, train.left), of_test)}
         else:
             rights = {"": (train.right, test.right), "predicted": (None, of_test)}
     config = linear_model.LinearModelConfig.of_stage(

@@ -10,11 +10,11 @@ from __future__ import annotations
 import pathlib
 import sys
 
+from label_generator.stages import names
 from tools.cli import command, outputs
 from tools.cli.errors import InputError
 
 FORMATS = ("tf1", "pytorch_hg3d")
-STAGES = ("left2right", "pose3d")
 _TF1_ONLY = ("residual", "max_norm", "dropout", "stage", "permutation", "statistics", "split", "layout")
 # What a folder may hold that is replaced; anything else in it is somebody's.
 _WEIGHTS_FILES = ("model.json", "weights.npz", "statistics.json")
@@ -49,7 +49,7 @@ def declare() -> command.Flags:
         )
         flags.boolean("max_norm", None, "whether it was trained with --max_norm; the same")
         flags.float("dropout", None, "probability to keep in training; only noted, it changes no answer")
-        flags.enum("stage", None, STAGES, "which network it must be; told by its sizes when not given")
+        flags.enum("stage", None, names.PAPER, "which network it must be; told by its sizes when not given")
         flags.string(
             "permutation",
             "",

@@ -13,9 +13,9 @@ from typing import Callable
 
 import numpy as np
 
-from label_generator.importing.tf1_checkpoint import INPUTS, OUTPUT, Checkpoint
+from label_generator.importing.tf1_checkpoint import Checkpoint
 from label_generator.networks import linear_model, normalization
-from label_generator.training.published_data import LAYOUTS
+from label_generator.stages import pose_rows, published
 from tools.cli.errors import InputError
 
 _RECORDS_AT_ONCE = 4096
@@ -60,40 +60,39 @@ def read_training_data(
     Raises:
       InputError: no record has all poses that the stage needs, or poses don't vary.
     """
-    layout, every = LAYOUTS[stage], max(1, total // _TRIED)
-    gathered = [normalization.Accumulator(layout, centred=True) for _ in range(2)]
+    described, every = published.STAGES[stage], max(1, total // _TRIED)
+    gathered = [normalization.Accumulator(described.layout, centred=True) for _ in range(2)]
     kept, usable, done = ([], []), 0, 0
     for batch in batches:
-        sides = [[batch[field] for field in fields] for fields in (INPUTS[stage], (OUTPUT[stage],))]
-        rows = [
-            np.concatenate(
-                [normalization.to_rows(normalization.root_centred(np.float64(p)), layout) for p in poses], -1
-            )
-            for poses in sides
+        poses = {field: pose_rows.root_centred(np.float64(batch[field])) for field in described.fields}
+        sides = [
+            described.input_rows(*(poses[field] for field in described.inputs)),
+            described.output_rows(poses[described.output]),
         ]
-        whole = np.isfinite(np.concatenate(rows, -1)).all(-1)
+        whole = np.isfinite(np.concatenate(sides, -1)).all(-1)
         for side in range(2):
-            found = rows[side][whole]
-            gathered[side].update(found)
-            kept[side].append(found[-usable % every :: every])
+            usable_rows = sides[side][whole]
+            gathered[side].update(usable_rows)
+            kept[side].append(usable_rows[-usable % every :: every])
         usable += int(whole.sum())
         done += len(whole)
         progress(done)
     if not usable:
-        needed = ", ".join((*INPUTS[stage], OUTPUT[stage]))
+        needed = ", ".join(described.fields)
         raise InputError(f"{where}: none of {total} records has all joints of {needed}, which {stage} was trained on")
     statistics = {name: part.result() for name, part in zip(("input", "output"), gathered)}
     if not all(part.std.any() for part in statistics.values()):
         raise InputError(f"{where}: its poses are all the same, nothing to normalise by")
-    normalised = [part.normalize(np.concatenate(rows)) for part, rows in zip(statistics.values(), kept)]
-    return TrainingData(statistics, *(np.float32(rows) for rows in normalised), total - usable)
+    normalised = [part.normalize(np.concatenate(pieces)) for part, pieces in zip(statistics.values(), kept)]
+    inputs, outputs = (np.float32(values) for values in normalised)
+    return TrainingData(statistics, inputs, outputs, total - usable)
 
 
 def batches_of_tfrecords(where: str, stage: str) -> tuple[int, Iterator[dict[str, np.ndarray]]]:
     """(number of records, batches of what the stage reads and answers) of a folder of TFRecords."""
     from tfrecords import reader
 
-    fields = [*INPUTS[stage], OUTPUT[stage]]
+    fields = published.STAGES[stage].fields
 
     def read():
         with reader.named_damage(where):
@@ -111,7 +110,7 @@ def batches_of_arrays(
 
     order = None if order is None else tuple(int(i) for i in order)
     source = open_source("npy_tree", where, Options(split=split, layout=layout, permutation=order))
-    fields = [*INPUTS[stage], OUTPUT[stage]]
+    fields = published.STAGES[stage].fields
 
     def read():
         for start in range(0, len(source), _RECORDS_AT_ONCE):
@@ -125,16 +124,17 @@ def batches_of_arrays(
 
 def check_statistics(statistics: Mapping[str, normalization.Statistics], stage: str, where: str) -> None:
     """Raises `InputError` unless these are the statistics that a network of this stage needs."""
-    for name, size in zip(("input", "output"), linear_model.SIZES[stage]):
+    layout = published.STAGES[stage].layout
+    for name, size in published.STAGES[stage].sizes.items():
         if name not in statistics:
             raise InputError(f"{where}: no statistics '{name}'; there are {', '.join(statistics) or 'none'}")
-        found = statistics[name]
-        if len(found.mean) != size or found.layout != LAYOUTS[stage]:
+        part = statistics[name]
+        if len(part.mean) != size or part.layout != layout:
             raise InputError(
-                f"{where}: statistics '{name}' are of {len(found.mean)} {found.layout} columns, "
-                f"{stage} needs {size} {LAYOUTS[stage]} ones"
+                f"{where}: statistics '{name}' are of {len(part.mean)} {part.layout} columns, "
+                f"{stage} needs {size} {layout} ones"
             )
-        if not found.centred:
+        if not part.centred:
             raise InputError(f"{where}: statistics '{name}' are of poses that were not root-centred")
 
 

@@ -16,17 +16,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from label_generator.networks import linear_model, normalization
 from label_generator.networks.linear_model import RELEASED_SCOPE, LinearModelConfig
-from label_generator.training.published_data import LAYOUTS
+from label_generator.stages import pose_rows, published
+from label_generator.stages.stage import COORDINATES
 from tools.cli.errors import InputError
 from tools.pose.joints import POSE17
 
-# For each released network the record's fields that are read and answered.
-INPUTS = {"left2right": ("pose_2d",), "pose3d": ("pose_2d", "right_2d")}
-OUTPUT = {"left2right": "right_2d", "pose3d": "pose_3d"}
-# Which of them a checkpoint is of.
-_STAGE_OF_SIZES = {linear_model.SIZES[stage]: stage for stage in INPUTS}
+# Which of the released networks a checkpoint is of.
+_STAGE_OF_SIZES = {(stage.input_size, stage.output_size): stage.name for stage in published.PAPER}
 
 _OPTIMIZER = {"beta1_power", "beta2_power"}
 _SLOTS = ("/Adam", "/Adam_1")
@@ -261,17 +258,17 @@ def permuted(variables: Mapping[str, np.ndarray], stage: str, order: Sequence[in
         raise InputError(
             f"the permutation makes joint {order[POSE17.root]} the root; the released code's is {POSE17.root}, the hip"
         )
-    inputs = np.concatenate([view * POSE17.size * 2 + _columns(stage, order, 2) for view in range(len(INPUTS[stage]))])
-    outputs = _columns(stage, order, 2 if OUTPUT[stage] == "right_2d" else 3)
+    described = published.STAGES[stage]
+    # Where the columns of a row in this project's order are found in a row of the other order.
+    numbers = np.arange(described.input_size).reshape(len(described.inputs), -1)
+    views = [
+        pose_rows.from_rows(view, COORDINATES[field], described.layout)
+        for view, field in zip(numbers, described.inputs)
+    ]
+    inputs = described.input_rows(*(view[order] for view in views))
+    outputs = described.output_rows(described.output_poses(np.arange(described.output_size))[order])
     changed = dict(variables)
     changed[f"{RELEASED_SCOPE}/w1"] = variables[f"{RELEASED_SCOPE}/w1"][inputs]
     changed[f"{RELEASED_SCOPE}/w4"] = variables[f"{RELEASED_SCOPE}/w4"][:, outputs]
     changed[f"{RELEASED_SCOPE}/b4"] = variables[f"{RELEASED_SCOPE}/b4"][outputs]
     return changed
-
-
-def _columns(stage: str, order: np.ndarray, coordinates: int) -> np.ndarray:
-    """Where each column of a row in this project's order is found in a row of the other order."""
-    places = np.arange(POSE17.size * coordinates)
-    poses = normalization.from_rows(places, coordinates, LAYOUTS[stage])
-    return normalization.to_rows(poses[order], LAYOUTS[stage])

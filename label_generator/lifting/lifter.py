@@ -1,6 +1,7 @@
-"""The one home of the chain: 2D poses in pixels in, 3D labels in millimetres with their quality out.
+"""The label generator: 2D poses in pixels in, 3D labels in millimetres with their quality out.
 
-Generation, evaluation, the published report, the demo, benchmarks and the exported SavedModel all call `Lifter.lift`.
+`Lifter` holds both networks (`chains`), the camera rules, the geometric search, the refinement of bones and the label
+quality. Generation, evaluation, the published report, the demo, benchmarks and the SavedModel call `Lifter.lift`.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from label_generator.lifting import chains, quality
 from label_generator.lifting.bone_refinement import refine_bones
 from label_generator.lifting.geometric_search import SearchResult, geometric_search, next_power_of_two
 from label_generator.lifting.joint_weights import joint_weights
+from label_generator.lifting.views import RIGHT_BASELINE_MM, ROOT, Coarse, View
 from label_generator.networks import network_files
 from tools.cli.errors import InputError
 from tools.pose.joints import POSE17
 
-ROOT = POSE17.root
 CALIBRATION = "quality.json"
 # The weights that the repository ships.
 SHIPPED = pathlib.Path(__file__).resolve().parents[1] / "weights"
@@ -42,7 +43,7 @@ class LifterSettings:
       refinement: what becomes of the pose after the search: 'rays', the published one, every joint on its ray; 'trust',
         each joint as far towards its ray as the network trusts it ('rays' where it has no opinion).
       symmetry: make the bones of left and right alike after that (`bone_refinement`).
-      weighted: let each joint count in the search by what the network knows of it (`weighted_search`).
+      weighted: let each joint count in the search by what the network knows of it (`joint_weights`).
     """
 
     min_depth_mm: float = 2800.0
@@ -62,7 +63,7 @@ class LifterSettings:
             raise InputError(f"refinement is 'rays' or 'trust', got '{self.refinement}'")
 
 
-# What each recipe is run with unless told otherwise. The canonical one meets cameras at any distance.
+# The default settings of each recipe. The canonical one is used with cameras at any distance.
 RECIPE_SETTINGS = {
     "published": LifterSettings(),
     "canonical": LifterSettings(
@@ -110,10 +111,10 @@ class Lifted(NamedTuple):
     signals: tf.Tensor
 
 
-class _Seen(NamedTuple):
+class _InputView(NamedTuple):
     """The view of B poses, which joints are labelled [B, 17], whose intrinsics are known and whose unusable [B]."""
 
-    view: chains.View
+    view: View
     labelled: tf.Tensor
     known: tf.Tensor
     camera_bad: tf.Tensor
@@ -140,7 +141,9 @@ class Lifter(tf.Module):
         self.name_of_weights = "+".join(sorted({network.facts.get("name", network.stage) for network in used}))
         # Many small steps on small tensors: XLA makes one of them, anew for every batch size (see `_lifted`).
         compiled = functools.partial(tf.function, autograph=False, jit_compile=True)
-        self._see, self._average, self._finish = map(compiled, (self._seen, _averaged, self._finished))
+        self._input_view, self._average, self._finish = map(
+            compiled, (self._to_search_camera, _averaged, self._finished)
+        )
         # One pose is all overhead: the whole chain compiled takes half the time that its steps do. XLA multiplies one
         # row by a matrix faster than half of two rows.
         self._lift_one = compiled(functools.partial(self._lift_filled, together=False))
@@ -188,8 +191,8 @@ class Lifter(tf.Module):
 
     def _lift_filled(self, poses_2d, intrinsics, joint_mask, right_2d=None, together: bool = True) -> Lifted:
         settings = self.settings
-        seen = self._see(*_complete(poses_2d, intrinsics, joint_mask))
-        view = seen.view
+        input_view = self._input_view(*_complete(poses_2d, intrinsics, joint_mask))
+        view = input_view.view
         if settings.flip:
             chain = self.chain
             both = (
@@ -214,33 +217,33 @@ class Lifter(tf.Module):
             settings.method,
             settings.subgrid,
         )
-        return self._finish(seen, coarse, disagreement, search)
+        return self._finish(input_view, coarse, disagreement, search)
 
-    def _seen(self, poses_2d, intrinsics, joint_mask) -> _Seen:
+    def _to_search_camera(self, poses_2d, intrinsics, joint_mask) -> _InputView:
         known = tf.reduce_all(tf.math.is_finite(intrinsics), -1)
         camera_bad = known & tf.reduce_any(intrinsics[:, :2] <= 0.0, -1)
         safe = tf.where((known & ~camera_bad)[:, None], intrinsics, float("nan"))
         labelled = joint_mask & tf.reduce_all(tf.math.is_finite(poses_2d), -1)
-        return _Seen(self.chain.see(poses_2d, safe, labelled), labelled, known, camera_bad)
+        return _InputView(self.chain.to_search_camera(poses_2d, safe, labelled), labelled, known, camera_bad)
 
-    def _finished(self, seen: _Seen, coarse: chains.Coarse, disagreement, search: SearchResult) -> Lifted:
-        settings, view = self.settings, seen.view
+    def _finished(self, input_view: _InputView, coarse: Coarse, disagreement, search: SearchResult) -> Lifted:
+        settings, view = self.settings, input_view.view
         refined = search.poses_3d
         if settings.refinement == "trust":
             refined = coarse.pose_3d + coarse.ray_trust[..., None] * (refined - coarse.pose_3d)
         # Measured before the bones are made alike: how unlike they are tells how good the label is.
-        measured = self._measure(view, coarse, search, refined, disagreement, seen.labelled, seen.known)
+        measured = self._measure(view, coarse, search, refined, disagreement, input_view.labelled, input_view.known)
         expected = self.calibration.expected_error_mm(measured)
         if settings.symmetry:
             trust = coarse.ray_trust * view.weights if settings.refinement == "trust" else view.weights
             rays = (view.points - view.intrinsics[2:]) / view.intrinsics[:2]
-            refined = refine_bones(refined, rays, trust, coarse.joint_error_mm, seen.labelled)
+            refined = refine_bones(refined, rays, trust, coarse.joint_error_mm, input_view.labelled)
 
-        few = tf.reduce_sum(tf.cast(seen.labelled, tf.int32), 1) < settings.min_joints
+        few = tf.reduce_sum(tf.cast(input_view.labelled, tf.int32), 1) < settings.min_joints
         reason = tf.where(search.valid, 0, 3)
         reason = tf.where(view.usable, reason, 2)
         reason = tf.where(few, 1, reason)
-        reason = tf.where(seen.camera_bad, 4, reason)
+        reason = tf.where(input_view.camera_bad, 4, reason)
         good = reason == 0
 
         def only_good(values, turn=False):
@@ -261,7 +264,7 @@ class Lifter(tf.Module):
             expected_error_mm=only_good(expected),
             quality=only_good(quality.quality(expected)),
             joint_quality=only_good(quality.quality(_by_joint(expected, measured, view, coarse, search))),
-            nominal=~seen.known,
+            nominal=~input_view.known,
             reason=reason,
             signals=only_good(quality.signals(measured)),
         )
@@ -275,10 +278,10 @@ class Lifter(tf.Module):
         focal = view.intrinsics[:2]
         absolute = tf.where(search.valid[:, None, None], refined + search.root_mm[:, None], 1.0)
         depth = tf.maximum(absolute[..., 2], 1.0)
-        seen = (absolute[..., 0] + chains.RIGHT_BASELINE_MM) / depth * focal[0]
-        stereo = tf.abs(seen - seen[:, ROOT, None] - coarse.right_2d[..., 0]) / focal[0] * depth[:, ROOT, None]
+        right_x = (absolute[..., 0] + RIGHT_BASELINE_MM) / depth * focal[0]
+        stereo = tf.abs(right_x - right_x[:, ROOT, None] - coarse.right_2d[..., 0]) / focal[0] * depth[:, ROOT, None]
         # Disparity is depth seen under the angle of the baseline: as a depth, so that it compares with the others.
-        stereo *= depth[:, ROOT, None] / chains.RIGHT_BASELINE_MM
+        stereo *= depth[:, ROOT, None] / RIGHT_BASELINE_MM
         stereo = tf.where(tf.math.is_finite(stereo), stereo, 0.0)
         expected = tf.reduce_mean(coarse.joint_error_mm, 1)
         return quality.Measured(
@@ -336,7 +339,7 @@ def filled_size(count: tf.Tensor) -> tf.Tensor:
     return tf.where(count > _LARGE, -(-count // _LARGE) * _LARGE, small)
 
 
-def _averaged(straight: chains.Coarse, mirror: chains.Coarse) -> tuple[chains.Coarse, tf.Tensor]:
+def _averaged(straight: Coarse, mirror: Coarse) -> tuple[Coarse, tf.Tensor]:
     """The mean of what the networks say of a picture and of its mirror image, and [B] how far apart the poses are."""
     apart = tf.reduce_mean(tf.norm(straight.pose_3d - mirror.pose_3d, axis=-1), 1)
     mean = straight._replace(
@@ -347,7 +350,7 @@ def _averaged(straight: chains.Coarse, mirror: chains.Coarse) -> tuple[chains.Co
     return mean, apart
 
 
-def _ray_distances(coarse: chains.Coarse, search: SearchResult) -> tf.Tensor:
+def _ray_distances(coarse: Coarse, search: SearchResult) -> tf.Tensor:
     """[B, 17] mm, how far each coarse joint is from its ray across the view."""
     off = tf.norm((search.poses_3d - coarse.pose_3d)[..., :2], axis=-1)
     return tf.where(tf.math.is_finite(off), off, 0.0)
@@ -358,8 +361,8 @@ def _by_joint(expected, measured, view, coarse, search) -> tf.Tensor:
 
     A joint's share is what the network expects of it, or where it expects nothing how far it is from its ray.
     """
-    own = tf.where(tf.math.is_finite(coarse.joint_error_mm), coarse.joint_error_mm, 30.0)
-    share = own + _ray_distances(coarse, search) * view.weights
+    joint_error = tf.where(tf.math.is_finite(coarse.joint_error_mm), coarse.joint_error_mm, 30.0)
+    share = joint_error + _ray_distances(coarse, search) * view.weights
     return expected[:, None] * share / tf.reduce_mean(share, 1, keepdims=True)
 
 

@@ -12,14 +12,13 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from label_generator.stages import published
 from tools.cli.errors import InputError
-
-# Numbers in and out: 17 joints of the left view, the right view, 3D.
-SIZES = {"left2right": (34, 34), "pose3d": (68, 51), "direct": (34, 51)}
 
 BATCH_NORM_MOMENTUM = 0.99
 BATCH_NORM_EPSILON = 1e-3
@@ -61,11 +60,10 @@ class LinearModelConfig:
             raise InputError(f"dropout is the probability to keep, above 0 and at most 1, got {self.dropout}")
 
     @classmethod
-    def of_stage(cls, stage: str, **options) -> LinearModelConfig:
-        """The configuration of 'left2right', 'pose3d' or 'direct' (one view to 3D)."""
-        if stage not in SIZES:
-            raise InputError(f"unknown stage {stage!r}: expected one of {', '.join(SIZES)}")
-        return cls(*SIZES[stage], **options)
+    def of_stage(cls, stage: str, **options: Any) -> LinearModelConfig:
+        """The configuration for a stage of `stages.published`, by its name."""
+        described = published.stage_named(stage)
+        return cls(described.input_size, described.output_size, **options)
 
     def layers(self) -> list[tuple[str, str, str | None, int, int]]:
         """(weight, bias, batch norm, inputs, outputs) of every linear layer, names as released, in order."""

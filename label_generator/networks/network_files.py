@@ -18,11 +18,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from label_generator.networks import normalization
+from label_generator.stages import names
 from tools.cli.errors import InputError
 from tools.files import weights_folder
 
 FORMAT = 1
-STAGES = ("left2right", "pose3d", "direct")
+STAGES = names.NETWORKS
 RECIPES = ("published", "canonical")
 _MODEL, _STATISTICS = weights_folder.MODEL, "statistics.json"
 # Both networks' variables get their values by name in the same way.
@@ -34,7 +35,7 @@ class Network:
     """One network as it lies on disk.
 
     Attributes:
-      stage: 'left2right', 'pose3d' or 'direct'.
+      stage: of `stages.names.NETWORKS`.
       recipe: 'published' (`linear_model`) or 'canonical' (`prenorm_model`).
       config: keyword arguments that build it.
       variables: float32 arrays by name.

@@ -1,10 +1,8 @@
-"""Rows of numbers from poses, and their normalisation.
+"""Normalisation of the rows that the published networks read and answer (`stages.pose_rows`).
 
-The networks take and return rows [N, 17 C] of normalised, root-centred poses. A `Statistics` belongs to a trained
-network: it is stored beside its weights and says in which layout its columns are. `normalizers` names the three ways
-in which the release used statistics.
-
-Functions on rows and poses take NumPy arrays or TensorFlow tensors and return what they were given.
+A `Statistics` belongs to a trained network: it is stored beside its weights and says in which layout its columns are.
+`normalizers` names the three ways in which the release used statistics. `Statistics.normalize` and `unnormalize` take
+NumPy arrays or TensorFlow tensors and return what they were given.
 """
 
 from __future__ import annotations
@@ -16,11 +14,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from label_generator.stages import pose_rows
 from tools.cli.errors import InputError
 from tools.files import atomic
-from tools.pose.joints import POSE17
 
-LAYOUTS = ("planar", "interleaved")
 MODES = ("train", "test", "input")
 
 _VERSION = 1
@@ -28,62 +25,6 @@ _FIELDS = {"mean", "std", "layout", "centred", "count"}
 
 # A column whose standard deviation is this small beside its mean varies by rounding only.
 _CONSTANT = 1e-12
-
-
-def root_centred(poses):
-    """Poses [..., 17, C] relative to their root joint."""
-    return poses - poses[..., POSE17.root : POSE17.root + 1, :]
-
-
-def to_rows(poses, layout: str):
-    """Rows [..., 17 C] of poses [..., 17, C].
-
-    'planar' rows hold all x, then all y (then all z), as the released left2right and search have them; 'interleaved'
-    ones x0 y0 (z0) x1 y1 (z1) ..., as the released 3D regression.
-    """
-    _check_layout(layout)
-    if layout == "planar":
-        poses = _swapped(poses)
-    return _reshaped(poses, [poses.shape[-2] * poses.shape[-1]], 2)
-
-
-def from_rows(rows, coordinates: int, layout: str):
-    """Poses [..., 17, C] of rows [..., 17 C], C = `coordinates`; raises InputError when the width is another."""
-    _check_layout(layout)
-    joints = POSE17.size
-    if rows.shape[-1] != joints * coordinates:
-        raise InputError(f"rows of {rows.shape[-1]} numbers, expected {joints} joints x {coordinates} coordinates")
-    if layout == "planar":
-        return _swapped(_reshaped(rows, [coordinates, joints], 1))
-    return _reshaped(rows, [joints, coordinates], 1)
-
-
-def _check_layout(layout: str) -> None:
-    if layout not in LAYOUTS:
-        raise InputError(f"unknown row layout {layout!r}: expected one of {', '.join(LAYOUTS)}")
-
-
-def _swapped(x):
-    """x with its last two axes swapped."""
-    if isinstance(x, np.ndarray):
-        return np.swapaxes(x, -1, -2)
-    import tensorflow as tf
-
-    return tf.linalg.matrix_transpose(x)
-
-
-def _reshaped(x, tail: list, replaced: int):
-    """x with its last `replaced` axes reshaped to `tail`."""
-    if isinstance(x, np.ndarray):
-        return x.reshape([*x.shape[: x.ndim - replaced], *tail])
-    import tensorflow as tf
-
-    static = x.shape[: x.shape.rank - replaced].as_list()
-    unknown = sum(size is None for size in static)
-    leading = [-1 if size is None else size for size in static]
-    if unknown > 1:
-        return tf.reshape(x, tf.concat([tf.shape(x)[: len(static)], tail], 0))
-    return tf.reshape(x, [*leading, *tail])
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -104,7 +45,7 @@ class Statistics:
     count: int
 
     def __post_init__(self):
-        _check_layout(self.layout)
+        pose_rows.check_layout(self.layout)
         mean, std = np.asarray(self.mean, np.float64), np.asarray(self.std, np.float64)
         if mean.ndim != 1 or mean.shape != std.shape:
             raise InputError(f"statistics: mean and std must be one row each, got {mean.shape} and {std.shape}")
@@ -147,7 +88,7 @@ class Accumulator:
     """Gathers `Statistics` over batches of rows, in one pass and float64 (Chan et al.'s update of Welford's sums)."""
 
     def __init__(self, layout: str, centred: bool):
-        _check_layout(layout)
+        pose_rows.check_layout(layout)
         self._layout, self._centred = layout, centred
         self._count, self._mean, self._squares = 0, 0.0, 0.0
 

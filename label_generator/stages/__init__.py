@@ -1,4 +1,4 @@
-"""One file per published stage: what goes in, what comes out, in which order and units, and what is reported.
+"""The stages of the paper, one file each: inputs, outputs, order of the rows, sizes and what is reported.
 
 May import tfrecords and tools; no other room of this package.
 """

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 
+from label_generator.stages import names
 from tools.cli import command
 from tools.cli.errors import InputError
 from tools.training import flags as shared
 
-STAGES = ("left2right", "pose3d", "direct", "chain")
+STAGES = (*names.NETWORKS, names.CHAIN)
 RECIPES = ("published", "canonical")
 SCHEDULES = ("cosine", "constant")
 # The flags that define the published network and its training, which the experiment directory's name spells out.

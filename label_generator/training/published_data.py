@@ -5,20 +5,14 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import tensorflow as tf
 
 from label_generator.networks import linear_model, network_files, normalization
 from label_generator.networks.normalization import Statistics
+from label_generator.stages import left2right, pose_rows, published
 from tfrecords import reader
 from tools.cli.errors import InputError
-from tools.pose.joints import POSE17
 
-# Row layouts of the released scripts: Left2Right planar, 3DReg interleaved. The direct network is 3d-pose-baseline's.
-LAYOUTS = {"left2right": "planar", "pose3d": "interleaved", "direct": "interleaved"}
-_FIELDS = {
-    "left2right": ("pose_2d", "right_2d"),
-    "pose3d": ("pose_2d", "right_2d", "pose_3d"),
-    "direct": ("pose_2d", "pose_3d"),
-}
 _PREDICTED_AT_ONCE = 4096
 
 
@@ -43,6 +37,12 @@ class Poses:
     def __len__(self) -> int:
         return len(self.left)
 
+    def field(self, name: str) -> np.ndarray:
+        """The poses of a field of the records: 'pose_2d' (left), 'right_2d' or 'pose_3d'."""
+        poses = {"pose_2d": self.left, "right_2d": self.right, "pose_3d": self.pose_3d}[name]
+        assert poses is not None, f"{name} was not read"
+        return poses
+
 
 def load_poses(where: str, stage: str, flag: str, actions: bool = False, needs_right: bool = True) -> Poses:
     """The poses of all records that have every joint that the stage needs.
@@ -56,7 +56,7 @@ def load_poses(where: str, stage: str, flag: str, actions: bool = False, needs_r
     Raises:
       InputError: no records, or none with all joints.
     """
-    fields = [field for field in _FIELDS[stage] if needs_right or field != "right_2d"]
+    fields = [field for field in published.STAGES[stage].fields if needs_right or field != "right_2d"]
     arrays = reader.load_arrays(where, [*fields, *(["action"] if actions else [])])
     whole = np.ones(len(arrays["pose_2d"]), bool)
     for field in fields:
@@ -69,51 +69,36 @@ def load_poses(where: str, stage: str, flag: str, actions: bool = False, needs_r
     left_out = int(np.count_nonzero(~whole))
     if left_out:
         arrays = {field: values[whole] for field, values in arrays.items()}
-    centred = {field: normalization.root_centred(arrays[field]) for field in fields}
+    centred = {field: pose_rows.root_centred(arrays[field]) for field in fields}
     return Poses(centred["pose_2d"], centred.get("right_2d"), centred.get("pose_3d"), arrays.get("action"), left_out)
 
 
-def predict_right(network: network_files.Network, left: np.ndarray) -> np.ndarray:
+def predict_right_views(network: network_files.Network, left: np.ndarray) -> np.ndarray:
     """The right views [N, 17, 2] px, root-centred, that a trained left2right network predicts of left views.
 
     Raises:
       InputError: the network is of another stage or recipe.
     """
-    if (network.stage, network.recipe) != ("left2right", "published"):
+    stage = left2right.STAGE
+    if (network.stage, network.recipe) != (stage.name, "published"):
         raise InputError(
             f"--left2right={network.directory}: a {network.recipe} network of stage {network.stage}, "
-            "expected a published one of stage left2right"
+            f"expected a published one of stage {stage.name}"
         )
-    import tensorflow as tf
-
     source, target = network.statistics["input"], network.statistics["output"]
     config = linear_model.LinearModelConfig(**network.config)
     run = linear_model.folded(config, network.variables, source, target)
-    rows = normalization.to_rows(left, source.layout)
+    rows = stage.input_rows(left, layout=source.layout)
     predicted = np.empty_like(rows)
     for start in range(0, len(rows), _PREDICTED_AT_ONCE):
         part = slice(start, start + _PREDICTED_AT_ONCE)
         predicted[part] = run(tf.constant(rows[part])).numpy()
-    return normalization.root_centred(normalization.from_rows(predicted, 2, target.layout))
-
-
-def input_rows(stage: str, left: np.ndarray, right: np.ndarray | None) -> np.ndarray:
-    """What the network of a stage reads, not yet normalised: rows [N, 34], or for pose3d left ++ right [N, 68]."""
-    rows = normalization.to_rows(left, LAYOUTS[stage])
-    if stage != "pose3d":
-        return rows
-    return np.concatenate([rows, normalization.to_rows(right, LAYOUTS[stage])], axis=1)
-
-
-def output_rows(stage: str, poses: Poses) -> np.ndarray:
-    """What the network of a stage should answer, not yet normalised: rows [N, 34] px or [N, 51] mm."""
-    truth = poses.right if stage == "left2right" else poses.pose_3d
-    return normalization.to_rows(truth, LAYOUTS[stage])
+    return pose_rows.root_centred(stage.output_poses(predicted, target.layout))
 
 
 def statistics_of(stage: str, inputs: np.ndarray, outputs: np.ndarray) -> dict[str, Statistics]:
     """The normalisation statistics of a stage's rows, by 'input' and 'output'."""
-    layout = LAYOUTS[stage]
+    layout = published.STAGES[stage].layout
     return {
         "input": normalization.statistics_of(inputs, layout, centred=True),
         "output": normalization.statistics_of(outputs, layout, centred=True),
@@ -126,7 +111,7 @@ def column_weights(stage: str, counted_joints: np.ndarray) -> np.ndarray:
     Args:
       counted_joints: [17] bool.
     """
-    coordinates = linear_model.SIZES[stage][1] // POSE17.size
-    per_joint = np.repeat(np.asarray(counted_joints, np.float32)[:, None], coordinates, axis=1)
-    columns = normalization.to_rows(per_joint[None], LAYOUTS[stage])[0]
+    described = published.STAGES[stage]
+    per_joint = np.repeat(np.asarray(counted_joints, np.float32)[:, None], described.output_coordinates, axis=1)
+    columns = described.output_rows(per_joint[None])[0]
     return columns / columns.mean()

@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from label_generator.networks import linear_model, network_files, normalization
 from label_generator.networks.linear_model import LinearModelConfig
-from label_generator.training import published_data as training_data
+from label_generator.stages import published
+from label_generator.training import published_data
 from label_generator.training.published_data import Poses
 from tfrecords import reader
 from tools.pose import metric_tables, metrics
@@ -29,7 +30,7 @@ class Setup:
 
     Attributes:
       config: the network.
-      stage: 'left2right', 'pose3d' or 'direct'.
+      stage: of `stages.published`.
       batch_size, learning_rate, seed: as the flags.
       predict_14: leave `NOT_IN_14` out of loss and figures.
       statistics: 'train' or 'test', how test data is normalised (`normalization.normalizers`).
@@ -54,38 +55,38 @@ class PublishedTraining:
           rights: for pose3d, which right views are read: name -> (of train or None, of test), each [N, 17, 2] px.
             The first one trains, all are evaluated; figures of the others have the name in theirs.
         """
-        stage = setup.stage
-        self._setup, self._test = setup, test
+        stage = published.stage_named(setup.stage)
+        self._setup, self._stage, self._test = setup, stage, test
         self.train_poses, self.test_poses, self.left_out = len(train), len(test), train.left_out + test.left_out
         self._counted = np.ones(POSE17.size, bool)
         if setup.predict_14:
             self._counted[[POSE17.index(name) for name in NOT_IN_14]] = False
         rights = dict(rights or {"": (train.right, test.right)})
-        inputs = training_data.input_rows(stage, train.left, next(iter(rights.values()))[0])
-        outputs = training_data.output_rows(stage, train)
-        self.statistics = training_data.statistics_of(stage, inputs, outputs)
+        inputs = self._input_rows(train.left, next(iter(rights.values()))[0])
+        outputs = stage.output_rows(train.field(stage.output))
+        self.statistics = published_data.statistics_of(stage.name, inputs, outputs)
         self._batches = {
             "inputs": self.statistics["input"].normalize(inputs),
             "outputs": self.statistics["output"].normalize(outputs),
         }
-        self._truth = test.right if stage == "left2right" else test.pose_3d
-        # The release's PCKh measures in heads of the truth, whether or not their joints are counted.
-        first, last = metrics.HEAD_SEGMENT
-        self._heads = np.linalg.norm(self._truth[:, first] - self._truth[:, last], axis=-1)
-        rows = {name: training_data.input_rows(stage, test.left, right) for name, (_, right) in rights.items()}
-        truth_rows = training_data.output_rows(stage, test)
+        self._truth = test.field(stage.output)
+        rows = {name: self._input_rows(test.left, right) for name, (_, right) in rights.items()}
+        truth_rows = stage.output_rows(self._truth)
         self._normalizers = {name: self._normalizers_of(values, truth_rows) for name, values in rows.items()}
         self._rows = {name: self._normalizers[name].input.normalize(values) for name, values in rows.items()}
         self._twin = linear_model.build(setup.config)
         self._predict = tf.function(lambda x: self._twin(x, training=False), reduce_retracing=True)
 
+    def _input_rows(self, left: np.ndarray, right: np.ndarray | None) -> np.ndarray:
+        return self._stage.input_rows(left, right) if self._stage.reads_right_view else self._stage.input_rows(left)
+
     def _normalizers_of(self, inputs: np.ndarray, outputs: np.ndarray) -> normalization.Normalizers:
-        own = {}
+        test = {}
         if self._setup.statistics == "test":
-            found = training_data.statistics_of(self._setup.stage, inputs, outputs)
-            own = {"test_input": found["input"], "test_output": found["output"]}
+            statistics = published_data.statistics_of(self._stage.name, inputs, outputs)
+            test = {"test_input": statistics["input"], "test_output": statistics["output"]}
         train = {"train_input": self.statistics["input"], "train_output": self.statistics["output"]}
-        return normalization.normalizers(self._setup.statistics, **train, **own)
+        return normalization.normalizers(self._setup.statistics, **train, **test)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -111,7 +112,7 @@ class PublishedTraining:
           replicas: of the strategy; batch norm is synchronised where there are several.
         """
         model = linear_model.build(self._setup.config, synchronized=replicas > 1)
-        columns = tf.constant(training_data.column_weights(self._setup.stage, self._counted))
+        columns = tf.constant(published_data.column_weights(self._stage.name, self._counted))
 
         def squared_error(truth, predicted):
             return tf.reduce_mean(tf.square(predicted - truth) * columns, -1)
@@ -127,8 +128,8 @@ class PublishedTraining:
     def take_weights(self, model: tf.keras.Model) -> None:
         """Copies the trained network's weights, which figures, pictures and `export` are of. Every worker must call it
         together, since reading batch norm's averages is a collective operation."""
-        for own, trained in zip(self._twin.weights, model.weights):
-            own.assign(trained.numpy())
+        for copy, trained in zip(self._twin.weights, model.weights):
+            copy.assign(trained.numpy())
 
     def predicted(self, name: str, rows: slice | np.ndarray = slice(None)) -> np.ndarray:
         """Predicted test poses [n, 17, 2] px or [n, 17, 3] mm, root-centred, from the inputs of that name."""
@@ -137,35 +138,29 @@ class PublishedTraining:
             self._predict(tf.constant(inputs[start : start + _EVALUATED_AT_ONCE])).numpy()
             for start in range(0, len(inputs), _EVALUATED_AT_ONCE)
         ]
-        return self._poses(self._normalizers[name].back.unnormalize(np.concatenate(parts)))
-
-    def _poses(self, rows: np.ndarray) -> np.ndarray:
-        return normalization.from_rows(rows, self._truth.shape[-1], training_data.LAYOUTS[self._setup.stage])
+        return self._stage.output_poses(self._normalizers[name].back.unnormalize(np.concatenate(parts)))
 
     def _compared_truth(self, name: str) -> np.ndarray:
         if self._setup.statistics == "train":
             return self._truth
         # The release's own comparison: truth through the test set's statistics and back through training's.
         normal = self._normalizers[name]
-        rows = normalization.to_rows(self._truth, training_data.LAYOUTS[self._setup.stage])
-        return self._poses(normal.back.unnormalize(normal.truth.normalize(rows)))
+        rows = normal.truth.normalize(self._stage.output_rows(self._truth))
+        return self._stage.output_poses(normal.back.unnormalize(rows))
 
     def errors(self, name: str) -> dict[str, np.ndarray]:
         """Errors [N] of all test poses by metric, from the inputs of that name."""
         predicted, truth = self.predicted(name), self._compared_truth(name)
         mask = np.broadcast_to(self._counted, truth.shape[:-1])
-        distance = metrics.mpjpe(predicted, truth, mask)
-        if self._setup.stage != "left2right":
-            return {"mpjpe_mm": distance}
-        return {"pckh": metrics.pckh(predicted, truth, mask, head_sizes=self._heads), "right_px": distance}
+        return self._stage.errors(predicted, truth, mask, self._truth)
 
     def figures(self) -> dict[str, float]:
         """Mean errors over the whole test set, by the names under which TensorBoard shows them."""
-        found = {}
+        figures = {}
         for name in self._rows:
             for metric, errors in self.errors(name).items():
-                found[f"val_{metric}_{name}" if name else f"val_{metric}"] = metrics.mean_error(errors).mean
-        return found
+                figures[f"val_{metric}_{name}" if name else f"val_{metric}"] = metrics.mean_error(errors).mean
+        return figures
 
     def table(self) -> str:
         """The errors by action."""
@@ -184,15 +179,11 @@ class PublishedTraining:
         name = next(iter(self._rows))
         predicted, truth = self.predicted(name, chosen), self._truth[chosen]
         size = (320, 320)
-        if self._setup.stage == "left2right":
-            panels = [drawing.pose_canvas(p, size=size, ghost=t) for p, t in zip(predicted, truth)]
-            unit = "px"
-        else:
-            panels = [figures.figure_3d(p, ghost=t, size=size) for p, t in zip(predicted, truth)]
-            unit = "mm"
-        off = metrics.mpjpe(predicted, truth)
-        captions = [f"test pose {place}: {error:.1f} {unit}" for place, error in zip(chosen, off)]
-        return {f"{self._setup.stage}, truth in grey": sheets.contact_sheet(panels, 3, captions)}
+        draw = drawing.pose_canvas if self._stage.output_coordinates == 2 else figures.figure_3d
+        panels = [draw(p, size=size, ghost=t) for p, t in zip(predicted, truth)]
+        errors = metrics.mpjpe(predicted, truth)
+        captions = [f"test pose {number}: {error:.1f} {self._stage.unit}" for number, error in zip(chosen, errors)]
+        return {f"{self._stage.name}, truth in grey": sheets.contact_sheet(panels, 3, captions)}
 
     def export(self, directory: str, facts: Mapping) -> None:
         """Writes the weights folder of the weights that were taken last."""
@@ -200,7 +191,7 @@ class PublishedTraining:
         variables = {n: v.numpy() for n, v in linear_model.released_variables(self._twin, config).items()}
         network_files.save_network(
             directory,
-            self._setup.stage,
+            self._stage.name,
             "published",
             dataclasses.asdict(config),
             variables,

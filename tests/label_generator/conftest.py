@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from label_generator.lifting import canonical_view
 from label_generator.networks import linear_model, network_files, normalization, prenorm_model
+from label_generator.stages import pose_rows
 from tfrecords import writer
 from tfrecords.source import Options
 from tfrecords.sources import open_source
@@ -41,7 +42,7 @@ def people():
 def _save_published(folder, people, seed=0, statistics=("input", "output"), **options):
     """A left2right and a pose3d network of random weights; their statistics are those of the people."""
     layouts = {"left2right": "planar", "pose3d": "interleaved"}
-    poses = {name: normalization.root_centred(getattr(people, name)) for name in ("pose_2d", "right_2d", "pose_3d")}
+    poses = {name: pose_rows.root_centred(getattr(people, name)) for name in ("pose_2d", "right_2d", "pose_3d")}
     for stage, layout in layouts.items():
         small = {"linear_size": 24, "num_layers": 1, "residual": True, "batch_norm": True, "max_norm": True}
         config = linear_model.LinearModelConfig.of_stage(stage, seed=seed, **{**small, **options})
@@ -52,7 +53,7 @@ def _save_published(folder, people, seed=0, statistics=("input", "output"), **op
                 variable.assign(rng.uniform(0.5, 2, variable.shape))
             elif "moving_mean" in name or "beta" in name:
                 variable.assign(rng.normal(0, 0.1, variable.shape))
-        rows = {name: normalization.to_rows(pose, layout) for name, pose in poses.items()}
+        rows = {name: pose_rows.to_rows(pose, layout) for name, pose in poses.items()}
         own = {name: normalization.statistics_of(part, layout, True) for name, part in rows.items()}
         if stage == "left2right":
             both = {"input": own["pose_2d"], "output": own["right_2d"]}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from label_generator import gen_right
-from label_generator.networks import normalization
+from label_generator.stages import pose_rows
 from tfrecords import reader, writer
 from tfrecords.source import Options
 from tfrecords.sources import open_source
@@ -61,7 +61,7 @@ def test_tree_with_another_order_of_joints(run, tmp_path, absolute, layout):
     for name, rows in files.items():
         path = tmp_path / "3d" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(path, normalization.to_rows(theirs[rows], layout).astype(np.float32))
+        np.save(path, pose_rows.to_rows(theirs[rows], layout).astype(np.float32))
     permutation = f"--permutation={','.join(map(str, order))}"
     out = tmp_path / "right"
     assert run(f"--input={tmp_path / '3d'}", f"--output={out}", f"--layout={layout}", permutation) == 0
@@ -69,7 +69,7 @@ def test_tree_with_another_order_of_joints(run, tmp_path, absolute, layout):
     for name, rows in files.items():
         written = np.load(out / name)
         assert written.dtype == np.float32
-        views = normalization.from_rows(written, 2, layout)
+        views = pose_rows.from_rows(written, 2, layout)
         np.testing.assert_allclose(views, loop(absolute[rows], SEARCH_INTRINSICS, 500), atol=1e-2)
 
 
@@ -182,7 +182,7 @@ def test_records_without_a_place(run, tmp_path, capsys):
 )
 def test_bad_input(run, tmp_path, monkeypatch, capsys, absolute, flags, message):
     monkeypatch.chdir(tmp_path)
-    np.save("in.npy", normalization.to_rows(absolute, "planar"))
+    np.save("in.npy", pose_rows.to_rows(absolute, "planar"))
     np.save("2d.npy", np.ones((3, 34)))
     assert run(*(flag.replace("IN", "in.npy") for flag in flags)) == 2
     error = capsys.readouterr().err

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from label_generator import predict
-from label_generator.networks import linear_model, network_files, normalization
+from label_generator.networks import linear_model, network_files
+from label_generator.stages import pose_rows
 from label_generator.training import flags as training_flags
 
 
@@ -35,7 +36,7 @@ def keras(network):
 @pytest.fixture(scope="module")
 def rows(people):
     """Raw planar rows [300, 34] px."""
-    return normalization.to_rows(people.pose_2d, "planar")
+    return pose_rows.to_rows(people.pose_2d, "planar")
 
 
 def centred(rows):
@@ -105,7 +106,7 @@ def test_one_array_in_another_shape_and_order(run, tmp_path, published_weights, 
     assert run(f"--load_dir={tmp_path / 'theirs.npy'}", f"--save_dir={tmp_path / 'b'}", weights, permutation) == 0
     ours, answer = np.load(tmp_path / "a.npy"), np.load(tmp_path / "b" / "theirs.npy")
     assert (ours.shape, answer.shape) == ((300, 34), (300, 17, 2))
-    np.testing.assert_allclose(answer[:, order], normalization.from_rows(ours, 2, "planar"), atol=1e-3)
+    np.testing.assert_allclose(answer[:, order], pose_rows.from_rows(ours, 2, "planar"), atol=1e-3)
 
 
 def test_weights_of_the_experiment_that_the_flags_name(run, tmp_path, published_weights, rows):
@@ -155,7 +156,7 @@ def test_bad_input(
     monkeypatch.chdir(tmp_path)
     np.save("left.npy", rows)
     np.save("3d.npy", people.pose_3d)
-    np.save("mixed.npy", normalization.to_rows(people.pose_2d, "interleaved"))
+    np.save("mixed.npy", pose_rows.to_rows(people.pose_2d, "interleaved"))
     damaged = rows.copy()
     damaged[3, 4] = np.nan
     np.save("nan.npy", damaged)

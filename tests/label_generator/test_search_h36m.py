@@ -9,7 +9,7 @@ import pytest
 
 from label_generator import search_h36m
 from label_generator.lifting import geometric_search, lifter
-from label_generator.networks import normalization
+from label_generator.stages import pose_rows
 from tfrecords import writer
 from tfrecords.source import Options
 from tfrecords.sources import open_source
@@ -42,7 +42,7 @@ def trees(tmp_path_factory, people):
         for tree, values in (("predict", predicted), ("3dCam", truth), ("2dCam", seen)):
             path = root / tree / f"{name}.npy"
             path.parent.mkdir(parents=True, exist_ok=True)
-            np.save(path, normalization.to_rows(values[rows], "planar"))
+            np.save(path, pose_rows.to_rows(values[rows], "planar"))
     return root
 
 

@@ -12,7 +12,8 @@ import pytest
 import tensorflow as tf
 
 from label_generator import train
-from label_generator.networks import linear_model, network_files, normalization
+from label_generator.networks import linear_model, network_files
+from label_generator.stages import pose_rows
 from label_generator.training import flags as training_flags
 from tfrecords import reader
 from tools.cli.errors import InputError
@@ -154,7 +155,7 @@ def test_what_is_exported_is_what_was_evaluated(left2right, synthetic_records):
     rows -= np.repeat(rows[:, [10, 27]], 17, axis=1)
     answer = run_network(rows).numpy()
     predicted = np.stack([answer[:, :17], answer[:, 17:]], -1)
-    truth = normalization.root_centred(arrays["right_2d"])
+    truth = pose_rows.root_centred(arrays["right_2d"])
     off = np.linalg.norm(predicted - truth, axis=-1)
     head = np.linalg.norm(truth[:, 0] - truth[:, 1], axis=-1)
     assert network.facts["figures"]["right_px"] == pytest.approx(off.mean(), rel=1e-4)

@@ -11,8 +11,9 @@ import time
 import numpy as np
 
 from label_generator.lifting import lifter as lifter_module
-from label_generator.networks import linear_model, network_files, normalization
-from label_generator.training import published_data as training_data
+from label_generator.networks import linear_model, network_files
+from label_generator.stages import pose_rows, published
+from label_generator.training import published_data
 from tools.benchmarks import limits, search, torch_networks
 from tools.benchmarks.common import Row, Settings, in_turns
 from tools.pose import metrics
@@ -28,17 +29,18 @@ def published_networks(linear_size: int = 1024) -> dict[str, network_files.Netwo
     """Networks of the published sizes with random weights, whose statistics are those of made people."""
     poses, pixels, _ = search.people(1024)
     right = pixels + np.float32([30.0, 0.0])
-    left, right, poses = (normalization.root_centred(values) for values in (pixels, right, poses))
+    left, right, poses = (pose_rows.root_centred(values) for values in (pixels, right, poses))
     found = {}
-    for stage in ("left2right", "pose3d"):
+    for described in published.PAPER:
+        stage = described.name
         config = linear_model.LinearModelConfig.of_stage(
             stage, linear_size=linear_size, residual=True, batch_norm=True, max_norm=True
         )
         model = linear_model.build(config)
         values = {name: v.numpy() for name, v in linear_model.released_variables(model, config).items()}
-        given = training_data.Poses(left, right, poses, None, 0)
-        rows = training_data.input_rows(stage, left, right), training_data.output_rows(stage, given)
-        statistics_of = training_data.statistics_of(stage, *rows)
+        by_field = {"pose_2d": left, "right_2d": right, "pose_3d": poses}
+        inputs = described.input_rows(*(by_field[field] for field in described.inputs))
+        statistics_of = published_data.statistics_of(stage, inputs, described.output_rows(by_field[described.output]))
         found[stage] = network_files.Network(
             stage, "published", dataclasses.asdict(config), values, statistics_of, {"name": "benchmark"}
         )

@@ -138,9 +138,10 @@ def _classes():
 
 def published(stage: str, dropout: float = 0.5):
     """One published subnetwork; dropout: the share of activations that is dropped."""
-    from label_generator.networks.linear_model import SIZES
+    from label_generator.stages.published import stage_named
 
-    return _classes()["published"](*SIZES[stage], 1024, dropout)
+    described = stage_named(stage)
+    return _classes()["published"](described.input_size, described.output_size, 1024, dropout)
 
 
 def prenorm(inputs: int, outputs: int, linear_size: int, num_layers: int):

@@ -10,6 +10,8 @@ import numpy as np
 
 from label_generator.lifting import canonical_view
 from label_generator.networks import linear_model, normalization
+from label_generator.stages import pose_rows
+from label_generator.stages.published import stage_named
 from label_generator.training import canonical_training, published_training
 from label_generator.training.published_data import Poses
 from tfrecords import reader, writer
@@ -28,8 +30,8 @@ _READ_RECORDS = 100_000
 def poses(count: int) -> Poses:
     """Made people as the published recipe trains on them."""
     poses_3d, pixels, _ = search.people(count)
-    left, pose_3d = normalization.root_centred(pixels), normalization.root_centred(poses_3d)
-    right = normalization.root_centred(pixels + poses_3d[..., 2:] * np.float32([-0.02, 0.0]))
+    left, pose_3d = pose_rows.root_centred(pixels), pose_rows.root_centred(poses_3d)
+    right = pose_rows.root_centred(pixels + poses_3d[..., 2:] * np.float32([-0.02, 0.0]))
     return Poses(left, right, pose_3d, None, 0)
 
 
@@ -102,8 +104,8 @@ def torch_steps(batch_size: int, steps: int):
 
     network = torch_networks.published(_STAGE).train()
     optimizer = torch.optim.Adam(network.parameters(), 1e-3, eps=1e-8)
-    inputs, outputs = linear_model.SIZES[_STAGE]
-    x, y = torch.randn(65_536, inputs), torch.randn(65_536, outputs)
+    stage = stage_named(_STAGE)
+    x, y = torch.randn(65_536, stage.input_size), torch.randn(65_536, stage.output_size)
 
     def run():
         for _ in range(steps):
@@ -176,12 +178,12 @@ def _feeding(settings: Settings, step: Rate) -> list[Row]:
         source = functools.partial(open_source, "synthetic", "", Options(count=count, split="train"))
         writer.convert(source, place, num_shards=8, num_workers=2, quiet=True)
         arrays = reader.load_arrays(place, fields)
-        rows = [normalization.to_rows(normalization.root_centred(arrays[name]), "interleaved") for name in fields]
+        rows = [pose_rows.to_rows(pose_rows.root_centred(arrays[name]), "interleaved") for name in fields]
         own = [normalization.statistics_of(part, "interleaved", True) for part in rows]
         means, stds = zip(*((np.float32(part.mean), np.float32(part.inverse_std)) for part in own))
 
         def normalised(batch):
-            parts = [normalization.to_rows(normalization.root_centred(batch[name]), "interleaved") for name in fields]
+            parts = [pose_rows.to_rows(pose_rows.root_centred(batch[name]), "interleaved") for name in fields]
             return [(part - mean) * std for part, mean, std in zip(parts, means, stds)]
 
         def read(make):

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from label_generator.lifting import canonical_view, chains
-from label_generator.networks import linear_model, network_files, normalization, prenorm_model
+from label_generator.lifting import canonical_chain, canonical_view, chains, published_chain
+from label_generator.networks import linear_model, network_files, prenorm_model
+from label_generator.stages import pose_rows
 from tools.cli.errors import InputError
 from tools.pose.cameras import SEARCH_INTRINSICS, change_intrinsics
 from tools.pose.joints import POSE17
@@ -28,14 +29,14 @@ def canonical(canonical_weights):
 def see(chain, people, unknown=False, mask=None):
     intrinsics = np.full((len(people.records), 4), np.nan, np.float32) if unknown else people.intrinsics
     mask = np.ones((len(people.records), 17), bool) if mask is None else mask
-    return chain.see(tf.constant(people.pose_2d), tf.constant(intrinsics), tf.constant(mask))
+    return chain.to_search_camera(tf.constant(people.pose_2d), tf.constant(intrinsics), tf.constant(mask))
 
 
 def test_which_networks_make_a_chain(published_weights, canonical_weights):
     published = network_files.find_networks([published_weights])
     canonical = network_files.find_networks([canonical_weights])
-    assert isinstance(chains.chain_of(published), chains.PublishedChain)
-    assert isinstance(chains.chain_of(canonical), chains.CanonicalChain)
+    assert isinstance(chains.chain_of(published), published_chain.PublishedChain)
+    assert isinstance(chains.chain_of(canonical), canonical_chain.CanonicalChain)
     with pytest.raises(InputError, match="no network of stage left2right among pose3d"):
         chains.chain_of({"pose3d": published["pose3d"]})
     with pytest.raises(InputError, match="no network of stage pose3d among left2right"):
@@ -136,10 +137,10 @@ def test_published_networks_by_keras(published, published_weights, people):
         rows[stage] = network.statistics["input"].normalize(inputs)
         return network.statistics["output"].unnormalize(model(rows[stage], training=False).numpy())
 
-    right = normalization.from_rows(run("left2right", normalization.to_rows(left, "planar")), 2, "planar")
+    right = pose_rows.from_rows(run("left2right", pose_rows.to_rows(left, "planar")), 2, "planar")
     right = right - right[:, [10]]
-    both = [normalization.to_rows(part, "interleaved") for part in (left, right)]
-    pose = normalization.from_rows(run("pose3d", np.concatenate(both, -1)), 3, "interleaved")
+    both = [pose_rows.to_rows(part, "interleaved") for part in (left, right)]
+    pose = pose_rows.from_rows(run("pose3d", np.concatenate(both, -1)), 3, "interleaved")
     coarse = published.reconstruct(view)
     np.testing.assert_allclose(coarse.right_2d, right, atol=2e-3)
     np.testing.assert_allclose(coarse.pose_3d, pose - pose[:, [10]], atol=2e-2)
@@ -157,7 +158,7 @@ def test_mirror(request, recipe, people):
     flipped[..., 0] = width - flipped[..., 0]
     flipped = flipped[:, POSE17.mirror]
     mask = tf.ones([len(flipped), 17], tf.bool)
-    other = chain.see(tf.constant(flipped), tf.constant(people.intrinsics), mask)
+    other = chain.to_search_camera(tf.constant(flipped), tf.constant(people.intrinsics), mask)
     expected = canonical_view.mirrored_pose(chain.reconstruct(other).pose_3d)
     found = chain.reconstruct(see(chain, people), mirror=True)
     np.testing.assert_allclose(found.pose_3d, expected, atol=0.5)

@@ -129,7 +129,7 @@ def test_weighted_search_is_the_search_with_these_weights(canonical_weights, peo
     plain, weighted = (canonical_with(canonical_weights, weighted=on).lift(*arguments) for on in (False, True))
     np.testing.assert_allclose(plain.coarse_3d, weighted.coarse_3d, atol=1e-3)
     made = canonical_with(canonical_weights, weighted=True)
-    view = made.chain.see(
+    view = made.chain.to_search_camera(
         tf.constant(arguments[0]), tf.constant(arguments[1]), tf.ones(people.pose_2d[:COUNT].shape[:2], bool)
     )
     pair = made.chain.reconstruct(view), made.chain.reconstruct(view, mirror=True)
@@ -260,7 +260,7 @@ def test_true_right_view(published, published_weights, people):
     right = change_intrinsics(people.right_2d[:COUNT], intrinsics[:, None], SEARCH_INTRINSICS).astype(np.float32)
     lifted = published.lift(poses, intrinsics, right_2d=right.astype(np.float64))
     np.testing.assert_allclose(lifted.right_2d, right - right[:, [ROOT]], atol=1e-3)
-    view = chain.see(tf.constant(poses), tf.constant(intrinsics), tf.ones([COUNT, 17], tf.bool))
+    view = chain.to_search_camera(tf.constant(poses), tf.constant(intrinsics), tf.ones([COUNT, 17], tf.bool))
     np.testing.assert_allclose(lifted.coarse_3d, chain.reconstruct(view, tf.constant(right)).pose_3d, atol=1e-2)
 
 

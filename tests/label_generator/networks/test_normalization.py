@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as arrays
 
 from label_generator.networks import normalization
 from label_generator.networks.normalization import Accumulator, Statistics, normalizers, statistics_of
+from label_generator.stages import pose_rows
 from tools.cli.errors import InputError
 
 ROOT = 10
@@ -19,12 +20,12 @@ ROOT = 10
 
 def rows_of(seed, n=200, coordinates=2):
     poses = np.random.default_rng(seed).normal(300, 80, (n, 17, coordinates))
-    return normalization.to_rows(normalization.root_centred(poses), "planar")
+    return pose_rows.to_rows(pose_rows.root_centred(poses), "planar")
 
 
 def test_root_centred():
     poses = np.random.default_rng(0).normal(size=(4, 17, 3)).astype(np.float32)
-    for centred in (normalization.root_centred(poses), normalization.root_centred(tf.constant(poses))):
+    for centred in (pose_rows.root_centred(poses), pose_rows.root_centred(tf.constant(poses))):
         np.testing.assert_array_equal(centred, poses - poses[:, [ROOT]])
 
 
@@ -32,25 +33,25 @@ def test_root_centred():
 @pytest.mark.parametrize("leading", [(), (5,), (2, 3)])
 def test_layouts_are_the_released_ones(coordinates, leading):
     poses = np.arange(np.prod([*leading, 17 * coordinates])).reshape([*leading, 17, coordinates])
-    for layout in normalization.LAYOUTS:
-        rows = normalization.to_rows(poses, layout)
+    for layout in pose_rows.LAYOUTS:
+        rows = pose_rows.to_rows(poses, layout)
         assert rows.shape == (*leading, 17 * coordinates)
         for joint in range(17):
             for axis in range(coordinates):
                 column = axis * 17 + joint if layout == "planar" else joint * coordinates + axis
                 np.testing.assert_array_equal(rows[..., column], poses[..., joint, axis])
-        np.testing.assert_array_equal(normalization.from_rows(rows, coordinates, layout), poses)
-        tensor_rows = normalization.to_rows(tf.constant(poses), layout)
+        np.testing.assert_array_equal(pose_rows.from_rows(rows, coordinates, layout), poses)
+        tensor_rows = pose_rows.to_rows(tf.constant(poses), layout)
         np.testing.assert_array_equal(tensor_rows, rows)
-        np.testing.assert_array_equal(normalization.from_rows(tensor_rows, coordinates, layout), poses)
+        np.testing.assert_array_equal(pose_rows.from_rows(tensor_rows, coordinates, layout), poses)
 
 
 @pytest.mark.parametrize("shape", [[None, 17, 3], [None, None, 17, 3]])
 def test_layouts_in_graphs_of_unknown_batch(shape):
     @tf.function(input_signature=[tf.TensorSpec(shape)])
     def there_and_back(poses):
-        rows = normalization.to_rows(poses, "interleaved")
-        return rows, normalization.from_rows(rows, 3, "interleaved")
+        rows = pose_rows.to_rows(poses, "interleaved")
+        return rows, pose_rows.from_rows(rows, 3, "interleaved")
 
     poses = np.random.default_rng(1).normal(size=[s or 4 for s in shape]).astype(np.float32)
     rows, back = there_and_back(poses)
@@ -215,9 +216,9 @@ def test_bad_input_is_named(tmp_path):
     with pytest.raises(InputError, match=r"nothing\.json"):
         normalization.load_statistics(tmp_path / "nothing.json")
     with pytest.raises(InputError, match="planar, interleaved"):
-        normalization.to_rows(np.zeros((1, 17, 2)), "diagonal")
+        pose_rows.to_rows(np.zeros((1, 17, 2)), "diagonal")
     with pytest.raises(InputError, match="17 joints x 3"):
-        normalization.from_rows(np.zeros((1, 34)), 3, "planar")
+        pose_rows.from_rows(np.zeros((1, 34)), 3, "planar")
     with pytest.raises(InputError, match="no rows"):
         Accumulator("planar", True).result()
     gathered = Accumulator("planar", True)

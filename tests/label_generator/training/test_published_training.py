@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from label_generator.networks import linear_model
 from label_generator.networks.linear_model import LinearModelConfig
+from label_generator.stages.published import STAGES
 from label_generator.training import published_data as training_data
 from label_generator.training.published_data import Poses
 from label_generator.training.published_training import NOT_IN_14, PublishedTraining, Setup
@@ -56,11 +56,11 @@ def test_batches_are_normalised_rows_of_the_stages_layout_each_pose_once_an_epoc
     batches = list(made.make_batches(0).take(made.steps_per_epoch).as_numpy_iterator())
     assert made.steps_per_epoch == 50 // 8
     got = np.concatenate([inputs for inputs, _ in batches])
-    assert got.shape == (48, linear_model.SIZES[stage][0])
+    assert got.shape == (48, STAGES[stage].input_size)
     nearest = np.abs(got[:, None] - normal[None]).max(-1)
     assert (nearest.min(1) < 1e-4).all()
     assert len(set(nearest.argmin(1))) == 48
-    assert {outputs.shape for _, outputs in batches} == {(8, linear_model.SIZES[stage][1])}
+    assert {outputs.shape for _, outputs in batches} == {(8, STAGES[stage].output_size)}
 
 
 def test_order_of_batches_is_a_function_of_the_step():
