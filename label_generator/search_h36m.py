@@ -282,7 +282,7 @@ def _placed(batch, coarse, depths):
     """Poses [n, 17, 3] whose joints stand on their root-centred rays at these depths of the root."""
     import numpy as np
 
-    from label_generator.networks.normalization import root_centred
+    from label_generator.stages.pose_rows import root_centred
 
     rays = root_centred(batch["seen"]) / batch["intrinsics"][:, None, :2]
     far = coarse[..., 2:] + depths[:, None, None]

@@ -17,6 +17,7 @@ import numpy as np
 from label_generator.stages import pose_rows
 from tools.cli.errors import InputError
 from tools.files import atomic
+from tools.pose.joints import POSE17
 
 MODES = ("train", "test", "input")
 
@@ -133,7 +134,7 @@ def blind_to_root(statistics: Statistics) -> Statistics:
     """The same statistics, but normalised rows are 0 in the root's columns."""
     root = np.zeros((POSE17.size, len(statistics.mean) // POSE17.size))
     root[POSE17.root] = 1
-    columns = to_rows(root, statistics.layout) > 0
+    columns = pose_rows.to_rows(root, statistics.layout) > 0
     return dataclasses.replace(statistics, std=np.where(columns, 0.0, statistics.std))
 
 
