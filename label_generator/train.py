@@ -48,7 +48,7 @@ def main(flags: command.Flags) -> int:
     # Other workers must have looked before the first one changes anything, and go on when it has.
     strategies.wait_for_all(strategy)
     if chief:
-        print(f"{directory}: {plan.told}")
+        print(f"{directory}: {plan.message}")
         experiments.prepare(directory, plan, settings)
     strategies.wait_for_all(strategy)
 

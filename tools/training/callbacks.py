@@ -48,8 +48,22 @@ class StopWhenNotFinite(tf.keras.callbacks.Callback):
             )
 
 
+class LastFigures(tf.keras.callbacks.Callback):
+    """Keeps the figures of the last epoch in a dict."""
+
+    def __init__(self, figures: dict[str, float]):
+        """figures: is filled."""
+        super().__init__()
+        self._figures = figures
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Keras' hook."""
+        self._figures.clear()
+        self._figures.update({name: float(value) for name, value in (logs or {}).items()})
+
+
 class SaveEveryEpoch(tf.keras.callbacks.Callback):
-    """Writes a checkpoint after every epoch, after the other callbacks had their say."""
+    """Writes a checkpoint after every epoch; must be the last of the callbacks."""
 
     def __init__(self, checkpoints: TrainingCheckpoints):
         super().__init__()

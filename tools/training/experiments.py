@@ -27,12 +27,12 @@ class Plan:
       start_step: the checkpoint to go on from, 0 for none.
       discard: checkpoints, logs and weights of a former training are removed first; later than `start_step` only where
         that is above 0.
-      told: one line for the user.
+      message: one line for the user.
     """
 
     start_step: int
     discard: bool
-    told: str
+    message: str
 
 
 def plan(directory: str, settings: Mapping, decisive: Sequence[str], load: int = 0, overwrite: bool = False) -> Plan:
@@ -86,9 +86,9 @@ def _check_same(path: str, settings: Mapping, decisive: Sequence[str]) -> None:
     now = json.loads(json.dumps(dict(settings)))
     differing = [name for name in decisive if former.get(name) != now.get(name)]
     if differing:
-        told = "; ".join(f"{name} was {former.get(name)}, is {now.get(name)}" for name in differing)
+        changes = "; ".join(f"{name} was {former.get(name)}, is {now.get(name)}" for name in differing)
         raise InputError(
-            f"{os.path.dirname(path)} holds another training ({told}); give another --train_dir, or --overwrite to "
+            f"{os.path.dirname(path)} holds another training ({changes}); give another --train_dir, or --overwrite to "
             "discard it"
         )
 

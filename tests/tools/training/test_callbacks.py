@@ -7,8 +7,9 @@ import pytest
 import tensorflow as tf
 
 from tools.cli.errors import InputError
-from tools.training import callbacks, experiments, loop
+from tools.training import callbacks, experiments
 from tools.training.checkpoints import saved_steps
+from tools.training.session import TrainingDevices, TrainingJob, TrainingSession
 
 
 def batches(values=1.0):
@@ -25,19 +26,13 @@ def job(values=1.0, draw=None):
         seen.append(epoch)
         return {"val_mpjpe_mm": 10.0 * epoch}
 
-    return loop.Job(model, batches(values), 4, 3, evaluate, draw), seen
+    return TrainingJob(model, batches(values), 4, 3, evaluate, draw), seen
 
 
 def run(folder, made, epochs=3, start=0, **options):
-    return loop.train(
-        made,
-        tf.distribute.get_strategy(),
-        str(folder),
-        experiments.Plan(start, False, ""),
-        epochs,
-        {"lr": 0.1},
-        **options,
-    )
+    devices = TrainingDevices(tf.distribute.get_strategy(), "float32")
+    session = TrainingSession(devices, str(folder), experiments.Plan(start, False, ""), {"lr": 0.1}, epochs, **options)
+    return session.train(made)
 
 
 def events(folder):

@@ -35,7 +35,7 @@ def test_the_same_training_goes_on_from_its_last_checkpoint(tmp_path):
     folder = with_checkpoints(tmp_path, 90, 180, 1000)
     chosen = experiments.plan(folder, {**SETTINGS, "train_dir": "another name"}, DECISIVE)
     assert (chosen.start_step, chosen.discard) == (1000, False)
-    assert "resuming" in chosen.told
+    assert "resuming" in chosen.message
 
 
 @pytest.mark.parametrize("changed", [{"seed": 1}, {"stage": "pose3d"}, {"view": [1.0, 3.0]}])
@@ -71,7 +71,7 @@ def test_overwrite_discards_checkpoints_logs_and_weights_and_nothing_else(tmp_pa
         (tmp_path / name / "file").write_text("x")
     (tmp_path / "notes.txt").write_text("mine")
     chosen = experiments.plan(folder, {**SETTINGS, "seed": 4}, DECISIVE, overwrite=True)
-    assert "discarding" in chosen.told
+    assert "discarding" in chosen.message
     experiments.prepare(folder, chosen, {**SETTINGS, "seed": 4})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt", "train.json"]
     assert json.loads((tmp_path / "train.json").read_text())["settings"]["seed"] == 4

@@ -1,0 +1,257 @@
+"""What train.py runs, from the flags to the trained network in the experiment directory's export/.
+
+In reading order: the records, the network's sizes, the settings that decide the weights, the session (devices and
+experiment directory), the model with its losses and optimiser, fit, export. The training step is
+`trainer.Trainer.train_step`, its batches are `data.make_batches`, its losses `losses.losses`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import Any
+
+import tensorflow as tf
+
+from baseline_network.network import decoding, hourglass, network_files
+from baseline_network.training import data, losses, trainer
+from baseline_network.training import flags as training_flags
+from tfrecords import reader
+from tfrecords.storage import fingerprints
+from tools.cli.command import Flags
+from tools.cli.errors import InputError
+from tools.training import schedules
+from tools.training.session import TrainingDevices, TrainingJob, TrainingSession
+
+# Batch normalisation and the optimiser's means settle before the rate is high.
+_WARMUP_STEPS = 500
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingRecords:
+    """The records of a training.
+
+    Attributes:
+      train: places of the training sets, as `reader.find` takes them. test: place of the test records.
+      counts: number of records of each training set.
+    """
+
+    train: list[str]
+    test: str
+    counts: list[int]
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkTraining:
+    """Everything that one training of the network consists of.
+
+    Attributes:
+      sizes: of the network. start: the network whose weights it starts from, None for random weights.
+      sets: training sets with their shares of a batch. batches: how pictures become batches. test: test records.
+      batch_size, steps_per_epoch, epochs: of the training.
+    """
+
+    sizes: hourglass.Sizes
+    start: network_files.Network | None
+    sets: list[data.Set]
+    batches: data.Setup
+    test: trainer.TestSet
+    batch_size: int
+    steps_per_epoch: int
+    epochs: int
+
+
+def train(flags: Flags) -> int:
+    """Trains, evaluates after every epoch, and writes the trained network; returns the exit status.
+
+    Raises:
+      InputError: a flag does not fit the records, the weights or the directory; nothing is written then.
+    """
+    records = find_records(flags)
+    augmentation = training_flags.augmentation(flags)
+    devices = TrainingDevices.of_flags(flags)
+    start = network_files.load(flags.weights) if flags.weights else None
+    sizes = network_sizes(flags, start)
+    sets = training_sets(flags, records)
+    for place in records.train:
+        data.check_first(place, "train_data")
+    data.check_first(records.test, "test_data")
+    settings, decisive = collect_settings(flags, records, sizes, devices.precision, start)
+    directory = training_flags.experiment_directory(flags, sizes)
+    session = TrainingSession.begin(flags, devices, directory, settings, decisive)
+
+    training = NetworkTraining(
+        sizes,
+        start,
+        sets,
+        data.Setup(
+            sizes.resolution,
+            flags.margin,
+            flags.seed,
+            augmentation,
+            flags.quality_power,
+            flags.min_quality,
+            flags.subpixel,
+        ),
+        trainer.TestSet(records.test, flags.test_limit, flags.margin, _refinement(flags)),
+        flags.batch_size,
+        flags.steps_per_epoch or max(sum(records.counts) // flags.batch_size, 1),
+        flags.epochs,
+    )
+    if devices.is_chief:
+        mixed = " + ".join(f"{one.share} of {count:,}" for one, count in zip(sets, records.counts))
+        print(
+            f"stacks {sizes.stacks}, modules {sizes.modules}, features {sizes.features}, {sizes.resolution} px; "
+            f"{mixed} pictures in a batch; {flags.epochs} epochs of {training.steps_per_epoch:,} steps; {devices}",
+            flush=True,
+        )
+    evaluator = trainer.Evaluator(sizes, training.test)
+    with devices.scope():
+        network, model = build_model(flags, training, devices)
+    with data.named_pictures(records.train):
+        figures = session.train(make_job(training, network, model, evaluator))
+    if devices.is_chief:
+        facts = {
+            "crop_margin": flags.margin,
+            "peaks": _refinement(flags),
+            "settings": {name: settings[name] for name in decisive if not name.endswith("_records")},
+            "steps": training.steps_per_epoch * flags.epochs,
+            "train_pictures": records.counts,
+        }
+        export(session, evaluator.network, figures, facts, flags.half)
+    return 0
+
+
+def find_records(flags: Flags) -> TrainingRecords:
+    """The training and test records that the flags name; raises `InputError` when one is missing or does not fit."""
+    train = flags.train_data or [os.path.join(flags.data_dir, "train")]
+    for name in ("unaugmented", "scaled_3d"):
+        for place in getattr(flags, name):
+            if place not in train:
+                raise InputError(f"--{name}={place}: not one of --train_data ({', '.join(train)})")
+    if flags.mix and len(flags.mix) != len(train):
+        raise InputError(f"--mix={','.join(flags.mix)}: expected a number for each of the {len(train)} sets")
+    counts = [_count(flags, place, "train_data") for place in train]
+    test = flags.test_data or os.path.join(flags.data_dir, "test")
+    _count(flags, test, "test_data")
+    return TrainingRecords(train, test, counts)
+
+
+def _count(flags: Flags, place: str, flag: str) -> int:
+    try:
+        return len(reader.find(place))
+    except InputError as error:
+        named = f"--{flag}" if getattr(flags, flag) else f"--{flag} not given, and --data_dir"
+        raise InputError(f"{named}: {error}") from error
+
+
+def network_sizes(flags: Flags, start: network_files.Network | None) -> hourglass.Sizes:
+    """The sizes by the flags, or of the weights to start from; raises `InputError` when the two contradict."""
+    sizes = hourglass.Sizes(**{name: getattr(flags, name) for name in training_flags.SIZES})
+    if start is None:
+        return sizes
+    for name in training_flags.SIZES:
+        size = getattr(start.sizes, name)
+        if flags.given(name) and getattr(sizes, name) != size:
+            raise InputError(f"--{name}={getattr(sizes, name)}: the network in --weights has {size}")
+    return start.sizes
+
+
+def training_sets(flags: Flags, records: TrainingRecords) -> list[data.Set]:
+    """The training sets with their shares of a batch; raises `InputError` when one has too few records for its own."""
+    try:
+        ratio = [float(number) for number in flags.mix] or records.counts
+    except ValueError:
+        raise InputError(f"--mix={','.join(flags.mix)}: expected numbers") from None
+    shares = data.shares(flags.batch_size, ratio)
+    for place, share, count in zip(records.train, shares, records.counts):
+        if count < share:
+            raise InputError(f"--train_data={place}: {count} records don't fill its {share} places of a batch")
+    return [
+        data.Set(place, share, place not in flags.unaugmented, place in flags.scaled_3d)
+        for place, share in zip(records.train, shares)
+    ]
+
+
+def collect_settings(
+    flags: Flags,
+    records: TrainingRecords,
+    sizes: hourglass.Sizes,
+    precision: str,
+    start: network_files.Network | None,
+) -> tuple[dict[str, Any], list[str]]:
+    """All settings of a training, and the names of those that decide its weights."""
+    settings = {**flags.as_dict(), **dataclasses.asdict(sizes), "precision": precision}
+    settings["train_records"] = [fingerprints.fingerprint(place) for place in records.train]
+    settings["test_records"] = fingerprints.fingerprint(records.test)
+    # Which of the sets these are, not where they lie.
+    for name in ("unaugmented", "scaled_3d"):
+        settings[name] = [records.train.index(place) for place in getattr(flags, name)]
+    decisive = [*training_flags.SIZES, *training_flags.DECISIVE, *training_flags.AUGMENTATION]
+    decisive += ["precision", "train_records"]
+    if start is not None:
+        settings["first_weights"] = fingerprints.of_arrays(start.values)
+        decisive.append("first_weights")
+    return settings, decisive
+
+
+def _refinement(flags: Flags) -> str:
+    return decoding.FIT if flags.subpixel else decoding.QUARTER
+
+
+def build_model(
+    flags: Flags, training: NetworkTraining, devices: TrainingDevices
+) -> tuple[tf.keras.Model, trainer.Trainer]:
+    """The network, and the compiled Keras model that trains it; call it in `devices.scope()`."""
+    synchronized = devices.replicas > 1
+    if training.start is not None:
+        network = training.start.build(synchronized=synchronized)
+    else:
+        network = hourglass.build(training.sizes, synchronized=synchronized)
+    model = trainer.Trainer(network, losses.Weights(flags.reg_weight, flags.var_weight), training.batch_size)
+    if flags.schedule == "cosine":
+        steps = training.steps_per_epoch * training.epochs
+        schedule = schedules.WarmupCosine(flags.learning_rate, steps, _WARMUP_STEPS)
+    else:
+        schedule = trainer.StepDrop(flags.learning_rate, training.steps_per_epoch * flags.drop_epoch)
+    model.compile(
+        optimizer=trainer.make_optimizer(flags.optimizer, schedule, devices.precision),
+        jit_compile=flags.jit_compile,
+        steps_per_execution=flags.steps_per_execution,
+    )
+    return network, model
+
+
+def make_job(
+    training: NetworkTraining, network: tf.keras.Model, model: trainer.Trainer, evaluator: trainer.Evaluator
+) -> TrainingJob:
+    """What `TrainingSession.train` runs: the model, its batches, and what follows each epoch."""
+
+    def evaluate(_: int) -> dict[str, float]:
+        evaluator.take_weights(network)
+        return evaluator.figures()
+
+    def make_batches(start_step: int) -> tf.data.Dataset:
+        return data.make_batches(training.sets, training.batches, start_step)
+
+    def make_rows(start_step: int, first: int, end: int) -> tf.data.Dataset:
+        return data.make_batches(training.sets, training.batches, start_step, (first, end))
+
+    return TrainingJob(
+        model, make_batches, training.batch_size, training.steps_per_epoch, evaluate, evaluator.draw, make_rows
+    )
+
+
+def export(
+    session: TrainingSession,
+    network: tf.keras.Model,
+    figures: dict[str, float],
+    facts: dict[str, Any],
+    half: bool,
+) -> None:
+    """Writes the trained network and prints its figures of the test records."""
+    test_figures = {name[4:]: value for name, value in figures.items() if name.startswith("val_")}
+    for name, value in test_figures.items():
+        print(f"{name}: {value:.4g}")
+    network_files.save(session.export_directory, network, {**facts, "figures": test_figures}, half)
+    session.print_results()

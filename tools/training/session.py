@@ -1,0 +1,195 @@
+"""One training as both training commands run it: devices, experiment directory, and Keras' fit from the first or last
+checkpoint to the end."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Callable
+
+import tensorflow as tf
+
+from tools.cli import command
+from tools.training import callbacks, experiments, precision, strategy
+from tools.training.checkpoints import TrainingCheckpoints
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingDevices:
+    """Where a training runs and in which precision.
+
+    Attributes:
+      strategy: the tf.distribute strategy.
+      precision: name of the Keras policy, such as 'mixed_bfloat16'.
+    """
+
+    strategy: tf.distribute.Strategy
+    precision: str
+
+    @classmethod
+    def of_flags(cls, flags: command.Flags) -> TrainingDevices:
+        """Configures TensorFlow's devices as the flags of group 'Strategy' say, before anything else uses them.
+
+        Raises:
+          InputError: there is no such strategy here, or --profile names no batches.
+        """
+        strategy.prepare_devices(flags.use_cpu, flags.virtual_cpus, flags.deterministic, flags.seed, flags.threads)
+        chosen = strategy.make_strategy(flags.strategy)
+        callbacks.profiled_batches(flags.profile)
+        return cls(chosen, precision.policy_name(flags.use_fp16))
+
+    @property
+    def replicas(self) -> int:
+        """How many devices share a batch."""
+        return self.strategy.num_replicas_in_sync
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process writes checkpoints, summaries and the trained network, and prints."""
+        return strategy.is_chief(self.strategy)
+
+    @contextlib.contextmanager
+    def scope(self) -> Iterator[None]:
+        """Inside it models and optimisers are built for these devices, in this precision."""
+        with precision.policy(self.precision), self.strategy.scope():
+            yield
+
+    def __str__(self) -> str:
+        return f"{self.replicas} replica{'s' if self.replicas > 1 else ''}, {self.precision}"
+
+
+@dataclasses.dataclass
+class TrainingJob:
+    """What is trained, and on what.
+
+    Attributes:
+      model: a compiled Keras model, built in `TrainingDevices.scope`.
+      make_batches: start step -> endless `tf.data.Dataset` of global batches, the same whatever the start.
+      batch_size: of the global batch.
+      steps_per_epoch: steps until evaluation and checkpoint.
+      evaluate: epoch (from 0) -> figures by name, 'val_...'; called by every worker.
+      draw: epoch -> BGR pictures [H, W, 3] uint8 by name; None for none.
+      make_rows: (start step, first, end) -> rows first to end of those batches; None: they are cut from the whole
+        (`strategy.distribute`).
+    """
+
+    model: tf.keras.Model
+    make_batches: Callable[[int], tf.data.Dataset]
+    batch_size: int
+    steps_per_epoch: int
+    evaluate: Callable[[int], dict[str, float]]
+    draw: Callable[[int], dict] | None = None
+    make_rows: Callable[[int, int, int], tf.data.Dataset] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingSession:
+    """A training in its experiment directory.
+
+    Attributes:
+      devices: where it runs.
+      directory: the experiment directory, which holds checkpoints, curves and in the end the trained network.
+      plan: from which checkpoint it goes on, as `experiments.plan` decided.
+      settings: flag values and what else describes it; TensorBoard shows them as hyper-parameters.
+      epochs: of the whole training, finished ones included.
+      profile: 'first,last' batch to profile for TensorBoard, '' for none.
+      pictures_every: epochs between drawn pictures in TensorBoard; 0: no pictures.
+      keep: how many checkpoints are kept.
+    """
+
+    devices: TrainingDevices
+    directory: str
+    plan: experiments.Plan
+    settings: Mapping[str, Any]
+    epochs: int
+    profile: str = ""
+    pictures_every: int = 1
+    keep: int = 10
+
+    @classmethod
+    def begin(
+        cls,
+        flags: command.Flags,
+        devices: TrainingDevices,
+        directory: str,
+        settings: Mapping[str, Any],
+        decisive: Sequence[str],
+    ) -> TrainingSession:
+        """Decides from where the training in `directory` starts, prints it, and prepares the directory.
+
+        Args:
+          settings: see `TrainingSession`. decisive: names of those that decide the weights (`experiments.plan`).
+
+        Raises:
+          InputError: see `experiments.plan`; nothing is changed then.
+        """
+        plan = experiments.plan(directory, settings, decisive, flags.load, flags.overwrite)
+        # Every worker reads the directory before the chief changes it, and goes on once the chief has.
+        strategy.wait_for_all(devices.strategy)
+        if devices.is_chief:
+            print(f"{directory}: {plan.message}")
+            experiments.prepare(directory, plan, settings)
+        strategy.wait_for_all(devices.strategy)
+        return cls(devices, directory, plan, settings, flags.epochs, flags.profile, flags.pictures_every, flags.keep)
+
+    @property
+    def log_directory(self) -> str:
+        """Where TensorBoard's files lie."""
+        return os.path.join(self.directory, experiments.LOG_FOLDER)
+
+    @property
+    def export_directory(self) -> str:
+        """Where the trained network is written."""
+        return os.path.join(self.directory, experiments.EXPORT_FOLDER)
+
+    def train(self, job: TrainingJob, extra_callbacks: Sequence[tf.keras.callbacks.Callback] = ()) -> dict[str, float]:
+        """Runs the epochs that are left, in one call of fit; each ends with an evaluation and a checkpoint.
+
+        Args:
+          extra_callbacks: called before evaluation.
+
+        Returns:
+          the figures of the last evaluation, and 'loss' when there was an epoch left to train.
+
+        Raises:
+          InputError: a checkpoint does not fit, or the loss is not finite.
+        """
+        devices = self.devices
+        checkpoints = TrainingCheckpoints(self.directory, job.model, devices.strategy, devices.is_chief, self.keep)
+        finished = checkpoints.restore(self.plan.start_step) if self.plan.start_step else 0
+        if finished >= self.epochs:
+            return job.evaluate(finished - 1)
+        first_step = finished * job.steps_per_epoch
+        make_rows = job.make_rows and functools.partial(job.make_rows, first_step)
+        batches = strategy.distribute(devices.strategy, lambda: job.make_batches(first_step), job.batch_size, make_rows)
+
+        figures: dict[str, float] = {}
+        steps: list[tf.keras.callbacks.Callback] = [
+            *extra_callbacks,
+            callbacks.StopWhenNotFinite(),
+            callbacks.Evaluation(job.evaluate),
+        ]
+        if devices.is_chief:
+            steps += callbacks.tensorboard(self.log_directory, dict(self.settings), self.profile)
+            if job.draw is not None and self.pictures_every:
+                steps.append(callbacks.Pictures(self.log_directory, job.draw, self.pictures_every))
+        steps += [callbacks.LastFigures(figures), callbacks.SaveEveryEpoch(checkpoints)]
+        job.model.fit(
+            batches,
+            epochs=self.epochs,
+            initial_epoch=finished,
+            steps_per_epoch=job.steps_per_epoch,
+            callbacks=steps,
+            # A bar on a terminal, a line for each epoch in a log.
+            verbose=0 if not devices.is_chief else 1 if sys.stdout.isatty() else 2,
+        )
+        return figures
+
+    def print_results(self) -> None:
+        """Prints where checkpoints, curves and the trained network lie."""
+        print(f"checkpoints in {self.directory}\ncurves: tensorboard --logdir {self.log_directory}")
+        print(f"weights written to {self.export_directory}")
