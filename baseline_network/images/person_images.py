@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+import PIL.Image
+from PIL.Image import Transpose
 
 from tfrecords.formats import images
 from tfrecords.source import Skip
@@ -24,6 +26,16 @@ UNKNOWN = "not a picture"
 TOO_LARGE = "picture too large"
 # 100 megapixels take 300 MB; files can claim any number.
 MOST_PIXELS = 100_000_000
+# EXIF orientation -> what makes it upright, as Pillow's `ImageOps.exif_transpose` has it.
+_TRANSPOSES = {
+    2: Transpose.FLIP_LEFT_RIGHT,
+    3: Transpose.ROTATE_180,
+    4: Transpose.FLIP_TOP_BOTTOM,
+    5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270,
+    7: Transpose.TRANSVERSE,
+    8: Transpose.ROTATE_90,
+}
 
 
 class Photo(NamedTuple):
@@ -36,14 +48,10 @@ class Photo(NamedTuple):
 
 
 def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Stored pixels [H, W, 3] turned and mirrored as EXIF orientation 1 to 8 asks."""
-    if orientation >= 5:
-        pixels = pixels.transpose(1, 0, 2)
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    return np.ascontiguousarray(pixels)
+    """Stored pixels [H, W, 3] uint8 turned and mirrored as EXIF orientation 1 to 8 asks."""
+    if orientation not in _TRANSPOSES:
+        return pixels
+    return np.array(PIL.Image.fromarray(pixels).transpose(_TRANSPOSES[orientation]))
 
 
 def decode(data: bytes, name: str) -> Photo | Skip:

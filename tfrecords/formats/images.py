@@ -1,8 +1,9 @@
 """Image files as they are: found, checked by their markers, and passed on byte for byte.
 
-A check reads the structure of the file and not its pixels: a JPEG must have its start, frame and end markers, a PNG its
-header and end chunk with right checksums. That finds empty, cut and foreign files at the speed of reading them.
-What only decoding finds (``--verify``) is asked of OpenCV.
+A check reads the structure of the file and not its pixels: a JPEG must have its start, frame and end markers, which are
+walked here because Pillow only finds their absence by decoding; a PNG its chunks with right checksums (Pillow's
+``verify``). That finds empty, cut and foreign files at the speed of reading them. What only decoding finds
+(``--verify``) is left to OpenCV. EXIF blocks are read by Pillow.
 
 Labels of the data sets refer to the pixels as stored. Decoders disagree about the EXIF orientation (OpenCV turns the
 picture, TensorFlow and MATLAB don't), so sizes here are those of the stored pixels and the orientation is only noted.
@@ -12,13 +13,17 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import io
 import os
 import pathlib
 import re
 import struct
 import tarfile
-import zlib
+import warnings
 from collections.abc import Callable, Sequence
+
+import PIL.Image
+from PIL import ExifTags, PngImagePlugin
 
 from tfrecords.source import Options, Skip
 from tools.cli.errors import InputError
@@ -36,6 +41,7 @@ UNSUPPORTED = "image of an unusual JPEG kind"
 OTHER_SIZE = "image size differs from its annotation"
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"  # a last chunk without content, with its checksum
 # In the compressed data of a scan 0xff is followed by 0x00 or by a restart marker; anything else is a marker.
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
 # Baseline, extended and progressive Huffman coding are what decoders in use read; 0xc4, 0xc8, 0xcc are no frames.
@@ -43,7 +49,6 @@ _FRAMES = {0xC0, 0xC1, 0xC2}
 _ODD_FRAMES = set(range(0xC3, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _STANDALONE = {0x01, *range(0xD0, 0xD8)}
 _EXIF = b"Exif\0\0"
-_ORIENTATION_TAG = 0x0112
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,7 +140,7 @@ def _inspect_jpeg(data: bytes) -> Image:
         elif marker in _ODD_FRAMES:
             raise _Bad(UNSUPPORTED)
         elif marker == 0xE1 and segment.startswith(_EXIF):
-            orientation = _exif_orientation(segment[len(_EXIF) :])
+            orientation = _exif_orientation(segment)
         elif marker == 0xDA:
             scanned = True
             found = _NEXT_MARKER.search(data, position)
@@ -159,47 +164,32 @@ def _jpeg_frame(segment: bytes) -> tuple[int, int]:
     return width, height
 
 
-def _exif_orientation(tiff: bytes) -> int:
+def _exif_orientation(block: bytes) -> int:
     """The orientation from an EXIF block; 1 when it is not there or makes no sense."""
-    order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
-    if order is None or len(tiff) < 8:
-        return 1
-    start = struct.unpack(order + "I", tiff[4:8])[0]
-    if start + 2 > len(tiff):
-        return 1
-    count = struct.unpack(order + "H", tiff[start : start + 2])[0]
-    for entry in range(start + 2, min(start + 2 + 12 * count, len(tiff) - 11), 12):
-        tag, kind = struct.unpack(order + "HH", tiff[entry : entry + 4])
-        if tag == _ORIENTATION_TAG and kind == 3:
-            value = struct.unpack(order + "H", tiff[entry + 8 : entry + 10])[0]
-            return value if 1 <= value <= 8 else 1
-    return 1
+    exif = PIL.Image.Exif()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's notes on damaged entries, which it passes over
+        try:
+            exif.load(block)
+            value = exif.get(ExifTags.Base.Orientation)
+        except Exception:  # a damaged block fails in as many ways as Pillow's parser has steps
+            return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def _inspect_png(data: bytes) -> Image:
-    """Walks the chunks up to IEND and checks their checksums."""
-    position, size, pixels = len(_PNG_START), None, False
-    while True:
-        if position + 12 > len(data):
-            raise _Bad(TRUNCATED)
-        length = int.from_bytes(data[position : position + 4], "big")
-        kind = data[position + 4 : position + 8]
-        end = position + 8 + length
-        if size is None and (kind != b"IHDR" or length != 13):
-            raise _Bad(DAMAGED)
-        if end + 4 > len(data):
-            raise _Bad(TRUNCATED)
-        if zlib.crc32(memoryview(data)[position + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
-            raise _Bad(DAMAGED)
-        if size is None:
-            size = struct.unpack(">II", data[position + 8 : position + 16])
-            if not all(size):
-                raise _Bad(DAMAGED)
-        pixels = pixels or kind == b"IDAT"
-        if kind == b"IEND":
-            break
-        position = end + 4
-    if not pixels:
+    """Has Pillow walk the chunks and compare their checksums."""
+    if _PNG_END not in data:
+        raise _Bad(TRUNCATED)
+    try:
+        # Not PIL.Image.open, which refuses sizes that `person_images` has its own limit for.
+        with PngImagePlugin.PngImageFile(io.BytesIO(data)) as image:
+            size, has_pixels = image.size, bool(image.tile)
+            if has_pixels:
+                image.verify()
+    except Exception as error:  # a damaged file fails in as many ways as Pillow's parser has steps
+        raise _Bad(DAMAGED) from error
+    if not (has_pixels and all(size)):
         raise _Bad(DAMAGED)
     return Image(data, "png", *size)
 
