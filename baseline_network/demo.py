@@ -24,7 +24,7 @@ RESULTS = ("overlay.png", "gallery.png", "rotation.gif", "predictions.json", "re
 def declare() -> command.Flags:
     """The flags of this command."""
     from baseline_network.images import detection
-    from baseline_network.prediction import flags as network_flags
+    from baseline_network.prediction import network_flags
 
     flags = command.Flags(__doc__, positional="[PHOTO]")
     with flags.group("People in the photograph"):
@@ -44,36 +44,20 @@ def declare() -> command.Flags:
 
 
 def main(flags: command.Flags) -> int:
-    """Runs the demo, and says what was told of whom."""
-
+    """Runs the demo and writes its files."""
     if len(flags.arguments) > 1:
         raise InputError(f"one PHOTO at a time, got {' and '.join(flags.arguments)}")
     output = pathlib.Path(flags.output)
     outputs.check_folder(output)
-    taken = [name for name in RESULTS if (output / name).exists()]
-    # predict.py's answers have the same name as the demo's; the report tells whose they are.
-    own = "report.txt" in taken and flags.overwrite is None
-    outputs.check_all_free((output / name for name in taken), own or flags.overwrite)
-    from baseline_network.images import detection
-
-    chooser = detection.chooser(flags)
+    existing = [name for name in RESULTS if (output / name).exists()]
+    # predict.py's results have the same name as the demo's; only the demo writes a report.
+    of_demo = "report.txt" in existing and flags.overwrite is None
+    outputs.check_all_free((output / name for name in existing), of_demo or flags.overwrite)
     if flags.use_cpu:
         common_flags.hide_gpus()
-
     from baseline_network.prediction import demo_people
 
-    if flags.arguments:
-        pictures = demo_people.from_photograph(flags.arguments[0], chooser)
-    else:
-        pictures = demo_people.rendered(flags.count, flags.seed)
-
-    from baseline_network.prediction import flags as network_flags
-    from tfrecords.storage.partial import locked
-
-    network, predictor = network_flags.make_predictor(flags)
-    shown = demo_people.predict(predictor, pictures)
-    with locked(output):
-        demo_people.write(output, network, predictor, shown, flags.rows)
+    demo_people.show(flags, output)
     print(f"in {output}: {', '.join(RESULTS)}")
     return 0
 

@@ -9,11 +9,16 @@ and a sheet of the best, middle and worst predictions. What has no 3D truth is m
 stands in docs/baseline_network.md.
 """
 
+from __future__ import annotations
+
+import os
+import sys
+
 from tools.cli import command, outputs
 from tools.cli.errors import InputError
 
 
-def declare():
+def declare() -> command.Flags:
     """The flags of this command."""
     flags = command.Flags(__doc__)
     with flags.group("What is measured"):
@@ -42,82 +47,17 @@ def declare():
 
 
 def main(flags: command.Flags) -> int:
-    """Runs the command."""
-    import os
-
+    """Evaluates, prints the tables and writes the report."""
     flags.require("data")
     if flags.given("sheet") and not flags.output:
         raise InputError("--sheet: goes with --output")
     if flags.output:
         outputs.check_folder(flags.output)
         outputs.check_free(os.path.join(flags.output, "figures.json"), flags.overwrite)
-    import json
+    from baseline_network.evaluation import run
 
-    from tfrecords import reader
-    from tools.pose import joints
-
-    records = reader.find(flags.data)
-    from baseline_network.evaluation import records as record_evaluation
-    from baseline_network.evaluation import report as evaluation_report
-    from baseline_network.evaluation import sheet as evaluation_sheet
-    from baseline_network.network import network_files
-    from baseline_network.prediction import predictor as predicting
-
-    network = network_files.load(flags.weights) if flags.weights else network_files.default_weights()
-    predictor = predicting.Predictor(network, flags.flip, flags.margin or None)
-    sizes = network.sizes
-    print(
-        f"{network.directory}: {sizes.stacks} stacks, {sizes.modules} modules, {sizes.features} features, "
-        f"{sizes.resolution} px; {len(records):,} records"
-    )
-    people = None
-    if flags.boxes == "detected":
-        from baseline_network.images import detection
-
-        people = detection.Chooser().people
-    how = {
-        "least": joints.LABELLED if flags.labelled_only else joints.MADE,
-        "published_thorax": flags.published_thorax,
-    }
-    result = record_evaluation.evaluate(
-        predictor, flags.data, flags.batch_size, limit=flags.limit, people=people, **how
-    )
-    found = evaluation_report.figures(result)
-    print("\n" + evaluation_report.tables(found, flags.actions))
-    for reason, count in result.skipped.items():
-        print(f"\nleft out: {count:,} records, {reason}")
-    for line in result.named:
-        print(f"  {line}")
-    if people is not None:
-        print(
-            f"\nnot found by the detector: {result.unfound:,} of {len(result):,} people; their joints count as missed"
-        )
-    if not flags.output:
-        print("\n" + json.dumps(found["all"]))
-        return 0
-    pictures = evaluation_report.diagrams(result)
-    sheet = flags.sheet and evaluation_sheet.contact_sheet(predictor, flags.data, result, flags.sheet, **how)
-    if sheet is not None and flags.sheet:
-        pictures["sheet.png"] = sheet
-    content = {
-        "weights": network.directory,
-        "data": flags.data,
-        "settings": {
-            "flip": predictor.flip,
-            "margin": predictor.margin,
-            "boxes": flags.boxes,
-            "limit": flags.limit,
-            "labelled_only": flags.labelled_only,
-            "published_thorax": flags.published_thorax,
-        },
-        **found,
-        "unfound": result.unfound,
-        "named": result.named,
-    }
-    evaluation_report.write(flags.output, content, evaluation_report.tables(found), pictures)
-    print(f"\ntable.md, figures.json and pictures are in {flags.output}")
-    return 0
+    return run.evaluate_network(flags)
 
 
 if __name__ == "__main__":
-    command.run(main, declare)
+    command.run(main, declare, sys.argv)

@@ -9,13 +9,18 @@ Keras model; differences, sizes and speed are printed and written to export.json
 inputs and outputs.
 """
 
+from __future__ import annotations
+
+import os
+import sys
+
 from tools.cli import command, outputs
 from tools.cli.errors import InputError
 
 FORMATS = ("saved_model", "float16", "int8")
 
 
-def declare():
+def declare() -> command.Flags:
     """The flags of this command."""
     flags = command.Flags(__doc__)
     with flags.group("What is packed"):
@@ -36,11 +41,7 @@ def declare():
 
 
 def main(flags: command.Flags) -> int:
-    """Runs the command."""
-    import os
-
-    from tools.files import atomic
-
+    """Writes the exported files, each compared with the Keras model."""
     flags.require("output")
     unknown = [name for name in flags.formats if name not in FORMATS]
     if unknown or not flags.formats:
@@ -50,20 +51,13 @@ def main(flags: command.Flags) -> int:
             raise InputError(f"--{name}: goes with --formats={needed}; this is {','.join(flags.formats)}")
     output = os.path.normpath(flags.output)
     _check_output(output, flags)
-    from baseline_network.exporting import run as export_run
-    from baseline_network.network import network_files
+    from baseline_network.exporting import run
 
-    network = network_files.load(flags.weights) if flags.weights else network_files.default_weights()
-    with atomic.write_folder(output) as folder:
-        export_run.export(network, str(folder), flags)
-    print(f"{', '.join(sorted(os.listdir(output)))} are in {output}")
-    return 0
+    return run.export_network(flags, output)
 
 
 def _check_output(output: str, flags: command.Flags) -> None:
     """Raises `InputError` unless `output` is free, or what this command once wrote and may replace."""
-    import os
-
     if not os.path.lexists(output):
         return
     outputs.check_folder(output)
@@ -78,4 +72,4 @@ def _check_output(output: str, flags: command.Flags) -> None:
 
 
 if __name__ == "__main__":
-    command.run(main, declare)
+    command.run(main, declare, sys.argv)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 
-from baseline_network.training import flags as training_flags
+from baseline_network.training import training_flags
 from tools.cli import command
 
 

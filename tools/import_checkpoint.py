@@ -82,10 +82,10 @@ def _import_hg3d(flags: command.Flags) -> int:
             raise InputError(f"--{name} says something of a TF1 checkpoint; --format=pytorch_hg3d has no use for it")
     _check_output(flags, ("model.json", "weights.npz", "README.md"))
 
-    from baseline_network.importing import pytorch_hg3d as import_hg3d
+    from baseline_network.importing import pytorch_hg3d
     from baseline_network.network import hourglass, network_files
 
-    model = import_hg3d.import_hg3d(flags.input)
+    model = pytorch_hg3d.import_hg3d(flags.input)
     sizes = hourglass.sizes_of(model)
     print(f"{flags.input}: {sizes.joints} joints, crops of {sizes.resolution} px, {model.count_params():,} numbers")
     print(f"  found in it: stacks {sizes.stacks}, modules {sizes.modules}, features {sizes.features}")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from baseline_network.evaluation import errors as evaluation
+from baseline_network.evaluation import pose_errors
 from baseline_network.images import detection
 from tfrecords.source import Skip
 
@@ -53,10 +53,10 @@ def _overlaps(box: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def count_as_missed(errors: Mapping[str, np.ndarray], found: np.ndarray) -> dict[str, np.ndarray]:
-    """The errors [N, 16] of `evaluation.errors` with everybody who was not found [N]: all their joints are missed in
+    """The errors [N, 16] of `pose_errors.errors` with everybody who was not found [N]: all their joints are missed in
     shares of joints, and means of distances leave them out."""
     result = {}
     for name, values in errors.items():
-        missed = np.where(np.isfinite(values), 0.0, np.nan) if name in evaluation.SHARES else np.nan
+        missed = np.where(np.isfinite(values), 0.0, np.nan) if name in pose_errors.SHARES else np.nan
         result[name] = np.where(found[:, None], values, missed)
     return result

@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from baseline_network.images import crop
 from baseline_network.network import decoding, hourglass
-from baseline_network.prediction import predictor as predicting
+from baseline_network.prediction.predictor import Predictor
 from tools.cli.errors import InputError
 
 PRECISIONS = ("float16", "int8")
@@ -123,9 +123,7 @@ class TFLiteCore:
         return {name: np.concatenate([part[name] for part in parts]) for name in ("heatmaps", "depths")}
 
 
-def save_saved_model(
-    predictor: predicting.Predictor, folder: str, static_batch: int = 1, refine: str = decoding.QUARTER
-) -> None:
+def save_saved_model(predictor: Predictor, folder: str, static_batch: int = 1, refine: str = decoding.QUARTER) -> None:
     """Writes the predictor as a SavedModel that needs TensorFlow alone. Signatures:
 
     * serving_default: `Predictor.from_files`, encoded [N] JPEG or PNG bytes, boxes [N, 4];

@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from baseline_network.evaluation import errors as evaluation
-from baseline_network.evaluation import records as record_evaluation
-from baseline_network.exporting import equalization
-from baseline_network.exporting import formats as exporting
+from baseline_network.evaluation import pose_errors, record_evaluation
+from baseline_network.exporting import equalization, formats
 from baseline_network.images import crop
 from baseline_network.network import decoding, network_files
-from baseline_network.prediction import predictor as predicting
+from baseline_network.prediction.predictor import Predictor
 from tfrecords import reader, sources
 from tfrecords.source import Options
+from tools.cli.command import Flags
 from tools.cli.errors import InputError
+from tools.files import atomic
 from tools.pose import joints
 
 RENDERED = "rendered people"
@@ -38,7 +38,7 @@ class Sample:
 
     Attributes:
       encoded: their pictures as files. boxes: [N, 4] px. crops: [N, r, r, 3] float32 RGB, 0 to 255.
-      transforms: [N, 2, 3] to the crops. truth: of `evaluation.truth_of`.
+      transforms: [N, 2, 3] to the crops. truth: of `pose_errors.truth_of`.
     """
 
     encoded: list[bytes]
@@ -89,7 +89,7 @@ def load_sample(where: str, count: int, margin: float, resolution: int) -> Sampl
         raise InputError(f"{where}: no record has a picture that can be used")
     batch = {name: np.concatenate([part[0][name] for part in kept]) for name in kept[0][0]}
     boxes, crops, transforms = (np.concatenate([part[i] for part in kept]) for i in (1, 2, 3))
-    truth = evaluation.truth_of(batch, joints.MADE)
+    truth = pose_errors.truth_of(batch, joints.MADE)
     sides = boxes[:, 2:].max(1)
     truth = {**truth, "box_sides": sides, "crop_sides": np.maximum(sides, 1.0) * margin}
     return Sample(list(batch["image"]), boxes, crops, transforms, truth)
@@ -106,13 +106,26 @@ def _as_batch(record) -> dict[str, np.ndarray]:
     }
 
 
-def export(network: network_files.Network, folder: str, options) -> dict[str, Any]:
+def export_network(flags: Flags, output: str) -> int:
+    """Writes the exported files into the folder `output`, whole or not at all; returns the exit status.
+
+    Raises:
+      InputError: see `export`, or the weights are of no use.
+    """
+    network = network_files.load(flags.weights) if flags.weights else network_files.default_weights()
+    with atomic.write_folder(output) as folder:
+        export(network, str(folder), flags)
+    print(f"{', '.join(sorted(os.listdir(output)))} are in {output}")
+    return 0
+
+
+def export(network: network_files.HourglassWeights, folder: str, options) -> dict[str, Any]:
     """Writes what `options` (the flags of export.py) ask for into a folder, and tells it; returns export.json.
 
     Raises:
-      InputError: a file differs more from the Keras model than `exporting` allows, or the pictures can't be used.
+      InputError: a file differs more from the Keras model than `formats` allows, or the pictures can't be used.
     """
-    predictor = predicting.Predictor(network, options.flip, options.margin or None)
+    predictor = Predictor(network, options.flip, options.margin or None)
     refine = network.facts.get("peaks", decoding.QUARTER)
     count = options.check + (options.calibrate if "int8" in options.formats else 0)
     sample = load_sample(options.data, count, predictor.margin, predictor.resolution)
@@ -123,13 +136,13 @@ def export(network: network_files.Network, folder: str, options) -> dict[str, An
     calibration = sample.crops[rest] if len(rest) else sample.crops
 
     os.makedirs(folder, exist_ok=True)
-    one_way = predicting.Predictor(network, False, options.margin or None) if predictor.flip else predictor
-    keras = exporting.heatmaps_and_depths(predictor.model, check.crops)
-    expected = exporting.decode(keras, check.transforms, predictor.resolution, refine)
+    one_way = Predictor(network, False, options.margin or None) if predictor.flip else predictor
+    keras = formats.heatmaps_and_depths(predictor.model, check.crops)
+    expected = formats.decode(keras, check.transforms, predictor.resolution, refine)
     content: dict[str, Any] = {
         "weights": network.directory,
         "sizes": dataclasses.asdict(network.sizes),
-        "joints": list(evaluation.JOINT_NAMES),
+        "joints": list(pose_errors.JOINT_NAMES),
         "flip": predictor.flip,
         "margin": predictor.margin,
         "peaks": refine,
@@ -138,7 +151,7 @@ def export(network: network_files.Network, folder: str, options) -> dict[str, An
         # The network alone, without the mirror image, as TFLite has it; a SavedModel has "flip".
         "keras": {
             "flip": False,
-            "ms": exporting.milliseconds(lambda: one_way.from_crops(check.crops[:1], check.transforms[:1])),
+            "ms": formats.milliseconds(lambda: one_way.from_crops(check.crops[:1], check.transforms[:1])),
             **_figures(expected, check),
         },
         "files": {},
@@ -151,10 +164,10 @@ def export(network: network_files.Network, folder: str, options) -> dict[str, An
     if "saved_model" in options.formats:
         path = os.path.join(folder, "saved_model")
         content["files"]["saved_model"] = _saved_model(predictor, path, check, options.static_batch, refine)
-    for precision in exporting.PRECISIONS:
+    for precision in formats.PRECISIONS:
         if precision in options.formats:
             even = precision == "int8"
-            core = exporting.core(equalization.equalized(predictor.model, calibration) if even else predictor.model)
+            core = formats.core(equalization.equalized(predictor.model, calibration) if even else predictor.model)
             path = os.path.join(folder, f"core_{precision}.tflite")
             made = _tflite(core, precision, path, calibration, keras, expected, check, predictor.resolution, refine)
             content["files"][os.path.basename(path)] = made
@@ -163,7 +176,7 @@ def export(network: network_files.Network, folder: str, options) -> dict[str, An
 
 
 def _figures(found: dict[str, np.ndarray], sample: Sample) -> dict[str, float]:
-    figures = evaluation.figures(found, sample.truth, by_joint=False)
+    figures = pose_errors.figures(found, sample.truth, by_joint=False)
     return {name: figures[name] for name in _FIGURES if name in figures}
 
 
@@ -178,28 +191,28 @@ def _told(name: str, words: str, made: dict[str, Any]) -> None:
 
 
 def _saved_model(predictor, path, check, static_batch, refine):
-    exporting.save_saved_model(predictor, path, static_batch, refine)
+    formats.save_saved_model(predictor, path, static_batch, refine)
     signatures = tf.saved_model.load(path).signatures
     encoded, boxes = tf.constant(check.encoded), tf.constant(check.boxes)
     found = {name: value.numpy() for name, value in signatures["serving_default"](encoded=encoded, boxes=boxes).items()}
     told = {name: value.numpy() for name, value in predictor.from_files(encoded, boxes).items()}
-    difference = exporting.differences(told, found)
-    exporting.check_saved(difference, "saved_model")
+    difference = formats.differences(told, found)
+    formats.check_saved(difference, "saved_model")
     # The signature of fixed shapes has crops, and pixels of the crop.
     several = np.resize(np.arange(len(check.boxes)), static_batch)
     crops = tf.constant(check.crops[several])
     whole = tf.tile(tf.eye(2, 3)[None], [static_batch, 1, 1])
     static = {name: value.numpy() for name, value in signatures["static"](images=crops).items()}
     told = {name: value.numpy() for name, value in predictor.from_crops(crops, whole).items()}
-    static_difference = exporting.differences(told, static)
-    exporting.check_saved(static_difference, "saved_model, signature static")
+    static_difference = formats.differences(told, static)
+    formats.check_saved(static_difference, "saved_model, signature static")
     made = {
         "signatures": {name: _signature(function) for name, function in signatures.items()},
         "difference": difference,
         "static_difference": static_difference,
         "bytes": _size(path),
-        "ms": exporting.milliseconds(lambda: signatures["serving_default"](encoded=encoded[:1], boxes=boxes[:1])),
-        "ms_static": exporting.milliseconds(lambda: signatures["static"](images=crops)),
+        "ms": formats.milliseconds(lambda: signatures["serving_default"](encoded=encoded[:1], boxes=boxes[:1])),
+        "ms_static": formats.milliseconds(lambda: signatures["static"](images=crops)),
         **_figures(found, check),
     }
     _told("saved_model", _WORDS["saved_model"], made)
@@ -222,20 +235,20 @@ def _signature(function) -> dict[str, dict[str, str]]:
 
 
 def _tflite(core, precision, path, calibration, keras, expected, check, resolution, refine):
-    content = exporting.convert(core, precision, calibration)
+    content = formats.convert(core, precision, calibration)
     pathlib.Path(path).write_bytes(content)
-    run = exporting.TFLiteCore(content)
+    run = formats.TFLiteCore(content)
     outputs = run(check.crops)
-    found = exporting.decode(outputs, check.transforms, resolution, refine)
-    between = exporting.output_differences(keras, outputs)
+    found = formats.decode(outputs, check.transforms, resolution, refine)
+    between = formats.output_differences(keras, outputs)
     if precision == "float16":
-        exporting.check_float16(between, os.path.basename(path))
+        formats.check_float16(between, os.path.basename(path))
     made = {
         "inputs": {"image": f"float32 [1, {resolution}, {resolution}, 3] RGB, 0 to 255"},
         "outputs": {name: f"float32 {[1, *value.shape[1:]]}" for name, value in keras.items()},
-        "difference": {**exporting.differences(expected, found), **between},
+        "difference": {**formats.differences(expected, found), **between},
         "bytes": len(content),
-        "ms": exporting.milliseconds(lambda: run(check.crops[:1])),
+        "ms": formats.milliseconds(lambda: run(check.crops[:1])),
         **_figures(found, check),
     }
     if precision == "int8":

@@ -20,7 +20,7 @@ _GREY = (0.299, 0.587, 0.114)
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class Augmentation:
     """How pictures are varied; `NONE` is no variation.
 
     Attributes:
@@ -47,8 +47,8 @@ class Settings:
     covered_share: float = 0.0
 
 
-PUBLISHED = Settings()
-NONE = Settings(scale_spread=0.0, turned_share=0.0, mirrored_share=0.0, brightness=(1.0, 1.0))
+PUBLISHED = Augmentation()
+NONE = Augmentation(scale_spread=0.0, turned_share=0.0, mirrored_share=0.0, brightness=(1.0, 1.0))
 
 
 def _normal(shape, seed) -> tf.Tensor:
@@ -60,7 +60,7 @@ def random_transforms(
     sides: tf.Tensor,
     resolution: int,
     seed: tf.Tensor,
-    settings: Settings = PUBLISHED,
+    settings: Augmentation = PUBLISHED,
     varied: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Transforms from the picture to crops that are scaled, turned, shifted and mirrored at random.
@@ -91,7 +91,7 @@ def random_transforms(
 def random_colours(
     images: tf.Tensor,
     seed: tf.Tensor,
-    settings: Settings = PUBLISHED,
+    settings: Augmentation = PUBLISHED,
     varied: tf.Tensor | None = None,
     among: tuple[slice, tf.Tensor] | None = None,
 ) -> tf.Tensor:

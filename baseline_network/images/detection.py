@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tfrecords.source import Skip
+from tools.cli.command import Flags
 from tools.cli.errors import InputError
 
 GIVEN, DETECTED, WHOLE = "given", "detector", "whole picture"
@@ -172,7 +173,7 @@ class Chooser:
         return [whole] if self._whole else Skip(NOBODY, name)
 
 
-def declare(flags, nobody: str) -> None:
+def declare(flags: Flags, nobody: str) -> None:
     """Declares the flags of which `chooser` makes a `Chooser`; `nobody`: default of what to do where nobody is."""
     flags.multi_string(
         "box", [], "x,y,width,height px of a person in every picture; may be repeated; nobody is detected"
@@ -189,8 +190,6 @@ def declare(flags, nobody: str) -> None:
     flags.enum("nobody", nobody, ["skip", "whole"], "where nobody is detected: skip the picture, or take it whole")
 
 
-def chooser(options) -> Chooser:
+def chooser(flags: Flags) -> Chooser:
     """The `Chooser` of parsed flags; raises `InputError` for a box that is none."""
-    return Chooser(
-        options.box, options.boxes == "detect", options.largest, options.nobody == "whole", options.threshold
-    )
+    return Chooser(flags.box, flags.boxes == "detect", flags.largest, flags.nobody == "whole", flags.threshold)

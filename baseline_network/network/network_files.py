@@ -31,13 +31,13 @@ SHIPPED = pathlib.Path(__file__).resolve().parents[1] / "weights"
 
 
 @dataclasses.dataclass(frozen=True)
-class Network:
+class HourglassWeights:
     """One network as it lies on disk.
 
     Attributes:
       sizes: of the network.
       values: float32 arrays by the variables' names.
-      facts: what a reader wants to know, and what `predicting` needs: 'crop_margin', side of the crop over the longer
+      facts: what a reader wants to know, and what `predictor.Predictor` needs: 'crop_margin', side of the crop over the longer
         side of the person's box in training.
       directory: where it was read from.
     """
@@ -75,7 +75,7 @@ def save(
     Args:
       directory: the folder; a card (README.md) in it is kept.
       model: under a tf.distribute strategy call this in the chief alone.
-      facts: for model.json, see `Network`.
+      facts: for model.json, see `HourglassWeights`.
       half: store float16, which halves the file.
 
     Returns:
@@ -96,7 +96,7 @@ def save(
     return weights_folder.write(directory, description, values, "float16" if half else "float32", keep=(CARD,))
 
 
-def load(directory: str | os.PathLike) -> Network:
+def load(directory: str | os.PathLike) -> HourglassWeights:
     """Reads a weights folder; names and shapes of all its values are compared by `Network.build`.
 
     Raises:
@@ -123,7 +123,7 @@ def load(directory: str | os.PathLike) -> Network:
         raise InputError(f"{where}: peaks {facts['peaks']!r}: expected '{decoding.QUARTER}' or '{decoding.FIT}'")
     values = weights_folder.read_variables(directory)
     _check_values(values, sizes, os.path.join(directory, weights_folder.WEIGHTS))
-    return Network(sizes, values, facts, str(directory))
+    return HourglassWeights(sizes, values, facts, str(directory))
 
 
 def _check_values(values: dict[str, np.ndarray], sizes: hourglass.Sizes, where: str) -> None:
@@ -150,7 +150,7 @@ def _check_values(values: dict[str, np.ndarray], sizes: hourglass.Sizes, where: 
             raise InputError(f"{where}: variable {name} holds negative variances")
 
 
-def default_weights() -> Network:
+def default_weights() -> HourglassWeights:
     """The network that the repository ships; `InputError` that says what to do where there is none."""
     if not (SHIPPED / weights_folder.MODEL).exists():
         raise InputError(

@@ -8,18 +8,24 @@ import os
 import pathlib
 import tempfile
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from baseline_network.images import detection, person_images
 from baseline_network.network import targets
-from baseline_network.prediction import files as prediction_files
-from baseline_network.prediction import pictures
-from baseline_network.prediction import run as prediction_run
+from baseline_network.prediction import network_flags, pictures, prediction_files
+from baseline_network.prediction.people_in_pictures import Person, PictureResult, predict_people
 from tfrecords.source import Skip
+from tfrecords.storage.partial import locked
+from tools.cli.command import Flags
 from tools.cli.errors import InputError
 from tools.drawing import animation, drawing, sheets
 from tools.pose import joints
+
+if TYPE_CHECKING:
+    from baseline_network.network.network_files import HourglassWeights
+    from baseline_network.prediction.predictor import Predictor
 
 RENDERED = "rendering"
 REPORT = "report.txt"
@@ -42,13 +48,30 @@ class Picture:
     boxes: list[detection.Box]
     truth_3d: np.ndarray | None = None
     truth_2d: np.ndarray | None = None
-    people: list[prediction_run.Person] = dataclasses.field(default_factory=list)
+    people: list[Person] = dataclasses.field(default_factory=list)
 
     def errors(self) -> tuple[float, float]:
         """Mean error of the only person's joints in 3D (mm, aligned at the pelvis) and in 2D (px)."""
         person = self.people[0]
         in_space = np.nanmean(np.linalg.norm(person.pose_3d - self.truth_3d, axis=-1))
         return float(in_space), float(np.nanmean(np.linalg.norm(person.points - self.truth_2d, axis=-1)))
+
+
+def show(flags: Flags, output: pathlib.Path) -> None:
+    """Predicts the people of the photograph, or of rendered pictures, and writes the demo's files into `output`.
+
+    Raises:
+      InputError: the photograph, a box or the weights are of no use; nothing is written then.
+    """
+    chooser = detection.chooser(flags)
+    if flags.arguments:
+        shown = from_photograph(flags.arguments[0], chooser)
+    else:
+        shown = rendered(flags.count, flags.seed)
+    network, predictor = network_flags.make_predictor(flags)
+    add_predictions(predictor, shown)
+    with locked(output):
+        write(output, network, predictor, shown, flags.rows)
 
 
 def from_photograph(path: str, chooser: detection.Chooser) -> list[Picture]:
@@ -93,20 +116,23 @@ def rendered(count: int, seed: int) -> list[Picture]:
     return found
 
 
-def predict(predictor, shown: Sequence[Picture], batch_size: int = 32) -> list[Picture]:
-    """The pictures with what the network tells of their people; boxes are the pictures' own."""
-    boxes = iter([picture.boxes for picture in shown])
+class _KnownBoxes:
+    """Answers as a `detection.Chooser`, with boxes that are known: the first call with the first picture's."""
 
-    class Known:
-        """Gives each picture its boxes."""
+    def __init__(self, boxes: Sequence[list[detection.Box]]):
+        self._boxes = iter(boxes)
 
-        def people(self, pixels, name=""):
-            return next(boxes)
+    def people(self, picture: np.ndarray, name: str = "") -> list[detection.Box] | Skip:
+        """The next picture's boxes."""
+        return next(self._boxes)
 
-    stream = ((picture.photo.name, picture.photo) for picture in shown)
-    for picture, result in zip(shown, prediction_run.predict(predictor, Known(), stream, batch_size)):
+
+def add_predictions(predictor: Predictor, shown: Sequence[Picture], batch_size: int = 32) -> None:
+    """Gives each picture the people that the network predicts in its boxes."""
+    photos = ((picture.photo.name, picture.photo) for picture in shown)
+    boxes = _KnownBoxes([picture.boxes for picture in shown])
+    for picture, result in zip(shown, predict_people(predictor, boxes, photos, batch_size)):
         picture.people = result.people
-    return list(shown)
 
 
 def report(shown: Sequence[Picture]) -> str:
@@ -134,14 +160,16 @@ def report(shown: Sequence[Picture]) -> str:
     return "\n".join(lines)
 
 
-def write(output: pathlib.Path, network, predictor, shown: Sequence[Picture], rows: int) -> None:
+def write(
+    output: pathlib.Path, network: HourglassWeights, predictor: Predictor, shown: Sequence[Picture], rows: int
+) -> None:
     """Writes the demo's files into a folder, replacing those that are there, and prints the report.
 
     All are made before one is put in place, the report last.
     """
     text = report(shown)
     print(text)
-    results = [prediction_run.Result(picture.photo.name, picture.photo, picture.people) for picture in shown]
+    results = [PictureResult(picture.photo.name, picture.photo, picture.people) for picture in shown]
     content = {
         **prediction_files.header(network, predictor),
         "images": [prediction_files.result_as_json(result) for result in results],
@@ -172,6 +200,6 @@ def _draw(folder: pathlib.Path, shown: Sequence[Picture], rows: int) -> None:
     animation.write_animation(folder / "rotation.gif", frames, fps=16)
 
 
-def _caption(picture: Picture, person: prediction_run.Person) -> str:
+def _caption(picture: Picture, person: Person) -> str:
     told = person.box.source if picture.truth_3d is None else f"error {picture.errors()[0]:.0f} mm"
     return f"{picture.photo.name}: {told}, confidence {np.median(person.confidence):.2f}"

@@ -82,7 +82,7 @@ class Predictor(tf.Module):
 
     def __init__(
         self,
-        network: network_files.Network | tf.keras.Model,
+        network: network_files.HourglassWeights | tf.keras.Model,
         flip: bool = True,
         margin: float | None = None,
         mm_scale: str | float = PUBLISHED,
@@ -102,7 +102,7 @@ class Predictor(tf.Module):
         """
         super().__init__(name="baseline_network")
         facts = {}
-        if isinstance(network, network_files.Network):
+        if isinstance(network, network_files.HourglassWeights):
             facts, network = network.facts, network.build(dtype or "float32")
         sizes = hourglass.sizes_of(network)
         if sizes.joints != targets.MPII16.size:

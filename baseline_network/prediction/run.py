@@ -1,105 +1,132 @@
-"""From a stream of pictures to a stream of people: boxes, crops in batches, the network; in order, memory bounded."""
+"""What predict.py runs: a folder, a picture or a video in, predictions.json, predictions.npz and overlays out."""
 
 from __future__ import annotations
 
+import itertools
+import os
+import pathlib
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from baseline_network.images import detection, person_images
-from baseline_network.prediction.predictor import Predictor
+from baseline_network.prediction import network_flags, pictures, prediction_files
+from baseline_network.prediction.people_in_pictures import PictureResult, predict_people
 from tfrecords.source import Skip
+from tools.cli.command import Flags
 from tools.cli.errors import InputError
+from tools.cli.progress import Progress
+from tools.drawing import animation, drawing
 
-# Pictures wait for their batch; a few large ones do not wait for many.
-_MOST_WAITING_BYTES = 128 << 20
+if TYPE_CHECKING:
+    from baseline_network.prediction.predictor import Predictor
 
 
-class Person(NamedTuple):
-    """What is told of one person, arrays over MPII's 16 joints.
+class PictureFiles:
+    """The pictures that --input names.
 
     Attributes:
-      box: where he was looked for.
-      points: [16, 2] px of the upright picture. confidence: [16].
-      pose_3d: [16, 3] mm relative to the pelvis, x right, y down, z away.
-      mm_per_pixel: of the picture, at the person.
+      video: the video, None for picture files. total: number of pictures or frames, 0 where a video does not say.
     """
 
-    box: detection.Box
-    points: np.ndarray
-    confidence: np.ndarray
-    pose_3d: np.ndarray
-    mm_per_pixel: float
+    def __init__(self, path: str | os.PathLike, output: str | os.PathLike, limit: int = 0):
+        """Finds them, and reads none.
+
+        Args:
+          path: a folder, a picture or a video. output: a folder that is left out when it lies in `path`.
+          limit: at most so many; 0: all.
+
+        Raises:
+          InputError: there is no such path, no picture in the folder, or the video cannot be read.
+        """
+        self._path, self._names = pathlib.Path(path), []
+        self._limit = limit or None
+        self.video: person_images.Video | None = None
+        if not self._path.exists():
+            raise InputError(f"{self._path}: no such file or folder")
+        if self._path.is_dir():
+            self._names = person_images.list_pictures(self._path, output)
+        elif self._path.suffix.lower() in person_images.VIDEO_SUFFIXES:
+            self.video = person_images.Video(self._path)
+        else:
+            self._path, self._names = self._path.parent, [self._path.name]
+        self._names = self._names[: self._limit]
+        self.total = len(self._names)
+        if self.video is not None:
+            self.total = min(self.video.count, limit or self.video.count)
+
+    def read(self) -> Iterator[tuple[str, person_images.Photo | Skip]]:
+        """(name, picture or why it cannot be read), in order."""
+        if self.video is None:
+            return ((name, person_images.read(self._path / name, name)) for name in self._names)
+        return ((photo.name, photo) for photo in itertools.islice(self.video.photos(), self._limit))
 
 
-class Result(NamedTuple):
-    """One picture's people; `skip` says why there are none, `photo` is None when the picture could not be read."""
+def predict_files(flags: Flags) -> int:
+    """Predicts the people of all pictures, writes the result, and prints what was detected and what was skipped.
 
-    name: str
-    photo: person_images.Photo | None
-    people: list[Person]
-    skip: Skip | None = None
-
-
-def predict(
-    predictor: Predictor,
-    chooser: detection.Chooser,
-    pictures: Iterable[tuple[str, person_images.Photo | Skip]],
-    batch_size: int,
-    every: int = 1,
-) -> Iterator[Result]:
-    """The people of pictures, a `Result` for each picture in the pictures' order.
-
-    Args:
-      pictures: (name, picture or why there is none).
-      batch_size: people that the network sees at once.
-      every: people are looked for in each so many-th picture, whose boxes the ones between take over; for videos.
+    Returns:
+      the exit status.
 
     Raises:
-      InputError: the network's answer is not a number.
+      InputError: the input, the output or the weights are of no use; nothing is written then.
     """
-    waiting: list[tuple] = []
-    people = size = 0
-    boxes: list[detection.Box] | Skip = []
-    for number, (name, photo) in enumerate(pictures):
-        if isinstance(photo, Skip):
-            waiting.append((Result(name, None, [], photo), [], None))
-            continue
-        if number % every == 0 or isinstance(boxes, Skip):
-            boxes = chooser.people(photo.pixels, name if photo.frame < 0 else f"{name} frame {photo.frame}")
-        if isinstance(boxes, Skip):
-            waiting.append((Result(name, photo, [], boxes), [], None))
+    chooser = detection.chooser(flags)
+    files = PictureFiles(flags.input, flags.output, flags.limit)
+    prediction_files.check_free(flags.output, flags.overwrite)
+    network, predictor = network_flags.make_predictor(flags)
+    origin: dict[str, Any] = {"input": os.path.basename(os.path.normpath(flags.input))}
+    if files.video is not None:
+        origin |= {"fps": files.video.fps, "frames_by_file": files.video.count}
+    header = prediction_files.header(network, predictor, **origin)
+    with prediction_files.writing(flags.output, header, flags.overwrite) as writer:
+        _predict_into(writer, files, predictor, chooser, flags)
+    if files.video is not None and not flags.limit and writer.pictures < files.video.count:
+        print(f"{flags.input}: ended after {writer.pictures:,} of {files.video.count:,} frames; it may be damaged")
+    kind = "picture" if files.video is None else "frame"
+    print(f"{writer.people:,} people in {writer.pictures:,} {kind}{'s' * (writer.pictures != 1)}")
+    for reason, count in sorted(writer.skipped.items()):
+        print(f"skipped: {count:,} ({reason})")
+    if writer.first_skip:
+        print(f"  first: {writer.first_skip}")
+    for source, count in sorted(writer.sources.items()):
+        print(f"boxes: {count:,} {source}")
+    print(f"written to {flags.output}")
+    return 0
+
+
+def _predict_into(
+    writer: prediction_files.Writer,
+    files: PictureFiles,
+    predictor: Predictor,
+    chooser: detection.Chooser,
+    flags: Flags,
+) -> None:
+    """Runs all pictures through the network into the writer, and draws the overlays."""
+    every = 1 if files.video is None else flags.detect_every
+    results = predict_people(predictor, chooser, files.read(), flags.batch_size, every)
+    kind = "pictures" if files.video is None else "frames"
+    with Progress(files.total, kind, quiet=not files.total) as progress:
+
+        def recorded() -> Iterator[PictureResult]:
+            for result in results:
+                writer.add(result)
+                yield result
+                progress.update(writer.pictures)
+
+        if not flags.overlays:
+            for _ in recorded():
+                pass
+        elif files.video is not None:
+            frames = (pictures.overlay(result.photo.pixels, result.people) for result in recorded() if result.photo)
+            animation.write_animation(writer.stage / prediction_files.FILM, frames, files.video.fps)
         else:
-            places = np.array([box[:4] for box in boxes], np.float32)
-            waiting.append((Result(name, photo, []), boxes, predictor.crops(photo.pixels[..., ::-1], places)))
-            people += len(boxes)
-        size += photo.pixels.nbytes
-        if people >= batch_size or size >= _MOST_WAITING_BYTES:
-            yield from _answered(predictor, waiting, batch_size)
-            waiting, people, size = [], 0, 0
-    yield from _answered(predictor, waiting, batch_size)
+            _draw_overlays(recorded(), writer.stage / prediction_files.OVERLAYS)
 
 
-def _answered(predictor: Predictor, waiting: list[tuple], batch_size: int) -> Iterator[Result]:
-    """The results of the pictures that waited, people filled in."""
-    crops = [crops for _, _, crops in waiting if crops is not None]
-    if crops:
-        images, transforms = (np.concatenate([part.numpy() for part in parts]) for parts in zip(*crops))
-        # A crowd in one picture is more than a batch.
-        pieces = range(0, len(images), batch_size)
-        told = [
-            predictor.from_crops(images[start : start + batch_size], transforms[start : start + batch_size])
-            for start in pieces
-        ]
-        answers = {name: np.concatenate([piece[name].numpy() for piece in told]) for name in told[0]}
-    place = 0
-    for result, boxes, _ in waiting:
-        for box in boxes:
-            mine = {name: values[place] for name, values in answers.items()}
-            if not all(np.isfinite(values).all() for values in mine.values()):
-                raise InputError(f"{result.name}: the network's answer is not a number; its weights are of no use")
-            one = Person(box, mine["points"], mine["confidence"], mine["pose_3d"], float(mine["mm_per_pixel"]))
-            result.people.append(one)
-            place += 1
-        yield result
+def _draw_overlays(results: Iterable[PictureResult], folder: pathlib.Path) -> None:
+    """Writes the overlay of every picture with people."""
+    for result in results:
+        if result.people and result.photo is not None:
+            target = folder / (result.name + prediction_files.ENDING)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            drawing.write_image(target, pictures.overlay(result.photo.pixels, result.people))

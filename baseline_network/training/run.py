@@ -2,7 +2,7 @@
 
 In reading order: the records, the network's sizes, the settings that decide the weights, the session (devices and
 experiment directory), the model with its losses and optimiser, fit, export. The training step is
-`trainer.Trainer.train_step`, its batches are `data.make_batches`, its losses `losses.losses`.
+`trainer.Trainer.train_step`, its batches are `training_data.make_batches`, its losses `losses.losses`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from typing import Any
 import tensorflow as tf
 
 from baseline_network.network import decoding, hourglass, network_files
-from baseline_network.training import data, losses, trainer
-from baseline_network.training import flags as training_flags
+from baseline_network.training import losses, trainer, training_data, training_flags
 from tfrecords import reader
 from tfrecords.storage import fingerprints
 from tools.cli.command import Flags
@@ -52,9 +51,9 @@ class NetworkTraining:
     """
 
     sizes: hourglass.Sizes
-    start: network_files.Network | None
-    sets: list[data.Set]
-    batches: data.Setup
+    start: network_files.HourglassWeights | None
+    sets: list[training_data.TrainingSet]
+    batches: training_data.BatchOptions
     test: trainer.TestSet
     batch_size: int
     steps_per_epoch: int
@@ -74,8 +73,8 @@ def train(flags: Flags) -> int:
     sizes = network_sizes(flags, start)
     sets = training_sets(flags, records)
     for place in records.train:
-        data.check_first(place, "train_data")
-    data.check_first(records.test, "test_data")
+        training_data.check_first(place, "train_data")
+    training_data.check_first(records.test, "test_data")
     settings, decisive = collect_settings(flags, records, sizes, devices.precision, start)
     directory = training_flags.experiment_directory(flags, sizes)
     session = TrainingSession.begin(flags, devices, directory, settings, decisive)
@@ -84,7 +83,7 @@ def train(flags: Flags) -> int:
         sizes,
         start,
         sets,
-        data.Setup(
+        training_data.BatchOptions(
             sizes.resolution,
             flags.margin,
             flags.seed,
@@ -108,7 +107,7 @@ def train(flags: Flags) -> int:
     evaluator = trainer.Evaluator(sizes, training.test)
     with devices.scope():
         network, model = build_model(flags, training, devices)
-    with data.named_pictures(records.train):
+    with training_data.named_pictures(records.train):
         figures = session.train(make_job(training, network, model, evaluator))
     if devices.is_chief:
         facts = {
@@ -145,7 +144,7 @@ def _count(flags: Flags, place: str, flag: str) -> int:
         raise InputError(f"{named}: {error}") from error
 
 
-def network_sizes(flags: Flags, start: network_files.Network | None) -> hourglass.Sizes:
+def network_sizes(flags: Flags, start: network_files.HourglassWeights | None) -> hourglass.Sizes:
     """The sizes by the flags, or of the weights to start from; raises `InputError` when the two contradict."""
     sizes = hourglass.Sizes(**{name: getattr(flags, name) for name in training_flags.SIZES})
     if start is None:
@@ -157,18 +156,18 @@ def network_sizes(flags: Flags, start: network_files.Network | None) -> hourglas
     return start.sizes
 
 
-def training_sets(flags: Flags, records: TrainingRecords) -> list[data.Set]:
+def training_sets(flags: Flags, records: TrainingRecords) -> list[training_data.TrainingSet]:
     """The training sets with their shares of a batch; raises `InputError` when one has too few records for its own."""
     try:
         ratio = [float(number) for number in flags.mix] or records.counts
     except ValueError:
         raise InputError(f"--mix={','.join(flags.mix)}: expected numbers") from None
-    shares = data.shares(flags.batch_size, ratio)
+    shares = training_data.shares(flags.batch_size, ratio)
     for place, share, count in zip(records.train, shares, records.counts):
         if count < share:
             raise InputError(f"--train_data={place}: {count} records don't fill its {share} places of a batch")
     return [
-        data.Set(place, share, place not in flags.unaugmented, place in flags.scaled_3d)
+        training_data.TrainingSet(place, share, place not in flags.unaugmented, place in flags.scaled_3d)
         for place, share in zip(records.train, shares)
     ]
 
@@ -178,7 +177,7 @@ def collect_settings(
     records: TrainingRecords,
     sizes: hourglass.Sizes,
     precision: str,
-    start: network_files.Network | None,
+    start: network_files.HourglassWeights | None,
 ) -> tuple[dict[str, Any], list[str]]:
     """All settings of a training, and the names of those that decide its weights."""
     settings = {**flags.as_dict(), **dataclasses.asdict(sizes), "precision": precision}
@@ -232,10 +231,10 @@ def make_job(
         return evaluator.figures()
 
     def make_batches(start_step: int) -> tf.data.Dataset:
-        return data.make_batches(training.sets, training.batches, start_step)
+        return training_data.make_batches(training.sets, training.batches, start_step)
 
     def make_rows(start_step: int, first: int, end: int) -> tf.data.Dataset:
-        return data.make_batches(training.sets, training.batches, start_step, (first, end))
+        return training_data.make_batches(training.sets, training.batches, start_step, (first, end))
 
     return TrainingJob(
         model, make_batches, training.batch_size, training.steps_per_epoch, evaluate, evaluator.draw, make_rows

@@ -8,11 +8,10 @@ import itertools
 import numpy as np
 import tensorflow as tf
 
-from baseline_network.evaluation import errors as evaluation
+from baseline_network.evaluation import pose_errors
 from baseline_network.images import crop
 from baseline_network.network import decoding, hourglass, network_files, targets
-from baseline_network.training import data as training_data
-from baseline_network.training import losses, rmsprop
+from baseline_network.training import losses, rmsprop, training_data
 from tfrecords import reader
 
 # Figures of `evaluation` that are followed during training, and their names there.
@@ -116,7 +115,7 @@ class Evaluator:
     def __init__(self, sizes: hourglass.Sizes, test: TestSet):
         self._test, self._sizes = test, sizes
         self.network = hourglass.build(sizes, dtype="float32")
-        self._setup = training_data.Setup(sizes.resolution, test.margin)
+        self._setup = training_data.BatchOptions(sizes.resolution, test.margin)
         self._run = tf.function(self._predict, reduce_retracing=True)
 
     def _predict(self, record):
@@ -145,7 +144,7 @@ class Evaluator:
         with training_data.named_pictures([self._test.where]):
             for batch in batches:
                 found.append({name: value.numpy() for name, value in self._run(batch).items()})
-                truths.append(evaluation.truth_of({name: value.numpy() for name, value in batch.items()}))
+                truths.append(pose_errors.truth_of({name: value.numpy() for name, value in batch.items()}))
                 if len(pictures) < _PICTURED:
                     pictures += batch["image"].numpy().tolist()
         found, truth = _joined(found), _joined(truths)
@@ -157,7 +156,7 @@ class Evaluator:
     def figures(self) -> dict[str, float]:
         """Figures of the test records by name, 'val_...': what of `evaluation` can be measured on them."""
         found, truth, _ = self.predicted()
-        figures = evaluation.figures(found, truth, by_joint=False)
+        figures = pose_errors.figures(found, truth, by_joint=False)
         return {f"val_{short}": figures[name] for short, name in _FOLLOWED.items() if name in figures}
 
     def draw(self, _: int) -> dict[str, np.ndarray]:

@@ -5,7 +5,7 @@ import functools
 import pytest
 import tensorflow as tf
 
-from baseline_network.prediction import flags as network_flags
+from baseline_network.prediction import network_flags
 from tfrecords.source import Options
 from tfrecords.sources import open_source
 from tfrecords.storage import example
@@ -180,7 +180,7 @@ def small_weights(tmp_path_factory):
 def small_network(small_weights):
     """(network, predictor) of `small_weights`, as `network_flags.make_predictor` gives them."""
     from baseline_network.network import network_files
-    from baseline_network.prediction import predictor as predicting
+    from baseline_network.prediction.predictor import Predictor
 
     network = network_files.load(small_weights)
-    return network, predicting.Predictor(network, flip=False)
+    return network, Predictor(network, flip=False)

@@ -13,12 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from baseline_network import evaluate
-from baseline_network.evaluation import errors as evaluation
-from baseline_network.evaluation import records as record_evaluation
-from baseline_network.evaluation import report as evaluation_report
-from baseline_network.evaluation import sheet as evaluation_sheet
+from baseline_network.evaluation import evaluation_report, evaluation_sheet, pose_errors, record_evaluation
 from baseline_network.network import hourglass, network_files
-from baseline_network.prediction import predictor as predicting
+from baseline_network.prediction.predictor import Predictor
 from tools.cli import command
 
 REPORT = ["confidence.png", "error_by_joint.png", "error_by_visibility.png", "figures.json", "pck_curve.png"]
@@ -54,8 +51,8 @@ def mixed(rendered_people, write_pictured, tmp_path_factory):
 @pytest.fixture(scope="module")
 def result(mixed, weights):
     """What evaluate measures, by the library."""
-    predictor = predicting.Predictor(network_files.load(weights), flip=False)
-    return record_evaluation.evaluate(predictor, mixed, 4, quiet=True)
+    predictor = Predictor(network_files.load(weights), flip=False)
+    return record_evaluation.evaluate_records(predictor, mixed, 4, quiet=True)
 
 
 def test_the_command(start_command, weights, mixed, result, tmp_path, capsys):
@@ -68,13 +65,13 @@ def test_the_command(start_command, weights, mixed, result, tmp_path, capsys):
     assert "mean over actions" in printed
     assert sorted(os.listdir(out)) == REPORT
     found = json.loads((out / "figures.json").read_text())
-    for name, value in evaluation.summary(result.errors).items():
+    for name, value in pose_errors.summary(result.errors).items():
         assert found["all"][name] == pytest.approx(value, rel=1e-4, abs=1e-4), name
     assert (found["all"]["images"], found["all"]["images_3d"]) == (8, 7)
     assert {name: part["images"] for name, part in found["by_dataset"].items()} == {"lab": 5, "wild": 3}
     assert {name: part["images"] for name, part in found["by_action"].items()} == {"Sit": 3, "Walk": 2, "a|b": 3}
     walking = result.rows(result.actions == "Walk")
-    assert found["by_action"]["Walk"]["p_mpjpe"] == pytest.approx(evaluation.summary(walking)["p_mpjpe"], rel=1e-4)
+    assert found["by_action"]["Walk"]["p_mpjpe"] == pytest.approx(pose_errors.summary(walking)["p_mpjpe"], rel=1e-4)
     assert found["action_wise"]["mpjpe_published"] == pytest.approx(
         np.mean([part["mpjpe_published"] for part in found["by_action"].values()])
     )
@@ -101,11 +98,11 @@ def test_figures_on_standard_output_and_flags_that_change_them(weights, mixed, r
     flags = ("--limit=3", "--batch_size=3", "--flip", "--margin=2", "--published_thorax")
     assert run(f"--weights={weights}", f"--data={mixed}", *flags) == 0
     found = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
-    predictor = predicting.Predictor(network_files.load(weights), flip=True, margin=2.0)
-    wide = record_evaluation.evaluate(predictor, mixed, limit=3, published_thorax=True, quiet=True)
-    expected = evaluation.summary(wide.errors)
+    predictor = Predictor(network_files.load(weights), flip=True, margin=2.0)
+    wide = record_evaluation.evaluate_records(predictor, mixed, limit=3, published_thorax=True, quiet=True)
+    expected = pose_errors.summary(wide.errors)
     assert found == pytest.approx(expected, rel=1e-4, abs=1e-4)
-    plain = evaluation.summary(result.rows(slice(0, 3)))
+    plain = pose_errors.summary(result.rows(slice(0, 3)))
     assert found["distance_px"] != pytest.approx(plain["distance_px"], rel=1e-3)
 
 
@@ -121,7 +118,7 @@ def test_visibility_by_hand(result):
 
 def test_without_3d_the_report_has_pixels(result):
     flat = dataclasses.replace(result, errors=dict(result.errors))
-    for name in (*evaluation.LENGTHS, "pck_3d@150", "auc_3d"):
+    for name in (*pose_errors.LENGTHS, "pck_3d@150", "auc_3d"):
         flat.errors[name] = np.full_like(result.errors[name], np.nan)
     table = evaluation_report.tables(evaluation_report.figures(flat))
     assert re.search(r"\| all +\| +8 \|.* - \|", table)
@@ -159,7 +156,7 @@ def test_the_sheet_draws_truth_and_prediction(rendered_people, write_pictured, w
 
         def from_files(self, encoded, boxes):
             record = rendered_people[0]
-            truth = evaluation.truth_of({
+            truth = pose_errors.truth_of({
                 name: getattr(record, name)[None]
                 for name in ("pose_2d", "provenance_2d", "pose_3d", "provenance_3d", "box")
             })  # fmt: skip
@@ -170,7 +167,7 @@ def test_the_sheet_draws_truth_and_prediction(rendered_people, write_pictured, w
     file = write_pictured(tmp_path / "one.tfrecord", rendered_people[:1])
     sheets = []
     for off in (0.0, 60.0):
-        result = record_evaluation.evaluate(Fixed(off), file, quiet=True)
+        result = record_evaluation.evaluate_records(Fixed(off), file, quiet=True)
         sheets.append(evaluation_sheet.contact_sheet(Fixed(off), file, result, 1))
     assert sheets[0].shape == sheets[1].shape
     pure = [int(np.all(sheet == (178, 114, 0), -1).sum()) for sheet in sheets]  # the colour of left limbs

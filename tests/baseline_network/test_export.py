@@ -12,10 +12,10 @@ import pytest
 import tensorflow as tf
 
 from baseline_network import export
-from baseline_network.exporting import formats as exporting
+from baseline_network.exporting import formats
 from baseline_network.exporting import run as export_run
 from baseline_network.network import hourglass, network_files
-from baseline_network.prediction import predictor as predicting
+from baseline_network.prediction.predictor import Predictor
 from tools.cli import command
 from tools.cli.errors import InputError
 
@@ -61,7 +61,7 @@ def test_what_is_written(packed):
         assert files[name]["ms"] > 0
         assert files[name]["difference"]["median_px"] >= 0
         assert "mpjpe_published" in files[name]
-    assert files["core_float16.tflite"]["difference"]["max_heatmaps"] < exporting.FLOAT16_BOUND
+    assert files["core_float16.tflite"]["difference"]["max_heatmaps"] < formats.FLOAT16_BOUND
     assert files["core_int8.tflite"]["calibrated_on"] == 3  # of 7 people, one of whom is broken and 3 are for checking
     assert files["saved_model"]["difference"]["max_px"] < 0.1
     signatures = files["saved_model"]["signatures"]
@@ -86,7 +86,7 @@ assert not [name for name in sys.modules if name.startswith(("baseline_network",
 
 def test_the_saved_model_needs_tensorflow_alone(packed, weights, rendered_people, tmp_path):
     picture = cv2.imdecode(np.frombuffer(rendered_people[9].image, np.uint8), cv2.IMREAD_COLOR)[..., ::-1].copy()
-    predictor = predicting.Predictor(network_files.load(weights), flip=False)
+    predictor = Predictor(network_files.load(weights), flip=False)
     crops, transforms = predictor.crops(picture, BOX)
     arrays = {"picture": picture, "boxes": np.float32(BOX), "crops": np.repeat(crops, 2, 0)}
     paths = [tmp_path / f"{name}.npy" for name in arrays]
@@ -162,7 +162,7 @@ def test_bad_input_is_one_line(flags, message, weights, tmp_path, capsys):
 
 
 def test_too_much_difference_leaves_nothing(weights, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(exporting, "FLOAT16_BOUND", 0.0)
+    monkeypatch.setattr(formats, "FLOAT16_BOUND", 0.0)
     flags = ("--formats=float16", "--check=1", f"--output={tmp_path / 'packed'}")
     assert run(f"--weights={weights}", *flags) == 2
     assert "core_float16.tflite: " in capsys.readouterr().err

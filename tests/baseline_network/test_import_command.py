@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from baseline_network.network import hourglass, network_files
-from baseline_network.prediction import predictor as predicting
+from baseline_network.prediction.predictor import Predictor
 from tools import import_checkpoint
 from tools.cli import command
 
@@ -60,7 +60,7 @@ def test_the_folder_answers_as_the_network(torch, network, checkpoint, tmp_path,
     loaded = network_files.load(tmp_path / "net")
     assert loaded.sizes == SIZES
     assert loaded.facts["checkpoint"] == "hg3d.pth"
-    predictor = predicting.Predictor(loaded, flip=False)
+    predictor = Predictor(loaded, flip=False)
     assert predictor.margin == 1.25
     images = np.random.default_rng(0).uniform(0, 255, [3, 64, 64, 3]).astype(np.float32)
     told = predictor.from_crops(images, np.tile(np.float32([[1, 0, 0], [0, 1, 0]]), (3, 1, 1)))
@@ -75,7 +75,7 @@ def test_the_folder_answers_as_the_network(torch, network, checkpoint, tmp_path,
 
 def test_the_margin_is_the_users_to_tell(checkpoint, tmp_path):
     assert run(f"--input={checkpoint}", f"--output={tmp_path / 'net'}", "--margin=1.5") == 0
-    assert predicting.Predictor(network_files.load(tmp_path / "net")).margin == 1.5
+    assert Predictor(network_files.load(tmp_path / "net")).margin == 1.5
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from baseline_network import predict
-from baseline_network.prediction import run as prediction_run
+from baseline_network.prediction import run as run_of_predict
+from baseline_network.prediction.people_in_pictures import predict_people
 from tools.drawing import animation
 
 HEAVY = "tensorflow", "cv2", "matplotlib", "scipy", "h5py", "keras"
@@ -204,7 +205,7 @@ def test_nothing_is_overwritten_unasked_and_nothing_stale_stays(run, folder, tmp
 
 
 def test_nothing_stays_of_a_run_that_fails(run, folder, tmp_path, monkeypatch):
-    real = prediction_run.predict
+    real = predict_people
 
     def failing(*arguments):
         for number, result in enumerate(real(*arguments)):
@@ -212,7 +213,7 @@ def test_nothing_stays_of_a_run_that_fails(run, folder, tmp_path, monkeypatch):
                 raise KeyboardInterrupt
             yield result
 
-    monkeypatch.setattr(prediction_run, "predict", failing)
+    monkeypatch.setattr(run_of_predict, "predict_people", failing)
     assert run(f"--input={folder}", f"--output={tmp_path / 'out'}", "--boxes=whole") == 130
     assert not (tmp_path / "out").exists()
 

@@ -14,8 +14,8 @@ import tensorflow as tf
 from baseline_network import train
 from baseline_network.images import augment, crop
 from baseline_network.network import decoding, network_files, targets
-from baseline_network.prediction import predictor as predicting
-from baseline_network.training import flags as training_flags
+from baseline_network.prediction.predictor import Predictor
+from baseline_network.training import training_flags
 from tfrecords.source import Options, Skip
 from tfrecords.sources import open_source
 from tools.cli.errors import InputError
@@ -110,7 +110,7 @@ def test_a_training_leaves_checkpoints_settings_curves_and_pictures(trained, tra
 def test_what_is_exported_is_what_was_evaluated(trained, rendered_people):
     network = network_files.load(trained[0] / "export")
     assert network.facts["crop_margin"] == 1.25
-    predictor = predicting.Predictor(network, flip=False)
+    predictor = Predictor(network, flip=False)
     people = rendered_people[32:]
     found = predictor.from_files(
         tf.constant([record.image for record in people]), tf.constant(np.stack([record.box for record in people]))
@@ -215,7 +215,7 @@ def test_it_can_learn_32_pictures_by_heart(write_pictured, tmp_path):
         "--pictures_every=0",
     )
     assert run(*words) == 0
-    predictor = predicting.Predictor(network_files.load(folder_of(*words) / "export"), flip=False)
+    predictor = Predictor(network_files.load(folder_of(*words) / "export"), flip=False)
     boxes = tf.constant(np.stack([record.box for record in people]))
     found = predictor.from_files(tf.constant([record.image for record in people]), boxes)
 

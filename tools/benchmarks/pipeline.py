@@ -88,7 +88,7 @@ def by_opencv(jobs) -> float:
 
 def measure(settings: Settings) -> list[Row]:
     """All figures of this section."""
-    from baseline_network.training import data as training_data
+    from baseline_network.training import training_data
 
     count = settings.count(512, _BATCH * _CORES) // _BATCH * _BATCH
     with tempfile.TemporaryDirectory() as folder, multiprocessing.get_context("spawn").Pool(_CORES) as pool:
@@ -98,8 +98,8 @@ def measure(settings: Settings) -> list[Row]:
         _write_records(place / "records", paths, made)
         jobs = list(zip(paths, made["box"], made["pose_2d"], made["pose_3d"], range(count)))
         shares = [jobs[number::_CORES] for number in range(_CORES)]
-        setup = training_data.Setup(_RESOLUTION)
-        sets = [training_data.Set(str(place / "records" / "*.tfrecord"), _BATCH)]
+        setup = training_data.BatchOptions(_RESOLUTION)
+        sets = [training_data.TrainingSet(str(place / "records" / "*.tfrecord"), _BATCH)]
 
         batches = training_data.make_batches(sets, setup).take(count // _BATCH)
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from baseline_network.evaluation import detected
-from baseline_network.evaluation import errors as evaluation
-from baseline_network.evaluation import records as record_evaluation
+from baseline_network.evaluation import pose_errors
+from baseline_network.evaluation import record_evaluation
 from baseline_network.images.detection import Box
 from tfrecords.source import Skip
 
@@ -41,7 +41,7 @@ def test_least_overlap(shift, kept):
 
 
 def test_those_not_found_are_missed():
-    shares, lengths = evaluation.SHARES, (*evaluation.LENGTHS, "distance_px")
+    shares, lengths = pose_errors.SHARES, (*pose_errors.LENGTHS, "distance_px")
     errors = {name: np.full([3, 16], 100.0) for name in (*shares, *lengths)}
     for values in errors.values():
         values[:, 5] = np.nan
@@ -79,9 +79,9 @@ def test_whole_evaluation(rendered_people, write_pictured, tmp_path):
             return {name: tf.constant(array) for name, array in values.items()}
 
     file = write_pictured(tmp_path / "some.tfrecord", people)
-    result = record_evaluation.evaluate(Exact(), file, 4, quiet=True, people=lambda _: next(answers))
+    result = record_evaluation.evaluate_records(Exact(), file, 4, quiet=True, people=lambda _: next(answers))
     assert (result.unfound, len(result)) == (1, 4)
     assert result.boxes[0, 0] == pytest.approx(people[0].box[0] + 3)
-    share = evaluation.by_person(result.errors["pckh@0.5"])
+    share = pose_errors.by_person(result.errors["pckh@0.5"])
     np.testing.assert_array_equal(share, [100, 0, 100, 100])
-    assert evaluation.summary(result.errors)["pckh@0.5"] == pytest.approx(75, abs=3)
+    assert pose_errors.summary(result.errors)["pckh@0.5"] == pytest.approx(75, abs=3)

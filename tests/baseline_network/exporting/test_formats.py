@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from baseline_network.exporting import formats as exporting
+from baseline_network.exporting import formats
 from baseline_network.images import crop
 from baseline_network.network import decoding, hourglass
 from tools.cli.errors import InputError
@@ -31,12 +31,12 @@ def model():
 
 @pytest.fixture(scope="module")
 def core(model):
-    return exporting.core(model)
+    return formats.core(model)
 
 
 @pytest.fixture(scope="module")
 def expected(model):
-    return exporting.heatmaps_and_depths(model, CROPS)
+    return formats.heatmaps_and_depths(model, CROPS)
 
 
 def test_the_core_is_the_network(model, core, expected):
@@ -55,15 +55,15 @@ def test_the_core_is_the_network(model, core, expected):
 
 @pytest.fixture(scope="module")
 def converted(core):
-    return {precision: exporting.convert(core, precision, CROPS) for precision in exporting.PRECISIONS}
+    return {precision: formats.convert(core, precision, CROPS) for precision in formats.PRECISIONS}
 
 
-@pytest.mark.parametrize(("precision", "bound"), [("float16", exporting.FLOAT16_BOUND / 4), ("int8", 0.1)])
+@pytest.mark.parametrize(("precision", "bound"), [("float16", formats.FLOAT16_BOUND / 4), ("int8", 0.1)])
 def test_tflite_says_what_the_network_says(precision, bound, converted, expected):
-    found = exporting.TFLiteCore(converted[precision], threads=1)(CROPS)
+    found = formats.TFLiteCore(converted[precision], threads=1)(CROPS)
     for name, values in expected.items():
         assert found[name].shape == values.shape
-    between = exporting.output_differences(expected, found)
+    between = formats.output_differences(expected, found)
     assert 0 < max(between.values()) < bound
     # Also without the library of quick operations that desktop builds of TFLite have.
     plain = tf.lite.Interpreter(
@@ -84,18 +84,18 @@ def test_tflite_sizes(converted, model):
 
 
 def test_float16_bounds_refuse():
-    exporting.check_float16({"max_heatmaps": 0.019, "max_depths": 0.0}, "core")
+    formats.check_float16({"max_heatmaps": 0.019, "max_depths": 0.0}, "core")
     for far in ({"max_heatmaps": 0.021, "max_depths": 0.0}, {"max_heatmaps": 0.0, "max_depths": float("nan")}):
         with pytest.raises(InputError, match=r"core: .*differ from the Keras model's"):
-            exporting.check_float16(far, "core")
+            formats.check_float16(far, "core")
 
 
 @pytest.mark.parametrize("far", [{"max_px": 0.2, "max_mm": 0.0}, {"max_px": 0.0, "max_mm": 2.0}, {"max_px": np.nan}])
 def test_saved_bounds_refuse(far):
     near = {"max_px": 0.01, "max_mm": 0.1}
-    exporting.check_saved(near, "saved")
+    formats.check_saved(near, "saved")
     with pytest.raises(InputError, match="saved: joints differ"):
-        exporting.check_saved({**near, **far}, "saved")
+        formats.check_saved({**near, **far}, "saved")
 
 
 def test_differences_by_hand():
@@ -103,14 +103,14 @@ def test_differences_by_hand():
     points = np.zeros([1, 16, 2])
     moved = {"points": points + [3, 4], "pose_3d": poses.copy()}
     moved["pose_3d"][0, 5] = [2, 3, 6]
-    found = exporting.differences({"points": points, "pose_3d": poses}, moved)
+    found = formats.differences({"points": points, "pose_3d": poses}, moved)
     assert found == {"median_px": 5.0, "max_px": 5.0, "median_mm": 0.0, "max_mm": 7.0}
 
 
 def test_decode_is_decoding(expected):
     transforms = crop.crop_transforms(tf.constant([[30.0, 40.0]] * 3), tf.constant([90.0, 64.0, 20.0]), 64).numpy()
     for refine in (decoding.QUARTER, decoding.FIT):
-        found = exporting.decode(expected, transforms, 64, refine)
+        found = formats.decode(expected, transforms, 64, refine)
         places, confidence = decoding.peaks(tf.constant(expected["heatmaps"]), refine)
         back = crop.move(places * 4.0, crop.invert(tf.constant(transforms)))
         np.testing.assert_allclose(found["points"], back, rtol=1e-5)
@@ -118,12 +118,12 @@ def test_decode_is_decoding(expected):
 
 
 def test_the_converters_words_are_kept_for_failures(capfd):
-    with exporting._told_on_failure():
+    with formats._told_on_failure():
         os.write(2, b"a page of notices")
     assert "notices" not in capfd.readouterr().err
 
     def fail():
-        with exporting._told_on_failure():
+        with formats._told_on_failure():
             os.write(2, b"what went wrong")
             raise RuntimeError
 
@@ -141,5 +141,5 @@ def test_milliseconds():
     def call():
         calls.append(1)
 
-    assert 0 <= exporting.milliseconds(lambda: call() or sum(range(200_000))) < 1000
+    assert 0 <= formats.milliseconds(lambda: call() or sum(range(200_000))) < 1000
     assert len(calls) >= 4

@@ -41,7 +41,7 @@ def test_published_distributions():
 
 
 def test_shift_moves_the_centre():
-    transforms = drawn(augment.Settings(shift=0.1, scale_spread=0, turned_share=0, mirrored_share=0))[0]
+    transforms = drawn(augment.Augmentation(shift=0.1, scale_spread=0, turned_share=0, mirrored_share=0))[0]
     middles = crop.move(tf.tile([[[50.0, 60.0]]], [COUNT, 1, 1]), transforms).numpy()[:, 0] - 32
     assert 6.3 < np.abs(middles).max() <= 6.4 + 1e-4
     assert middles.std(0) == pytest.approx(6.4 / math.sqrt(3), rel=0.05)
@@ -51,10 +51,10 @@ def test_none_and_samples_that_are_not_varied():
     plain = crop.crop_transforms(tf.constant([[50.0, 60.0]]), tf.constant([100.0]), 64).numpy()[0]
     np.testing.assert_allclose(drawn(augment.NONE)[0], np.broadcast_to(plain, [COUNT, 2, 3]), atol=1e-5)
     varied = np.arange(COUNT) % 2 == 0
-    transforms, mirrored, _, _ = drawn(augment.Settings(shift=0.1), varied=tf.constant(varied))
+    transforms, mirrored, _, _ = drawn(augment.Augmentation(shift=0.1), varied=tf.constant(varied))
     np.testing.assert_allclose(transforms[1::2], np.broadcast_to(plain, [COUNT // 2, 2, 3]), atol=1e-5)
     assert not mirrored[1::2].any()
-    np.testing.assert_array_equal(transforms[::2], drawn(augment.Settings(shift=0.1))[0][::2])
+    np.testing.assert_array_equal(transforms[::2], drawn(augment.Augmentation(shift=0.1))[0][::2])
     images = np.random.default_rng(0).integers(0, 256, [4, 8, 8, 3]).astype(np.uint8)
     np.testing.assert_array_equal(augment.random_colours(images, tf.constant([1, 2]), augment.NONE), images)
     partly = augment.random_colours(images, tf.constant([1, 2]), varied=tf.constant([True, False, True, False]))
@@ -67,7 +67,7 @@ def test_draws_are_a_function_of_seed_and_step():
     np.testing.assert_array_equal(first, again)
     assert (first.numpy() != other.numpy()).any(axis=(1, 2)).mean() > 0.99
     images = tf.fill([3, 8, 8, 3], 100.0)
-    everything = augment.Settings(contrast=0.3, grey_share=0.5, noise=10.0, covered_share=0.5)
+    everything = augment.Augmentation(contrast=0.3, grey_share=0.5, noise=10.0, covered_share=0.5)
     colours = [augment.random_colours(images, tf.constant(seed), everything) for seed in ((7, 3), (7, 3), (7, 4))]
     np.testing.assert_array_equal(colours[0], colours[1])
     assert (colours[0].numpy() != colours[2].numpy()).any()
@@ -90,7 +90,7 @@ def test_other_colours():
     seed = tf.constant([3, 1])
 
     def only(**settings):
-        return augment.random_colours(images, seed, augment.Settings(brightness=(1.0, 1.0), **settings)).numpy()
+        return augment.random_colours(images, seed, augment.Augmentation(brightness=(1.0, 1.0), **settings)).numpy()
 
     grey = only(grey_share=0.3)
     without = np.ptp(grey, axis=-1).max((1, 2)) < 1e-3
@@ -116,7 +116,7 @@ def test_other_colours():
 
 def test_values_stay_in_range():
     images = np.random.default_rng(0).choice([0.0, 255.0], [8, 8, 8, 3])
-    found = augment.random_colours(images, tf.constant([0, 0]), augment.Settings(noise=80.0, contrast=0.9)).numpy()
+    found = augment.random_colours(images, tf.constant([0, 0]), augment.Augmentation(noise=80.0, contrast=0.9)).numpy()
     assert found.dtype == np.float32
     assert found.min() == 0
     assert found.max() == 255

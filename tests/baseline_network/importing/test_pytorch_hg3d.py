@@ -9,7 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from baseline_network.importing import pytorch_hg3d as import_hg3d
+from baseline_network.importing import pytorch_hg3d
 from baseline_network.network import hourglass
 from tools.cli.errors import InputError
 
@@ -42,7 +42,7 @@ def test_files_of_weights(torch, network, weights, tmp_path, form, zipped):
     elif form == "parallel":
         state = collections.OrderedDict(("module." + name, value) for name, value in state.items())
     torch.save(state, tmp_path / "model.pth", _use_new_zipfile_serialization=zipped)
-    assert_is(import_hg3d.read_state(tmp_path / "model.pth"), weights)
+    assert_is(pytorch_hg3d.read_state(tmp_path / "model.pth"), weights)
 
 
 @pytest.fixture
@@ -70,12 +70,12 @@ def test_files_of_whole_networks(torch, importable, weights, tmp_path, monkeypat
     monkeypatch.delitem(sys.modules, "models")
     with pytest.raises((ImportError, AttributeError)):
         torch.load(tmp_path / "model.pth", weights_only=False)
-    assert_is(import_hg3d.read_state(tmp_path / "model.pth"), weights)
+    assert_is(pytorch_hg3d.read_state(tmp_path / "model.pth"), weights)
 
 
 def test_imported_model_answers_as_the_network(torch, network, tmp_path):
     torch.save(network.state_dict(), tmp_path / "model.pth")
-    model = import_hg3d.import_hg3d(tmp_path / "model.pth")
+    model = pytorch_hg3d.import_hg3d(tmp_path / "model.pth")
     assert hourglass.sizes_of(model) == SIZES
     images = np.random.default_rng(0).uniform(0, 1, [2, 128, 128, 3]).astype(np.float32)
     with torch.no_grad():
@@ -100,7 +100,7 @@ class Harmful:
 def test_nothing_of_a_file_is_run(torch, tmp_path, zipped):
     torch.save({"state_dict": Harmful(tmp_path / "made")}, tmp_path / "evil.pth", _use_new_zipfile_serialization=zipped)
     with pytest.raises(InputError, match=r"evil.pth: refused, .*mkdir"):
-        import_hg3d.read_state(tmp_path / "evil.pth")
+        pytorch_hg3d.read_state(tmp_path / "evil.pth")
     assert not (tmp_path / "made").exists()
     # The file does harm where it is trusted, so the test could fail.
     torch.load(tmp_path / "evil.pth", weights_only=False)
@@ -114,7 +114,7 @@ def test_makers_cannot_be_changed(torch, tmp_path):
         archive.writestr("archive/data.pkl", build)
         archive.writestr("archive/version", "3\n")
     with pytest.raises(InputError, match="refused"):
-        import_hg3d.read_state(tmp_path / "evil.pth")
+        pytorch_hg3d.read_state(tmp_path / "evil.pth")
     assert not hasattr(torch._utils._rebuild_tensor_v2, "name")
 
 
@@ -128,7 +128,7 @@ def test_other_files_are_refused_in_one_line(torch, network, tmp_path):
     torch.save([torch.zeros(3)], tmp_path / "tensors.pth")
     for name in (*files, "cut.pth", "other.pth", "tensors.pth", "absent.pth"):
         with pytest.raises(InputError) as caught:
-            import_hg3d.read_state(tmp_path / name)
+            pytorch_hg3d.read_state(tmp_path / name)
         assert str(caught.value).startswith(str(tmp_path / name))
         assert "\n" not in str(caught.value)
 
@@ -137,15 +137,15 @@ def test_weights_that_do_not_fit_are_named(weights):
     model = hourglass.build(SIZES)
     lacking = {name: value for name, value in weights.items() if name != "r5.conv4.bias"}
     with pytest.raises(InputError, match=r"r5\.conv4\.bias"):
-        import_hg3d.set_weights(model, lacking)
+        pytorch_hg3d.set_weights(model, lacking)
     with pytest.raises(InputError, match=r"another\.weight"):
-        import_hg3d.set_weights(model, {**weights, "another.weight": np.zeros(3, np.float32)})
+        pytorch_hg3d.set_weights(model, {**weights, "another.weight": np.zeros(3, np.float32)})
     for name, shape in (("r1.conv2.weight", (3, 64, 3, 3)), ("reg.weight", (16, 7)), ("bn1.bias", (2,))):
         with pytest.raises(InputError, match=name):
-            import_hg3d.set_weights(model, {**weights, name: np.zeros(shape, np.float32)})
+            pytorch_hg3d.set_weights(model, {**weights, name: np.zeros(shape, np.float32)})
 
 
 def test_sizes_are_found_in_the_weights(weights):
-    assert import_hg3d.sizes_of_state(weights) == SIZES
+    assert pytorch_hg3d.sizes_of_state(weights) == SIZES
     with pytest.raises(InputError, match="hg3d"):
-        import_hg3d.sizes_of_state({"conv1_.weight": weights["conv1_.weight"]})
+        pytorch_hg3d.sizes_of_state({"conv1_.weight": weights["conv1_.weight"]})

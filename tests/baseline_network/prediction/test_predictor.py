@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from baseline_network.images import crop
 from baseline_network.network import decoding, hourglass, network_files, targets
-from baseline_network.prediction import predictor as predicting
+from baseline_network.prediction.predictor import Predictor, compute_policy, crop_pixels
 from tools.cli.errors import InputError
 
 SIZES = hourglass.Sizes(stacks=1, modules=1, features=16, resolution=64)
@@ -22,7 +22,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def predictor(model):
-    return predicting.Predictor(model, flip=False)
+    return Predictor(model, flip=False)
 
 
 def smooth_picture(height, width, seed=0):
@@ -51,7 +51,7 @@ def test_crops_of_pixels_are_opencvs(centre, side, angle):
         tf.constant([centre], tf.float32), tf.constant([float(side)]), 64, tf.constant([angle])
     ).numpy()[0]
     expected = opencv_crop(picture, transform, 64)
-    found = predicting.crop_pixels(picture, transform, 64).numpy()
+    found = crop_pixels(picture, transform, 64).numpy()
     assert np.abs(found - expected)[2:-2, 2:-2].mean() < 0.5
     outside = (expected == 0).all(-1)
     assert (found[cv2.erode(outside.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0] == 0).all()
@@ -63,7 +63,7 @@ def test_reduced_crops_average_all_pixels(ratio):
     picture = np.random.default_rng(1).integers(0, 256, (64 * ratio, 64 * ratio, 3), np.uint8)
     transform = np.float32([[1 / ratio, 0, 0], [0, 1 / ratio, 0]])
     expected = picture.reshape(64, ratio, 64, ratio, 3).mean((1, 3))
-    np.testing.assert_allclose(predicting.crop_pixels(picture, transform, 64), expected, atol=0.05)
+    np.testing.assert_allclose(crop_pixels(picture, transform, 64), expected, atol=0.05)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (7, 5)])
@@ -71,7 +71,7 @@ def test_tiny_pictures_have_crops(shape):
     picture = np.full((*shape, 3), 200, np.uint8)
     for side in (4.0, 64.0, 700.0):
         centre = tf.constant([[shape[1] / 2, shape[0] / 2]])
-        found = predicting.crop_pixels(picture, crop.crop_transforms(centre, tf.constant([side]), 64)[0], 64).numpy()
+        found = crop_pixels(picture, crop.crop_transforms(centre, tf.constant([side]), 64)[0], 64).numpy()
         assert np.isfinite(found).all()
         assert found.min() >= 0
         assert found.max() <= 200.01
@@ -109,7 +109,7 @@ def test_answers_are_the_networks(model, predictor):
 def test_flip_looks_at_the_mirrored_crop_too(model):
     images = np.random.default_rng(2).uniform(0, 255, (2, 64, 64, 3)).astype(np.float32)
     transforms = np.tile(np.float32([[1, 0, 0], [0, 1, 0]]), (2, 1, 1))
-    told = arrays(predicting.Predictor(model, flip=True).from_crops(images, transforms))
+    told = arrays(Predictor(model, flip=True).from_crops(images, transforms))
     one, other = (model(crop.to_network(view), training=False) for view in (images, images[:, :, ::-1]))
     mirror = targets.MPII16.mirror
     mean = (one["heatmaps"][:, 0].numpy() + other["heatmaps"].numpy()[:, 0, :, ::-1][..., mirror]) / 2
@@ -139,7 +139,7 @@ def test_no_people_give_no_poses(predictor):
 
 def test_scale_margin_and_precision_come_from_where_they_should(model, predictor, tmp_path):
     network = network_files.load(network_files.save(tmp_path / "net", model, {"crop_margin": 1.7}))
-    half = predicting.Predictor(network, flip=False, mm_scale=4000.0, dtype=predicting.compute_policy(True))
+    half = Predictor(network, flip=False, mm_scale=4000.0, dtype=compute_policy(True))
     assert (half.margin, predictor.margin) == (1.7, 1.25)
     picture = smooth_picture(120, 160)
     crops, transforms = half.crops(picture, BOXES)
@@ -149,7 +149,7 @@ def test_scale_margin_and_precision_come_from_where_they_should(model, predictor
     np.testing.assert_allclose(decoding.bones_sum(told["pose_3d"]), 4000.0, rtol=1e-4)
     np.testing.assert_allclose(decoding.bones_sum(exact["pose_3d"]), 4296.99233013, rtol=1e-4)
     np.testing.assert_allclose(told["confidence"], exact["confidence"], atol=0.03)
-    assert predicting.compute_policy(False).name == "float32"
+    assert compute_policy(False).name == "float32"
 
 
 @pytest.mark.parametrize(
@@ -158,10 +158,10 @@ def test_scale_margin_and_precision_come_from_where_they_should(model, predictor
 )
 def test_senseless_numbers_are_named(options, words, model):
     with pytest.raises(InputError, match=words):
-        predicting.Predictor(model, **options)
+        Predictor(model, **options)
 
 
 def test_networks_of_other_joints_are_refused():
     model = hourglass.build(hourglass.Sizes(1, 1, 2, 64, 17), dtype="float32")
     with pytest.raises(InputError, match="a network of 17 joints"):
-        predicting.Predictor(model)
+        Predictor(model)

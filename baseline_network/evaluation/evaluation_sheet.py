@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from baseline_network.evaluation import errors as evaluation
-from baseline_network.evaluation import records as record_evaluation
-from baseline_network.evaluation.records import Evaluated
+from baseline_network.evaluation import pose_errors, record_evaluation
+from baseline_network.evaluation.record_evaluation import RecordErrors
 from baseline_network.network import targets
-from baseline_network.prediction import predictor as predicting
+from baseline_network.prediction.predictor import Predictor
 from tfrecords import reader
 from tools.drawing import drawing, figures, sheets
 from tools.pose import joints
@@ -29,9 +28,9 @@ def chosen(errors: np.ndarray, each: int) -> list[tuple[str, int]]:
 
 
 def contact_sheet(
-    predictor: predicting.Predictor,
+    predictor: Predictor,
     where: reader.Where,
-    result: Evaluated,
+    result: RecordErrors,
     each: int = 4,
     least: int = joints.MADE,
     published_thorax: bool = False,
@@ -40,10 +39,10 @@ def contact_sheet(
 
     For each person: the picture with the prediction, the truth in grey beneath it; and where there is a 3D truth, the
     predicted pose in its room, the truth in grey. Errors are those by which the people are ranked
-    (`Evaluated.person_errors`).
+    (`RecordErrors.person_errors`).
 
     Args:
-      each: how many best, middle and worst ones. The rest as of `record_evaluation.evaluate`.
+      each: how many best, middle and worst ones. The rest as of `record_evaluation.evaluate_records`.
     """
     ranked, text = result.person_errors()
     picked = chosen(ranked, each)
@@ -60,8 +59,8 @@ def contact_sheet(
 
 
 def _panels(predictor, record, box, least, published_thorax):
-    found, _ = record_evaluation.predict(predictor, record["image"], box[None], [True])
-    truth = evaluation.truth_of(record, least)
+    found, _ = record_evaluation.predict_records(predictor, record["image"], box[None], [True])
+    truth = pose_errors.truth_of(record, least)
     image = tf.io.decode_image(record["image"][0], channels=3, expand_animations=False).numpy()[..., ::-1]
     points, seen = found["points"][0], truth["seen"][0]
     picture, moved, true_points = _square(image, box, points, truth["points"][0])
@@ -69,7 +68,7 @@ def _panels(predictor, record, box, least, published_thorax):
         picture, true_points, "mpii16", seen, colours=[drawing.GHOST_COLOUR] * 3, thickness=4
     )
     panels = [drawing.draw_skeleton_2d(picture, moved, "mpii16", thickness=2)]
-    errors = evaluation.errors(found, truth, published_thorax)
+    errors = pose_errors.errors(found, truth, published_thorax)
     placed = np.isfinite(errors["mpjpe_published"][0])
     if placed.any():
         ghost = np.where(placed[:, None], truth["pose_3d"][0] - truth["pose_3d"][0, targets.PELVIS], np.nan)

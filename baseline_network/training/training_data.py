@@ -25,7 +25,7 @@ _SHUFFLE_BUFFER = 2048
 
 
 @dataclasses.dataclass(frozen=True)
-class Set:
+class TrainingSet:
     """One set of training records.
 
     Attributes:
@@ -42,7 +42,7 @@ class Set:
 
 
 @dataclasses.dataclass(frozen=True)
-class Setup:
+class BatchOptions:
     """What the pipeline makes of records.
 
     Attributes:
@@ -58,7 +58,7 @@ class Setup:
     resolution: int
     margin: float = crop.BOX_MARGIN
     seed: int = 0
-    augmentation: augment.Settings = augment.PUBLISHED
+    augmentation: augment.Augmentation = augment.PUBLISHED
     quality_power: float = 0.0
     min_quality: float = 0.0
     subpixel: bool = False
@@ -85,7 +85,7 @@ def shares(batch_size: int, ratio: Sequence[float]) -> list[int]:
 
 
 def make_batches(
-    sets: Sequence[Set], setup: Setup, start_step: int = 0, rows: tuple[int, int] | None = None
+    sets: Sequence[TrainingSet], setup: BatchOptions, start_step: int = 0, rows: tuple[int, int] | None = None
 ) -> tf.data.Dataset:
     """Endless batches from `start_step` on.
 
@@ -113,7 +113,7 @@ def make_batches(
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
-def _batches_of(one: Set, number: int, setup: Setup, start_step: int, own: slice) -> tf.data.Dataset:
+def _batches_of(one: TrainingSet, number: int, setup: BatchOptions, start_step: int, own: slice) -> tf.data.Dataset:
     records = reader.dataset(
         one.where,
         one.share,
@@ -136,7 +136,7 @@ def _batches_of(one: Set, number: int, setup: Setup, start_step: int, own: slice
 
 def prepare(
     record: dict[str, tf.Tensor],
-    setup: Setup,
+    setup: BatchOptions,
     seed: tf.Tensor | None,
     scaled_3d: bool = False,
     own: slice = slice(None),
@@ -145,7 +145,7 @@ def prepare(
 
     Args:
       seed: None: nothing is varied.
-      scaled_3d: see `Set`.
+      scaled_3d: see `TrainingSet`.
       own: the rows that are made.
     """
     boxes = crop.person_boxes(record["box"], record["pose_2d"], record["image_size"])

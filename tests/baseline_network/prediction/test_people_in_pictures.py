@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 
 from baseline_network.images import detection, person_images
-from baseline_network.prediction import run as prediction_run
+from baseline_network.prediction import people_in_pictures
+from baseline_network.prediction.people_in_pictures import predict_people
 from tfrecords.source import Skip
 from tools.cli.errors import InputError
 
@@ -61,7 +62,7 @@ def stream(reds):
 def test_everybody_gets_his_own_answer_in_order(batch_size):
     reds = [3, 4, 99, 1, 2, 7, 8, 5]
     predictor = Echo()
-    results = list(prediction_run.predict(predictor, Boxes(), stream(reds), batch_size))
+    results = list(predict_people(predictor, Boxes(), stream(reds), batch_size))
     assert [result.name for result in results] == [f"{red}.png" for red in reds]
     for red, result in zip(reds, results):
         reason = "image damaged" if red == 99 else "nobody found" if red % 4 == 0 else None
@@ -76,7 +77,7 @@ def test_everybody_gets_his_own_answer_in_order(batch_size):
 
 
 def test_few_pictures_wait_when_they_are_large(monkeypatch):
-    monkeypatch.setattr(prediction_run, "_MOST_WAITING_BYTES", 100)
+    monkeypatch.setattr(people_in_pictures, "_MOST_WAITING_BYTES", 100)
     taken = []
 
     def pictures():
@@ -84,7 +85,7 @@ def test_few_pictures_wait_when_they_are_large(monkeypatch):
             taken.append(red)
             yield f"{red}", photo(red)  # 48 bytes each
 
-    results = prediction_run.predict(Echo(), Boxes(), pictures(), 1000)
+    results = predict_people(Echo(), Boxes(), pictures(), 1000)
     next(results)
     assert taken == [1, 2, 3]
     assert len(list(results)) == 4
@@ -93,7 +94,7 @@ def test_few_pictures_wait_when_they_are_large(monkeypatch):
 def test_boxes_are_kept_between_the_frames_that_are_searched():
     chooser = Boxes()
     reds = [1, 2, 3, 4, 8, 5, 6, 7, 9]
-    results = list(prediction_run.predict(Echo(), chooser, stream(reds), 4, every=3))
+    results = list(predict_people(Echo(), chooser, stream(reds), 4, every=3))
     assert chooser.asked == [1, 4, 8, 5, 6]  # frames 0, 3, 6; and those after a search that found nobody
     assert [len(result.people) for result in results] == [1, 1, 1, 0, 0, 1, 2, 2, 2]
     assert [result.people[0].box.x for result in results if result.people] == [100, 100, 100, 500, 600, 600, 600]
@@ -105,4 +106,4 @@ def test_answers_that_are_no_numbers_are_refused():
             return {name: value * np.nan for name, value in super().from_crops(images, transforms).items()}
 
     with pytest.raises(InputError, match=r"1.png: the network's answer is not a number"):
-        list(prediction_run.predict(Broken(), Boxes(), stream([1]), 4))
+        list(predict_people(Broken(), Boxes(), stream([1]), 4))

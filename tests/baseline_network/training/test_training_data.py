@@ -5,11 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 import tensorflow as tf
+from baseline_network.training.data import Set, Setup, shares
 
 from baseline_network.images import augment, crop
 from baseline_network.network import targets
-from baseline_network.training import data as training_data
-from baseline_network.training.data import Set, Setup, shares
+from baseline_network.training import training_data
 from tools.cli.errors import InputError
 
 
@@ -45,7 +45,7 @@ def test_a_stream_goes_on_from_any_step_as_if_it_had_never_stopped(pictured_reco
         Set(str(pictured_records / "train.tfrecord"), 3),
         Set(str(pictured_records / "test.tfrecord"), 2, varied=False),
     ]
-    lively = augment.Settings(shift=0.1, contrast=0.3, grey_share=0.2, noise=9.0, covered_share=0.5)
+    lively = augment.Augmentation(shift=0.1, contrast=0.3, grey_share=0.2, noise=9.0, covered_share=0.5)
     setup = Setup(64, seed=7, augmentation=lively)
     whole = taken(sets, setup, 0, 13)
     for start in (4, 12):
@@ -60,7 +60,7 @@ def test_a_stream_goes_on_from_any_step_as_if_it_had_never_stopped(pictured_reco
 def test_rows_of_a_batch_are_the_same_made_alone(pictured_records, rows):
     """What every worker of several does; the sets' border is between rows 4 and 5."""
     sets = [Set(str(pictured_records / "train.tfrecord"), 5), Set(str(pictured_records / "test.tfrecord"), 3)]
-    lively = augment.Settings(shift=0.1, contrast=0.3, grey_share=0.5, noise=9.0, covered_share=0.8)
+    lively = augment.Augmentation(shift=0.1, contrast=0.3, grey_share=0.5, noise=9.0, covered_share=0.8)
     setup = Setup(64, seed=7, augmentation=lively)
     for whole, part in zip(taken(sets, setup, 3, 2), taken(sets, setup, 3, 2, rows)):
         assert whole.keys() == part.keys()

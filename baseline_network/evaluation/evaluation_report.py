@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from baseline_network.evaluation import errors as evaluation
-from baseline_network.evaluation.records import Evaluated
+from baseline_network.evaluation import pose_errors
+from baseline_network.evaluation.record_evaluation import RecordErrors
 from baseline_network.network import targets
 from tfrecords import schema
 from tools.drawing import drawing, plots
 from tools.files import atomic
 
-# column heading, name in `evaluation.summary`
+# column heading, name in `pose_errors.summary`
 _COLUMNS = (
     ("PCKh@0.5", "pckh@0.5"),
     ("PCK@0.2 torso", "pck_torso@0.2"),
@@ -60,13 +60,13 @@ def _mean(values: np.ndarray) -> float:
     return float(values[counted].mean(dtype=np.float64)) if counted.any() else float("nan")
 
 
-def figures(result: Evaluated) -> dict[str, Any]:
+def figures(result: RecordErrors) -> dict[str, Any]:
     """Everything as JSON has it: 'all' (each joint too), 'by_dataset', 'by_action', 'action_wise' (the plain mean of
     the actions' figures), 'by_visibility', 'skipped'."""
 
     def by(names):
         return {
-            name or "not named": evaluation.summary(result.rows(names == name), by_joint=False)
+            name or "not named": pose_errors.summary(result.rows(names == name), by_joint=False)
             for name in sorted(set(names))
         }
 
@@ -78,7 +78,7 @@ def figures(result: Evaluated) -> dict[str, Any]:
         if any(name in part for part in by_action.values())
     }
     return {
-        "all": evaluation.summary(result.errors),
+        "all": pose_errors.summary(result.errors),
         "by_dataset": by(result.datasets),
         "by_action": by_action,
         "action_wise": action_wise,
@@ -87,7 +87,7 @@ def figures(result: Evaluated) -> dict[str, Any]:
     }
 
 
-def _by_visibility(result: Evaluated) -> dict[str, dict[str, float]]:
+def _by_visibility(result: RecordErrors) -> dict[str, dict[str, float]]:
     """The means over joints that are visible, occluded, or of which it is not known."""
     found = {}
     for code, name in _VISIBILITY.items():
@@ -116,7 +116,7 @@ def tables(found: Mapping[str, Any], actions: bool = True) -> str:
     headings = [heading for heading, _ in _JOINT_COLUMNS]
     every = found["all"]
     names = [name for _, name in _JOINT_COLUMNS]
-    rows = [[joint, *(_cell(every.get(f"{name}/{joint}")) for name in names)] for joint in evaluation.JOINT_NAMES]
+    rows = [[joint, *(_cell(every.get(f"{name}/{joint}")) for name in names)] for joint in pose_errors.JOINT_NAMES]
     parts.append(_markdown(["by joint", *headings], rows))
     rows = [
         [name, f"{part['joints']:,}", *(_cell(part.get(key)) for key in names)]
@@ -141,7 +141,7 @@ def _markdown(head, rows) -> str:
     return "\n".join(map(line, lines))
 
 
-def diagrams(result: Evaluated) -> dict[str, np.ndarray]:
+def diagrams(result: RecordErrors) -> dict[str, np.ndarray]:
     """Plots by file name, those that the data allow: uint8 `[H, W, 3]`, BGR.
 
     pck_curve: share of joints within so many heads; error_by_joint: mm, or px without 3D; error_by_visibility: the
@@ -169,7 +169,7 @@ def diagrams(result: Evaluated) -> dict[str, np.ndarray]:
         if np.isfinite(result.errors[key]).any()
     }
     if series:
-        made["error_by_joint.png"] = plots.bars(series, list(evaluation.JOINT_NAMES), "Error by joint", unit)
+        made["error_by_joint.png"] = plots.bars(series, list(pose_errors.JOINT_NAMES), "Error by joint", unit)
     key = "mpjpe_published" if solid else "distance_px"
     series = {}
     for code, name in _VISIBILITY.items():

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from baseline_network.evaluation import errors as evaluation
-from baseline_network.evaluation import records as record_evaluation
+from baseline_network.evaluation import pose_errors, record_evaluation
 from baseline_network.network import hourglass, targets
-from baseline_network.prediction import predictor as predicting
+from baseline_network.prediction.predictor import Predictor
 from tfrecords import reader
 from tfrecords.schema import OCCLUDED, UNKNOWN, VISIBLE
 from tools.cli.errors import InputError
@@ -46,7 +45,7 @@ class Knowing:
 
 @pytest.fixture(scope="module")
 def predictor():
-    return predicting.Predictor(hourglass.build(hourglass.Sizes(1, 1, 16, 64), dtype="float32"), flip=False)
+    return Predictor(hourglass.build(hourglass.Sizes(1, 1, 16, 64), dtype="float32"), flip=False)
 
 
 @pytest.fixture
@@ -59,7 +58,7 @@ def write(write_pictured, tmp_path):
 def test_known_errors(rendered_people, write, limit, batch_size):
     people = rendered_people[:8]
     knowing = Knowing(people, off=2.0)
-    result = record_evaluation.evaluate(knowing, write(people), batch_size, limit=limit, quiet=True)
+    result = record_evaluation.evaluate_records(knowing, write(people), batch_size, limit=limit, quiet=True)
     count = limit or 8
     np.testing.assert_array_equal(result.numbers, np.arange(count))
     np.testing.assert_allclose(result.errors["distance_px"], 2.0, rtol=1e-4)
@@ -85,13 +84,13 @@ def test_what_has_no_3d_is_measured_in_2d(rendered_people, write):
         for person in rendered_people[:3]
     ]
     knowing = Knowing(rendered_people[:4], 3.0)
-    result = record_evaluation.evaluate(knowing, write([*flat, rendered_people[3]]), quiet=True)
-    figures = evaluation.summary(result.errors)
+    result = record_evaluation.evaluate_records(knowing, write([*flat, rendered_people[3]]), quiet=True)
+    figures = pose_errors.summary(result.errors)
     assert (figures["images_2d"], figures["images_3d"]) == (4, 1)
     assert figures["distance_px"] == pytest.approx(3, rel=1e-4)
-    alone = record_evaluation.evaluate(knowing, write(flat), quiet=True)
-    assert "mpjpe_published" not in evaluation.summary(alone.errors)
-    np.testing.assert_allclose(alone.person_errors()[0], evaluation.by_person(alone.errors["distance_heads"]))
+    alone = record_evaluation.evaluate_records(knowing, write(flat), quiet=True)
+    assert "mpjpe_published" not in pose_errors.summary(alone.errors)
+    np.testing.assert_allclose(alone.person_errors()[0], pose_errors.by_person(alone.errors["distance_heads"]))
 
 
 def encoded(picture, kind=".png"):
@@ -141,7 +140,7 @@ def test_odd_records_are_measured_and_unusable_ones_named(rendered_people, write
     # Mixed, so that batches of 4 have sound and broken pictures.
     order = [*list(used)[:3], *list(unusable)[:3], *list(used)[3:], *list(unusable)[3:]]
     file = write([used[name] if name in used else unusable[name][0] for name in order])
-    result = record_evaluation.evaluate(predictor, file, 4, quiet=True)
+    result = record_evaluation.evaluate_records(predictor, file, 4, quiet=True)
     rows = {order[number]: row for row, number in enumerate(result.numbers)}
     assert set(rows) == set(used)
     reasons = [reason for _, reason in unusable.values()]
@@ -159,7 +158,7 @@ def test_odd_records_are_measured_and_unusable_ones_named(rendered_people, write
     same("no size", "lossless")
     same("grey", "three greys")
     # One of several thousand is predicted as it is among sound ones.
-    alone = record_evaluation.evaluate(predictor, write([sound], "alone.tfrecord"), quiet=True)
+    alone = record_evaluation.evaluate_records(predictor, write([sound], "alone.tfrecord"), quiet=True)
     np.testing.assert_allclose(alone.errors["distance_px"][0], result.errors["distance_px"][rows["sound"]], rtol=1e-3)
     for values in result.errors.values():
         assert np.isfinite(values).all()
@@ -170,7 +169,7 @@ def test_boxes(rendered_people, write):
     own = rendered_people[0]
     without = dataclasses.replace(rendered_people[1], box=np.full(4, np.nan))
     knowing = Knowing([own, without])
-    record_evaluation.evaluate(knowing, write([own, without]), quiet=True)
+    record_evaluation.evaluate_records(knowing, write([own, without]), quiet=True)
     np.testing.assert_array_equal(knowing.boxes[own.image], own.box)
     joints, box = without.pose_2d, knowing.boxes[without.image]
     assert np.all(box[:2] < joints.min(0))
@@ -180,7 +179,7 @@ def test_boxes(rendered_people, write):
 def test_nothing_usable(rendered_people, write):
     bare = [dataclasses.replace(person, image=b"", image_format="") for person in rendered_people[:3]]
     with pytest.raises(InputError, match=r"some\.tfrecord: none of 3 records can be measured: 3 no picture"):
-        record_evaluation.evaluate(Knowing([]), write(bare), quiet=True)
+        record_evaluation.evaluate_records(Knowing([]), write(bare), quiet=True)
 
 
 def test_damaged_shards_are_named(rendered_people, write, tmp_path):
@@ -190,7 +189,7 @@ def test_damaged_shards_are_named(rendered_people, write, tmp_path):
     data[-3000] ^= 1
     damaged.write_bytes(data)
     with pytest.raises(InputError, match=r"damaged\.tfrecord: record 2"):
-        record_evaluation.evaluate(Knowing(rendered_people[:3]), str(damaged), quiet=True)
+        record_evaluation.evaluate_records(Knowing(rendered_people[:3]), str(damaged), quiet=True)
 
 
 def test_records_by_number(rendered_people, write, tmp_path):

@@ -31,7 +31,7 @@ DECISIVE = (
     "jit_compile",
 )
 SIZES = ("stacks", "modules", "features", "resolution")
-# Fields of `augment.Settings` that are flags of the same name.
+# Fields of `augment.Augmentation` that are flags of the same name.
 AUGMENTATION = (
     "scale_spread",
     "turned_share",
@@ -144,7 +144,7 @@ def experiment_directory(flags: command.Flags, sizes=None) -> str:
 
 
 def augmentation(flags: command.Flags):
-    """The `augment.Settings` of these flags; raises `InputError` when the range of brightness is none."""
+    """The `augment.Augmentation` of these flags; raises `InputError` when the range of brightness is none."""
     from baseline_network.images import augment
 
     values = {name: getattr(flags, name) for name in AUGMENTATION}
@@ -154,4 +154,4 @@ def augmentation(flags: command.Flags):
         low = high = 0.0
     if not 0 < low <= high:
         raise InputError(f"--brightness={','.join(flags.brightness)}: expected two numbers above 0, from and to")
-    return augment.Settings(**{**values, "brightness": (low, high)})
+    return augment.Augmentation(**{**values, "brightness": (low, high)})

@@ -9,11 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from baseline_network.evaluation import detected
-from baseline_network.evaluation import errors as evaluation
+from baseline_network.evaluation import detected, pose_errors
 from baseline_network.images import crop
 from baseline_network.network import targets
-from baseline_network.prediction import predictor as predicting
+from baseline_network.prediction.predictor import Predictor
 from tfrecords import reader, schema
 from tools.cli.errors import InputError
 from tools.cli.progress import Progress
@@ -30,11 +29,11 @@ _NAMED = 20
 
 
 @dataclasses.dataclass
-class Evaluated:
+class RecordErrors:
     """A network's errors on n people.
 
     Attributes:
-      errors: of `evaluation.errors`, [n, 16] float32 each.
+      errors: of `pose_errors.errors`, [n, 16] float32 each.
       confidence: [n, 16]. visibility: [n, 16] codes of `tfrecords.schema`.
       boxes: [n, 4] px, around which the crops lay.
       datasets, actions: [n] texts. numbers: [n] which record of all, from 0.
@@ -57,7 +56,7 @@ class Evaluated:
         return len(self.numbers)
 
     def rows(self, chosen) -> dict[str, np.ndarray]:
-        """The errors of some of the people, for `evaluation.summary`."""
+        """The errors of some of the people, for `pose_errors.summary`."""
         return {name: values[chosen] for name, values in self.errors.items()}
 
     def person_errors(self) -> tuple[np.ndarray, str]:
@@ -67,14 +66,14 @@ class Evaluated:
             ("distance_heads", "{:.2f} heads off"),
             ("distance_px", "{:.1f} px off"),
         ):
-            values = evaluation.by_person(self.errors[name])
+            values = pose_errors.by_person(self.errors[name])
             if np.isfinite(values).any():
                 return values, text
         return np.zeros(len(self)), ""
 
 
-def evaluate(
-    predictor: predicting.Predictor,
+def evaluate_records(
+    predictor: Predictor,
     where: reader.Where,
     batch_size: int = 32,
     *,
@@ -83,7 +82,7 @@ def evaluate(
     published_thorax: bool = False,
     quiet: bool = False,
     people: detected.People | None = None,
-) -> Evaluated:
+) -> RecordErrors:
     """Measures the network on all records, batch by batch, in the order in which they were written.
 
     The crop lies around the record's box; a record without one has the box of its joints, as in training.
@@ -126,9 +125,9 @@ class _Run:
         found = np.ones(len(boxes), bool)
         if self._people is not None:
             boxes, found = detected.boxes_of(batch["image"], boxes, self._people)
-        predicted, broken = predict(self._predictor, batch["image"], boxes, [not reason for reason in reasons])
+        predicted, broken = predict_records(self._predictor, batch["image"], boxes, [not reason for reason in reasons])
         reasons = [reason or found for reason, found in zip(reasons, broken)]
-        truth = evaluation.truth_of(batch, self._least)
+        truth = pose_errors.truth_of(batch, self._least)
         nothing = ~(truth["seen"].any(1) | truth["placed"].any(1))
         reasons = [reason or (NO_TRUTH if lacks else "") for reason, lacks in zip(reasons, nothing)]
         for number, reason, file in zip(numbers, reasons, batch["file"]):
@@ -139,7 +138,7 @@ class _Run:
             return
         sides = boxes[:, 2:].max(1)
         truth = {**truth, "box_sides": sides, "crop_sides": np.maximum(sides, 1.0) * self._predictor.margin}
-        errors = evaluation.errors(
+        errors = pose_errors.errors(
             {name: values[kept] for name, values in predicted.items()},
             {name: values[kept] for name, values in truth.items()},
             self._published_thorax,
@@ -159,7 +158,7 @@ class _Run:
         if len(self._named) < _NAMED:
             self._named.append(f"{place_of(self._records, number)}{f' ({file})' if file else ''}: {reason}")
 
-    def result(self) -> Evaluated:
+    def result(self) -> RecordErrors:
         if not self._parts:
             counts = ", ".join(f"{count:,} {reason}" for reason, count in sorted(self._skipped.items()))
             raise InputError(f"{self._records.files[0]}: none of {self.done:,} records can be measured: {counts}")
@@ -170,7 +169,7 @@ class _Run:
         }
         rest = {name: joined.pop(name) for name in ("confidence", "visibility", "boxes", "numbers")}
         skipped = dict(sorted(self._skipped.items()))
-        return Evaluated(errors=joined, **rest, **texts, skipped=skipped, named=self._named, unfound=self._unfound)
+        return RecordErrors(errors=joined, **rest, **texts, skipped=skipped, named=self._named, unfound=self._unfound)
 
 
 def place_of(records: reader.Records, number: int) -> str:
@@ -213,8 +212,8 @@ def _decoded_size(encoded: bytes) -> np.ndarray:
     return np.array([width, height])
 
 
-def predict(
-    predictor: predicting.Predictor, encoded: Sequence[bytes], boxes: np.ndarray, usable: Sequence[bool]
+def predict_records(
+    predictor: Predictor, encoded: Sequence[bytes], boxes: np.ndarray, usable: Sequence[bool]
 ) -> tuple[dict[str, np.ndarray], list[str]]:
     """What the network says of a batch, and for each picture `BROKEN` or ''.
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from baseline_network.network import targets
-from baseline_network.prediction.run import Person, Result
+from baseline_network.prediction.people_in_pictures import Person, PictureResult
 from tfrecords.storage.partial import locked
 from tools.cli import outputs
 from tools.cli.errors import InputError
@@ -47,7 +47,7 @@ def person_as_json(person: Person) -> dict[str, Any]:
     }
 
 
-def result_as_json(result: Result) -> dict[str, Any]:
+def result_as_json(result: PictureResult) -> dict[str, Any]:
     """One picture's entry of predictions.json."""
     entry: dict[str, Any] = {"file": result.name}
     if result.photo is not None:
@@ -101,7 +101,7 @@ class Writer:
         head = ",\n ".join(f"{json.dumps(name)}: {json.dumps(value)}" for name, value in content.items())
         self._file.write(f'{{\n {head},\n "images": [')
 
-    def add(self, result: Result) -> None:
+    def add(self, result: PictureResult) -> None:
         """Writes one picture's entry."""
         self._file.write(("," if self.pictures else "") + "\n  " + json.dumps(result_as_json(result), allow_nan=False))
         self.pictures += 1

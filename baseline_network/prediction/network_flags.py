@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 
-def declare(flags) -> None:
+from tools.cli.command import Flags
+
+if TYPE_CHECKING:
+    from baseline_network.network.network_files import HourglassWeights
+    from baseline_network.prediction.predictor import Predictor
+
+
+def declare(flags: Flags) -> None:
     """Declares the flags that `make_predictor` reads."""
     flags.string("weights", None, "weights folder; without it the network that comes with the project")
     flags.boolean("flip", True, "look at the mirrored crop too and take the mean; twice the work, and better")
@@ -25,15 +33,15 @@ def declare(flags) -> None:
     flags.boolean("use_cpu", False, "leave GPUs alone")
 
 
-def make_predictor(options):
-    """(network, predictor) as the flags say, told in one line; raises `InputError` when the weights are of no use."""
+def make_predictor(flags: Flags) -> tuple[HourglassWeights, Predictor]:
+    """(network, predictor) as the flags say, printed in one line; raises `InputError` when the weights are of no use."""
     from baseline_network.network import network_files
-    from baseline_network.prediction import predictor as predicting
+    from baseline_network.prediction.predictor import PUBLISHED, Predictor, compute_policy
 
-    network = network_files.load(options.weights) if options.weights else network_files.default_weights()
-    scale = predicting.PUBLISHED if options.bones_mm is None else options.bones_mm
-    policy = predicting.compute_policy(options.use_fp16)
-    predictor = predicting.Predictor(network, options.flip, options.margin, scale, policy)
+    network = network_files.load(flags.weights) if flags.weights else network_files.default_weights()
+    scale = PUBLISHED if flags.bones_mm is None else flags.bones_mm
+    policy = compute_policy(flags.use_fp16)
+    predictor = Predictor(network, flags.flip, flags.margin, scale, policy)
     sizes = network.sizes
     print(
         f"network of {network.directory}: {sizes.stacks} x {sizes.modules} x {sizes.features}, crops of "

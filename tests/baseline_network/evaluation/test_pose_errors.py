@@ -8,7 +8,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from baseline_network.evaluation import errors as evaluation
+from baseline_network.evaluation import pose_errors
 from baseline_network.images import crop
 from baseline_network.network import decoding, targets
 from tools.pose import metrics
@@ -39,7 +39,7 @@ def person(rng, count=5):
 
 def test_lengths_by_loops():
     predicted, truth = person(np.random.default_rng(0))
-    found = evaluation.errors(predicted, truth)
+    found = pose_errors.errors(predicted, truth)
     for n in range(5):
         pose, true = predicted["pose_3d"][n], truth["pose_3d"][n] - truth["pose_3d"][n, 6]
         bones, true_bones = (sum(math.dist(p[i], p[j]) for i, j in BONES) for p in (pose, true))
@@ -57,7 +57,7 @@ def test_lengths_by_loops():
         far = np.linalg.norm(pose * 4296.99233013 / bones - true, axis=-1)
         np.testing.assert_array_equal(found["pck_3d@150"][n], 100.0 * (far < 150))
         np.testing.assert_allclose(found["auc_3d"][n], [100 * np.mean(far[j] < np.arange(31) * 5) for j in range(16)])
-    figures = evaluation.figures(predicted, truth)
+    figures = pose_errors.figures(predicted, truth)
     assert figures["mpjpe_published"] == pytest.approx(found["mpjpe_published"].mean())
     assert figures["mpjpe_metric/LWrist"] == pytest.approx(found["mpjpe_metric"][:, 15].mean())
     assert figures["pck_3d@150"] == pytest.approx(found["pck_3d@150"].mean())
@@ -72,7 +72,7 @@ def test_shares_by_hand():
     nothing = {"pose_3d": np.full([1, 16, 3], np.nan), "placed": np.zeros([1, 16], bool)}
     truth = {"points": points, "seen": np.ones([1, 16], bool), "box_sides": [80.0], "crop_sides": [200.0], **nothing}
     predicted = {"points": off, "pose_3d": np.ones([1, 16, 3])}
-    figures = evaluation.figures(predicted, truth)
+    figures = pose_errors.figures(predicted, truth)
     # Below 10 px: joints 0 to 4, of the 14 that count.
     assert figures["pckh@0.5"] == pytest.approx(100 * 5 / 14)
     assert figures["pckh@0.5/LKnee"] == 100
@@ -85,15 +85,15 @@ def test_shares_by_hand():
     assert not [name for name in figures if "mpjpe" in name or "3d@" in name or name == "auc_3d"]
     assert [figures[f"images{what}"] for what in ("", "_2d", "_3d", "_head", "_metric")] == [1, 1, 0, 1, 0]
     # The data set's own head goes before the drawn one: 0.5 of 40 px has joints 0 to 9, less the two that don't count.
-    given_head = evaluation.figures(predicted, {**truth, "head_sizes": np.array([40.0])})
+    given_head = pose_errors.figures(predicted, {**truth, "head_sizes": np.array([40.0])})
     assert given_head["pckh@0.5"] == pytest.approx(100 * 8 / 14)
-    absent = evaluation.figures(predicted, {**truth, "head_sizes": np.array([np.nan])})
+    absent = pose_errors.figures(predicted, {**truth, "head_sizes": np.array([np.nan])})
     assert absent["pckh@0.5"] == figures["pckh@0.5"]
 
 
 def test_names_are_mpiis():
-    assert list(evaluation.JOINT_NAMES) == NAMES
-    assert [NAMES[j] for j in evaluation.TORSO] == ["LShoulder", "RHip"]
+    assert list(pose_errors.JOINT_NAMES) == NAMES
+    assert [NAMES[j] for j in pose_errors.TORSO] == ["LShoulder", "RHip"]
 
 
 def test_missing_joints_and_people():
@@ -103,8 +103,8 @@ def test_missing_joints_and_people():
     truth["placed"][2] = False
     truth["seen"][3] = False
     truth["points"][0, 3] = truth["pose_3d"][0, 5] = np.nan
-    found = evaluation.errors(predicted, truth)
-    for name in (*evaluation.LENGTHS, "pck_3d@150", "auc_3d"):
+    found = pose_errors.errors(predicted, truth)
+    for name in (*pose_errors.LENGTHS, "pck_3d@150", "auc_3d"):
         counted = np.isfinite(found[name])
         np.testing.assert_array_equal(counted[0], np.arange(16) != 5)
         assert not counted[1:3].any()
@@ -114,7 +114,7 @@ def test_missing_joints_and_people():
         np.testing.assert_array_equal(counted[0], np.arange(16) != 3)
         assert counted[1:3].all()
         assert not counted[3].any()
-    figures = evaluation.figures(predicted, truth)
+    figures = pose_errors.figures(predicted, truth)
     assert figures["images_3d"] == 2
     assert figures["images_2d"] == 3
     means = [np.nanmean(found["mpjpe_metric"][n]) for n in (0, 3)]
@@ -126,8 +126,8 @@ def test_published_thorax():
     predicted, truth = person(np.random.default_rng(2), 2)
     before = {name: values.copy() for name, values in truth.items()}
     spine = np.array([[10.0, 20, 30], [np.nan] * 3])
-    found = evaluation.errors(predicted, {**truth, "spine": spine}, published_thorax=True)
-    usual = evaluation.errors(predicted, truth)
+    found = pose_errors.errors(predicted, {**truth, "spine": spine}, published_thorax=True)
+    usual = pose_errors.errors(predicted, truth)
     published = decoding.with_published_thorax(tf.constant(predicted["pose_3d"])).numpy()
     for n, true in ((0, spine[0]), (1, (truth["pose_3d"][1, 6] + truth["pose_3d"][1, 8]) / 2)):
         bones = sum(math.dist(published[n, i], published[n, j]) for i, j in BONES)
@@ -154,7 +154,7 @@ def test_what_figures_do_not_depend_on(seed, zoom, shift, size):
         "mm_per_pixel": truth["mm_per_pixel"] / zoom,
     }
     moved = {"points": predicted["points"] * zoom + shift, "pose_3d": predicted["pose_3d"] * size}
-    one, two = evaluation.figures(predicted, truth), evaluation.figures(moved, other)
+    one, two = pose_errors.figures(predicted, truth), pose_errors.figures(moved, other)
     assert one.keys() == two.keys()
     for name, value in one.items():
         expected = value * (zoom if name.startswith("distance_px") else 1)
@@ -165,7 +165,7 @@ def test_what_figures_do_not_depend_on(seed, zoom, shift, size):
 @given(seed=st.integers(0, 10**6))
 def test_alignment_only_helps_and_perfection_is_perfect(seed):
     predicted, truth = person(np.random.default_rng(seed), 3)
-    found = evaluation.errors(predicted, truth)
+    found = pose_errors.errors(predicted, truth)
 
     def squares(name):
         return np.sum(found[name] ** 2, 1)
@@ -174,7 +174,7 @@ def test_alignment_only_helps_and_perfection_is_perfect(seed):
         assert np.all(squares("p_mpjpe") <= squares("n_mpjpe") + 1e-6)
         assert np.all(squares("n_mpjpe") <= squares(name) + 1e-6)
     exact = {"points": truth["points"], "pose_3d": truth["pose_3d"]}
-    figures = evaluation.figures(exact, truth)
+    figures = pose_errors.figures(exact, truth)
     assert figures["pckh@0.5"] == figures["pck_box@0.05"] == figures["pck_torso@0.2"] == 100
     assert max(figures[name] for name in ("mpjpe_sized", "p_mpjpe", "n_mpjpe", "distance_px")) < 1e-4
 
@@ -201,7 +201,7 @@ def test_truth_of_records():
     record = weak_perspective()
     record["provenance_2d"][3, 16] = record["provenance_3d"][2, 10] = 0
     record["pose_2d"][3, 16] = record["pose_3d"][2, 10] = np.nan
-    truth = evaluation.truth_of(record)
+    truth = pose_errors.truth_of(record)
     np.testing.assert_allclose(truth["points"][0, 9], record["pose_2d"][0, 0])
     np.testing.assert_allclose(truth["pose_3d"][0, 0], record["pose_3d"][0, 13])
     np.testing.assert_allclose(truth["mm_per_pixel"], [4, 4, 5, 5], rtol=1e-5)  # of the camera, of the bones
@@ -211,7 +211,7 @@ def test_truth_of_records():
     assert not truth["placed"][2, 6]
     assert truth["placed"][:2].all()
     without = {name: record[name] for name in ("pose_2d", "pose_3d", "provenance_2d", "provenance_3d")}
-    fewer = evaluation.truth_of(without)
+    fewer = pose_errors.truth_of(without)
     np.testing.assert_allclose(fewer["mm_per_pixel"], 5, rtol=1e-5)
     assert np.isnan(fewer["box_sides"]).all()
 
@@ -224,8 +224,8 @@ def test_the_networks_own_targets_are_nearly_right():
     tensors = {name: tf.constant(values) for name, values in record.items()}
     made = targets.make_targets(tensors, transforms, tf.zeros([4], tf.bool), 256)
     found = decoding.predictions_to_pose(made["heatmaps"], made["depths"], transforms, 256)
-    truth = {**evaluation.truth_of(record), "crop_sides": np.full(4, 480.0)}
-    figures = evaluation.figures({name: values.numpy() for name, values in found.items()}, truth)
+    truth = {**pose_errors.truth_of(record), "crop_sides": np.full(4, 480.0)}
+    figures = pose_errors.figures({name: values.numpy() for name, values in found.items()}, truth)
     assert figures["pck_crop@0.05"] == 100
     # A cell is 7.5 px of 5 mm; x and y are off by up to 1.5 cells, the pelvis's own error included.
     assert figures["mpjpe_metric"] < 1.5 * 7.5 * 2**0.5 * 5

@@ -1,0 +1,74 @@
+"""What evaluate.py runs: records in, tables, figures and a sheet of predictions out."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from baseline_network.evaluation import evaluation_report, evaluation_sheet, record_evaluation
+from baseline_network.images import detection
+from baseline_network.network import network_files
+from baseline_network.prediction.predictor import Predictor
+from tfrecords import reader
+from tools.cli.command import Flags
+from tools.pose import joints
+
+
+def evaluate_network(flags: Flags) -> int:
+    """Evaluates a network on records, prints the tables and writes the report; returns the exit status.
+
+    Raises:
+      InputError: the records or the weights are of no use.
+    """
+    records = reader.find(flags.data)
+    network = network_files.load(flags.weights) if flags.weights else network_files.default_weights()
+    predictor = Predictor(network, flags.flip, flags.margin or None)
+    sizes = network.sizes
+    print(
+        f"{network.directory}: {sizes.stacks} stacks, {sizes.modules} modules, {sizes.features} features, "
+        f"{sizes.resolution} px; {len(records):,} records"
+    )
+    people = detection.Chooser().people if flags.boxes == "detected" else None
+    rule: dict[str, Any] = {
+        "least": joints.LABELLED if flags.labelled_only else joints.MADE,
+        "published_thorax": flags.published_thorax,
+    }
+    result = record_evaluation.evaluate_records(
+        predictor, flags.data, flags.batch_size, limit=flags.limit, people=people, **rule
+    )
+    figures = evaluation_report.figures(result)
+    print("\n" + evaluation_report.tables(figures, flags.actions))
+    for reason, count in result.skipped.items():
+        print(f"\nleft out: {count:,} records, {reason}")
+    for line in result.named:
+        print(f"  {line}")
+    if people is not None:
+        print(
+            f"\nnot found by the detector: {result.unfound:,} of {len(result):,} people; their joints count as missed"
+        )
+    if not flags.output:
+        print("\n" + json.dumps(figures["all"]))
+        return 0
+    pictures = evaluation_report.diagrams(result)
+    if flags.sheet:
+        sheet = evaluation_sheet.contact_sheet(predictor, flags.data, result, flags.sheet, **rule)
+        if sheet is not None:
+            pictures["sheet.png"] = sheet
+    content = {
+        "weights": network.directory,
+        "data": flags.data,
+        "settings": {
+            "flip": predictor.flip,
+            "margin": predictor.margin,
+            "boxes": flags.boxes,
+            "limit": flags.limit,
+            "labelled_only": flags.labelled_only,
+            "published_thorax": flags.published_thorax,
+        },
+        **figures,
+        "unfound": result.unfound,
+        "named": result.named,
+    }
+    evaluation_report.write(flags.output, content, evaluation_report.tables(figures), pictures)
+    print(f"\ntable.md, figures.json and pictures are in {flags.output}")
+    return 0

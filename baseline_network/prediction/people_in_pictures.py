@@ -1,0 +1,114 @@
+"""From a stream of pictures to a stream of people: boxes, crops in batches, the network; in order, memory bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+
+from baseline_network.images import detection, person_images
+from tfrecords.source import Skip
+from tools.cli.errors import InputError
+
+if TYPE_CHECKING:
+    from baseline_network.prediction.predictor import Predictor
+
+# Pictures wait for their batch; a few large ones do not wait for many.
+_MOST_WAITING_BYTES = 128 << 20
+
+
+class Person(NamedTuple):
+    """What is told of one person, arrays over MPII's 16 joints.
+
+    Attributes:
+      box: where he was looked for.
+      points: [16, 2] px of the upright picture. confidence: [16].
+      pose_3d: [16, 3] mm relative to the pelvis, x right, y down, z away.
+      mm_per_pixel: of the picture, at the person.
+    """
+
+    box: detection.Box
+    points: np.ndarray
+    confidence: np.ndarray
+    pose_3d: np.ndarray
+    mm_per_pixel: float
+
+
+class PictureResult(NamedTuple):
+    """One picture's people; `skip` says why there are none, `photo` is None when the picture could not be read."""
+
+    name: str
+    photo: person_images.Photo | None
+    people: list[Person]
+    skip: Skip | None = None
+
+
+class PeopleChooser(Protocol):
+    """What knows where people are, such as `detection.Chooser`."""
+
+    def people(self, picture: np.ndarray, name: str = "") -> list[detection.Box] | Skip:
+        """The boxes in a picture [H, W, 3] uint8 BGR, at least one; or why there is none."""
+
+
+def predict_people(
+    predictor: Predictor,
+    chooser: PeopleChooser,
+    pictures: Iterable[tuple[str, person_images.Photo | Skip]],
+    batch_size: int,
+    every: int = 1,
+) -> Iterator[PictureResult]:
+    """The people of pictures, a `PictureResult` for each picture in the pictures' order.
+
+    Args:
+      pictures: (name, picture or why there is none).
+      batch_size: people that the network sees at once.
+      every: people are looked for in each so many-th picture, whose boxes the ones between take over; for videos.
+
+    Raises:
+      InputError: the network's answer is not a number.
+    """
+    waiting: list[tuple] = []
+    people = size = 0
+    boxes: list[detection.Box] | Skip = []
+    for number, (name, photo) in enumerate(pictures):
+        if isinstance(photo, Skip):
+            waiting.append((PictureResult(name, None, [], photo), [], None))
+            continue
+        if number % every == 0 or isinstance(boxes, Skip):
+            boxes = chooser.people(photo.pixels, name if photo.frame < 0 else f"{name} frame {photo.frame}")
+        if isinstance(boxes, Skip):
+            waiting.append((PictureResult(name, photo, [], boxes), [], None))
+        else:
+            places = np.array([box[:4] for box in boxes], np.float32)
+            waiting.append((PictureResult(name, photo, []), boxes, predictor.crops(photo.pixels[..., ::-1], places)))
+            people += len(boxes)
+        size += photo.pixels.nbytes
+        if people >= batch_size or size >= _MOST_WAITING_BYTES:
+            yield from _answered(predictor, waiting, batch_size)
+            waiting, people, size = [], 0, 0
+    yield from _answered(predictor, waiting, batch_size)
+
+
+def _answered(predictor: Predictor, waiting: list[tuple], batch_size: int) -> Iterator[PictureResult]:
+    """The results of the pictures that waited, people filled in."""
+    crops = [crops for _, _, crops in waiting if crops is not None]
+    if crops:
+        images, transforms = (np.concatenate([part.numpy() for part in parts]) for parts in zip(*crops))
+        # A crowd in one picture is more than a batch.
+        pieces = range(0, len(images), batch_size)
+        told = [
+            predictor.from_crops(images[start : start + batch_size], transforms[start : start + batch_size])
+            for start in pieces
+        ]
+        answers = {name: np.concatenate([piece[name].numpy() for piece in told]) for name in told[0]}
+    place = 0
+    for result, boxes, _ in waiting:
+        for box in boxes:
+            mine = {name: values[place] for name, values in answers.items()}
+            if not all(np.isfinite(values).all() for values in mine.values()):
+                raise InputError(f"{result.name}: the network's answer is not a number; its weights are of no use")
+            one = Person(box, mine["points"], mine["confidence"], mine["pose_3d"], float(mine["mm_per_pixel"]))
+            result.people.append(one)
+            place += 1
+        yield result
