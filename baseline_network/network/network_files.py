@@ -37,7 +37,7 @@ class HourglassWeights:
     Attributes:
       sizes: of the network.
       values: float32 arrays by the variables' names.
-      facts: what a reader wants to know, and what `predictor.Predictor` needs: 'crop_margin', side of the crop over the longer
+      facts: figures and origin, and what `predictor.Predictor` needs: 'crop_margin', side of the crop over the longer
         side of the person's box in training.
       directory: where it was read from.
     """

@@ -34,7 +34,7 @@ def declare(flags: Flags) -> None:
 
 
 def make_predictor(flags: Flags) -> tuple[HourglassWeights, Predictor]:
-    """(network, predictor) as the flags say, printed in one line; raises `InputError` when the weights are of no use."""
+    """The network and its predictor, printed in one line; raises `InputError` when the weights cannot be used."""
     from baseline_network.network import network_files
     from baseline_network.prediction.predictor import PUBLISHED, Predictor, compute_policy
 

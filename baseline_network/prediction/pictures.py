@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from baseline_network.prediction.run import Person
+from baseline_network.prediction.people_in_pictures import Person
 from tools.drawing import animation, drawing, figures, sheets
 from tools.pose import joints
 

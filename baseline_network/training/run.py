@@ -19,6 +19,7 @@ from tfrecords import reader
 from tfrecords.storage import fingerprints
 from tools.cli.command import Flags
 from tools.cli.errors import InputError
+from tools.files import checksums
 from tools.training import schedules
 from tools.training.session import TrainingDevices, TrainingJob, TrainingSession
 
@@ -189,7 +190,7 @@ def collect_settings(
     decisive = [*training_flags.SIZES, *training_flags.DECISIVE, *training_flags.AUGMENTATION]
     decisive += ["precision", "train_records"]
     if start is not None:
-        settings["first_weights"] = fingerprints.of_arrays(start.values)
+        settings["first_weights"] = checksums.of_arrays(start.values)[: checksums.SHORT]
         decisive.append("first_weights")
     return settings, decisive
 

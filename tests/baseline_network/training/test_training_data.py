@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import tensorflow as tf
-from baseline_network.training.data import Set, Setup, shares
+from baseline_network.training.training_data import BatchOptions, TrainingSet, shares
 
 from baseline_network.images import augment, crop
 from baseline_network.network import targets
@@ -42,11 +42,11 @@ def taken(sets, setup, start, count, rows=None):
 
 def test_a_stream_goes_on_from_any_step_as_if_it_had_never_stopped(pictured_records):
     sets = [
-        Set(str(pictured_records / "train.tfrecord"), 3),
-        Set(str(pictured_records / "test.tfrecord"), 2, varied=False),
+        TrainingSet(str(pictured_records / "train.tfrecord"), 3),
+        TrainingSet(str(pictured_records / "test.tfrecord"), 2, varied=False),
     ]
     lively = augment.Augmentation(shift=0.1, contrast=0.3, grey_share=0.2, noise=9.0, covered_share=0.5)
-    setup = Setup(64, seed=7, augmentation=lively)
+    setup = BatchOptions(64, seed=7, augmentation=lively)
     whole = taken(sets, setup, 0, 13)
     for start in (4, 12):
         for first, second in zip(whole[start:], taken(sets, setup, start, 13 - start)):
@@ -59,9 +59,9 @@ def test_a_stream_goes_on_from_any_step_as_if_it_had_never_stopped(pictured_reco
 @pytest.mark.parametrize("rows", [(0, 4), (4, 8), (2, 7), (5, 6)])
 def test_rows_of_a_batch_are_the_same_made_alone(pictured_records, rows):
     """What every worker of several does; the sets' border is between rows 4 and 5."""
-    sets = [Set(str(pictured_records / "train.tfrecord"), 5), Set(str(pictured_records / "test.tfrecord"), 3)]
+    sets = [TrainingSet(str(pictured_records / "train.tfrecord"), 5), TrainingSet(str(pictured_records / "test.tfrecord"), 3)]
     lively = augment.Augmentation(shift=0.1, contrast=0.3, grey_share=0.5, noise=9.0, covered_share=0.8)
-    setup = Setup(64, seed=7, augmentation=lively)
+    setup = BatchOptions(64, seed=7, augmentation=lively)
     for whole, part in zip(taken(sets, setup, 3, 2), taken(sets, setup, 3, 2, rows)):
         assert whole.keys() == part.keys()
         for name, value in part.items():
@@ -70,7 +70,7 @@ def test_rows_of_a_batch_are_the_same_made_alone(pictured_records, rows):
 
 
 def test_what_is_not_varied_is_the_plain_crop(pictured_records, rendered_people):
-    (batch,) = taken([Set(str(pictured_records / "test.tfrecord"), 8, varied=False)], Setup(64, 1.25), 0, 1)
+    (batch,) = taken([TrainingSet(str(pictured_records / "test.tfrecord"), 8, varied=False)], BatchOptions(64, 1.25), 0, 1)
     crops = []
     for record in rendered_people[32:]:
         square = crop.box_squares(tf.constant(record.box[None]), 1.25)
@@ -90,7 +90,7 @@ def test_quality_weighs_and_blanks_depths(rendered_people, write_pictured, tmp_p
     records = [dataclasses.replace(r, quality=q) for r, q in zip(rendered_people, qualities)]
     records.append(dataclasses.replace(records[2], pose_3d=None, provenance_3d=None, quality=np.nan))
     file = write_pictured(tmp_path / "labels.tfrecord", records)
-    (batch,) = taken([Set(file, 5, varied=False)], Setup(64, quality_power=2.0, min_quality=0.4), 0, 1)
+    (batch,) = taken([TrainingSet(file, 5, varied=False)], BatchOptions(64, quality_power=2.0, min_quality=0.4), 0, 1)
     order = np.argsort(batch["depth_weights"])
     np.testing.assert_allclose(batch["depth_weights"][order], [0.04, 0.25, 0.81, 1, 1], rtol=1e-5)
     with_depth = batch["depth_mask"].any(1)
@@ -101,8 +101,8 @@ def test_quality_weighs_and_blanks_depths(rendered_people, write_pictured, tmp_p
 
 
 def test_subpixel_heatmaps_are_made_where_asked_for(pictured_records):
-    sets = [Set(str(pictured_records / "test.tfrecord"), 8, varied=False)]
-    (plain,), (exact,) = (taken(sets, Setup(64, subpixel=on), 0, 1) for on in (False, True))
+    sets = [TrainingSet(str(pictured_records / "test.tfrecord"), 8, varied=False)]
+    (plain,), (exact,) = (taken(sets, BatchOptions(64, subpixel=on), 0, 1) for on in (False, True))
     usable = tf.constant(plain["joint_mask"])
     for batch, on in ((plain, False), (exact, True)):
         expected = targets.heatmaps(tf.constant(batch["points"]) / 4, usable, 16, on)
@@ -118,7 +118,7 @@ def test_damaged_pictures_are_named(damage, rendered_people, write_pictured, tmp
     file = write_pictured(tmp_path / "broken.tfrecord", records)
     expected = r"broken\.tfrecord: record 1.*" + ("has no picture" if damage == "none" else "can't be decoded")
     with pytest.raises(InputError, match=expected), training_data.named_pictures([file]):
-        taken([Set(file, 2)], Setup(64), 0, 1)
+        taken([TrainingSet(file, 2)], BatchOptions(64), 0, 1)
     assert training_data.first_bad_picture(write_pictured(tmp_path / "good.tfrecord", rendered_people[:2])) == ""
 
 
