@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,7 +51,7 @@ _GROUPS = {
 _HEADS = np.linspace(0.0, 1.0, 41)
 
 
-def _indices(names) -> list[int]:
+def _indices(names: Iterable[str]) -> list[int]:
     return [targets.MPII16.index(name) for name in names]
 
 
@@ -64,7 +64,7 @@ def figures(result: RecordErrors) -> dict[str, Any]:
     """Everything as JSON has it: 'all' (each joint too), 'by_dataset', 'by_action', 'action_wise' (the plain mean of
     the actions' figures), 'by_visibility', 'skipped'."""
 
-    def by(names):
+    def by(names: np.ndarray) -> dict[str, dict[str, float]]:
         return {
             name or "not named": pose_errors.summary(result.rows(names == name), by_joint=False)
             for name in sorted(set(names))
@@ -102,7 +102,7 @@ def tables(found: Mapping[str, Any], actions: bool = True) -> str:
     """Markdown: all people and by data set; by action; by joint; by visibility. % for PCK and AUC, mm, px."""
     head = ["", "people", *(heading for heading, _ in _COLUMNS)]
 
-    def row(title, part):
+    def row(title: str, part: Mapping[str, float]) -> list[str]:
         return [title, f"{part['images']:,.0f}", *(_cell(part.get(name)) for _, name in _COLUMNS)]
 
     rows = [row("all", found["all"])]
@@ -126,16 +126,16 @@ def tables(found: Mapping[str, Any], actions: bool = True) -> str:
     return "\n\n".join(parts)
 
 
-def _cell(value) -> str:
+def _cell(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f}"
 
 
-def _markdown(head, rows) -> str:
+def _markdown(head: Sequence[str], rows: list[list[str]]) -> str:
     rows = [[cell.replace("|", "\\|") for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
     lines = [head, ["-" * (width - 1) + ":" * (i > 0) + "-" * (i == 0) for i, width in enumerate(widths)], *rows]
 
-    def line(row):
+    def line(row: Sequence[str]) -> str:
         return "| " + " | ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:]))]) + " |"
 
     return "\n".join(map(line, lines))

@@ -58,8 +58,10 @@ def contact_sheet(
     return sheets.contact_sheet(cells, 1 if each == 1 else 2 if len(cells) < 9 else 3, captions)
 
 
-def _panels(predictor, record, box, least, published_thorax):
-    found, _ = record_evaluation.predict_records(predictor, record["image"], box[None], [True])
+def _panels(
+    predictor: Predictor, record: dict[str, np.ndarray], box: np.ndarray, least: int, published_thorax: bool
+) -> list[np.ndarray]:
+    found, _ = record_evaluation.predict_records(predictor, record["image"].tolist(), box[None], [True])
     truth = pose_errors.truth_of(record, least)
     image = tf.io.decode_image(record["image"][0], channels=3, expand_animations=False).numpy()[..., ::-1]
     points, seen = found["points"][0], truth["seen"][0]
@@ -77,7 +79,7 @@ def _panels(predictor, record, box, least, published_thorax):
     return panels
 
 
-def _square(image, box, *poses):
+def _square(image: np.ndarray, box: np.ndarray, *poses: np.ndarray) -> tuple[np.ndarray, ...]:
     """The square that the network sees, as large as a panel, black outside the picture, and poses in its pixels."""
     import cv2
 

@@ -20,7 +20,7 @@ Shares of joints are taken over all joints of all people together, MPJPE and its
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -104,7 +104,7 @@ def errors(
     return {**result, **_errors_3d(pose, back, true_pose, usable, placed, truth)}
 
 
-def _pixels_per_mm(points, pose):
+def _pixels_per_mm(points: np.ndarray, pose: np.ndarray) -> np.ndarray:
     """[N]: the pixels of the prediction that became one of its own millimetres."""
     in_pixels, in_mm = (
         np.linalg.norm(places - places[:, targets.PELVIS, None], axis=-1).sum(1) for places in (points, pose[..., :2])
@@ -112,14 +112,16 @@ def _pixels_per_mm(points, pose):
     return np.where(in_mm > 0, in_pixels / np.where(in_mm > 0, in_mm, 1.0), 1.0)
 
 
-def _errors_2d(points, true_points, seen, truth):
+def _errors_2d(
+    points: np.ndarray, true_points: np.ndarray, seen: np.ndarray, truth: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
     count = len(points)
 
-    def given(name):
+    def given(name: str) -> np.ndarray:
         values = np.asarray(truth.get(name, np.full(count, np.nan)), np.float64)
         return np.where(values > 0, values, np.nan)
 
-    def between(pair):
+    def between(pair: tuple[int, int]) -> np.ndarray:
         size = np.linalg.norm(true_points[:, pair[0]] - true_points[:, pair[1]], axis=-1)
         return np.where(seen[:, pair[0]] & seen[:, pair[1]] & (size > 0), size, np.nan)
 
@@ -141,7 +143,9 @@ def _errors_2d(points, true_points, seen, truth):
     return {**result, "distance_px": distance, "distance_heads": distance / heads[:, None]}
 
 
-def _poses(predicted, truth, placed, published_thorax):
+def _poses(
+    predicted: np.ndarray, truth: Mapping[str, np.ndarray], placed: np.ndarray, published_thorax: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Prediction and truth [N, 16, 3] relative to their pelvis, and which joints of people with a pelvis count."""
     pose, true_pose = predicted.copy(), np.array(truth["pose_3d"], np.float64)
     usable = placed & placed[:, targets.PELVIS, None]
@@ -158,7 +162,14 @@ def _poses(predicted, truth, placed, published_thorax):
     return pose, np.where(usable[..., None], true_pose, np.nan), usable
 
 
-def _errors_3d(pose, back, true_pose, usable, placed, truth):
+def _errors_3d(
+    pose: np.ndarray,
+    back: np.ndarray,
+    true_pose: np.ndarray,
+    usable: np.ndarray,
+    placed: np.ndarray,
+    truth: Mapping[str, np.ndarray],
+) -> dict[str, np.ndarray]:
     count = len(pose)
     every = np.ones([count, len(targets.BONES)], bool)
     counted = placed[:, targets.BONES[:, 0]] & placed[:, targets.BONES[:, 1]]
@@ -168,7 +179,7 @@ def _errors_3d(pose, back, true_pose, usable, placed, truth):
     size = np.where(counted.any(1), true_length / np.maximum(_bones_sum(pose, counted), 1e-9), np.nan)
     metric = back * np.asarray(truth.get("mm_per_pixel", np.full(count, np.nan)), np.float64)
 
-    def distances(measure, poses):
+    def distances(measure: Callable[..., np.ndarray], poses: np.ndarray) -> np.ndarray:
         return measure(poses, true_pose, usable, per_joint=True)
 
     return {
@@ -182,7 +193,7 @@ def _errors_3d(pose, back, true_pose, usable, placed, truth):
     }
 
 
-def _bones_sum(poses, counted):
+def _bones_sum(poses: np.ndarray, counted: np.ndarray) -> np.ndarray:
     """[N]: sum of the lengths of the bones of poses [N, 16, D] that count, [N, 14] bool."""
     bones = poses[:, targets.BONES[:, 0]] - poses[:, targets.BONES[:, 1]]
     return np.sum(np.linalg.norm(bones, axis=-1), 1, where=counted)

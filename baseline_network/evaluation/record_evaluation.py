@@ -14,6 +14,7 @@ from baseline_network.images import crop
 from baseline_network.network import targets
 from baseline_network.prediction.predictor import Predictor
 from tfrecords import reader, schema
+from tfrecords.storage.locate import Records
 from tools.cli.errors import InputError
 from tools.cli.progress import Progress
 from tools.pose import joints
@@ -55,7 +56,7 @@ class RecordErrors:
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def rows(self, chosen) -> dict[str, np.ndarray]:
+    def rows(self, chosen: np.ndarray) -> dict[str, np.ndarray]:
         """The errors of some of the people, for `pose_errors.summary`."""
         return {name: values[chosen] for name, values in self.errors.items()}
 
@@ -109,7 +110,14 @@ def evaluate_records(
 class _Run:
     """What has been measured so far."""
 
-    def __init__(self, predictor, records: reader.Records, least: int, published_thorax: bool, people=None):
+    def __init__(
+        self,
+        predictor: Predictor,
+        records: Records,
+        least: int,
+        published_thorax: bool,
+        people: detected.People | None = None,
+    ) -> None:
         self.done = self._unfound = 0
         self._people = people
         self._predictor, self._records = predictor, records
@@ -125,8 +133,9 @@ class _Run:
         found = np.ones(len(boxes), bool)
         if self._people is not None:
             boxes, found = detected.boxes_of(batch["image"], boxes, self._people)
-        predicted, broken = predict_records(self._predictor, batch["image"], boxes, [not reason for reason in reasons])
-        reasons = [reason or found for reason, found in zip(reasons, broken)]
+        usable = [not reason for reason in reasons]
+        predicted, broken = predict_records(self._predictor, batch["image"].tolist(), boxes, usable)
+        reasons = [reason or failure for reason, failure in zip(reasons, broken)]
         truth = pose_errors.truth_of(batch, self._least)
         nothing = ~(truth["seen"].any(1) | truth["placed"].any(1))
         reasons = [reason or (NO_TRUTH if lacks else "") for reason, lacks in zip(reasons, nothing)]
@@ -172,7 +181,7 @@ class _Run:
         return RecordErrors(errors=joined, **rest, **texts, skipped=skipped, named=self._named, unfound=self._unfound)
 
 
-def place_of(records: reader.Records, number: int) -> str:
+def place_of(records: Records, number: int) -> str:
     """Shard and number in it, from 0, of the record of that number in all shards."""
     for file, count in zip(records.files, records.counts):
         if number < count:
@@ -222,27 +231,30 @@ def predict_records(
     """
     chosen = np.flatnonzero(usable)
     reasons = [""] * len(encoded)
-    parts = []
+    parts: list[tuple[np.ndarray, dict[str, np.ndarray]]] = []
     try:
         if len(chosen):
             parts.append((chosen, _run(predictor, encoded, boxes, chosen)))
     except tf.errors.InvalidArgumentError:
         for one in chosen:
+            alone = np.array([one])
             try:
-                parts.append(([one], _run(predictor, encoded, boxes, [one])))
+                parts.append((alone, _run(predictor, encoded, boxes, alone)))
             except tf.errors.InvalidArgumentError:
                 reasons[one] = BROKEN
     shapes = {"points": (16, 2), "confidence": (16,), "pose_3d": (16, 3)}
     result = {name: np.full([len(encoded), *shape], np.nan, np.float32) for name, shape in shapes.items()}
-    for places, found in parts:
+    for places, predicted in parts:
         for name, values in result.items():
-            values[places] = found[name]
+            values[places] = predicted[name]
     return result, reasons
 
 
-def _run(predictor, encoded, boxes, chosen):
-    found = predictor.from_files(tf.constant([encoded[i] for i in chosen], tf.string), tf.constant(boxes[chosen]))
-    return {name: values.numpy() for name, values in found.items()}
+def _run(
+    predictor: Predictor, encoded: Sequence[bytes], boxes: np.ndarray, chosen: np.ndarray
+) -> dict[str, np.ndarray]:
+    people = predictor.from_files(tf.constant([encoded[i] for i in chosen], tf.string), tf.constant(boxes[chosen]))
+    return {name: values.numpy() for name, values in people.items()}
 
 
 def visibility_of(codes: np.ndarray) -> np.ndarray:

@@ -26,7 +26,7 @@ def streams(model: tf.keras.Model) -> list[dict[str, list]]:
     """The streams of a model of `hourglass.build`, as dicts of layers: 'sums' in it, its 'writers' and 'readers'."""
     above: dict = {}
 
-    def stream_of(tensor):
+    def stream_of(tensor: tf.Tensor) -> tuple:
         key = tensor.ref()
         while above.setdefault(key, key) != key:
             key = above[key]
@@ -37,7 +37,7 @@ def streams(model: tf.keras.Model) -> list[dict[str, list]]:
         if isinstance(layer, _PASSING):
             for tensor in tf.nest.flatten(layer.input):
                 above[stream_of(tensor)] = stream_of(layer.output)
-    found = {
+    found: dict[tuple, dict[str, list]] = {
         stream_of(layer.output): {"sums": [], "writers": [], "readers": []}
         for layer in layers
         if isinstance(layer, _layers.Add)
@@ -62,7 +62,7 @@ def channel_sizes(model: tf.keras.Model, stream: dict[str, list], crops: np.ndar
     The geometric mean over the stream's sums, each of which has a scale of its own.
     """
     run = tf.function(tf.keras.Model(model.input, [layer.output for layer in stream["sums"]]))
-    largest = 0.0
+    largest = np.zeros(())
     for start in range(0, len(crops), _AT_ONCE):
         outputs = tf.nest.flatten(run(crop.to_network(tf.constant(crops[start : start + _AT_ONCE]))))
         largest = np.maximum(largest, [tf.reduce_max(tf.abs(output), [0, 1, 2]).numpy() for output in outputs])
@@ -89,7 +89,7 @@ def equalized(model: tf.keras.Model, crops: np.ndarray) -> tf.keras.Model:
     return copied
 
 
-def _read_scaled(model, layer, sizes) -> None:
+def _read_scaled(model: tf.keras.Model, layer: tf.keras.layers.Layer, sizes: np.ndarray) -> None:
     """Makes a layer take back that the channels of its input were divided by `sizes`."""
     if isinstance(layer, _layers.BatchNormalization):
         gamma, beta, mean, variance = layer.get_weights()

@@ -34,7 +34,7 @@ _TIMED_SECONDS, _TIMED_LEAST = 0.5, 3
 class _AddNearest(tf.keras.layers.Layer):
     """`hourglass.AddUpsampled` by a resize, whose tensors have four dimensions."""
 
-    def call(self, inputs):
+    def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         fine, coarse = inputs
         return fine + tf.image.resize(coarse, fine.shape[1:3], "nearest")
 
@@ -50,7 +50,7 @@ def core(model: tf.keras.Model) -> tf.keras.Model:
       'depths' [B, 16], with its own copy of the values.
     """
 
-    def copy(layer):
+    def copy(layer: tf.keras.layers.Layer) -> tf.keras.layers.Layer:
         if isinstance(layer, hourglass.AddUpsampled):
             return _AddNearest(name=layer.name)
         return layer.__class__.from_config(layer.get_config())
@@ -138,7 +138,7 @@ def save_saved_model(predictor: Predictor, folder: str, static_batch: int = 1, r
     side = predictor.resolution
     whole = tf.tile(tf.eye(2, 3)[None], [static_batch, 1, 1])
 
-    def static(images):
+    def static(images: tf.Tensor) -> dict[str, tf.Tensor]:
         inputs = crop.to_network(images)
         outputs = decoding.predict_both_ways(predictor.answer, inputs) if predictor.flip else predictor.answer(inputs)
         # The network is a function of any batch; that this one's size is fixed is to be seen from here on.
@@ -213,7 +213,7 @@ def check_saved(difference: dict[str, float], name: str) -> None:
 def milliseconds(call: Callable[[], object]) -> float:
     """The median time of a call, after one that is not counted."""
     call()
-    times = []
+    times: list[float] = []
     while sum(times) < _TIMED_SECONDS or len(times) < _TIMED_LEAST:
         start = time.perf_counter()
         call()

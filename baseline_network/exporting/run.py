@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,8 @@ from baseline_network.exporting import equalization, formats
 from baseline_network.images import crop
 from baseline_network.network import decoding, network_files
 from baseline_network.prediction.predictor import Predictor
-from tfrecords import reader, sources
-from tfrecords.source import Options
+from tfrecords import reader, schema, sources
+from tfrecords.source import Options, Skip
 from tools.cli.command import Flags
 from tools.cli.errors import InputError
 from tools.files import atomic
@@ -74,7 +75,7 @@ def load_sample(where: str, count: int, margin: float, resolution: int) -> Sampl
         source = sources.open_source("rendered", "", Options(count=count, seed=1, split="val"))
         records = source.records(range(count))
         # A source leaves out what it cannot make, with a reason.
-        parts = [_as_batch(record) for record in records if hasattr(record, "image")]
+        parts = [_as_batch(record) for record in records if not isinstance(record, Skip)]
     kept = []
     for batch in parts:
         boxes, reasons = record_evaluation.boxes_of(batch)
@@ -95,7 +96,7 @@ def load_sample(where: str, count: int, margin: float, resolution: int) -> Sampl
     return Sample(list(batch["image"]), boxes, crops, transforms, truth)
 
 
-def _as_batch(record) -> dict[str, np.ndarray]:
+def _as_batch(record: schema.PoseRecord) -> dict[str, np.ndarray]:
     """A record as a batch of one of `record_evaluation.FIELDS`."""
     values = {name: getattr(record, name) for name in record_evaluation.FIELDS}
     return {
@@ -119,7 +120,7 @@ def export_network(flags: Flags, output: str) -> int:
     return 0
 
 
-def export(network: network_files.HourglassWeights, folder: str, options) -> dict[str, Any]:
+def export(network: network_files.HourglassWeights, folder: str, options: Flags) -> dict[str, Any]:
     """Writes what `options` (the flags of export.py) ask for into a folder, and tells it; returns export.json.
 
     Raises:
@@ -190,7 +191,7 @@ def _told(name: str, words: str, made: dict[str, Any]) -> None:
     print(f"{words.format(name=name, **made['difference'])}; {made['bytes'] / 1e6:.1f} MB, {made['ms']:.1f} ms")
 
 
-def _saved_model(predictor, path, check, static_batch, refine):
+def _saved_model(predictor: Predictor, path: str, check: Sample, static_batch: int, refine: str) -> dict[str, Any]:
     formats.save_saved_model(predictor, path, static_batch, refine)
     signatures = tf.saved_model.load(path).signatures
     encoded, boxes = tf.constant(check.encoded), tf.constant(check.boxes)
@@ -219,10 +220,10 @@ def _saved_model(predictor, path, check, static_batch, refine):
     return made
 
 
-def _signature(function) -> dict[str, dict[str, str]]:
+def _signature(function: Any) -> dict[str, dict[str, str]]:
     """Inputs and outputs of a signature: name -> type and shape."""
 
-    def texts(specs):
+    def texts(specs: Mapping[str, tf.TensorSpec]) -> dict[str, str]:
         return {
             name: f"{spec.dtype.name} [{', '.join('?' if size is None else str(size) for size in spec.shape)}]"
             for name, spec in specs.items()
@@ -234,7 +235,17 @@ def _signature(function) -> dict[str, dict[str, str]]:
     }
 
 
-def _tflite(core, precision, path, calibration, keras, expected, check, resolution, refine):
+def _tflite(
+    core: tf.keras.Model,
+    precision: str,
+    path: str,
+    calibration: np.ndarray,
+    keras: dict[str, np.ndarray],
+    expected: dict[str, np.ndarray],
+    check: Sample,
+    resolution: int,
+    refine: str,
+) -> dict[str, Any]:
     content = formats.convert(core, precision, calibration)
     pathlib.Path(path).write_bytes(content)
     run = formats.TFLiteCore(content)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import tensorflow as tf
 
@@ -51,7 +52,7 @@ PUBLISHED = Augmentation()
 NONE = Augmentation(scale_spread=0.0, turned_share=0.0, mirrored_share=0.0, brightness=(1.0, 1.0))
 
 
-def _normal(shape, seed) -> tf.Tensor:
+def _normal(shape: Sequence[int | tf.Tensor] | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     return tf.clip_by_value(tf.random.stateless_normal(shape, seed), -_CUT, _CUT)
 
 
@@ -138,7 +139,7 @@ def random_colours(
     return tf.clip_by_value(result, 0.0, 255.0) if may_leave_range else result
 
 
-def _covered(images, side, seed, share: float, own: slice, count):
+def _covered(images: tf.Tensor, side: int, seed: tf.Tensor, share: float, own: slice, count: tf.Tensor) -> tf.Tensor:
     """Rectangles of one random colour over a share of the images."""
     seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 3), 3)
     chosen = tf.random.stateless_uniform([count, 1], seeds[0])[own] < share

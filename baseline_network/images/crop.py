@@ -8,6 +8,7 @@ pixels are read, their centres matter.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -156,7 +157,9 @@ def to_network(images: tf.Tensor) -> tf.Tensor:
     return tf.reverse(tf.cast(images, tf.float32), [-1]) * (1.0 / 256.0)
 
 
-def _warp_window(window, corner, ratio, transform, resolution: int) -> tf.Tensor:
+def _warp_window(
+    window: tf.Tensor, corner: tf.Tensor, ratio: float, transform: tf.Tensor, resolution: int
+) -> tf.Tensor:
     """The crop from a part of the picture whose upper left corner [2] is given in pixels of the reduced picture."""
     linear, shift = transform[:, :2], transform[:, 2]
     shift += tf.linalg.matvec(linear, corner * ratio)
@@ -167,7 +170,7 @@ def _warp_window(window, corner, ratio, transform, resolution: int) -> tf.Tensor
     return tf.cond(level, lambda: _resize(window, moved, resolution), lambda: warp(window[None], moved, resolution)[0])
 
 
-def _resize(window, transform, resolution: int) -> tf.Tensor:
+def _resize(window: tf.Tensor, transform: tf.Tensor, resolution: int) -> tf.Tensor:
     """`warp` of one picture by a transform [1, 2, 3] that does not turn, which is several times as fast.
 
     It differs in the outermost half pixel of the picture, which is black here and fades into black there.
@@ -180,7 +183,7 @@ def _resize(window, transform, resolution: int) -> tf.Tensor:
     return tf.image.crop_and_resize(window[None], box[None], [0], [resolution, resolution])[0]
 
 
-def _warp_jpeg(encoded, transform, resolution: int) -> tf.Tensor:
+def _warp_jpeg(encoded: tf.Tensor, transform: tf.Tensor, resolution: int) -> tf.Tensor:
     back = invert(transform[None])
     corners = tf.constant([[0, 0], [0, 1], [1, 0], [1, 1]], tf.float32) * resolution
     seen = move(corners[None], back)[0]
@@ -189,8 +192,8 @@ def _warp_jpeg(encoded, transform, resolution: int) -> tf.Tensor:
     height, width = tf.unstack(tf.cast(tf.io.extract_jpeg_shape(encoded), tf.float32)[:2])
     size = tf.stack([width, height])
 
-    def decode(ratio: int):
-        def run():
+    def decode(ratio: int) -> Callable[[], tf.Tensor]:
+        def run() -> tf.Tensor:
             limit = tf.math.ceil(size / ratio)
             # Two pixels more on each side: the decoder's own smoothing of colours, and the bilinear reading.
             start = tf.clip_by_value(tf.floor(low / ratio) - 2.0, 0.0, limit - 1.0)

@@ -66,8 +66,8 @@ def detect_people(picture: np.ndarray, threshold: float = THRESHOLD) -> list[Box
     border = round(BORDER * SIDE_PX)
     small = cv2.copyMakeBorder(small, border, border, border, border, cv2.BORDER_REPLICATE)
     detector = cv2.HOGDescriptor()
-    detector.setSVMDetector(cv2.HOGDescriptor_getDefaultPeopleDetector())
-    windows, scores = detector.detectMultiScale(
+    detector.setSVMDetector(cv2.HOGDescriptor.getDefaultPeopleDetector())
+    found, strengths = detector.detectMultiScale(
         small,
         hitThreshold=WINDOW_THRESHOLD,
         winStride=(STRIDE_PX, STRIDE_PX),
@@ -75,17 +75,18 @@ def detect_people(picture: np.ndarray, threshold: float = THRESHOLD) -> list[Box
         scale=PYRAMID_STEP,
         groupThreshold=0,
     )
-    windows = np.asarray(windows, np.float64).reshape(-1, 4)
-    scores = np.asarray(scores, np.float64).ravel()[: len(windows)]
+    windows = np.asarray(found, np.float64).reshape(-1, 4)
+    scores = np.asarray(strengths, np.float64).ravel()[: len(windows)]
     sizes = windows[:, 2:] * PERSON_IN_WINDOW
     corners = windows[:, :2] + (windows[:, 2:] - sizes) / 2 - border
     boxes = np.concatenate([corners, sizes], 1) * np.tile([width / size[0], height / size[1]], 2)
-    found = []
+    people = []
     for box, score in _people_of_windows(boxes, scores):
         low, high = np.maximum(box[:2], 0.0), np.minimum(box[:2] + box[2:], [width, height])
         if score >= threshold and (high > low).all() and np.prod(high - low) >= _LEAST_INSIDE * np.prod(box[2:]):
-            found.append(Box(*(round(float(v), 2) for v in (*low, *(high - low))), DETECTED, round(float(score), 3)))
-    return found
+            x, y, width_px, height_px = (round(float(v), 2) for v in (*low, *(high - low)))
+            people.append(Box(x, y, width_px, height_px, DETECTED, round(float(score), 3)))
+    return people
 
 
 def _people_of_windows(boxes: np.ndarray, scores: np.ndarray) -> list[tuple[np.ndarray, float]]:
@@ -97,7 +98,7 @@ def _people_of_windows(boxes: np.ndarray, scores: np.ndarray) -> list[tuple[np.n
         weights = np.maximum(scores[left[same]] - WINDOW_THRESHOLD, 1e-3)
         people.append(((boxes[left[same]] * weights[:, None]).sum(0) / weights.sum(), float(weights.sum())))
         left = left[~same & (common / np.minimum(areas[0], areas) <= 0.6)]
-    kept = []
+    kept: list[tuple[np.ndarray, float]] = []
     for box, score in sorted(people, key=lambda person: -person[1]):
         if kept:
             common, areas = _overlaps(box, np.array([other for other, _ in kept]))
@@ -121,7 +122,8 @@ def parse_box(text: str) -> Box:
         numbers = []
     if len(numbers) != 4 or not np.isfinite(numbers).all() or min(numbers[2:]) <= 0 or np.abs(numbers).max() > 1e6:
         raise InputError(f"--box={text}: expected x,y,width,height in px, width and height above 0")
-    return Box(*numbers, GIVEN)
+    x, y, width, height = numbers
+    return Box(x, y, width, height, GIVEN)
 
 
 class Chooser:

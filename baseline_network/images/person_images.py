@@ -10,7 +10,7 @@ import contextlib
 import os
 import pathlib
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import PIL.Image
@@ -19,6 +19,9 @@ from PIL.Image import Transpose
 from tfrecords.formats import images
 from tfrecords.source import Skip
 from tools.cli.errors import InputError
+
+if TYPE_CHECKING:
+    import cv2
 
 SUFFIXES = (*images.SUFFIXES, ".bmp", ".webp", ".tif", ".tiff")
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".gif")
@@ -129,7 +132,7 @@ class Video:
         self.fps = float(fps) if 0 < fps < 1000 else 25.0
 
     @contextlib.contextmanager
-    def _opened(self):
+    def _opened(self) -> Iterator[cv2.VideoCapture]:
         import cv2
 
         video = cv2.VideoCapture(self._path)

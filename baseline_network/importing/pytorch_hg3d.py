@@ -13,9 +13,11 @@ import pickle
 import types
 import warnings
 import zipfile
-from typing import Any
+from collections.abc import Iterator
+from typing import IO, Any
 
 import numpy as np
+import tensorflow as tf
 
 from baseline_network.network import hourglass
 from tools.cli.errors import InputError
@@ -41,10 +43,10 @@ class _Maker:
 
         self._make = getattr(torch._utils, name)
 
-    def __call__(self, *arguments):
+    def __call__(self, *arguments: Any) -> Any:
         return self._make(*arguments)
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: Any) -> None:
         raise _Refused("changes what makes its tensors")
 
 
@@ -77,14 +79,14 @@ class _Unpickler(pickle.Unpickler):
         raise _Refused(f"{module}.{name}")
 
 
-def _load(file, **options: Any) -> Any:
+def _load(file: IO[bytes], **options: Any) -> Any:
     return _Unpickler(file, **options).load()
 
 
 def _safe_pickle() -> types.ModuleType:
     """What torch.load takes for the module pickle."""
     module = types.ModuleType("restricted_pickle")
-    module.Unpickler, module.load = _Unpickler, _load
+    vars(module).update(Unpickler=_Unpickler, load=_load)
     return module
 
 
@@ -131,7 +133,7 @@ def read_state(path: str | os.PathLike) -> dict[str, np.ndarray]:
     return state
 
 
-def _load_network(torch, path) -> Any:
+def _load_network(torch: types.ModuleType, path: str | os.PathLike) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=False, pickle_module=_safe_pickle())
     except _Refused as refused:
@@ -142,7 +144,7 @@ def _load_network(torch, path) -> Any:
         raise InputError(f"{path}: {kind} ({what})") from None
 
 
-def _tensors_of(module: _Inert, prefix: str = ""):
+def _tensors_of(module: _Inert, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """(name, tensor) of everything a network held when it was pickled."""
     for group in ("_parameters", "_buffers"):
         for name, value in (getattr(module, group, None) or {}).items():
@@ -164,7 +166,7 @@ def sizes_of_state(state: dict[str, np.ndarray], name: str = "checkpoint") -> ho
     return hourglass.Sizes(stacks, modules, features, round(cells**0.5 * 64), joints)
 
 
-def set_weights(model, state: dict[str, np.ndarray], name: str = "checkpoint") -> None:
+def set_weights(model: tf.keras.Model, state: dict[str, np.ndarray], name: str = "checkpoint") -> None:
     """Gives a model of `hourglass.build` the weights of a PyTorch state.
 
     Raises:
@@ -203,7 +205,7 @@ _KINDS = {
 }
 
 
-def _as_keras(value: np.ndarray, model, layer) -> np.ndarray:
+def _as_keras(value: np.ndarray, model: tf.keras.Model, layer: tf.keras.layers.Layer) -> np.ndarray:
     """Convolutions from [out, in, y, x] to [y, x, in, out]; the last layer's inputs from channels first to last."""
     if value.ndim == 4:
         return value.transpose(2, 3, 1, 0)
@@ -213,7 +215,7 @@ def _as_keras(value: np.ndarray, model, layer) -> np.ndarray:
     return value.reshape(-1, channels, height, width).transpose(2, 3, 1, 0).reshape(-1, value.shape[0])
 
 
-def import_hg3d(path: str | os.PathLike):
+def import_hg3d(path: str | os.PathLike) -> tf.keras.Model:
     """The model of a published PyTorch file, of the sizes that the file's tensors have.
 
     Returns:

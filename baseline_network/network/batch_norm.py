@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import tensorflow as tf
 
 
@@ -14,7 +17,7 @@ def sum_over_replicas(values: tf.Tensor) -> tf.Tensor:
     minutes to make. Behind a stopped gradient it finds nothing to look through.
     """
 
-    def total(own):
+    def total(own: tf.Tensor) -> tf.Tensor:
         context = tf.distribute.get_replica_context()
         return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.stop_gradient(own))
 
@@ -28,11 +31,13 @@ class SynchronizedBatchNorm(tf.keras.layers.BatchNormalization):
     Every replica must have as many samples as the others.
     """
 
-    def __init__(self, **options):
+    def __init__(self, **options: Any) -> None:
         """options: of `tf.keras.layers.BatchNormalization`."""
         super().__init__(**{**options, "synchronized": True})
 
-    def _sync_calculate_mean_and_var(self, x, reduction_axes, keep_dims, mask=None):
+    def _sync_calculate_mean_and_var(
+        self, x: tf.Tensor, reduction_axes: Sequence[int], keep_dims: bool, mask: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         # Keras' hook: mean and variance of the global batch.
         context = tf.distribute.get_replica_context()
         if context is None or mask is not None:

@@ -41,15 +41,15 @@ def peaks(heatmaps: tf.Tensor, refine: str = QUARTER) -> tuple[tf.Tensor, tf.Ten
     x, y = highest % width, highest // width
     inside = (x > 0) & (x < width - 1) & (y > 0) & (y < height - 1)
 
-    def value(step: int):
+    def value(step: int) -> tf.Tensor:
         index = tf.clip_by_value(highest + step, 0, height * width - 1)
         return tf.gather(flat, index[..., None], batch_dims=2)[..., 0]
 
-    def quarter(step: int):
+    def quarter(step: int) -> tf.Tensor:
         towards = tf.where(value(step) >= value(-step), _QUARTER, -_QUARTER)
         return tf.where(inside, towards, 0.0)
 
-    def fit(step: int):
+    def fit(step: int) -> tf.Tensor:
         before, top, after = (tf.math.log(tf.maximum(value(place), _LEAST_HEAT)) for place in (-step, 0, step))
         moved = 0.5 * tf.math.divide_no_nan(after - before, 2.0 * top - after - before)
         return tf.where(inside, tf.clip_by_value(moved, -0.5, 0.5), 0.0)

@@ -30,7 +30,7 @@ class FoldedHourglass(tf.Module):
         """Images [B, r, r, 3], BGR / 256; the outputs of `hourglass.build`, float32."""
         return self._run(images)
 
-    def _forward(self, images):
+    def _forward(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         parts = _Folded(self.sizes, dict(self._values), self._dtype)
         x, heatmaps = parts.stem(tf.cast(images, self._dtype)), []
         for number in range(self.sizes.stacks):
@@ -46,7 +46,16 @@ class _Folded(hourglass._Builder):
         super().__init__(sizes, False, dtype.name)
         self._values = values
 
-    def convolution(self, x, channels, name, kernel=1, stride=1, padding="same", norm=None):
+    def convolution(
+        self,
+        x: tf.Tensor,
+        channels: int,
+        name: str,
+        kernel: int = 1,
+        stride: int = 1,
+        padding: str = "same",
+        norm: str | None = None,
+    ) -> tf.Tensor:
         """With the batch norm and ReLU that follow, when `norm` names one."""
         weights, bias = self._values[name]
         if norm is not None:
@@ -64,7 +73,7 @@ class _Folded(hourglass._Builder):
         scale = gamma / np.sqrt(variance + hourglass.BATCH_NORM_EPSILON)
         return scale, beta - mean * scale
 
-    def norm_relu(self, x, name):
+    def norm_relu(self, x: tf.Tensor, name: str) -> tf.Tensor:
         gamma, beta, mean, variance = (tf.constant(value) for value in self._values[name])
         found = tf.raw_ops.FusedBatchNormV3(
             x=x,
@@ -77,27 +86,27 @@ class _Folded(hourglass._Builder):
         )
         return tf.nn.relu(found.y)
 
-    def residual(self, x, channels, name):
+    def residual(self, x: tf.Tensor, channels: int, name: str) -> tf.Tensor:
         y = self.norm_relu(x, f"{name}.bn")
         y = self.convolution(y, channels // 2, f"{name}.conv1", norm=f"{name}.bn1")
         y = self.convolution(y, channels // 2, f"{name}.conv2", kernel=3, norm=f"{name}.bn2")
         skip = x if x.shape[-1] == channels else self.convolution(x, channels, f"{name}.conv4")
         return self.convolution(y, channels, f"{name}.conv3") + skip
 
-    def pool(self, x, name):
+    def pool(self, x: tf.Tensor, name: str) -> tf.Tensor:
         return tf.nn.max_pool2d(x, 2, 2, "VALID")
 
-    def add(self, parts, name):
+    def add(self, parts: list[tf.Tensor], name: str) -> tf.Tensor:
         return tf.add_n(parts)
 
-    def stem(self, image):
+    def stem(self, image: tf.Tensor) -> tf.Tensor:
         channels = hourglass.STEM_CHANNELS
         x = self.convolution(image, channels, "conv1_", kernel=7, stride=2, padding="valid", norm="bn1")
         x = self.residual(x, hourglass.STEM_OUT, "r1")
         x = self.residual(self.pool(x, "maxpool"), hourglass.STEM_OUT, "r4")
         return self.residual(x, self.sizes.features, "r5")
 
-    def stack(self, x, number):
+    def stack(self, x: tf.Tensor, number: int) -> tuple[tf.Tensor, tf.Tensor]:
         sizes = self.sizes
         y = self.hourglass(x, hourglass.HOURGLASS_DEPTH, f"hourglass.{number}")
         y = self.residuals(y, "Residual", number * sizes.modules)
@@ -107,7 +116,7 @@ class _Folded(hourglass._Builder):
         onward = self.convolution(y, sizes.features, f"ll_.{number}")
         return self.add([x, onward, back], f"fuse.{number}"), heatmaps
 
-    def depths(self, x):
+    def depths(self, x: tf.Tensor) -> tf.Tensor:
         for number in range(hourglass.REGRESSION_POOLS):
             x = self.pool(self.residuals(x, "reg_", number * self.sizes.modules), f"reg_.pool{number}")
         weights, bias = self._values["reg"]

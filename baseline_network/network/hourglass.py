@@ -8,6 +8,8 @@ and all
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from typing import Union
 
 import tensorflow as tf
 
@@ -22,6 +24,8 @@ REGRESSION_POOLS = 4
 STRIDE = 4
 # PyTorch's batch norm: epsilon 1e-5, and its momentum of 0.1 is 0.9 in Keras' sense.
 BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM = 1e-5, 0.9
+# What Keras takes as the dtype of a layer.
+DType = Union[str, tf.DType, tf.keras.mixed_precision.Policy, None]
 _DIVISOR = STRIDE * 2**HOURGLASS_DEPTH
 
 
@@ -43,7 +47,7 @@ class Sizes:
     resolution: int = 256
     joints: int = 16
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises `InputError` when a size is not positive, features are odd or resolution is no multiple of 64."""
         for name, value in dataclasses.asdict(self).items():
             if int(value) != value or value < 1:
@@ -66,18 +70,20 @@ class AddUpsampled(tf.keras.layers.Layer):
     Broadcasting does it without writing the enlarged map to memory.
     """
 
-    def call(self, inputs):
+    def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         """inputs: (fine, coarse); returns [B, 2h, 2w, C]."""
         return _add_upsampled(*inputs)
 
 
 @tf.custom_gradient
-def _add_upsampled(fine, coarse):
+def _add_upsampled(
+    fine: tf.Tensor, coarse: tf.Tensor
+) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
     _, height, width, channels = coarse.shape
     blocks = tf.reshape(fine, [-1, height, 2, width, 2, channels])
     total = blocks + tf.reshape(coarse, [-1, height, 1, width, 1, channels])
 
-    def gradient(upstream):
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         # The sum over blocks of two by two. Summing over two of six axes, as TensorFlow would, takes ten times as long.
         return upstream, 4.0 * tf.nn.avg_pool2d(upstream, 2, 2, "VALID")
 
@@ -87,12 +93,14 @@ def _add_upsampled(fine, coarse):
 class _Builder:
     """Makes the network's parts; each takes a tensor and the PyTorch path of the module it stands for."""
 
-    def __init__(self, sizes: Sizes, synchronized: bool, dtype):
+    def __init__(self, sizes: Sizes, synchronized: bool, dtype: DType) -> None:
         self.sizes = sizes
         self.synchronized = synchronized
         self.dtype = dtype
 
-    def convolution(self, x, channels: int, name: str, kernel: int = 1, stride: int = 1, padding: str = "same"):
+    def convolution(
+        self, x: tf.Tensor, channels: int, name: str, kernel: int = 1, stride: int = 1, padding: str = "same"
+    ) -> tf.Tensor:
         weights, bias = _initializers(kernel * kernel * x.shape[-1])
         return tf.keras.layers.Conv2D(
             channels,
@@ -105,18 +113,18 @@ class _Builder:
             name=name,
         )(x)
 
-    def norm_relu(self, x, name: str):
+    def norm_relu(self, x: tf.Tensor, name: str) -> tf.Tensor:
         kind = SynchronizedBatchNorm if self.synchronized else tf.keras.layers.BatchNormalization
         x = kind(momentum=BATCH_NORM_MOMENTUM, epsilon=BATCH_NORM_EPSILON, dtype=self.dtype, name=name)(x)
         return tf.keras.layers.ReLU(dtype=self.dtype, name=f"{name}.relu")(x)
 
-    def pool(self, x, name: str):
+    def pool(self, x: tf.Tensor, name: str) -> tf.Tensor:
         return tf.keras.layers.MaxPool2D(2, dtype=self.dtype, name=name)(x)
 
-    def add(self, parts, name: str):
+    def add(self, parts: list[tf.Tensor], name: str) -> tf.Tensor:
         return tf.keras.layers.Add(dtype=self.dtype, name=name)(parts)
 
-    def residual(self, x, channels: int, name: str):
+    def residual(self, x: tf.Tensor, channels: int, name: str) -> tf.Tensor:
         """BN ReLU 1x1, BN ReLU 3x3, BN ReLU 1x1, plus the input, projected when its width is another."""
         y = self.convolution(self.norm_relu(x, f"{name}.bn"), channels // 2, f"{name}.conv1")
         y = self.convolution(self.norm_relu(y, f"{name}.bn1"), channels // 2, f"{name}.conv2", kernel=3)
@@ -124,12 +132,12 @@ class _Builder:
         skip = x if x.shape[-1] == channels else self.convolution(x, channels, f"{name}.conv4")
         return self.add([skip, y], f"{name}.add")
 
-    def residuals(self, x, name: str, first: int = 0):
+    def residuals(self, x: tf.Tensor, name: str, first: int = 0) -> tf.Tensor:
         for number in range(first, first + self.sizes.modules):
             x = self.residual(x, self.sizes.features, f"{name}.{number}")
         return x
 
-    def hourglass(self, x, depth: int, name: str):
+    def hourglass(self, x: tf.Tensor, depth: int, name: str) -> tf.Tensor:
         """Halves the resolution `depth` times and comes back; each resolution also keeps a way of its own."""
         fine = self.residuals(x, f"{name}.up1_")
         coarse = self.residuals(self.pool(x, f"{name}.low1"), f"{name}.low1_")
@@ -140,7 +148,7 @@ class _Builder:
         coarse = self.residuals(coarse, f"{name}.low3_")
         return AddUpsampled(dtype=self.dtype, name=f"{name}.up2")([fine, coarse])
 
-    def stem(self, image):
+    def stem(self, image: tf.Tensor) -> tf.Tensor:
         # PyTorch pads three pixels on every side; Keras' 'same' would pad two before and three after.
         x = tf.keras.layers.ZeroPadding2D(3, dtype=self.dtype, name="conv1_.pad")(image)
         x = self.convolution(x, STEM_CHANNELS, "conv1_", kernel=7, stride=2, padding="valid")
@@ -148,7 +156,7 @@ class _Builder:
         x = self.residual(self.pool(x, "maxpool"), STEM_OUT, "r4")
         return self.residual(x, self.sizes.features, "r5")
 
-    def stack(self, x, number: int):
+    def stack(self, x: tf.Tensor, number: int) -> tuple[tf.Tensor, tf.Tensor]:
         """One hourglass; returns (input of what follows, heatmaps)."""
         sizes = self.sizes
         y = self.hourglass(x, HOURGLASS_DEPTH, f"hourglass.{number}")
@@ -159,7 +167,7 @@ class _Builder:
         onward = self.convolution(y, sizes.features, f"ll_.{number}")
         return self.add([x, onward, back], f"fuse.{number}"), heatmaps
 
-    def depths(self, x):
+    def depths(self, x: tf.Tensor) -> tf.Tensor:
         for number in range(REGRESSION_POOLS):
             x = self.pool(self.residuals(x, "reg_", number * self.sizes.modules), f"reg_.pool{number}")
         x = tf.keras.layers.Flatten(dtype=self.dtype, name="reg.flatten")(x)
@@ -170,7 +178,7 @@ class _Builder:
         return layer(x)
 
 
-def _initializers(inputs: int):
+def _initializers(inputs: int) -> tuple[tf.keras.initializers.Initializer, tf.keras.initializers.Initializer]:
     """PyTorch's defaults: weights and biases uniform within 1 / sqrt(number of inputs)."""
     limit = inputs**-0.5
     return tf.keras.initializers.RandomUniform(-limit, limit), tf.keras.initializers.RandomUniform(-limit, limit)
@@ -180,12 +188,12 @@ def _initializers(inputs: int):
 class Stack(tf.keras.layers.Layer):
     """Tensors of one shape [B, ...] as one [B, n, ...]."""
 
-    def call(self, inputs):
+    def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         """inputs: list of tensors, or one tensor, which is how a loaded model passes on a list of one."""
         return tf.stack(tf.nest.flatten(inputs), axis=1)
 
 
-def build(sizes: Sizes | None = None, *, synchronized: bool = False, dtype=None) -> tf.keras.Model:
+def build(sizes: Sizes | None = None, *, synchronized: bool = False, dtype: DType = None) -> tf.keras.Model:
     """The network as a Keras functional model.
 
     Args:

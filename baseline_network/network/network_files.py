@@ -47,7 +47,7 @@ class HourglassWeights:
     facts: dict[str, Any]
     directory: str = ""
 
-    def build(self, dtype=None, synchronized: bool = False) -> tf.keras.Model:
+    def build(self, dtype: hourglass.DType = None, synchronized: bool = False) -> tf.keras.Model:
         """The Keras model with these values; arguments as of `hourglass.build`.
 
         Raises:
@@ -109,12 +109,16 @@ def load(directory: str | os.PathLike) -> HourglassWeights:
     if content.get("input") != INPUT:
         raise InputError(f"{where}: the network's input is {content.get('input')!r}, expected {INPUT!r}")
     names = {field.name for field in dataclasses.fields(hourglass.Sizes)}
-    sizes, facts = content.get("sizes"), content.get("facts", {})
-    whole = isinstance(sizes, dict) and all(type(value) is int for value in sizes.values())
-    if not whole or set(sizes) != names or not isinstance(facts, dict):
+    listed, facts = content.get("sizes"), content.get("facts", {})
+    if (
+        not isinstance(listed, dict)
+        or set(listed) != names
+        or not all(type(value) is int for value in listed.values())
+        or not isinstance(facts, dict)
+    ):
         raise InputError(f"{where}: expected sizes with the whole numbers {', '.join(sorted(names))}, and facts")
     try:
-        sizes = hourglass.Sizes(**sizes)
+        sizes = hourglass.Sizes(**listed)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
     if content.get("joints", list(targets.MPII16.joints)) != list(targets.MPII16.joints) and sizes.joints == 16:
@@ -129,10 +133,10 @@ def load(directory: str | os.PathLike) -> HourglassWeights:
 def _check_values(values: dict[str, np.ndarray], sizes: hourglass.Sizes, where: str) -> None:
     """Raises `InputError` when arrays are not those of a network of these sizes, before one is built of any size."""
 
-    def dimension(name, axis):
+    def dimension(name: str, axis: int) -> int | None:
         return values[name].shape[axis] if name in values and values[name].ndim > axis else None
 
-    def count(pattern):
+    def count(pattern: str) -> int:
         return sum(pattern.format(number) in values for number in range(len(values)))
 
     regressed = sizes.features * (sizes.resolution // 64) ** 2

@@ -102,7 +102,7 @@ def pixels_per_mm(points: tf.Tensor, poses_3d: tf.Tensor, usable: tf.Tensor) -> 
     """
     counted = tf.cast(tf.gather(usable, BONES[:, 0], axis=1) & tf.gather(usable, BONES[:, 1], axis=1), tf.float32)
 
-    def total(values):
+    def total(values: tf.Tensor) -> tf.Tensor:
         bones = tf.gather(values, BONES[:, 0], axis=1) - tf.gather(values, BONES[:, 1], axis=1)
         return tf.reduce_sum(tf.norm(bones, axis=-1) * counted, axis=1)
 

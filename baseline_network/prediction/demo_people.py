@@ -82,7 +82,9 @@ def from_photograph(path: str, chooser: detection.Chooser) -> list[Picture]:
     if not os.path.isfile(path):
         raise InputError(f"{path}: no such file")
     photo = person_images.read(path)
-    people = photo if isinstance(photo, Skip) else chooser.people(photo.pixels, path)
+    if isinstance(photo, Skip):
+        raise InputError(f"{photo.detail}: {photo.reason}")
+    people = chooser.people(photo.pixels, path)
     if isinstance(people, Skip):
         raise InputError(f"{people.detail}: {people.reason}")
     height, width = photo.pixels.shape[:2]
@@ -109,7 +111,8 @@ def rendered(count: int, seed: int) -> list[Picture]:
         photo = person_images.Photo(f"{record.action} {record.frame}", pixels)
         truth_3d, _ = joints.convert(record.pose_3d, "pose17", pictures.JOINT_SET, record.provenance_3d)
         truth_2d, _ = joints.convert(record.pose_2d, "pose17", pictures.JOINT_SET, record.provenance_2d)
-        box = detection.Box(*(float(number) for number in record.box), RENDERED)
+        x, y, width, height = (float(number) for number in record.box)
+        box = detection.Box(x, y, width, height, RENDERED)
         found.append(Picture(photo, [box], truth_3d - truth_3d[targets.PELVIS], truth_2d))
         if len(found) == count:
             break

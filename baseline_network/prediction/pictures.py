@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -65,7 +65,11 @@ def around(pixels: np.ndarray, person: Person) -> tuple[np.ndarray, Person]:
 
 
 def row(
-    pixels: np.ndarray, person: Person, caption: str, truth_3d: np.ndarray | None = None, panel=(420, 420)
+    pixels: np.ndarray,
+    person: Person,
+    caption: str,
+    truth_3d: np.ndarray | None = None,
+    panel: tuple[int, int] = (420, 420),
 ) -> np.ndarray:
     """One person: the photograph with the skeleton, and the 3D pose as the camera saw it and from the side.
 
@@ -81,7 +85,7 @@ def row(
     return sheets.contact_sheet([drawn, seen, side], 3, titles, panel, text=14)
 
 
-def turning(pixels: np.ndarray, person: Person, frames: int = 48):
+def turning(pixels: np.ndarray, person: Person, frames: int = 48) -> Iterator[np.ndarray]:
     """Frames of one person's 3D pose seen from both sides, before the photograph."""
     return animation.rotation_frames(
         person.pose_3d, around(pixels, person)[0], frames, joint_set=JOINT_SET, size=(420, 420), axes=True

@@ -11,8 +11,8 @@ import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,10 @@ from baseline_network.prediction.people_in_pictures import Person, PictureResult
 from tfrecords.storage.partial import locked
 from tools.cli import outputs
 from tools.cli.errors import InputError
+
+if TYPE_CHECKING:
+    from baseline_network.network.network_files import HourglassWeights
+    from baseline_network.prediction.predictor import Predictor
 
 FORMAT = 1
 JSON, NPZ, FILM, OVERLAYS, ENDING = "predictions.json", "predictions.npz", "overlay.mp4", "overlays", ".overlay.jpg"
@@ -61,7 +65,7 @@ def result_as_json(result: PictureResult) -> dict[str, Any]:
     return entry
 
 
-def header(network, predictor, **more: Any) -> dict[str, Any]:
+def header(network: HourglassWeights, predictor: Predictor, **more: Any) -> dict[str, Any]:
     """What stands before the pictures: whose answers these are, and what the numbers mean."""
     return {
         "format": FORMAT,
@@ -120,7 +124,7 @@ class Writer:
         self._file.close()
         people = [row[3] for row in self._rows]
 
-        def stacked(values, *shape):
+        def stacked(values: Iterable, *shape: int) -> np.ndarray:
             return np.array(list(values), np.float32).reshape(len(people), *shape)
 
         np.savez_compressed(

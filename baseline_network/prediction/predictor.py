@@ -86,8 +86,8 @@ class Predictor(tf.Module):
         flip: bool = True,
         margin: float | None = None,
         mm_scale: str | float = PUBLISHED,
-        dtype=None,
-    ):
+        dtype: tf.Tensor = None,
+    ) -> None:
         """Builds the network.
 
         Args:
@@ -127,10 +127,10 @@ class Predictor(tf.Module):
         self.from_pixels = tf.function(self._from_pixels, input_signature=[picture, boxes])
         self.from_files = tf.function(self._from_files, input_signature=[tf.TensorSpec([None], tf.string), boxes])
 
-    def _transforms(self, boxes):
+    def _transforms(self, boxes: tf.Tensor) -> tf.Tensor:
         return crop.crop_transforms(*crop.box_squares(boxes, self.margin), self.resolution)
 
-    def _crops(self, picture, boxes):
+    def _crops(self, picture: tf.Tensor, boxes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """People of one picture: picture [H, W, 3] uint8 RGB, boxes [N, 4] -> (crops, transforms) of `from_crops`."""
         transforms = self._transforms(boxes)
         crops = tf.map_fn(
@@ -140,7 +140,7 @@ class Predictor(tf.Module):
         )
         return crops, transforms
 
-    def _from_crops(self, images, transforms):
+    def _from_crops(self, images: tf.Tensor, transforms: tf.Tensor) -> dict[str, tf.Tensor]:
         """Crops [N, r, r, 3] float32 RGB, 0 to 255, and the transforms [N, 2, 3] from their pictures to them."""
         # TensorFlow's graph optimiser fails on empty batches: nobody is one black crop, whose answer is dropped.
         count = tf.shape(images)[0]
@@ -158,11 +158,11 @@ class Predictor(tf.Module):
         told = {**told, "pose_3d": told["pose_3d"] * mm_per_pixel[:, None, None], "mm_per_pixel": mm_per_pixel}
         return {name: value[:count] for name, value in told.items()}
 
-    def _from_pixels(self, picture, boxes):
+    def _from_pixels(self, picture: tf.Tensor, boxes: tf.Tensor) -> dict[str, tf.Tensor]:
         """People of one picture: picture [H, W, 3] uint8 RGB, boxes [N, 4]."""
         return self._from_crops(*self._crops(picture, boxes))
 
-    def _from_files(self, encoded, boxes):
+    def _from_files(self, encoded: tf.Tensor, boxes: tf.Tensor) -> dict[str, tf.Tensor]:
         """One person a file: encoded [N] strings, JPEG or PNG, whose stored pixels count, boxes [N, 4]."""
         transforms = self._transforms(boxes)
         return self._from_crops(crop.crop_files(encoded, transforms, self.resolution), transforms)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import tensorflow as tf
 
 
@@ -14,7 +16,14 @@ class PublishedRMSprop(tf.keras.optimizers.Optimizer):
     epsilon 1e-8.
     """
 
-    def __init__(self, learning_rate=2.5e-4, alpha=0.99, epsilon=1e-8, name="PublishedRMSprop", **options):
+    def __init__(
+        self,
+        learning_rate: float | tf.keras.optimizers.schedules.LearningRateSchedule = 2.5e-4,
+        alpha: float = 0.99,
+        epsilon: float = 1e-8,
+        name: str = "PublishedRMSprop",
+        **options: Any,
+    ) -> None:
         """learning_rate: number or schedule. alpha: share that the mean of squares keeps. options: of any Keras
         optimizer, such as `clipnorm`."""
         super().__init__(name=name, **options)
@@ -22,7 +31,7 @@ class PublishedRMSprop(tf.keras.optimizers.Optimizer):
         self.alpha = alpha
         self.epsilon = epsilon
 
-    def build(self, var_list):
+    def build(self, var_list: list[tf.Variable]) -> None:
         """Makes the mean of squares of every variable."""
         super().build(var_list)
         if getattr(self, "_built", False):
@@ -30,14 +39,14 @@ class PublishedRMSprop(tf.keras.optimizers.Optimizer):
         self._built = True
         self._squares = [self.add_variable_from_reference(variable, "square_avg") for variable in var_list]
 
-    def update_step(self, gradient, variable):
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
         """Moves one variable; gradients are dense, as all of the network's are."""
         squares = self._squares[self._index_dict[self._var_key(variable)]]
         squares.assign(self.alpha * squares + (1.0 - self.alpha) * tf.square(gradient))
         rate = tf.cast(self.learning_rate, variable.dtype)
         variable.assign_sub(rate * gradient / (tf.sqrt(squares) + self.epsilon))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The arguments, for saving."""
         rate = self._serialize_hyperparameter(self._learning_rate)
         return {**super().get_config(), "learning_rate": rate, "alpha": self.alpha, "epsilon": self.epsilon}

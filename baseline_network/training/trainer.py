@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -14,7 +15,7 @@ from baseline_network.network import decoding, hourglass, network_files, targets
 from baseline_network.training import losses, rmsprop, training_data
 from tfrecords import reader
 
-# Figures of `evaluation` that are followed during training, and their names there.
+# Figures of `pose_errors` that are followed during training, and their names there.
 _FOLLOWED = {
     "pckh": "pckh@0.5",
     "pck_crop": "pck_crop@0.05",
@@ -41,7 +42,7 @@ class Trainer(tf.keras.Model):
         self._means = {name: tf.keras.metrics.Mean(name=name) for name in names}
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[tf.keras.metrics.Metric]:
         """Keras resets these at the start of an epoch."""
         return list(self._means.values())
 
@@ -50,7 +51,7 @@ class Trainer(tf.keras.Model):
         outputs = self.network(crop.to_network(batch["images"]), training=training)
         return losses.losses(outputs, batch, self._resolution, self._weights, batch["depth_weights"])
 
-    def train_step(self, batch):
+    def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Keras' hook: one step of the optimizer."""
         with tf.GradientTape() as tape:
             parts = self.losses_of(batch, training=True)
@@ -65,7 +66,7 @@ class Trainer(tf.keras.Model):
             mean.update_state(parts[name])
         return {name: mean.result() for name, mean in self._means.items()}
 
-    def call(self, images):
+    def call(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """The network's outputs for images [B, r, r, 3], BGR / 256."""
         return self.network(images)
 
@@ -77,18 +78,20 @@ class StepDrop(tf.keras.optimizers.schedules.LearningRateSchedule):
         """step: 0 for never."""
         self._rate, self._step = rate, step
 
-    def __call__(self, step):
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
         """The rate at a step."""
         if not self._step:
             return tf.constant(self._rate)
         return tf.where(tf.cast(step, tf.float32) < self._step, self._rate, self._rate / 10.0)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """For Keras' serialisation."""
         return {"rate": self._rate, "step": self._step}
 
 
-def make_optimizer(name: str, schedule, precision: str) -> tf.keras.optimizers.Optimizer:
+def make_optimizer(
+    name: str, schedule: tf.keras.optimizers.schedules.LearningRateSchedule, precision: str
+) -> tf.keras.optimizers.Optimizer:
     """'rmsprop' as published or 'adam', with loss scaling where the precision is mixed_float16."""
     optimizer = rmsprop.PublishedRMSprop(schedule) if name == "rmsprop" else tf.keras.optimizers.Adam(schedule)
     return tf.keras.mixed_precision.LossScaleOptimizer(optimizer) if precision == "mixed_float16" else optimizer
@@ -118,7 +121,7 @@ class Evaluator:
         self._setup = training_data.BatchOptions(sizes.resolution, test.margin)
         self._run = tf.function(self._predict, reduce_retracing=True)
 
-    def _predict(self, record):
+    def _predict(self, record: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         boxes = crop.person_boxes(record["box"], record["pose_2d"], record["image_size"])
         centres, sides = crop.box_squares(boxes, self._test.margin)
         transforms = crop.crop_transforms(centres, sides, self._sizes.resolution)
@@ -126,8 +129,8 @@ class Evaluator:
         outputs = self.network(crop.to_network(images), training=False)
         heatmaps, depths = outputs["heatmaps"][:, -1], outputs["depths"]
         refine = self._test.refine
-        found = decoding.predictions_to_pose(heatmaps, depths, transforms, self._sizes.resolution, refine=refine)
-        return {**found, "crop_sides": sides}
+        poses = decoding.predictions_to_pose(heatmaps, depths, transforms, self._sizes.resolution, refine=refine)
+        return {**poses, "crop_sides": sides}
 
     def take_weights(self, network: tf.keras.Model) -> None:
         """Copies the values of the network that is trained."""
@@ -135,44 +138,45 @@ class Evaluator:
         for name, variable in network_files.variables_of(self.network).items():
             variable.assign(values[name])
 
-    def predicted(self, limit: int = 0):
-        """(predictions, truth, records' pictures) of the first `limit` records, as `evaluation` takes them."""
+    def predict_test_set(self, limit: int = 0) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], list[bytes]]:
+        """(predictions, truth, records' pictures) of the first `limit` records, as `pose_errors` takes them."""
         batches = reader.dataset(self._test.where, _TEST_BATCH, _TEST_FIELDS)
         limit = limit or self._test.limit
         batches = batches.take(-(-limit // _TEST_BATCH)) if limit else batches
-        found, truths, pictures = [], [], []
+        predictions, truths = [], []
+        pictures: list[bytes] = []
         with training_data.named_pictures([self._test.where]):
             for batch in batches:
-                found.append({name: value.numpy() for name, value in self._run(batch).items()})
+                predictions.append({name: value.numpy() for name, value in self._run(batch).items()})
                 truths.append(pose_errors.truth_of({name: value.numpy() for name, value in batch.items()}))
                 if len(pictures) < _PICTURED:
                     pictures += batch["image"].numpy().tolist()
-        found, truth = _joined(found), _joined(truths)
-        truth["crop_sides"] = found.pop("crop_sides")
+        predicted, truth = _joined(predictions), _joined(truths)
+        truth["crop_sides"] = predicted.pop("crop_sides")
         if limit:
-            found, truth = ({name: values[:limit] for name, values in some.items()} for some in (found, truth))
-        return found, truth, pictures
+            predicted, truth = ({name: values[:limit] for name, values in some.items()} for some in (predicted, truth))
+        return predicted, truth, pictures
 
     def figures(self) -> dict[str, float]:
-        """Figures of the test records by name, 'val_...': what of `evaluation` can be measured on them."""
-        found, truth, _ = self.predicted()
-        figures = pose_errors.figures(found, truth, by_joint=False)
+        """Figures of the test records by name, 'val_...': those of `pose_errors` that can be measured on them."""
+        predicted, truth, _ = self.predict_test_set()
+        figures = pose_errors.figures(predicted, truth, by_joint=False)
         return {f"val_{short}": figures[name] for short, name in _FOLLOWED.items() if name in figures}
 
     def draw(self, _: int) -> dict[str, np.ndarray]:
         """Some test pictures with the prediction, and the 3D beside the truth, for TensorBoard."""
         from tools.drawing import drawing, figures, sheets
 
-        found, truth, pictures = self.predicted(_PICTURED)
+        predicted, truth, pictures = self.predict_test_set(_PICTURED)
         flat, solid = [], []
-        for number, encoded in enumerate(itertools.islice(pictures, len(found["points"]))):
+        for number, encoded in enumerate(itertools.islice(pictures, len(predicted["points"]))):
             image = tf.io.decode_image(encoded, channels=3, expand_animations=False).numpy()[..., ::-1]
-            points, seen = truth["points"][number], truth["seen"][number]
-            flat.append(drawing.draw_skeleton_2d(image, points, targets.MPII16, joint_mask=seen))
-            flat.append(drawing.draw_skeleton_2d(image, found["points"][number], targets.MPII16))
+            points, joint_mask = truth["points"][number], truth["seen"][number]
+            flat.append(drawing.draw_skeleton_2d(image, points, targets.MPII16, joint_mask=joint_mask))
+            flat.append(drawing.draw_skeleton_2d(image, predicted["points"][number], targets.MPII16))
             ghost = truth["pose_3d"][number] if truth["placed"][number].all() else None
             ghost = ghost if ghost is None else ghost - ghost[targets.PELVIS]
-            pose = found["pose_3d"][number]
+            pose = predicted["pose_3d"][number]
             solid.append(figures.figure_3d(pose, joint_set=targets.MPII16, ghost=ghost, size=(320, 320)))
         return {
             "2D, truth then prediction": sheets.contact_sheet(flat, 4),

@@ -70,12 +70,12 @@ def shares(batch_size: int, ratio: Sequence[float]) -> list[int]:
     Raises:
       InputError: a number of the ratio is not above 0, or there are more sets than pictures in a batch.
     """
-    ratio = np.asarray(ratio, np.float64)
-    if not (np.isfinite(ratio).all() and (ratio > 0).all()):
-        raise InputError(f"a ratio of sets must be of numbers above 0, is {','.join(map(str, ratio))}")
-    if len(ratio) > batch_size:
-        raise InputError(f"--batch_size={batch_size}: {len(ratio)} sets need a picture each in every batch")
-    exact = ratio / ratio.sum() * batch_size
+    weights = np.asarray(ratio, np.float64)
+    if not (np.isfinite(weights).all() and (weights > 0).all()):
+        raise InputError(f"a ratio of sets must be of numbers above 0, is {','.join(map(str, weights))}")
+    if len(weights) > batch_size:
+        raise InputError(f"--batch_size={batch_size}: {len(weights)} sets need a picture each in every batch")
+    exact = weights / weights.sum() * batch_size
     whole = np.maximum(np.floor(exact), 1).astype(int)
     while whole.sum() < batch_size:
         whole[np.argmax(exact - whole)] += 1
@@ -126,7 +126,7 @@ def _batches_of(one: TrainingSet, number: int, setup: BatchOptions, start_step: 
     )
     steps = tf.data.Dataset.range(start_step, tf.int64.max)
 
-    def make(step, record):
+    def make(step: tf.Tensor, record: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         # Another stream of random numbers for each set.
         seed = tf.random.experimental.stateless_fold_in(tf.stack([tf.constant(setup.seed, tf.int64), step]), number)
         return prepare(record, setup, seed if one.varied else None, one.scaled_3d, own)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from tools.cli import command
 from tools.cli.errors import InputError
 from tools.training import flags as shared
+
+if TYPE_CHECKING:
+    from baseline_network.images.augment import Augmentation
+    from baseline_network.network.hourglass import Sizes
 
 _SHARE, _MARGIN = {"lower_bound": 0, "upper_bound": 1}, {"lower_bound": 0.5, "upper_bound": 10}
 # Flags that decide the weights beside the data, in the order in which they are shown.
@@ -126,7 +131,7 @@ def declare(description: str) -> command.Flags:
     return flags
 
 
-def experiment_directory(flags: command.Flags, sizes=None) -> str:
+def experiment_directory(flags: command.Flags, sizes: Sizes | None = None) -> str:
     """The directory of a training, named by what the network is.
 
     Args:
@@ -143,7 +148,7 @@ def experiment_directory(flags: command.Flags, sizes=None) -> str:
     )
 
 
-def augmentation(flags: command.Flags):
+def augmentation(flags: command.Flags) -> Augmentation:
     """The `augment.Augmentation` of these flags; raises `InputError` when the range of brightness is none."""
     from baseline_network.images import augment
 

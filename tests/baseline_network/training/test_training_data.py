@@ -5,11 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 import tensorflow as tf
-from baseline_network.training.training_data import BatchOptions, TrainingSet, shares
 
 from baseline_network.images import augment, crop
 from baseline_network.network import targets
 from baseline_network.training import training_data
+from baseline_network.training.training_data import BatchOptions, TrainingSet, shares
 from tools.cli.errors import InputError
 
 
@@ -59,7 +59,10 @@ def test_a_stream_goes_on_from_any_step_as_if_it_had_never_stopped(pictured_reco
 @pytest.mark.parametrize("rows", [(0, 4), (4, 8), (2, 7), (5, 6)])
 def test_rows_of_a_batch_are_the_same_made_alone(pictured_records, rows):
     """What every worker of several does; the sets' border is between rows 4 and 5."""
-    sets = [TrainingSet(str(pictured_records / "train.tfrecord"), 5), TrainingSet(str(pictured_records / "test.tfrecord"), 3)]
+    sets = [
+        TrainingSet(str(pictured_records / "train.tfrecord"), 5),
+        TrainingSet(str(pictured_records / "test.tfrecord"), 3),
+    ]
     lively = augment.Augmentation(shift=0.1, contrast=0.3, grey_share=0.5, noise=9.0, covered_share=0.8)
     setup = BatchOptions(64, seed=7, augmentation=lively)
     for whole, part in zip(taken(sets, setup, 3, 2), taken(sets, setup, 3, 2, rows)):
@@ -70,7 +73,9 @@ def test_rows_of_a_batch_are_the_same_made_alone(pictured_records, rows):
 
 
 def test_what_is_not_varied_is_the_plain_crop(pictured_records, rendered_people):
-    (batch,) = taken([TrainingSet(str(pictured_records / "test.tfrecord"), 8, varied=False)], BatchOptions(64, 1.25), 0, 1)
+    (batch,) = taken(
+        [TrainingSet(str(pictured_records / "test.tfrecord"), 8, varied=False)], BatchOptions(64, 1.25), 0, 1
+    )
     crops = []
     for record in rendered_people[32:]:
         square = crop.box_squares(tf.constant(record.box[None]), 1.25)
