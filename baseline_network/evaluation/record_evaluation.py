@@ -132,7 +132,7 @@ class _Run:
         boxes, reasons = boxes_of(batch)
         found = np.ones(len(boxes), bool)
         if self._people is not None:
-            boxes, found = detected.boxes_of(batch["image"], boxes, self._people)
+            boxes, found = detected.boxes_of(batch["image"].tolist(), boxes, self._people)
         usable = [not reason for reason in reasons]
         predicted, broken = predict_records(self._predictor, batch["image"].tolist(), boxes, usable)
         reasons = [reason or failure for reason, failure in zip(reasons, broken)]

@@ -4,9 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from baseline_network.evaluation import detected
-from baseline_network.evaluation import pose_errors
-from baseline_network.evaluation import record_evaluation
+from baseline_network.evaluation import detected, pose_errors, record_evaluation
 from baseline_network.images.detection import Box
 from tfrecords.source import Skip
 
