@@ -70,6 +70,7 @@ def declare() -> command.Flags:
         flags.boolean("json", False, "write labels.json too")
         flags.boolean("wild_npy", False, "write wild.npy too: (filename, 2D, 3D) as the authors published their labels")
         flags.boolean("tfrecords", False, "write tfrecords/ too, with pictures where the input has them")
+        flags.boolean("unlabelled", False, "tfrecords/ also has the people who got no label, with their 2D pose alone")
         flags.string("images", "", "folder of the pictures for --tfrecords; 'none' leaves them out")
         flags.boolean("overwrite", False, "replace labels that lie in --output")
     return flags
@@ -108,6 +109,7 @@ def main(flags: command.Flags) -> int:
         json=flags.json,
         wild_npy=flags.wild_npy,
         tfrecords=flags.tfrecords,
+        unlabelled=flags.unlabelled,
         images=flags.images,
         overwrite=flags.overwrite,
         precision=flags.precision,
@@ -149,6 +151,8 @@ def _check_used(flags, kind: str) -> None:
         raise InputError(f"--split: {kind} input has no splits")
     if flags.images and not flags.tfrecords:
         raise InputError("--images: goes with --tfrecords")
+    if flags.unlabelled and not flags.tfrecords:
+        raise InputError("--unlabelled: goes with --tfrecords")
 
 
 if __name__ == "__main__":

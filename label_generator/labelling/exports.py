@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pathlib
 from collections.abc import Iterator, Sequence
@@ -92,8 +93,16 @@ def write_wild_npy(files: LabelFiles, path: pathlib.Path) -> int:
 class LabelledSource(Source):
     """The records of an input with the labels that were made of them; records without a label are skipped."""
 
-    def __init__(self, spec: label_inputs.Spec, labels: pathlib.Path):
-        """labels: the .npz of `LabelFiles.write_npz`. Raises `InputError` when the two don't belong together."""
+    def __init__(self, spec: label_inputs.Spec, labels: pathlib.Path, unlabelled: bool = False):
+        """Opens both.
+
+        Args:
+          labels: the .npz of `LabelFiles.write_npz`.
+          unlabelled: keep records without a label, without any 3D pose.
+
+        Raises:
+          InputError: the two don't belong together.
+        """
         self._input = label_inputs.open_input(spec)
         info = self._input.source_info
         self.info = Info(
@@ -105,6 +114,7 @@ class LabelledSource(Source):
             images=info.images,
         )
         super().__init__(pathlib.Path(spec.path), Options(split=spec.split, images=spec.images))
+        self._unlabelled = unlabelled
         self._labels, self._npz = array_rows.open_npz(labels), labels
         if len(self._labels["reason"]) != len(self._input):
             raise InputError(f"{labels}: {len(self._labels['reason'])} rows, its input has {len(self._input)}")
@@ -132,8 +142,11 @@ class LabelledSource(Source):
 
     def _labelled(self, record: PoseRecord, columns: dict, i: int) -> PoseRecord | Skip:
         reason = columns["reason"][i]
-        if reason:
+        if reason and not self._unlabelled:
             return Skip(str(self._reasons[reason]), record.where())
+        if reason:
+            # A pose that the input brought along is no label of this run.
+            return dataclasses.replace(record, pose_3d=None, provenance_3d=None, root_3d=None)
         record.pose_3d = columns["poses_3d"][i].copy()
         # A joint that nobody labelled has a 3D place that was made.
         labelled = columns["provenance"][i] == joints.LABELLED

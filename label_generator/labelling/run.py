@@ -70,6 +70,7 @@ class RunOptions:
     json: bool = False
     wild_npy: bool = False
     tfrecords: bool = False
+    unlabelled: bool = False
     images: str = ""
     overwrite: bool = False
     precision: str = "float32"
@@ -327,7 +328,8 @@ def _write_records(options: RunOptions, part: pathlib.Path) -> None:
             spec = dataclasses.replace(spec, images="none")
             print(f"records without pictures: {error}")
     try:
-        content = writer.convert(functools.partial(label_exports.LabelledSource, spec, part / _LABELS), part / _RECORDS)
+        source = functools.partial(label_exports.LabelledSource, spec, part / _LABELS, options.unlabelled)
+        content = writer.convert(source, part / _RECORDS)
     except InputError as error:
         if not options.images or options.images == "none":
             raise

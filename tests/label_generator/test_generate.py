@@ -262,6 +262,27 @@ def test_pictures_that_are_not_there(run, tmp_path, pictures, capsys):
     assert len(reader.load_arrays(out / "tfrecords")["file"]) == 7
 
 
+def test_people_without_a_label_keep_their_2d(run, tmp_path, pictures):
+    """With --unlabelled those of too low a quality are there too, without 3D; the others are what they were."""
+    some, every = tmp_path / "some", tmp_path / "every"
+    common = f"--input={pictures / 'people.json'}", "--tfrecords", "--camera=fov:60"
+    assert run(*common, f"--output={some}") == 0
+    assert run(*common, f"--output={every}", "--unlabelled") == 0
+    labelled, both = (reader.load_arrays(out / "tfrecords") for out in (some, every))
+    assert (len(labelled["file"]), len(both["file"])) == (7, 7)  # a crowd is no person, and no record
+    low = tmp_path / "low"
+    middle = float(np.median(labelled["quality"]))
+    assert run(*common, f"--output={low}", "--unlabelled", f"--min_quality={middle}") == 0
+    found = reader.load_arrays(low / "tfrecords")
+    good = labelled["quality"] >= middle
+    assert 0 < good.sum() < 7
+    np.testing.assert_array_equal(found["pose_2d"], labelled["pose_2d"])
+    np.testing.assert_array_equal(found["pose_3d"][good], labelled["pose_3d"][good])
+    assert np.isnan(found["pose_3d"][~good]).all()
+    assert (found["provenance_3d"][~good] == joints.MISSING).all()
+    assert np.isnan(found["quality"][~good]).all()
+
+
 def test_records_in_records_out(run, tmp_path, pictures, people, capsys):
     """Unknown cameras: the records say that depth is nominal and name no place. Their labels can be made again."""
     first, second = tmp_path / "first", tmp_path / "second"
@@ -345,6 +366,7 @@ def test_texts_are_numbered_alike_after_a_restart(tmp_path, monkeypatch):
         (["--input=IN", "--output=out", "--joints=pose17", "--key=x"], "no array 'x'; it has poses_2d, intrinsics"),
         (["--input=IN", "--output=out", "--joints=pose17", "--frame_step=5"], "--frame_step: is for openpose"),
         (["--input=IN", "--output=out", "--joints=pose17", "--images=x"], "--images: goes with --tfrecords"),
+        (["--input=IN", "--output=out", "--joints=pose17", "--unlabelled"], "--unlabelled: goes with --tfrecords"),
         (["--input=IN", "--output=out", "--joints=pose17", "--min_depth_mm=9000"], "expected min < max"),
         (["--input=IN", "--output=out", "--joints=pose17", "--weights=none"], "none: no weights folder"),
         (["--input=IN", "--output=out", "--format=coco"], "poses.npz"),
