@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -18,6 +19,7 @@ import numpy as np
 from label_generator.labelling import cameras as label_cameras
 from label_generator.labelling import exports as label_exports
 from label_generator.labelling import inputs as label_inputs
+from label_generator.labelling import joint_orders
 from label_generator.labelling.columns import FOLDER, LabelFiles
 from tfrecords import schema
 from tfrecords.storage import manifest
@@ -26,6 +28,7 @@ from tools.cli import outputs
 from tools.cli.errors import InputError
 from tools.cli.progress import Progress
 from tools.files import atomic
+from tools.pose import joints
 
 BELOW_QUALITY = "quality below --min_quality"
 NOT_FINITE = "label is not finite"
@@ -55,6 +58,7 @@ COLUMNS = {
     "sequence": ("<i4", ()),
 }
 _TEXTS = ("file", "sequence")
+_JOINTS_OF_FORMATS = {"lsp": "lsp14", "aichallenger": "aichallenger14", "npy_tree": "pose17"}
 _LIFTED = ("coarse_3d", "quality", "expected_error_mm", "joint_quality", "residual_mm", "at_range_end")
 
 
@@ -112,10 +116,14 @@ def run(options: RunOptions, poses: label_inputs.Input, lifter, fingerprint: str
             shutil.rmtree(options.folder / FOLDER)
             files = LabelFiles(options.folder, COLUMNS, _TEXTS, header, REASONS)
         try:
+            other = None
             if files.rows:
                 print(f"going on after {files.rows:,} poses that an earlier run labelled", flush=True)
+            else:
+                other = _other_order(options, poses, lifter)
             seconds = _lift_all(options, poses, lifter, files)
             summary = _summary(options, files, weights, seconds, lifter)
+            summary["looks_like"] = other
             _finish(options, files, summary, weights)
         finally:
             files.close()
@@ -176,6 +184,27 @@ def _lift_all(options: RunOptions, poses, lifter, files: LabelFiles) -> float:
     if files.rows != total:
         raise InputError(f"{options.spec.path}: {files.rows:,} poses read, {total:,} announced")
     return time.monotonic() - start
+
+
+def _other_order(options: RunOptions, poses, lifter) -> str | None:
+    """Warns when the first poses look like another order of joints, which it returns in words."""
+    size = min(options.batch_size, 1 << max(len(poses) - 1, 0).bit_length())
+    batch = next(poses.batches(0, size), None)
+    if batch is None:
+        return None
+
+    def lift(poses_2d, labelled):
+        seen = _filled(poses_2d, size, np.nan)
+        lifted = lifter.lift(seen, np.full((size, 4), np.nan, np.float32), _filled(labelled, size, False))
+        return lifted.expected_error_mm.numpy()[: len(poses_2d)]
+
+    spec = options.spec
+    told = spec.joints or _JOINTS_OF_FORMATS.get(spec.format, "")
+    finding = joint_orders.look_at(lift, batch.poses_2d, batch.provenance == joints.LABELLED, told)
+    if finding is None:
+        return None
+    print(finding.message(f"--joints={spec.joints}" if spec.joints else spec.format), file=sys.stderr, flush=True)
+    return finding.order
 
 
 def _ahead(poses, already: int, size: int) -> Iterator[tuple[int, label_inputs.Batch]]:

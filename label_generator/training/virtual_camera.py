@@ -31,7 +31,7 @@ _UNLABELLED = {
 _DETECTOR = detector_noise.Settings()
 # How far apart detectors' places of joints are, in units of what data sets differ by; how many detectors have MPII's
 # joints under Human3.6M's names.
-_DETECTED_SPREAD, _HOURGLASS_SHARE = 0.6, 0.3
+_DETECTED_SPREAD, _HOURGLASS_SHARE = 0.6, 0.45
 
 
 @dataclasses.dataclass(frozen=True)

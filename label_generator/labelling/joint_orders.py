@@ -1,0 +1,96 @@
+"""Does an input look like the joints that it is said to have? Other orders are tried on some of its poses.
+
+A network that is told another order lifts it all the same, to people who are knotted: it expects large errors of them.
+Which order makes it expect the least is what the input looks like.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from tools.pose import joints
+from tools.pose.joints import POSE17
+
+LOOKED_AT = 256
+# Another order has to be expected to be so much better, and good by itself, before anybody is warned.
+_BETTER, _GOOD_MM = 0.75, 110.0
+_FEWEST = 8
+# Sets of equally many joints, which arrays of one are taken for those of the other.
+_ALIKE = (("pose17", "h36m17", "coco17"), ("lsp14", "aichallenger14"))
+_LEGS, _ARMS = ("Hip", "Knee", "Foot"), ("Shoulder", "Elbow", "Wrist")
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """What an input looks like instead: `order` in words, and the mean errors to be expected, mm."""
+
+    order: str
+    told_mm: float
+    other_mm: float
+
+    def message(self, told: str) -> str:
+        """One line for the user.
+
+        Args:
+          told: what the input was said to be, such as '--joints=pose17'.
+        """
+        return (
+            f"warning: the 2D poses look like {self.order}, not like {told}: labels would be expected to be wrong by "
+            f"{self.other_mm:.0f} mm instead of {self.told_mm:.0f} mm"
+        )
+
+
+def other_orders(poses_2d: np.ndarray, labelled: np.ndarray, told: str) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """What the poses would be if the input's order were another: (order in words, poses, labelled).
+
+    Args:
+      poses_2d: [n, 17, 2] px, as made of joint set `told`. labelled: [n, 17] bool.
+    """
+    for words, names in (("legs", _LEGS), ("arms", _ARMS), ("all sides", (*_LEGS, *_ARMS))):
+        order = np.arange(POSE17.size)
+        for name in names:
+            left, right = POSE17.index("L" + name), POSE17.index("R" + name)
+            order[left], order[right] = right, left
+        yield f"{words} with left and right exchanged", poses_2d[:, order], labelled[:, order]
+    yield "a y axis that points up", poses_2d * np.float32([1.0, -1.0]), labelled
+    for group in _ALIKE:
+        if told in group and told != "coco17":  # whose face is not among the 17, so that its order can't be had back
+            raw, codes = joints.convert(np.where(labelled[..., None], poses_2d, np.nan), "pose17", told)
+            raw = np.where((codes == joints.LABELLED)[..., None], raw, np.nan)
+            for other in group:
+                if other != told:
+                    poses, provenance = joints.convert(raw, other)
+                    yield f"joint set {other}", poses, provenance == joints.LABELLED
+
+
+def look_at(lift: Callable, poses_2d: np.ndarray, labelled: np.ndarray, told: str = "") -> Finding | None:
+    """Tries other orders; None where nothing else fits much better.
+
+    Args:
+      lift: from poses [n, 17, 2] and labelled [n, 17] to expected errors [n] mm, NaN where there is no label.
+      poses_2d: [N, 17, 2] px, of which up to `LOOKED_AT` are looked at. labelled: [N, 17] bool.
+      told: joint set that the input was said to have; '' where its format says it.
+    """
+    usable = np.flatnonzero((labelled & np.isfinite(poses_2d).all(-1)).sum(1) >= _FEWEST)
+    if len(usable) < _FEWEST:
+        return None
+    chosen = usable[np.unique(np.linspace(0, len(usable) - 1, min(LOOKED_AT, len(usable))).astype(int))]
+    poses_2d, labelled = poses_2d[chosen], labelled[chosen]
+    told_mm = _mean(lift(poses_2d, labelled))
+    if told_mm is None:
+        return None
+    best = None
+    for words, poses, mask in other_orders(poses_2d, labelled, told):
+        error = _mean(lift(poses.astype(np.float32), mask))
+        if error is not None and error < min(_BETTER * told_mm, _GOOD_MM) and (best is None or error < best.other_mm):
+            best = Finding(words, told_mm, error)
+    return best
+
+
+def _mean(errors: np.ndarray) -> float | None:
+    """The mean of the errors if most poses have one."""
+    known = errors[np.isfinite(errors)]
+    return float(known.mean()) if len(known) > len(errors) / 2 else None
