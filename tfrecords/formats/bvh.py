@@ -1,6 +1,7 @@
 """Biovision Hierarchy files (.bvh): the skeleton, its motion, and where the joints are.
 
-The format has no standard. Read here: one ROOT; any order and number of channels for each joint; End Sites; names with
+Own reader: PyPI's `bvh` 0.3 gives channels, but no positions, and names no line of a damaged file. The format has no
+standard. Read here: one ROOT; any order and number of channels for each joint; End Sites; names with
 blanks; braces on any line. Position channels stand in place of the joint's offset, as writers of six channels a joint
 mean it. Rotations are degrees, multiplied in the order of the channels, each about the axes that the one before turned.
 """

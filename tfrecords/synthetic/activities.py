@@ -3,7 +3,7 @@
 A pose of an activity lies somewhere between the two key poses of one of its edges; noise, a free arm and a blend with
 another activity come on top (``synthetic_poses.py``). Gait curves follow textbook gait analysis (e.g. Perry, "Gait
 Analysis"); the other key poses were written by hand and, like all spreads here, rounded to whole degrees after a look
-at public motion capture (``synthetic_statistics.py`` draws both). What the angles mean stands in ``synthetic_body.py``.
+at public motion capture. What the angles mean stands in `tfrecords.synthetic.body`.
 """
 
 from __future__ import annotations
