@@ -1,8 +1,9 @@
 """Object arrays (``.npy`` with pickled content) without the risk of unpickling.
 
 Own unpickler instead of `pickle` or ``numpy.load(allow_pickle=True)``, which run any code that the file names. A pickle
-is a program for a stack machine; `load_objects` runs that machine but hands it only what arrays of texts and numbers need: NumPy's array, dtype and scalar makers, in versions that check what they are
-given, and plain containers. Every other name in the file is refused before it is imported.
+is a program for a stack machine; `load_objects` runs that machine but hands it only what arrays of texts and numbers
+need: NumPy's array, dtype and scalar makers, in versions that check what they are given, and plain containers. Every
+other name in the file is refused before it is imported.
 
 NumPy's own makers are not safe enough: a dtype restored from a crafted state can claim to be 'object' without its
 reference flags, and bytes of the file then become pointers. So types are rebuilt here from a short list.

@@ -1,8 +1,9 @@
 """Pose records as serialized ``tf.train.Example`` messages, written and read without TensorFlow.
 
 Own encoder instead of TensorFlow's protocol buffers: it writes the same messages about ten times as fast, and needs no
-import of TensorFlow in each worker. `encode` writes the protocol buffer's bytes itself: all that is the same in every record (tags, keys, the lengths of
-features of fixed size) is made once. What it writes is an ordinary ``tf.train.Example``; any TensorFlow reads it.
+import of TensorFlow in each worker. `encode` writes the protocol buffer's bytes itself: all that is the same in every
+record (tags, keys, the lengths of features of fixed size) is made once. What it writes is an ordinary
+``tf.train.Example``; any TensorFlow reads it.
 
     Example {features = 1}   Features {map<string, Feature> feature = 1}   map entry {key = 1, value = 2}
     Feature {bytes_list = 1 | float_list = 2 | int64_list = 3}, and in each list `value = 1`, numbers packed
