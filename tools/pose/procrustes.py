@@ -4,7 +4,7 @@ Own closed form instead of ``scipy.linalg`` or ``scipy.spatial.procrustes``: tho
 command that measures it is ``tools/benchmark.py metrics``. Inside, arrays are ``[J, 3, n]``, poses last: every step is
 then a few operations on long rows, and no Python loop or small matrix product runs over the poses. The best rotation
 comes from a closed form (`best_rotations`) instead of n singular value decompositions; the rare poses for which that
-form is badly conditioned go through NumPy's SVD. """
+form is badly conditioned go through NumPy's SVD."""
 
 from __future__ import annotations
 
