@@ -72,6 +72,12 @@ def declare() -> command.Flags:
         flags.boolean("tfrecords", False, "write tfrecords/ too, with pictures where the input has them")
         flags.boolean("unlabelled", False, "tfrecords/ also has the people who got no label, with their 2D pose alone")
         flags.string("images", "", "folder of the pictures for --tfrecords; 'none' leaves them out")
+        flags.string(
+            "output_joints",
+            "",
+            "write poses_3d_SET.npy too: the labels as joint set SET, such as h36m17, coco17, mpii16, by its order and "
+            "rules; for h36m17 and coco17 also where those data sets have the joints, not where the input has them",
+        )
         flags.boolean("overwrite", False, "replace labels that lie in --output")
     return flags
 
@@ -87,6 +93,8 @@ def main(flags: command.Flags) -> int:
     from label_generator.labelling import run as label_run
     from tools.pose import joints
 
+    if flags.output_joints:
+        joints.joint_set(flags.output_joints)  # raises what there are
     camera = label_cameras.parse_camera(flags.camera, _image_size(flags.image_size))
     spec = label_inputs.Spec(
         path=flags.input,
@@ -111,6 +119,7 @@ def main(flags: command.Flags) -> int:
         tfrecords=flags.tfrecords,
         unlabelled=flags.unlabelled,
         images=flags.images,
+        output_joints=flags.output_joints,
         overwrite=flags.overwrite,
         precision=flags.precision,
     )

@@ -19,7 +19,7 @@ import numpy as np
 from label_generator.labelling import cameras as label_cameras
 from label_generator.labelling import exports as label_exports
 from label_generator.labelling import inputs as label_inputs
-from label_generator.labelling import joint_orders
+from label_generator.labelling import joint_orders, output_joints
 from label_generator.labelling.columns import FOLDER, LabelFiles
 from tfrecords import schema
 from tfrecords.storage import manifest
@@ -76,6 +76,7 @@ class RunOptions:
     tfrecords: bool = False
     unlabelled: bool = False
     images: str = ""
+    output_joints: str = ""
     overwrite: bool = False
     precision: str = "float32"
 
@@ -88,6 +89,7 @@ class RunOptions:
 def check_output(options: RunOptions) -> None:
     """Raises `InputError` when finished labels lie in the output that may not be replaced."""
     wanted = [_LABELS, *([_JSON] * options.json), *([_WILD] * options.wild_npy), *([_RECORDS] * options.tfrecords)]
+    wanted += [f"poses_3d_{options.output_joints}.npy"] * bool(options.output_joints)
     unfinished = (options.folder / FOLDER).exists()
     outputs.check_all_free((options.folder / name for name in wanted), options.overwrite or unfinished)
 
@@ -315,6 +317,10 @@ def _quantile(bins: np.ndarray, share: float) -> float | None:
 def _finish(options: RunOptions, files: LabelFiles, summary: dict, weights: str) -> None:
     """Writes the files into `.partial` and moves them into place, labels.npz last."""
     part, made = options.folder / FOLDER, [_SUMMARY]
+    if options.output_joints:
+        name = f"poses_3d_{options.output_joints}.npy"
+        summary["output_joints"] = output_joints.write(files, part / name, options.output_joints)
+        made.append(name)
     if not (part / _LABELS).exists():
         # The records' conversion is gone on with only while its source stays as it was.
         temporary = part / f"{_LABELS}.tmp"
@@ -388,4 +394,7 @@ def _print(summary: dict[str, Any], options: RunOptions) -> None:
             print(f"depth at an end of the search range: {summary['depth_at_range_end']:,}")
         if summary["camera_kinds"].get(schema.NOMINAL):
             print("absolute depth is nominal where the camera is unknown: roots tell no distance there")
+    if other := summary.get("output_joints"):
+        lost = f"; no rule makes {', '.join(other['without_a_rule'])}" if other["without_a_rule"] else ""
+        print(f"as {other['set']}, places {other['places']}{lost}: {options.folder}/poses_3d_{other['set']}.npy")
     print(f"written to {options.folder / _LABELS}")
