@@ -37,6 +37,12 @@ def declare():
         flags.enum("right_view", "predicted", ["predicted", "true"], "which right view the second network gets")
         lifter_flags.declare_search(flags)
         lifter_flags.declare_refinement(flags)
+        flags.float(
+            "fps",
+            0.0,
+            "also measure whole clips of so many frames a second, made to agree (--sequence of generate.py)",
+            lower_bound=0,
+        )
     with flags.group("Report"):
         flags.boolean("actions", False, "also print the table per action")
         flags.string("output", "", "folder for table.md, figures.json and plots")
@@ -57,10 +63,11 @@ def main(flags: command.Flags) -> int:
         raise InputError(f"--widen={flags.widen:g}: goes with --calibrate, and is above 0")
     _check_used(flags)
     _check_output(flags)
+    import dataclasses
     import json
 
+    from label_generator.evaluation import clips, measured, protocols
     from label_generator.evaluation import errors as evaluation
-    from label_generator.evaluation import measured, protocols
     from label_generator.evaluation import report as reports
     from label_generator.lifting import flags as lifter_flags
     from label_generator.lifting import quality
@@ -70,7 +77,7 @@ def main(flags: command.Flags) -> int:
         protocols.check(name, flags.cameras)
     lifter, _ = lifter_flags.make_lifter(flags)
     print(f"{lifter.recipe} recipe, weights {lifter.name_of_weights}; {lifter.settings}")
-    results = []
+    results, of_clips = [], []
     if flags.test_data:
         sets = [protocols.from_records(flags.test_data, flags.limit)]
     elif flags.h36m:
@@ -80,17 +87,20 @@ def main(flags: command.Flags) -> int:
             protocols.build(n, flags.motion, flags.cameras, flags.seed, flags.frame_step, flags.split) for n in names
         )
     for poses in sets:
-        results.append(evaluation.evaluate(lifter, poses, flags.right_view))
+        lifted = evaluation.lift(lifter, poses, flags.right_view)
+        results.append(evaluation.compare(poses, lifted))
+        if flags.fps:
+            agreed = evaluation.compare(poses, clips.refined(poses, lifted, flags.fps))
+            of_clips.append(dataclasses.replace(agreed, name=f"{poses.name} clips"))
         print(f"  {poses.name}: {len(poses):,} poses lifted", flush=True)
-    table = reports.table(results)
-    print("\n" + table)
+    print("\n" + reports.table([*results, *of_clips]))
     for result in results if flags.actions else []:
         print(f"\n{result.name}, by action\n{reports.by_action(result)}")
     if flags.output:
-        reports.write(flags.output, results, lifter)
+        reports.write(flags.output, [*results, *of_clips], lifter)
         print(f"\ntable.md, figures.json and plots are in {flags.output}")
     else:
-        print(json.dumps({result.name: result.summary() for result in results}))
+        print(json.dumps({result.name: result.summary() for result in [*results, *of_clips]}))
     if flags.calibrate:
         import pathlib
 

@@ -98,7 +98,12 @@ def spearman(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def evaluate(lifter: Lifter, poses: PoseSet, right_view: str = "predicted") -> Evaluated:
-    """Lifts all poses and compares.
+    """Lifts all poses and compares; see `lift` and `compare`."""
+    return compare(poses, lift(lifter, poses, right_view))
+
+
+def lift(lifter: Lifter, poses: PoseSet, right_view: str = "predicted") -> dict[str, np.ndarray]:
+    """Labels of all poses, arrays by the names of `Lifted`'s fields.
 
     Args:
       right_view: 'predicted', or 'true' to give the second network the exact right view (published recipe only).
@@ -118,8 +123,7 @@ def evaluate(lifter: Lifter, poses: PoseSet, right_view: str = "predicted") -> E
         lifted = lifter.lift(poses.poses_2d[rows], poses.intrinsics[rows], poses.joint_mask[rows], right)
         for field, values in lifted._asdict().items():
             parts.setdefault(field, []).append(values.numpy())
-    lifted = {field: np.concatenate(values) for field, values in parts.items()}
-    return compare(poses, lifted)
+    return {field: np.concatenate(values) for field, values in parts.items()}
 
 
 def compare(poses: PoseSet, lifted: dict[str, np.ndarray]) -> Evaluated:
@@ -133,6 +137,10 @@ def compare(poses: PoseSet, lifted: dict[str, np.ndarray]) -> Evaluated:
         labelled = np.isfinite(predicted).all((1, 2))
         for name, measure in (("pck_3d", metrics.pck_3d), ("auc_3d", metrics.auc_3d)):
             errors[f"{name}{moment}"] = np.where(labelled, measure(predicted, truth), np.nan)
+    errors["mpjve"] = metrics.mpjve(lifted["pose_3d"], truth, poses.sequences)
+    errors["acceleration_error"] = metrics.acceleration_error(lifted["pose_3d"], truth, poses.sequences)
+    absolute = [pose + root[:, None] for pose, root in ((lifted["pose_3d"], lifted["root_3d"]), (truth, poses.roots))]
+    errors["absolute_acceleration_error"] = metrics.acceleration_error(*absolute, poses.sequences)
     right = _right_view_errors(poses, lifted["right_2d"])
     if right is not None:
         errors["pckh_right"] = right

@@ -49,7 +49,7 @@ class PoseSet:
       intrinsics: [n, 4] px, NaN where unknown.
       poses_3d: [n, 17, 3] mm, root-relative truth. roots: [n, 3] mm; NaN where not known.
       right_2d: [n, 17, 2] px, the exact right view in the same camera; NaN where not known.
-      actions, sequences: [n] texts.
+      actions, sequences: [n] texts; poses of one sequence are one person in neighbouring frames of one camera.
     """
 
     name: str
@@ -125,7 +125,7 @@ def build(
             parts["right_2d"].append(seen.right_2d[kept])
             parts["intrinsics"].append(np.tile(camera.intrinsics.astype(np.float32), (len(kept), 1)))
             parts["actions"].append(np.full(len(kept), clip.action, object))
-            parts["sequences"].append(np.full(len(kept), clip.name, object))
+            parts["sequences"].append(runs(kept // step, f"{clip.name} view {view}"))
             parts["joint_mask"].append(np.ones((len(kept), POSE17.size), bool))
     whole = {field: np.concatenate(values) for field, values in parts.items()}
     if name == "d":
@@ -167,13 +167,31 @@ def as_labelled_by(poses_2d: np.ndarray, source_set: str) -> tuple[np.ndarray, n
     return ours, provenance == joints.LABELLED
 
 
+def runs(frames: np.ndarray, name: str) -> np.ndarray:
+    """[n] texts by which ascending frame numbers [n] fall into runs without a gap."""
+    number = np.cumsum(np.r_[0, np.diff(frames) != 1]) if len(frames) else frames
+    return np.array([f"{name} part {i}" for i in number], object)
+
+
 def from_records(where: str, limit: int = 0) -> PoseSet:
     """The poses with 3D truth of TFRecords.
 
     Raises:
       InputError: no such records, or none of them has 3D.
     """
-    fields = ("pose_2d", "provenance_2d", "intrinsics", "pose_3d", "root_3d", "right_2d", "action", "sequence")
+    fields = (
+        "pose_2d",
+        "provenance_2d",
+        "intrinsics",
+        "pose_3d",
+        "root_3d",
+        "right_2d",
+        "action",
+        "sequence",
+        "frame",
+        "camera",
+        "person",
+    )
     arrays = reader.load_arrays(where, fields, limit)
     has_truth = np.isfinite(arrays["pose_3d"]).any((1, 2))
     if not has_truth.any():
@@ -188,5 +206,15 @@ def from_records(where: str, limit: int = 0) -> PoseSet:
         roots=arrays["root_3d"],
         right_2d=arrays["right_2d"],
         actions=arrays["action"],
-        sequences=arrays["sequence"],
+        sequences=_record_runs(arrays),
     )
+
+
+def _record_runs(arrays: dict[str, np.ndarray]) -> np.ndarray:
+    """[n] texts: records in a row of one clip, camera and person whose frames are equally far apart."""
+    names = [arrays[field] for field in ("action", "sequence", "camera", "person")]
+    step = np.diff(arrays["frame"])
+    same = np.logical_and.reduce([name[1:] == name[:-1] for name in names]) & (step > 0)
+    usual = np.median(step[same]) if same.any() else 1
+    number = np.cumsum(np.r_[0, ~(same & (step == usual))])
+    return np.array([f"{sequence} run {i}" for sequence, i in zip(arrays["sequence"], number)], object)

@@ -27,6 +27,7 @@ __all__ = [
     "PCK_3D_THRESHOLD_MM",
     "Alignment",
     "MeanError",
+    "acceleration_error",
     "auc_3d",
     "mean_error",
     "mpjpe",
@@ -145,6 +146,29 @@ def mpjve(predicted, truth, sequence, joint_mask=None, fps=None, per_joint=False
         rate = np.broadcast_to(np.asarray(fps, np.float64), (frames,))
         errors *= rate[:, None] if per_joint else rate
     return errors
+
+
+def acceleration_error(predicted, truth, sequence, fps=None):
+    """Mean per-joint acceleration error: the length of the difference of the two second differences about each frame.
+
+    Args:
+        predicted, truth: ``[N, J, D]``; truth None: against 0, so that it is the acceleration itself.
+        sequence: ``[N]``; as for `mpjve`: nothing is taken across the ends of sequences.
+        fps: frames per second; None leaves the error in mm a frame squared instead of mm a second squared.
+
+    Returns:
+        ``[N]``; NaN for each sequence's first and last frame and where a neighbour is NaN.
+    """
+    predicted, sequence = np.asarray(predicted, np.float64), np.asarray(sequence)
+    truth = np.zeros_like(predicted) if truth is None else np.asarray(truth, np.float64)
+    if predicted.ndim != 3 or predicted.shape != truth.shape or sequence.shape != predicted.shape[:1]:
+        raise ValueError(f"poses {predicted.shape} and {truth.shape} must be [N, J, D], sequence {sequence.shape} [N]")
+    errors = np.full(len(predicted), np.nan)
+    if len(predicted) > 2:
+        second = np.diff(predicted - truth, 2, axis=0)
+        inside = (sequence[1:-1] == sequence[:-2]) & (sequence[1:-1] == sequence[2:])
+        errors[1:-1] = np.where(inside, np.linalg.norm(second, axis=-1).mean(-1), np.nan)
+    return errors if fps is None else errors * float(fps) ** 2
 
 
 def pckh(predicted, truth, joint_mask=None, head_sizes=None, head_joints=HEAD_SEGMENT, threshold=0.5, per_joint=False):

@@ -221,6 +221,25 @@ def test_n_mpjpe_takes_the_best_factor():
     np.testing.assert_allclose(metrics.n_mpjpe(0 * whole, whole), metrics.mpjpe(0 * whole, whole))
 
 
+def test_acceleration_error_stays_within_sequences():
+    """Against the definition, frame by frame; a constant velocity is no acceleration."""
+    rng = np.random.default_rng(5)
+    predicted, truth = rng.normal(size=(2, 12, 4, 3))
+    sequence = np.array(["a"] * 5 + ["b"] * 7)
+    expected = np.full(12, np.nan)
+    for t in range(1, 11):
+        if sequence[t - 1] == sequence[t] == sequence[t + 1]:
+            p, q = ((x[t + 1] - x[t]) - (x[t] - x[t - 1]) for x in (predicted, truth))
+            expected[t] = np.mean([np.sqrt(((p - q)[j] ** 2).sum()) for j in range(4)])
+    np.testing.assert_allclose(metrics.acceleration_error(predicted, truth, sequence), expected)
+    np.testing.assert_allclose(metrics.acceleration_error(predicted, truth, sequence, fps=10), expected * 100)
+    steady = truth[:1] + np.arange(12)[:, None, None] * truth[1:2]
+    np.testing.assert_allclose(metrics.acceleration_error(steady, None, sequence)[1:4], 0, atol=1e-12)
+    assert np.isnan(metrics.acceleration_error(truth[:2], truth[:2], sequence[:2])).all()
+    with pytest.raises(ValueError, match="sequence"):
+        metrics.acceleration_error(predicted, truth, sequence[1:])
+
+
 def test_mpjve_stays_within_sequences():
     predicted, truth = some_poses(3000, noise=20.0)
     sequence = np.repeat(["walk", "run", "walk again"], [100, 1, 2899])
