@@ -2,7 +2,7 @@
 
 Arrays of n views: poses_3d [n, 17, 3] mm, root-relative, camera axes; roots [n, 3] mm; poses_2d [n, 17, 2] px without
 lens distortion; intrinsics [n, 4] px. Optional: joints [17], the names in the arrays' order (default: this project's
-order); action, names [n] texts; labelled [n, 17]; poses_2d_detected [n, 17, 2] px, NaN where nothing was detected, with
+order); action [n] texts; labelled [n, 17]; poses_2d_detected [n, 17, 2] px, NaN where nothing was detected, with
 detected [17], which of its joints mean what the truth means (the others are left out).
 """
 
@@ -59,7 +59,8 @@ def load(path: str | pathlib.Path, detected: bool = False, step: int = 1) -> Pos
         "roots": arrays["roots"].astype(np.float32),
         "right_2d": np.full((count, 17, 2), np.nan, np.float32),
         "actions": arrays.get("action", np.full(count, "")).astype(object),
-        "sequences": arrays.get("names", np.full(count, "")).astype(object),
+        # Such sets take a frame now and then: no two are neighbours.
+        "sequences": np.arange(count).astype(str).astype(object),
     }
     name = pathlib.Path(path).stem + ("_detected" if detected else "")
     return PoseSet(name, **{field: values[::step] for field, values in whole.items()})
