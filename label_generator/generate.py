@@ -11,6 +11,7 @@ import sys
 from label_generator.lifting import flags as lifter_flags
 from tools.cli import command
 from tools.cli.errors import InputError
+from tools.files.decisions import Decisions
 
 _FORMATS = (
     "auto",
@@ -50,6 +51,11 @@ def declare() -> command.Flags:
         flags.float("min_confidence", 0.0, "detected joints with a confidence not above it are missing")
         flags.string("split", "", "train, val or test part of a data set; all of it when not given")
         flags.integer("frame_step", 1, "take every n-th frame of sequences", lower_bound=1)
+        flags.string(
+            "keep",
+            "",
+            "decisions.json of a review (tools/review.py): dropped poses get no label, swapped sides are put right",
+        )
     with flags.group("Camera"):
         flags.string(
             "camera",
@@ -122,6 +128,7 @@ def main(flags: command.Flags) -> int:
         output_joints=flags.output_joints,
         overwrite=flags.overwrite,
         precision=flags.precision,
+        decisions=Decisions(flags.keep) if flags.keep else None,
     )
     label_run.check_output(options)
     poses = label_inputs.open_input(spec)

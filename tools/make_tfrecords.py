@@ -24,6 +24,11 @@ def declare() -> command.Flags:
         flags.string("source", None, "data set or format, 'list' for a table, or package.module:Class for your own")
         flags.string("input", None, "data set folder or file; the table says which (synthetic and rendered need none)")
         flags.string("split", "", "train, val, test, ... as the table says; the source's first one when not given")
+        flags.string(
+            "keep",
+            "",
+            "decisions.json of a review (tools/review.py): dropped records are skipped, swapped sides are put right",
+        )
         flags.integer("limit", 0, "only the first so many records, skipped ones included; 0: all", lower_bound=0)
     with flags.group("How the source is read"):
         flags.string("images", "", "folder of the pictures where --input does not imply it; 'none' leaves them out")
@@ -55,6 +60,7 @@ def declare() -> command.Flags:
 def main(flags: command.Flags) -> int:
     """Converts, and reports what was written and what was skipped."""
     from tfrecords import sources, writer
+    from tfrecords.conversion import reviewed
 
     flags.require("source")
     if flags.source == "list":
@@ -64,6 +70,8 @@ def main(flags: command.Flags) -> int:
     flags.require("output", *(() if makes_its_own else ("input",)))
     start = time.monotonic()
     factory = functools.partial(sources.open_source, flags.source, flags.input or "", _options(flags))
+    if flags.keep:
+        factory = functools.partial(reviewed.open_reviewed, factory, flags.keep)
     content = writer.convert(
         factory,
         flags.output,

@@ -13,9 +13,11 @@ from label_generator.labelling import array_rows
 from label_generator.labelling import inputs as label_inputs
 from label_generator.labelling.columns import LabelFiles
 from tfrecords import schema
+from tfrecords.conversion.reviewed import swap_sides
 from tfrecords.schema import PoseRecord
 from tfrecords.source import Info, Options, Skip, Source
 from tools.cli.errors import InputError
+from tools.files.decisions import Decisions
 from tools.pose import joints
 from tools.pose.joints import POSE17
 
@@ -93,17 +95,24 @@ def write_wild_npy(files: LabelFiles, path: pathlib.Path) -> int:
 class LabelledSource(Source):
     """The records of an input with the labels that were made of them; records without a label are skipped."""
 
-    def __init__(self, spec: label_inputs.Spec, labels: pathlib.Path, unlabelled: bool = False):
+    def __init__(
+        self,
+        spec: label_inputs.Spec,
+        labels: pathlib.Path,
+        unlabelled: bool = False,
+        decisions: Decisions | None = None,
+    ):
         """Opens both.
 
         Args:
           labels: the .npz of `LabelFiles.write_npz`.
           unlabelled: keep records without a label, without any 3D pose.
+          decisions: those that the labels were made with; what they drop is left out.
 
         Raises:
           InputError: the two don't belong together.
         """
-        self._input = label_inputs.open_input(spec)
+        self._input, self._decisions = label_inputs.open_input(spec), decisions
         info = self._input.source_info
         self.info = Info(
             name=f"{info.name}-labels",
@@ -134,7 +143,17 @@ class LabelledSource(Source):
             number = int(numbers[i])
             if not columns or not at <= number < at + _ROWS:
                 at, columns = number, self._piece(number)
+            item = item if isinstance(item, Skip) else self._reviewed(item, number)
             yield item if isinstance(item, Skip) else self._labelled(item, columns, number - at)
+
+    def _reviewed(self, record: PoseRecord, number: int) -> PoseRecord | Skip:
+        """The record as the decisions leave it; what they drop is not kept as unlabelled either."""
+        if self._decisions is None:
+            return record
+        fate = self._decisions.fate(record.file, record.sequence, record.frame, record.person, number)
+        if fate.reason:
+            return Skip(fate.reason, record.where())
+        return swap_sides(record) if fate.swap else record
 
     def _piece(self, start: int) -> dict[str, np.ndarray]:
         names = ("reason", "poses_3d", "roots", "quality", "joint_quality", "intrinsics", "camera_kind", "provenance")

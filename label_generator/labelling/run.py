@@ -28,7 +28,10 @@ from tools.cli import outputs
 from tools.cli.errors import InputError
 from tools.cli.progress import Progress
 from tools.files import atomic
+from tools.files import decisions as decisions_file
+from tools.files.decisions import Decisions
 from tools.pose import joints
+from tools.pose.joints import POSE17
 
 BELOW_QUALITY = "quality below --min_quality"
 NOT_FINITE = "label is not finite"
@@ -79,6 +82,7 @@ class RunOptions:
     output_joints: str = ""
     overwrite: bool = False
     precision: str = "float32"
+    decisions: Decisions | None = None
 
     @property
     def folder(self) -> pathlib.Path:
@@ -108,6 +112,8 @@ def run(options: RunOptions, poses: label_inputs.Input, lifter, fingerprint: str
     weights = f"{lifter.name_of_weights} ({lifter.recipe}, {fingerprint[:12]})"
     print(f"weights: {weights}; {_told(lifter.settings)}")
     print(f"camera: {_told_camera(options.camera)}", flush=True)
+    if options.decisions is not None:
+        print(f"review: {options.decisions.path}, {len(options.decisions):,} decisions", flush=True)
     with locked(options.folder):
         header = _header(options, poses, lifter, fingerprint)
         try:
@@ -118,12 +124,14 @@ def run(options: RunOptions, poses: label_inputs.Input, lifter, fingerprint: str
             shutil.rmtree(options.folder / FOLDER)
             files = LabelFiles(options.folder, COLUMNS, _TEXTS, header, REASONS)
         try:
-            other = None
-            if files.rows:
-                print(f"going on after {files.rows:,} poses that an earlier run labelled", flush=True)
+            other, already = None, files.rows
+            if already:
+                print(f"going on after {already:,} poses that an earlier run labelled", flush=True)
             else:
                 other = _other_order(options, poses, lifter)
             seconds = _lift_all(options, poses, lifter, files)
+            if not already:
+                _check_matched(options, len(poses))
             summary = _summary(options, files, weights, seconds, lifter)
             summary["looks_like"] = other
             _finish(options, files, summary, weights)
@@ -166,6 +174,7 @@ def _header(options: RunOptions, poses, lifter, fingerprint: str) -> dict[str, A
         "min_quality": options.min_quality,
         "batch_size": options.batch_size,
         "version": manifest.project_version(),
+        **({} if options.decisions is None else {"decisions": options.decisions.sha256}),
     }
 
 
@@ -225,6 +234,7 @@ def _ahead(poses, already: int, size: int) -> Iterator[tuple[int, label_inputs.B
 
 def _label(options: RunOptions, lifter, files: LabelFiles, batch, first: int, size: int) -> None:
     """Lifts one batch and appends its rows."""
+    dropped = {} if options.decisions is None else _review(options.decisions, batch, first)
     seen, intrinsics, kinds = options.camera.see(batch, first)
     labelled = batch.provenance == 2
     # One size for all batches, so that the graph is compiled once.
@@ -237,7 +247,10 @@ def _label(options: RunOptions, lifter, files: LabelFiles, batch, first: int, si
         reason[i], kinds[i] = files.reason(text), 0
     broken = (reason == 0) & ~np.isfinite(values["poses_3d"]).all((1, 2))
     low = (reason == 0) & ~broken & (values["quality"] < options.min_quality)
-    for rows, text in ((broken, NOT_FINITE), (low, BELOW_QUALITY)):
+    blanked = [(broken, NOT_FINITE), (low, BELOW_QUALITY)]
+    for text in sorted(set(dropped.values())):
+        blanked.append(((reason == 0) & np.array([dropped.get(i) == text for i in range(count)]), text))
+    for rows, text in blanked:
         if rows.any():
             reason[rows] = files.reason(text)
             for name in ("poses_3d", "roots", "coarse_3d", "joint_quality"):
@@ -257,6 +270,34 @@ def _label(options: RunOptions, lifter, files: LabelFiles, batch, first: int, si
             "sequence": batch.sequence,
         }
     )
+
+
+def _review(decisions: Decisions, batch: label_inputs.Batch, first: int) -> dict[int, str]:
+    """Swaps left and right in the batch where a review says so; returns place in the batch -> why it is dropped."""
+    dropped, poses, provenance = {}, batch.poses_2d.copy(), batch.provenance.copy()
+    for i in range(len(batch)):
+        if i in batch.skipped:
+            continue
+        fate = decisions.fate(batch.file[i], batch.sequence[i], batch.frame[i], batch.person[i], first + i)
+        if fate.reason:
+            dropped[i] = fate.reason
+        if fate.swap:
+            poses[i], provenance[i] = poses[i, POSE17.mirror], provenance[i, POSE17.mirror]
+    batch.poses_2d, batch.provenance = poses, provenance
+    return dropped
+
+
+def _check_matched(options: RunOptions, count: int) -> None:
+    """Says which decisions fitted no pose; raises `InputError` when none did, since they are another input's."""
+    decisions = options.decisions
+    if decisions is None:
+        return
+    left = len(decisions) - len(decisions.matched)
+    if decisions.matched or not left:
+        if left:
+            print(f"review: {left:,} decisions fit no pose of this input")
+        return
+    raise InputError(f"{decisions.path}: no decision fits any of the {count:,} poses of {options.spec.path}")
 
 
 def _filled(values: np.ndarray, size: int, filler) -> np.ndarray:
@@ -304,6 +345,8 @@ def _summary(options: RunOptions, files: LabelFiles, weights: str, seconds: floa
         "quality_histogram": bins.reshape(_SHOWN_BINS, -1).sum(1).tolist(),
         "mean_expected_error_mm": errors / labels if labels else None,
         "depth_at_range_end": at_end,
+        "decisions": options.decisions.sha256 if options.decisions else None,
+        "input_spec": dataclasses.asdict(options.spec),
         "seconds": round(seconds, 3),
         "version": manifest.project_version(),
     }
@@ -334,6 +377,10 @@ def _finish(options: RunOptions, files: LabelFiles, summary: dict, weights: str)
         files.write_npz(temporary, extra)
         os.replace(temporary, part / _LABELS)
     atomic.write_text(part / _SUMMARY, json.dumps(summary, indent=1) + "\n")
+    if options.decisions is not None:
+        # What the labels were made with stays with them: a later review goes on from it.
+        (part / decisions_file.NAME).write_bytes(options.decisions.data)
+        made.append(decisions_file.NAME)
     if options.json:
         label_exports.write_json(files, part / _JSON, weights)
         made.append(_JSON)
@@ -363,7 +410,7 @@ def _write_records(options: RunOptions, part: pathlib.Path) -> None:
             spec = dataclasses.replace(spec, images="none")
             print(f"records without pictures: {error}")
     try:
-        source = functools.partial(label_exports.LabelledSource, spec, part / _LABELS, options.unlabelled)
+        source = functools.partial(label_exports.LabelledSource, spec, part / _LABELS, options.unlabelled, options.decisions)
         content = writer.convert(source, part / _RECORDS)
     except InputError as error:
         if not options.images or options.images == "none":

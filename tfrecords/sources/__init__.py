@@ -28,6 +28,7 @@ SOURCES = {
     "mocap": ("mocap", "Mocap"),
     "synthetic": ("synthetic", "Synthetic"),
     "rendered": ("rendered", "Rendered"),
+    "tfrecords": ("records", "RecordSource"),
 }
 
 

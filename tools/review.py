@@ -1,0 +1,59 @@
+"""Make a page for looking through 3D labels: keep, drop, or swap left and right, by keyboard, in any browser.
+
+Give the folder that label_generator/generate.py wrote. The page is one file that needs no server and no network;
+photographs, where the labelled input has them, go into a folder of small pictures beside it. What you decide stays in
+the browser and leaves it as decisions.json, which generate.py, make_tfrecords.py and the trainings obey.
+
+    python tools/review.py labels/ --output=review.html
+"""
+
+from __future__ import annotations
+
+import sys
+
+from tools.cli import command
+from tools.cli.errors import InputError
+
+
+def declare() -> command.Flags:
+    """The flags of this command."""
+    flags = command.Flags(__doc__, "LABELS")
+    with flags.group("Page"):
+        flags.string("output", None, "the page, such as review.html; its pictures go into review_pictures/ beside it")
+        flags.integer("first", 0, "the first row of labels.npz that is shown", lower_bound=0)
+        flags.integer("limit", 50_000, "how many rows are shown; 0: all, however slow the browser", lower_bound=0)
+        flags.boolean("overwrite", False, "replace a page and its pictures")
+    with flags.group("Pictures"):
+        flags.string(
+            "images", "", "folder or tar of the photographs, where the labelled input does not imply it, or none"
+        )
+        flags.integer("picture_size", 320, "longest side of the pictures beside the page, in px", lower_bound=32)
+    return flags
+
+
+def main(flags: command.Flags) -> int:
+    """Writes the page, and reports where it lies."""
+    flags.require("output")
+    if len(flags.arguments) != 1:
+        raise InputError("name one folder of labels, as label_generator/generate.py writes it (see --help)")
+    from tools.review_page import run
+
+    columns = run.make_page(
+        flags.arguments[0],
+        flags.output,
+        images=flags.images,
+        picture_size=flags.picture_size,
+        first=flags.first,
+        limit=flags.limit,
+        overwrite=flags.overwrite,
+    )
+    end = columns.first + columns.count
+    if columns.count < columns.total:
+        rest = f"; --first={end} shows those after" if end < columns.total else ""
+        print(f"rows {columns.first:,} to {end - 1:,} of {columns.total:,}{rest}")
+    print(f"{columns.count:,} poses; open {flags.output} in a browser")
+    return 0
+
+
+if __name__ == "__main__":
+    command.run(main, declare, sys.argv)
