@@ -410,7 +410,9 @@ def _write_records(options: RunOptions, part: pathlib.Path) -> None:
             spec = dataclasses.replace(spec, images="none")
             print(f"records without pictures: {error}")
     try:
-        source = functools.partial(label_exports.LabelledSource, spec, part / _LABELS, options.unlabelled, options.decisions)
+        source = functools.partial(
+            label_exports.LabelledSource, spec, part / _LABELS, options.unlabelled, options.decisions
+        )
         content = writer.convert(source, part / _RECORDS)
     except InputError as error:
         if not options.images or options.images == "none":
