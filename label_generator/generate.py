@@ -63,7 +63,11 @@ def declare() -> command.Flags:
             "h36m: the published assumption; fx,fy,cx,cy in px; fov:DEGREES across the picture's width; unknown: scaled"
             " to a nominal distance of 5 m; auto: each record's own calibrated one, unknown where it has none",
         )
-        flags.strings("image_size", None, "width,height in px, for fov where the input does not tell it")
+        flags.strings(
+            "image_size",
+            None,
+            "width,height in px where the input does not tell it: for fov, for shares",
+        )
     with flags.group("Lifting"):
         lifter_flags.declare_weights(flags)
         lifter_flags.declare_refinement(flags)
@@ -112,6 +116,7 @@ def main(flags: command.Flags) -> int:
         split=flags.split,
         permutation=joints.parse_permutation(flags.permutation, None),
         frame_step=flags.frame_step,
+        image_size=_image_size(flags.image_size),
     )
     _check_used(flags, spec.format)
     options = label_run.RunOptions(
@@ -153,11 +158,11 @@ def _image_size(words) -> tuple[int, int] | None:
 def _check_used(flags, kind: str) -> None:
     """Raises `InputError` for a flag that this format has no use for."""
     useful = {
-        "joints": ("array", "coco_results", "videopose3d"),
+        "joints": ("array", "coco_results", "videopose3d", "mmpose", "mediapipe", "yolo", "deeplabcut"),
         "key": ("array",),
         "layout": ("array", "npy_tree", "mpii_lsp"),
         "permutation": ("array", "npy_tree", "mpii_lsp"),
-        "min_confidence": ("array", "coco_results"),
+        "min_confidence": (*("array", "coco_results", "videopose3d", "mmpose", "mediapipe", "yolo", "deeplabcut"),),
         "frame_step": ("openpose", "npy_tree", "videopose3d"),
     }
     for name, kinds in useful.items():

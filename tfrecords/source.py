@@ -60,6 +60,9 @@ class Options:
         level on the floor), for training that draws its own views.
       distort: project through the lens distortion of the cameras instead of through pinholes.
       unit_mm: millimetres in the unit of the source's 3D; 0: as its format says, or guessed from the body's size.
+      joints: joint set of detected key points whose file names none; '': by their number.
+      min_confidence: detected joints with a confidence not above it are missing.
+      image_size: width, height in px of all pictures, for key points that are shares of it and a file that doesn't say.
     """
 
     split: str = ""
@@ -76,6 +79,9 @@ class Options:
     cameras_style: str = "h36m"
     distort: bool = False
     unit_mm: float = 0.0
+    joints: str = ""
+    min_confidence: float = 0.0
+    image_size: tuple[int, int] | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import gzip
+import itertools
 import pathlib
 import re
 from collections.abc import Iterator, Sequence
@@ -28,7 +29,11 @@ FORMATS = {
     "array": "plain .npy, .npz or .csv, with --joints",
     "videopose3d": "VideoPose3D's data_2d_*.npz",
     "coco": "COCO key points, the JSON with images and annotations",
-    "coco_results": "detections in COCO's format, the JSON list of image_id, keypoints, score",
+    "coco_results": "detections: the JSON list of image_id, keypoints, score (COCO, Detectron2, AlphaPose)",
+    "mmpose": "MMPose's predictions JSON, or a folder of them",
+    "mediapipe": "MediaPipe's pose landmarks as JSON, or one JSON a line",
+    "yolo": "Ultralytics' YOLO-pose: a folder of .txt, or its JSON",
+    "deeplabcut": "DeepLabCut's CSV",
     "openpose": "folder or .tar.gz of OpenPose's JSON files",
     "mpii": "MPII's .mat, .json or .h5",
     "lsp": "LSP's joints.mat",
@@ -37,12 +42,9 @@ FORMATS = {
     "npy_tree": "the original's trees of arrays",
     "tfrecords": "this project's records",
 }
+_TRIED = 20  # texts that are looked into for YOLO's lines
 _RECORD_ROWS = 1024  # of arrays that become records together
 CAMERA_KINDS = ("", schema.CALIBRATED, schema.GIVEN, schema.ASSUMED, schema.NOMINAL)
-_OWN_SOURCES = {
-    "coco_results": "tfrecords.sources.detections:Detections",
-    "videopose3d": "tfrecords.sources.detections:VideoPose3D",
-}
 
 
 @dataclasses.dataclass
@@ -100,7 +102,7 @@ class Spec:
       path: file, folder or glob. format: of `FORMATS`.
       joints: joint set of plain arrays. key: array of an .npz. layout: 'planar', 'interleaved' or '' to find out.
       min_confidence: joints with a confidence not above it are missing (arrays and detections).
-      split, images, permutation, frame_step: as `tfrecords.source.Options`.
+      split, images, permutation, frame_step, image_size: as `tfrecords.source.Options`.
     """
 
     path: str
@@ -113,6 +115,7 @@ class Spec:
     images: str = "none"
     permutation: tuple[int, ...] | None = None
     frame_step: int = 1
+    image_size: tuple[int, int] | None = None
 
 
 class Input(abc.ABC):
@@ -153,6 +156,9 @@ def open_input(spec: Spec) -> Input:
         layout=spec.layout,
         permutation=spec.permutation,
         frame_step=spec.frame_step,
+        joints=spec.joints,
+        min_confidence=spec.min_confidence,
+        image_size=spec.image_size,
     )
     if spec.format == "tfrecords":
         return RecordsInput(spec.path, options)
@@ -160,9 +166,7 @@ def open_input(spec: Spec) -> Input:
         raise InputError(f"--format={spec.format}: there are {', '.join(FORMATS)}")
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
-    source = open_source(_OWN_SOURCES.get(spec.format, spec.format), path, options)
-    if spec.format in _OWN_SOURCES:
-        source.told(spec.joints, spec.min_confidence)
+    source = open_source(spec.format, path, options)
     return SourceInput(source, f"{path} ({FORMATS[spec.format]})")
 
 
@@ -326,7 +330,7 @@ def guess_format(text: str) -> str:
         return _guess_folder(path)
     if name.endswith((".tar", ".tar.gz", ".tgz")):
         return "openpose"
-    if name.endswith((".json", ".json.gz")):
+    if name.endswith((".json", ".json.gz", ".jsonl", ".ndjson")):
         return _guess_json(path)
     if name == "wild.npy":
         return "mpii_lsp"
@@ -336,9 +340,19 @@ def guess_format(text: str) -> str:
         return "mpii"
     if name.endswith(".npz"):
         return "videopose3d" if array_inputs.is_videopose3d(path) else "array"
+    if name.endswith(".csv") and _starts_with(path, b"scorer,"):
+        return "deeplabcut"
     if name.endswith((".npy", ".csv", ".tsv")):
         return "array"
     raise InputError(f"{text}: format not known by its name; --format is one of {', '.join(FORMATS)}")
+
+
+def _starts_with(path: pathlib.Path, sign: bytes) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(sign) + 3).removeprefix(b"\xef\xbb\xbf").startswith(sign)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error})") from None
 
 
 def _guess_folder(path: pathlib.Path) -> str:
@@ -348,10 +362,34 @@ def _guess_folder(path: pathlib.Path) -> str:
     for name, kind in (("wild.npy", "mpii_lsp"), ("joints.mat", "lsp")):
         if name in names:
             return kind
-    for suffix, kind in ((".json", "openpose"), (".npy", "npy_tree")):
-        if next(path.rglob(f"*{suffix}"), None) is not None:
-            return kind
+    first = next(path.rglob("*.json"), None)
+    if first is not None:
+        return "openpose" if "_keypoints" in first.name else _guess_folder_of_json(first)
+    if next(path.rglob("*.npy"), None) is not None:
+        return "npy_tree"
+    if any(_is_yolo(file) for file in itertools.islice(path.rglob("*.txt"), _TRIED)):
+        return "yolo"
     raise InputError(f"{path}: no records, OpenPose JSON, arrays, joints.mat or wild.npy in it; what is it (--format)?")
+
+
+def _is_yolo(file: pathlib.Path) -> bool:
+    """Whether the first line of a text has the numbers of a class, a box and some key points, all but the first shares."""
+    with open(file, "rb") as opened:
+        words = opened.readline(1 << 14).split()
+    try:
+        numbers = [float(word) for word in words]
+    except ValueError:
+        return False
+    return len(numbers) > 20 and all(-1 <= number <= 2 for number in numbers[1:5])
+
+
+def _guess_folder_of_json(file: pathlib.Path) -> str:
+    """By one of its files; what is no other format is OpenPose's, whose reader says what is wrong."""
+    try:
+        kind = _guess_json(file)
+    except InputError:
+        return "openpose"
+    return kind if kind in ("mmpose", "mediapipe", "yolo") else "openpose"
 
 
 def _guess_json(path: pathlib.Path) -> str:
@@ -368,6 +406,12 @@ def _guess_json(path: pathlib.Path) -> str:
         raise InputError(f"{path}: one frame of OpenPose; name the folder of the frames")
     if "keypoint_annotations" in keys:
         return "aichallenger"
+    if keys & {"instance_info", "keypoint_scores"}:
+        return "mmpose"
+    if keys & {"landmarks", "pose_landmarks", "poseLandmarks"}:
+        return "mediapipe"
+    if start.startswith("[") and {"keypoints", "confidence", "box"} <= keys and "image_id" not in keys:
+        return "yolo"
     if keys & {"joint_self", "joints_vis"}:
         return "mpii"
     if start.startswith("[") and "keypoints" in keys:

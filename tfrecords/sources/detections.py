@@ -9,8 +9,8 @@ import zipfile
 
 import numpy as np
 
-from tfrecords import schema
 from tfrecords.conversion import clips, labels
+from tfrecords.conversion.detected import add_detected, match_of
 from tfrecords.conversion.people import People, PeopleSource, Picture
 from tfrecords.formats import arrays, images, unpickle
 from tfrecords.schema import PoseRecord
@@ -20,13 +20,6 @@ from tools.cli.errors import InputError
 from tools.pose import joints
 
 BAD_ENTRY = "entry without image_id and keypoints"
-BAD_KEYPOINTS = "not as many key points of three numbers as the others"
-NO_PIXELS = "key points not in px"
-# Results name no joints: their number tells the set. Halpe's 136 start with its 26 of the body, COCO-WholeBody's 133
-# with COCO's 17.
-_BY_COUNT = {17: "coco17", 26: "halpe26", 136: "halpe26", 133: "coco17", 33: "mediapipe33", 25: "body25", 16: "mpii16"}
-# Nobody is this small in px: such key points are shares of the picture's size.
-_LEAST_EXTENT = 2.0
 _FRAME = re.compile(r"(?:.*?\D)?(\d{1,18})$", re.DOTALL)
 
 
@@ -52,27 +45,14 @@ class Detections(PeopleSource):
         if not self.path.is_file():
             raise InputError(f"{self.path}: no such file; expected {self.info.input}")
         self._pictures = images.open_pictures(options, [self.path.parent / "images", self.path.parent])
-        self._min_confidence = 0.0
-        self._joint_set = ""
-
-    def told(self, joint_set: str, min_confidence: float) -> None:
-        """Takes what the user said of the joints: '' for the set that their number tells."""
-        self._joint_set = joint_set
-        self._min_confidence = min_confidence
 
     def _read(self) -> People:
         name = str(self.path)
         content = labels.parse_json(labels.read_file(self.path), name, drop=("segmentation",))
         if not isinstance(content, list):
             raise InputError(f"{name}: expected {self.info.input}")
-        count = self._count_of(content)
-        set_name = self._joint_set or _BY_COUNT.get(count, "")
-        if not set_name:
-            raise InputError(f"{name}: {count} key points a person; name their joint set with --joints")
-        size = joints.joint_set(set_name).size
-        if count < size:
-            raise InputError(f"{name}: {count} key points a person, joint set {set_name} has {size}")
-        people = People(set_name, name)
+        match = match_of(self._count_of(content), None, self.options.joints, name)
+        people = People(match.joint_set, name)
         pictures: dict[str, int] = {}
         persons: dict[int, int] = {}
         tracked = any(isinstance(entry, dict) and _identity(entry) >= 0 for entry in content)
@@ -87,19 +67,19 @@ class Detections(PeopleSource):
             picture = pictures[file]
             persons[picture] = persons.get(picture, -1) + 1
             person = _identity(entry) if _identity(entry) >= 0 else persons[picture]
-            numbers = labels.number_array(entry["keypoints"], 3 * count)
-            if numbers is None:
-                people.add_bad(picture, person, BAD_KEYPOINTS)
-                continue
-            keypoints = numbers.reshape(count, 3)[:size]
-            points = np.where(keypoints[:, 2:] > self._min_confidence, keypoints[:, :2], np.nan)
-            known = points[np.isfinite(points).all(-1)]
-            if len(known) > 1 and np.ptp(known, axis=0).max() <= _LEAST_EXTENT:
-                people.add_bad(picture, person, NO_PIXELS)
-                continue
+            numbers = labels.number_array(entry["keypoints"], 3 * match.count)
+            keypoints = np.full((0, 3), np.nan) if numbers is None else numbers.reshape(-1, 3)
             box = labels.number_array(entry.get("bbox", entry.get("box")), 4)
-            usable = box is not None and (box[2:] > 0).all()
-            people.add(picture, person, points, np.full(size, schema.UNKNOWN), *([box] if usable else []))
+            add_detected(
+                people,
+                match,
+                picture,
+                person,
+                keypoints[:, :2],
+                keypoints[:, 2],
+                box,
+                self.options.min_confidence,
+            )
         return people
 
     def _picture(self, file: str, tracked: bool) -> Picture:
@@ -154,21 +134,28 @@ class VideoPose3D(clips.ClipSource):
             for action, views in _dict(actions, f"{self.path}: {subject}").items():
                 views = views if isinstance(views, (list, tuple, np.ndarray)) else [views]
                 for camera, positions in enumerate(views):
+                    if positions is None:
+                        continue  # a camera that did not record this action
                     positions = np.asarray(positions)
                     place = f"{self.path}: {subject}/{action} camera {camera}"
                     arrays.check_floating(positions.dtype, place)
                     if positions.ndim != 3 or positions.shape[2] not in (2, 3):
                         raise InputError(f"{place}: shape {list(positions.shape)}, expected [frames, joints, 2]")
-                    self._clips.append((str(subject), str(action), camera, split, positions[..., :2]))
+                    self._clips.append((str(subject), str(action), camera, split, self._usable(positions)))
         if not self._clips:
             raise InputError(f"{self.path}: no pose of split '{self.split}'")
         self._set_lengths([-(-len(clip[-1]) // self._step) for clip in self._clips])
-        self.told("", 0.0)
+        self._check_joints()
 
-    def told(self, joint_set: str, min_confidence: float) -> None:
-        """Takes the joint set, by default the one that the file's metadata names; raises `InputError` if it is none."""
+    def _check_joints(self) -> None:
+        """Raises `InputError` when no clip has the joints that --joints or the file's metadata names."""
         by_layout = {"h36m": "h36m17", "coco": "coco17"}
-        self._set = joint_set or by_layout.get(self._layout, "h36m17")
+        self._set = self.options.joints or by_layout.get(self._layout, "")
+        if not self._set:
+            raise InputError(
+                f"{self.path}: its metadata names no joint set that is known (layout_name '{self._layout[:40]}'); "
+                "name it with --joints, such as h36m17 or coco17"
+            )
         size = joints.joint_set(self._set).size
         for subject, action, camera, _, positions in self._clips:
             if positions.shape[1] != size:
@@ -176,6 +163,13 @@ class VideoPose3D(clips.ClipSource):
                     f"{self.path}: {subject}/{action} camera {camera}: {positions.shape[1]} joints, {self._set} has "
                     f"{size}; --joints names another set"
                 )
+
+    def _usable(self, positions: np.ndarray) -> np.ndarray:
+        """[frames, joints, 2] px with NaN where a joint is missing: at exactly (0, 0), or of too low a confidence."""
+        known = (positions[..., :2] != 0).any(-1)
+        if positions.shape[2] == 3:
+            known &= positions[..., 2] > self.options.min_confidence
+        return np.where(known[..., None], positions[..., :2], np.nan)
 
     def files(self):
         return [self.path]

@@ -1,0 +1,77 @@
+"""What readers of detectors' output share: the joint set of a file's key points, and people from points with scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tfrecords import schema
+from tfrecords.conversion.people import People
+from tools.cli.errors import InputError
+from tools.pose import joints
+from tools.pose.keypoint_names import Match, match_names
+
+BAD_KEYPOINTS = "key points that are no numbers, or not as many as the others"
+NOT_PIXELS = "key points not in px"
+# Where a file names no key points, their number tells the set. Halpe's 136 start with its 26 of the body,
+# COCO-WholeBody's 133 with COCO's 17.
+_BY_COUNT = {17: "coco17", 25: "body25", 26: "halpe26", 33: "mediapipe33", 133: "coco17", 136: "halpe26"}
+KNOWN_COUNTS = frozenset(_BY_COUNT)
+# Nobody is this small in px: such key points are shares of the picture's size.
+_LEAST_EXTENT_PX = 2.0
+
+
+def match_of(count: int, names: Sequence[str] | None, joint_set: str, where: str) -> Match:
+    """Which joint set `count` key points are.
+
+    Args:
+      names: of the key points, where the file tells them. joint_set: what the user says ('': nothing).
+      where: file, for the error line.
+
+    Raises:
+      InputError: the names are no person's, or nothing tells what the key points are.
+    """
+    if joint_set:
+        size = joints.joint_set(joint_set).size
+        if count < size:
+            raise InputError(f"{where}: {count} key points a person, joint set {joint_set} has {size}")
+        return Match(joint_set, np.arange(size), (), count)
+    if names:
+        if len(names) != count:
+            raise InputError(f"{where}: {len(names)} names for {count} key points")
+        return match_names(names, where)
+    if count not in _BY_COUNT:
+        raise InputError(f"{where}: {count} unnamed key points a person; name their joint set with --joints")
+    return match_of(count, None, _BY_COUNT[count], where)
+
+
+def add_detected(
+    people: People,
+    match: Match,
+    picture: int,
+    person: int,
+    points: np.ndarray | None,
+    scores: np.ndarray | None = None,
+    box: np.ndarray | None = None,
+    min_confidence: float = 0.0,
+) -> None:
+    """Adds a detected person, or counts them as skipped where the key points can't be used.
+
+    Args:
+      points: [K, 2] px of all key points of the file; None where they are no numbers. A point at exactly (0, 0) is
+        missing. scores: [K]; a joint whose score is not above `min_confidence` is missing. box: x, y, width, height px.
+    """
+    if points is None or points.shape != (match.count, 2) or (scores is not None and scores.shape != (match.count,)):
+        people.add_bad(picture, person, BAD_KEYPOINTS)
+        return
+    known = (points != 0).any(-1) & np.isfinite(points).all(-1)
+    if scores is not None:
+        known &= scores > min_confidence
+    chosen = match.select(np.where(known[:, None], points, np.nan))
+    seen = chosen[np.isfinite(chosen).all(-1)]
+    if len(seen) > 1 and np.ptp(seen, axis=0).max() <= _LEAST_EXTENT_PX:
+        people.add_bad(picture, person, NOT_PIXELS)
+        return
+    usable = box is not None and (box[2:] > 0).all()
+    people.add(picture, person, chosen, np.full(len(chosen), schema.UNKNOWN), *([box] if usable else []))
