@@ -19,6 +19,10 @@ _FORMATS = (
     "videopose3d",
     "coco",
     "coco_results",
+    "mmpose",
+    "mediapipe",
+    "yolo",
+    "deeplabcut",
     "openpose",
     "mpii",
     "lsp",
@@ -162,7 +166,7 @@ def _check_used(flags, kind: str) -> None:
         "key": ("array",),
         "layout": ("array", "npy_tree", "mpii_lsp"),
         "permutation": ("array", "npy_tree", "mpii_lsp"),
-        "min_confidence": (*("array", "coco_results", "videopose3d", "mmpose", "mediapipe", "yolo", "deeplabcut"),),
+        "min_confidence": ("array", "coco_results", "videopose3d", "mmpose", "mediapipe", "yolo", "deeplabcut"),
         "frame_step": ("openpose", "npy_tree", "videopose3d"),
     }
     for name, kinds in useful.items():

@@ -373,7 +373,7 @@ def _guess_folder(path: pathlib.Path) -> str:
 
 
 def _is_yolo(file: pathlib.Path) -> bool:
-    """Whether the first line of a text has the numbers of a class, a box and some key points, all but the first shares."""
+    """Whether the first line of a text has the numbers of a class, of a box in shares and of key points."""
     with open(file, "rb") as opened:
         words = opened.readline(1 << 14).split()
     try:
