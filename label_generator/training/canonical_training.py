@@ -60,7 +60,7 @@ class LevelPoses:
       heights: [N] mm, the root above the floor.
       sequences: [N] integers, the same for the poses of one sequence.
       left_out: records that lack a joint.
-      stated: [N, 17, 3] the poses with their joints at the stated places (`skeletons`), or None.
+      library: [N, K, 17, 3] the poses in other skeletons (`skeletons.library`), or None.
       synthetic: [N] bool, made by source synthetic; None: none is.
     """
 
@@ -68,7 +68,7 @@ class LevelPoses:
     heights: np.ndarray
     sequences: np.ndarray
     left_out: int
-    stated: np.ndarray | None = None
+    library: np.ndarray | None = None
     synthetic: np.ndarray | None = None
 
 
@@ -108,12 +108,10 @@ def load_level_poses(where: str) -> LevelPoses:
     names = [f"{subject}/{sequence}" for subject, sequence in zip(arrays["subject"], arrays["sequence"])]
     sequences = np.unique(names, return_inverse=True)[1][whole]
     poses, synthetic = arrays["pose_3d"][whole], arrays["dataset"][whole].astype(str) == "synthetic"
-    stated = poses.copy()
-    if synthetic.any():  # each has a body of their own, of one skeleton
-        stated[synthetic] = skeletons.to_definition(poses[synthetic])
-    if not synthetic.all():
-        stated[~synthetic] = skeletons.all_to_definition(poses[~synthetic], sequences[~synthetic])
-    return LevelPoses(poses, -arrays["root_3d"][whole, 1], sequences, int(np.count_nonzero(~whole)), stated, synthetic)
+    # People of source synthetic all have one skeleton.
+    library = skeletons.library(poses, np.where(synthetic, -1, sequences))
+    heights = -arrays["root_3d"][whole, 1]
+    return LevelPoses(poses, heights, sequences, int(np.count_nonzero(~whole)), library, synthetic)
 
 
 def load_seen_poses(where: str) -> SeenPoses:
@@ -182,7 +180,7 @@ def view_batches(train: LevelPoses, setup: Setup, start_step: int) -> tf.data.Da
     with tf.device("CPU:0"):
         upper = tf.constant(np.cumsum(weights) / weights.sum())
         poses, heights = tf.constant(train.poses), tf.constant(train.heights)
-        stated = tf.constant(train.poses if train.stated is None else train.stated)
+        library = tf.constant(train.poses[:, None] if train.library is None else train.library)
     last = len(train.poses) - 1
 
     def draw(step):
@@ -191,7 +189,7 @@ def view_batches(train: LevelPoses, setup: Setup, start_step: int) -> tf.data.Da
         uniform = tf.random.stateless_uniform([setup.batch_size], own_seed)
         chosen = tf.minimum(tf.searchsorted(upper, tf.cast(uniform, tf.float64)), last)
         return virtual_camera.draw_views(
-            tf.gather(poses, chosen), tf.gather(heights, chosen), seed, setup.views, tf.gather(stated, chosen)
+            tf.gather(poses, chosen), tf.gather(heights, chosen), seed, setup.views, tf.gather(library, chosen)
         )
 
     steps = tf.data.Dataset.range(start_step, tf.int64.max)

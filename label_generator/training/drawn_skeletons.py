@@ -41,26 +41,38 @@ class Settings:
     """Which skeletons are drawn.
 
     Attributes:
-      captured, stated: shares of people whose skeleton is the captured one, and the stated one; the others' is between.
+      captured, stated, borrowed: shares of people whose skeleton is the captured one, the stated one, and another of
+        `skeletons.library`; the others' is between the captured and the stated one.
       displaced: share of people, of any of these, whose joints are displaced besides.
       spread: how far: in units of the spread between data sets, uniform from 0 to twice this.
     """
 
     captured: float = 0.3
-    stated: float = 0.35
+    stated: float = 0.3
+    borrowed: float = 0.2
     displaced: float = 0.5
     spread: float = 0.6
 
 
-def blended(captured: tf.Tensor, stated: tf.Tensor, draws, settings: Settings) -> tf.Tensor:
-    """A skeleton for each person from two [B, 17, 3]; groups of joints go part of the way on their own."""
-    count = tf.shape(captured)[0]
+def blended(captured: tf.Tensor, library: tf.Tensor, draws, settings: Settings) -> tf.Tensor:
+    """A skeleton for each person [B, 17, 3]; of blends, groups of joints go part of the way on their own.
+
+    Args:
+      captured: [B, 17, 3]. library: [B, K, 17, 3] the same poses in other skeletons, the stated one first.
+    """
+    count, others = tf.shape(captured)[0], library.shape[1] - 1
+    stated = library[:, 0]
     kind = draws.uniform([count, 1])
     parts = draws.uniform([count, len(skeletons.GROUPS)], -0.2, 1.2)
     parts = tf.where(kind < settings.captured, 0.0, parts)
     parts = tf.where(kind > 1.0 - settings.stated, 1.0, parts)
     group = [next(g for g, names in enumerate(skeletons.GROUPS) if name in names) for name in POSE17.joints]
     poses = captured + tf.gather(parts, group, axis=1)[..., None] * (stated - captured)
+    if others and settings.borrowed:
+        which = 1 + tf.cast(draws.uniform([count]) * others, tf.int32)
+        theirs = tf.gather(library, tf.minimum(which, others), axis=1, batch_dims=1)
+        borrows = (kind >= settings.captured) & (kind < settings.captured + settings.borrowed)
+        poses = tf.where(borrows[..., None], theirs, poses)
     return poses - poses[:, POSE17.root, None]
 
 

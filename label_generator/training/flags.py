@@ -41,6 +41,7 @@ VIEWS = (
     "detected_share",
     "skeleton_captured",
     "skeleton_stated",
+    "skeleton_borrowed",
     "skeleton_displaced",
     "skeleton_spread",
     "part_spread",
@@ -169,6 +170,7 @@ def declare(description: str) -> command.Flags:
         flags.float("view_detected_share", 0.0, "share of views with a detector's errors instead")
         flags.float("view_skeleton_captured", 1.0, "share of people whose skeleton is as captured")
         flags.float("view_skeleton_stated", 0.0, "share of people whose joints are at the stated places")
+        flags.float("view_skeleton_borrowed", 0.0, "share of people with the skeleton of another data set")
         flags.float("view_skeleton_displaced", 0.0, "share of people whose joints are displaced besides")
         flags.float("view_skeleton_spread", 0.6, "how far, in units of the spread between data sets")
         flags.float("view_part_spread", 0.0, "standard deviation of the size of legs, arms and trunk by itself")

@@ -42,7 +42,7 @@ class Definition:
       shoulders_aside_mm: from their middle to each. thorax_mm, nose_mm, head_mm: from the middle of the shoulders to
         Thorax; from Thorax to the others.
       trunk_share: from the hips up to the line of the shoulders, as a share of the legs.
-      forearm_share: of the upper arm.
+      forearm_share: of the upper arm. shin_share: of the thigh; 0 leaves legs as they are.
       lacks: joints that the data set does not have.
     """
 
@@ -57,6 +57,7 @@ class Definition:
     head_mm: tuple[float, float, float] = (0.0, 186.0, 42.0)
     trunk_share: float = 0.475
     forearm_share: float = 0.87
+    shin_share: float = 0.0
     lacks: tuple[str, ...] = ()
 
 
@@ -71,13 +72,30 @@ DEFINITIONS = {
     ),
     "smpl": Definition(
         775.0, 69.0, 90.0, 0.48, -25.0, 172.0, (0.0, 62.0, 0.0), (0.0, 33.0, 25.0), (0.0, 65.0, 51.0), 0.697, 0.96,
-        ("Neck/Nose",),
+        0.0, ("Neck/Nose",),
     ),
     "coco": Definition(
         914.0, 110.0, 0.0, 0.49, -10.0, 160.0, (0.0, 30.0, 0.0), (0.0, 110.0, 95.0), (0.0, 200.0, 30.0), 0.54, 0.87,
-        ("Head", "Neck/Nose", "Thorax", "Spine", "Hip"),
+        0.0, ("Head", "Neck/Nose", "Thorax", "Spine", "Hip"),
     ),
 }  # fmt: skip
+# Skeletons of motion capture, which training lends to all people (`library`): the CMU data base's own; two avatars and a
+# humanoid of physics engines that its motion is retargeted to.
+_CAPTURED = (
+    Definition(
+        849.0, 88.0, 0.0, 0.485, -30.0, 196.0, (0.0, -50.0, 12.0), (-5.0, 139.0, 1.0), (-5.0, 277.0, 17.0), 0.591, 1.02
+    ),
+    Definition(
+        974.0, 97.0, 0.0, 0.46, 38.0, 184.0, (0.0, 62.0, 15.0), (0.0, 112.0, 42.0), (0.0, 225.0, 90.0), 0.503, 1.02
+    ),
+    Definition(
+        822.0, 88.0, 0.0, 0.573, 24.0, 115.0, (0.0, 49.0, 12.0), (0.0, 116.0, 23.0), (0.0, 233.0, 15.0), 0.567, 0.84,
+        1.23,
+    ),
+    Definition(
+        830.0, 85.0, 0.0, 0.515, -12.0, 183.0, (0.0, -20.0, 24.0), (5.0, 117.0, 12.0), (5.0, 229.0, 20.0), 0.576, 0.94
+    ),
+)  # fmt: skip
 # A source's trunk that is longer than a definition's is shortened at both ends: so much of it at the hips.
 _AT_THE_HIPS = 0.6
 _RESIZED = 0.7  # how far, as a power of the ratio of their legs to `LEGS_MM`
@@ -215,6 +233,11 @@ def moved_to(poses: np.ndarray, definition: Definition, places: Places | None = 
         upper = np.maximum(upper, 0.8 * places.upper_arm)
         forearm = _unit(joints[side + "Wrist"] - joints[side + "Elbow"])
         new[side + "Wrist"] = new[side + "Elbow"] + definition.forearm_share * upper * forearm
+        if definition.shin_share:
+            thigh, shin = (new[side + a] - new[side + b] for a, b in (("Knee", "Hip"), ("Foot", "Knee")))
+            leg = np.linalg.norm(thigh, axis=-1, keepdims=True) + np.linalg.norm(shin, axis=-1, keepdims=True)
+            new[side + "Knee"] = new[side + "Hip"] + _unit(thigh) * leg / (1 + definition.shin_share)
+            new[side + "Foot"] = new[side + "Knee"] + _unit(shin) * leg / (1 + 1 / definition.shin_share)
     middle = (new["RShoulder"] + new["LShoulder"]) / 2
     new["Thorax"] = middle + out(shoulders, np.multiply(definition.thorax_mm, scale))
     # The head turns as the source's line from Thorax to Head does, from where that line is at rest.
@@ -236,8 +259,8 @@ def _surplus(places: Places, definition: Definition) -> tuple[float, float]:
     return _AT_THE_HIPS * surplus, (1.0 - _AT_THE_HIPS) * surplus
 
 
-def to_definition(poses: np.ndarray, places: Places | None = None) -> np.ndarray:
-    """Poses of one skeleton with their joints at the stated places, and of about the stated size.
+def to_definition(poses: np.ndarray, places: Places | None = None, definition: Definition = STATED) -> np.ndarray:
+    """Poses of one skeleton with their joints at a definition's places, the stated one's, and of about its size.
 
     Args:
       poses: [N, 17, 3] mm of one skeleton, right-handed axes.
@@ -247,9 +270,9 @@ def to_definition(poses: np.ndarray, places: Places | None = None) -> np.ndarray
       [N, 17, 3] mm relative to the new root.
     """
     places = places or measure(poses)
-    result = moved_to(poses, STATED, places)
+    result = moved_to(poses, definition, places)
     result -= result[:, _I["Hip"], None]
-    return result * (LEGS_MM / (places.legs + _surplus(places, STATED)[0])) ** _RESIZED
+    return result * (definition.legs_mm / (places.legs + _surplus(places, definition)[0])) ** _RESIZED
 
 
 def skeleton_groups(poses: np.ndarray, sequences: np.ndarray) -> np.ndarray:
@@ -273,10 +296,16 @@ def skeleton_groups(poses: np.ndarray, sequences: np.ndarray) -> np.ndarray:
     return groups
 
 
-def all_to_definition(poses: np.ndarray, sequences: np.ndarray) -> np.ndarray:
-    """`to_definition` of poses [N, 17, 3] of many people: each skeleton is measured on all of its own poses."""
-    groups, result = skeleton_groups(poses, sequences), np.empty(poses.shape, np.float32)
+def library(poses: np.ndarray, sequences: np.ndarray) -> np.ndarray:
+    """Poses [N, 17, 3] of many people in every skeleton that training lends, the stated one first: [N, K, 17, 3].
+
+    Each person's own skeleton is measured on all of their poses.
+    """
+    definitions = (STATED, DEFINITIONS["3dhp"], *_CAPTURED)
+    groups, result = skeleton_groups(poses, sequences), np.empty((len(poses), len(definitions), 17, 3), np.float32)
     for group in np.unique(groups):
         rows = groups == group
-        result[rows] = to_definition(poses[rows])
+        places = measure(poses[rows])
+        for k, definition in enumerate(definitions):
+            result[rows, k] = to_definition(poses[rows], places, definition)
     return result

@@ -47,7 +47,8 @@ class Settings:
       recombined: probability that a pose takes over the legs, and that it takes over the arms, of another pose.
       noise_px, noise_share: the largest standard deviation of the noise on 2D joints, and how many views have any.
       detected_share: how many have a detector's errors instead (`detector_noise`).
-      skeleton_captured, skeleton_stated, skeleton_displaced, skeleton_spread: see `drawn_skeletons.Settings`.
+      skeleton_captured, skeleton_stated, skeleton_borrowed, skeleton_displaced, skeleton_spread: see
+        `drawn_skeletons.Settings`.
       part_spread: standard deviation of the size of legs, trunk and arms, each by itself.
       tilt_share, tilt_deg, tilt_any: how many people are turned about a horizontal axis (`drawn_skeletons.tilted`).
       masked: share of views with joints missing.
@@ -70,6 +71,7 @@ class Settings:
     detected_share: float = 0.0
     skeleton_captured: float = 1.0
     skeleton_stated: float = 0.0
+    skeleton_borrowed: float = 0.0
     skeleton_displaced: float = 0.0
     skeleton_spread: float = 0.6
     part_spread: float = 0.0
@@ -257,14 +259,14 @@ def draw_joint_masks(count, draws: Draws, settings: Settings) -> tf.Tensor:
 
 
 def draw_views(
-    poses: tf.Tensor, heights: tf.Tensor, seed: tf.Tensor, settings: Settings, stated: tf.Tensor | None = None
+    poses: tf.Tensor, heights: tf.Tensor, seed: tf.Tensor, settings: Settings, library: tf.Tensor | None = None
 ) -> dict[str, tf.Tensor]:
     """New views of 3D poses.
 
     Args:
       poses: [B, 17, 3] mm, level axes, root-relative.
       heights: [B] mm, the root above the floor.
-      stated: [B, 17, 3] the same poses with their joints at the stated places (`skeletons`); None: as captured.
+      library: [B, K, 17, 3] the same poses in other skeletons (`skeletons.library`); None: all as captured.
       seed: [2] integers; the same seed draws the same views.
 
     Returns:
@@ -276,10 +278,14 @@ def draw_views(
     count = tf.shape(poses)[0]
     rotation, root, focal = draw_cameras(heights, draws, settings)
     drawn = drawn_skeletons.Settings(
-        settings.skeleton_captured, settings.skeleton_stated, settings.skeleton_displaced, settings.skeleton_spread
+        settings.skeleton_captured,
+        settings.skeleton_stated,
+        settings.skeleton_borrowed,
+        settings.skeleton_displaced,
+        settings.skeleton_spread,
     )
-    if stated is not None and drawn.captured < 1.0:
-        poses = drawn_skeletons.blended(poses, stated, draws, drawn)
+    if library is not None and drawn.captured < 1.0:
+        poses = drawn_skeletons.blended(poses, library, draws, drawn)
     poses = vary_poses(poses, draws, settings)
     if drawn.displaced:
         poses = drawn_skeletons.displaced(poses, draws, drawn)
