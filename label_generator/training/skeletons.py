@@ -39,7 +39,7 @@ class Definition:
     Attributes:
       hips_aside_mm: from the middle of the hips to each. root_up_mm: from that middle up to Hip.
       spine_share, spine_forward_mm: how far Spine is on the way from Hip to Thorax, and before that line.
-      shoulders_aside_mm: from their middle to each. thorax_mm, nose_mm, head_mm: from the middle of the shoulders to
+      shoulders_aside_mm: from their middle to each; people keep so much of theirs: `shoulders_kept`. thorax_mm, nose_mm, head_mm: from the middle of the shoulders to
         Thorax; from Thorax to the others.
       trunk_share: from the hips up to the line of the shoulders, as a share of the legs.
       forearm_share: of the upper arm. shin_share: of the thigh; 0 leaves legs as they are.
@@ -59,9 +59,10 @@ class Definition:
     forearm_share: float = 0.87
     shin_share: float = 0.0
     lacks: tuple[str, ...] = ()
+    shoulders_kept: float = 0.0
 
 
-STATED = Definition()
+STATED = Definition(shoulders_kept=0.5)
 # What other data sets call the 17 joints. MPI-INF-3DHP from medians over four of its poses; SMPL from the joints of its
 # mean body, whose Head is the base of the skull; COCO, whose annotators mark hips and shoulders on the picture, as the
 # hips of bodies (lower and closer than the stated ones) with what it lacks left out.
@@ -226,7 +227,8 @@ def moved_to(poses: np.ndarray, definition: Definition, places: Places | None = 
         moved = out(pelvis, [sign * _LEGS_FOLLOW * (aside - places.hips_apart / 2), 0.0, 0.0])
         for joint in ("Knee", "Foot"):
             new[side + joint] = joints[side + joint] + moved
-        wider = (definition.shoulders_aside_mm * scale - places.shoulders_apart / 2) / 2
+        wider = definition.shoulders_aside_mm * scale - places.shoulders_apart / 2
+        wider *= 1.0 - definition.shoulders_kept
         new[side + "Shoulder"] = joints[side + "Shoulder"] + out(shoulders, [sign * wider, -lowered, 0.0])
         new[side + "Elbow"] = joints[side + "Elbow"]
         upper = np.linalg.norm(new[side + "Elbow"] - new[side + "Shoulder"], axis=-1, keepdims=True)
