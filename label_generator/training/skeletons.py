@@ -39,8 +39,8 @@ class Definition:
     Attributes:
       hips_aside_mm: from the middle of the hips to each. root_up_mm: from that middle up to Hip.
       spine_share, spine_forward_mm: how far Spine is on the way from Hip to Thorax, and before that line.
-      shoulders_aside_mm: from their middle to each; people keep so much of theirs: `shoulders_kept`. thorax_mm, nose_mm, head_mm: from the middle of the shoulders to
-        Thorax; from Thorax to the others.
+      shoulders_aside_mm: from their middle to each. shoulders_kept: how much of theirs people keep.
+      thorax_mm, nose_mm, head_mm: from the middle of the shoulders to Thorax; from Thorax to the others.
       trunk_share: from the hips up to the line of the shoulders, as a share of the legs.
       forearm_share: of the upper arm. shin_share: of the thigh; 0 leaves legs as they are.
       lacks: joints that the data set does not have.
@@ -80,8 +80,8 @@ DEFINITIONS = {
         0.0, ("Head", "Neck/Nose", "Thorax", "Spine", "Hip"),
     ),
 }  # fmt: skip
-# Skeletons of motion capture, which training lends to all people (`library`): the CMU data base's own; two avatars and a
-# humanoid of physics engines that its motion is retargeted to.
+# Skeletons of motion capture, which training lends to all people (`library`): the CMU data base's own; two avatars and
+# a humanoid of physics engines that its motion is retargeted to.
 _CAPTURED = (
     Definition(
         849.0, 88.0, 0.0, 0.485, -30.0, 196.0, (0.0, -50.0, 12.0), (-5.0, 139.0, 1.0), (-5.0, 277.0, 17.0), 0.591, 1.02

@@ -75,6 +75,21 @@ def test_each_skeleton_is_measured_on_its_own():
     sequences = np.repeat([0, 1, 2], [30, 60, 30])
     groups = skeletons.skeleton_groups(poses, sequences)
     assert groups[0] == groups[-1] != groups[40]
-    found = skeletons.all_to_definition(poses, sequences)
-    np.testing.assert_allclose(found[30:90], skeletons.to_definition(tall), atol=1e-3)
-    np.testing.assert_allclose(found[sequences != 1], skeletons.to_definition(poses[sequences != 1]), atol=1e-3)
+    found = skeletons.library(poses, sequences)
+    np.testing.assert_allclose(found[30:90, 0], skeletons.to_definition(tall), atol=1e-3)
+    np.testing.assert_allclose(found[sequences != 1, 0], skeletons.to_definition(poses[sequences != 1]), atol=1e-3)
+    assert np.isfinite(found).all()
+
+
+def test_a_lent_skeleton_is_what_its_definition_says():
+    definition = skeletons.Definition(822.0, 88.0, 0.0, 0.573, 24.0, 115.0, (0.0, 49.0, 12.0), shin_share=1.23)
+    places = skeletons.measure(skeletons.to_definition(moving(person(), spread_mm=3.0), definition=definition))
+    scale = places.legs / definition.legs_mm
+    assert scale == pytest.approx(1, abs=0.03)
+    assert places.hips_apart == pytest.approx(2 * 88 * scale, rel=0.07)
+    assert places.shoulders_apart == pytest.approx(2 * 115 * scale, rel=0.07)
+    np.testing.assert_allclose(places.shoulder_line / scale, (0, -49, -12), atol=6)
+    moved = skeletons.to_definition(moving(person(), spread_mm=3.0), definition=definition)
+    joint = {name: moved[:, i] for i, name in enumerate(POSE17.joints)}
+    thigh = np.linalg.norm(joint["LKnee"] - joint["LHip"], axis=-1)
+    np.testing.assert_allclose(np.linalg.norm(joint["LFoot"] - joint["LKnee"], axis=-1) / thigh, 1.23, rtol=1e-6)
