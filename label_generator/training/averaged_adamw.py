@@ -16,6 +16,11 @@ class AveragedAdamW(tf.keras.optimizers.legacy.Adam):
     Matrices decay by learning rate * `weight_decay`; biases and gains don't. The average forgets by `ema`, and faster
     in the first steps (n / (n + 10) at step n), so that initial weights leave no trace. It is saved with the optimizer.
     Built on Keras' older Adam, whose update is one kernel and so twice as fast on CPUs.
+
+    tensorflow-addons' MovingAverage around its AdamW is no replacement. Measured on four dense layers of 512 units for
+    200 steps, in turns: the trained weights agree within 2e-7, but the averages, which are what is exported, differ by
+    up to 1e-3 where the largest weight is 0.13, because its average starts with a decay of (1 + n) / (10 + n); and the
+    wrapper does not pass on which variables decay, so that biases do too. A step takes as long: 3.8 ms of one CPU core.
     """
 
     def __init__(self, learning_rate, weight_decay: float = 0.01, ema: float = 0.999, name="AveragedAdamW", **keywords):
