@@ -11,9 +11,14 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from tools.cli import command
 from tools.cli.errors import InputError
+
+if TYPE_CHECKING:
+    from tools.benchmarks.common import Row
 
 # name -> module with measure(settings) -> list of Row; the module is imported when its section runs
 _NAMES = ("search", "lift", "train", "records", "pipeline", "hourglass", "metrics", "startup", "scaling")
@@ -51,7 +56,7 @@ def main(flags: command.Flags) -> int:
     return 0
 
 
-def table(rows) -> str:
+def table(rows: Iterable[Row]) -> str:
     """The rows as a Markdown table."""
     lines = ["| what | median | unit | spread | ratio | against | goal |", "|---|---|---|---|---|---|---|"]
     for row in rows:

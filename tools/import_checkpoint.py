@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pathlib
 import sys
+from typing import Any
 
 from label_generator.stages import names
 from tools.cli import command, outputs
@@ -166,11 +167,11 @@ def _choices(flags: command.Flags, path: str) -> tuple[dict, dict]:
     return choices, origins
 
 
-def _yes(value) -> str:
+def _yes(value: Any) -> str:
     return f"{value:g}" if not isinstance(value, bool) else "on" if value else "off"
 
 
-def _statistics(flags: command.Flags, checkpoint, variables, order, chosen, facts: dict) -> dict:
+def _statistics(flags: command.Flags, checkpoint: Any, variables: Any, order: Any, chosen: Any, facts: dict) -> dict:
     """The statistics by name, {} where none were given; adds to `facts` where they are from and what they say."""
     from label_generator.importing import statistics as import_statistics
     from label_generator.networks import normalization

@@ -9,9 +9,14 @@ from __future__ import annotations
 
 import pathlib
 import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from tools.cli import command
 from tools.cli.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _DAMAGE_SHOWN = 20
 _NO_SHEET = "none"
@@ -62,7 +67,7 @@ def main(flags: command.Flags) -> int:
     return command.BAD_INPUT if damage else 0
 
 
-def _sheet_path(flags, folder):
+def _sheet_path(flags: command.Flags, folder: pathlib.Path) -> pathlib.Path | None:
     """Where the contact sheet goes, or None. One that is there by default is left as it is."""
     if flags.sheet == _NO_SHEET:
         return None
@@ -77,7 +82,7 @@ def _sheet_path(flags, folder):
     return path
 
 
-def report(findings, top: int = 10) -> list[str]:
+def report(findings: Any, top: int = 10) -> list[str]:
     """The findings as lines of text; top: how many of the most frequent texts of each kind."""
     lines = [f"{findings.records:,} records, {findings.shards} shards, {findings.bytes / 1e6:,.1f} MB"]
     if findings.pictures:
@@ -103,7 +108,7 @@ def report(findings, top: int = 10) -> list[str]:
     return lines
 
 
-def contact_sheet(records):
+def contact_sheet(records: Iterable[Any]) -> np.ndarray:
     """One cell a record, uint8 `[H, W, 3]` BGR: the 2D pose on its picture or on white, and beside it the 3D pose."""
     from tools.drawing import sheets
 
@@ -118,7 +123,7 @@ def contact_sheet(records):
 _CELL = 220  # px, height of a cell
 
 
-def _cell(record):
+def _cell(record: Any) -> np.ndarray:
     import cv2
     import numpy as np
 

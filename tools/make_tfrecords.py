@@ -10,8 +10,12 @@ import functools
 import sys
 import textwrap
 import time
+from typing import TYPE_CHECKING, Any
 
 from tools.cli import command, common_flags
+
+if TYPE_CHECKING:
+    from tfrecords.source import Options
 
 # Sources that make their records themselves.
 _WITHOUT_INPUT = ("synthetic", "rendered")
@@ -87,17 +91,18 @@ def main(flags: command.Flags) -> int:
     return 0
 
 
-def _options(flags):
+def _options(flags: command.Flags) -> Options:
     from tfrecords.source import Options
     from tools.pose import joints
 
+    intrinsics: Any = common_flags.numbers(flags, "intrinsics", float, 4)
     return Options(
         split=flags.split,
         images=flags.images,
         cameras=flags.cameras,
         layout="" if flags.layout == "auto" else flags.layout,
         permutation=joints.parse_permutation(flags.permutation),
-        intrinsics=common_flags.numbers(flags, "intrinsics", float, 4),
+        intrinsics=intrinsics,
         baseline_mm=flags.baseline_mm,
         verify=flags.verify,
         frame_step=flags.frame_step,
@@ -109,7 +114,7 @@ def _options(flags):
     )
 
 
-def _report(content, seconds):
+def _report(content: Any, seconds: float) -> None:
     for reason, entry in content.skipped.items():
         print(f"skipped {entry['count']:,}: {reason}; for instance {entry['first'][0]}")
     print(
@@ -121,7 +126,7 @@ def _report(content, seconds):
     print(f"written to {content.folder}")
 
 
-def _counted(number, noun):
+def _counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -77,7 +78,7 @@ def row(
       truth_3d: [16, 3] mm, drawn in grey, or None.
     """
     wall, moved = around(pixels, person)
-    options = {"joint_set": JOINT_SET, "ghost": truth_3d, "size": panel}
+    options: dict[str, Any] = {"joint_set": JOINT_SET, "ghost": truth_3d, "size": panel}
     seen = figures.figure_3d(person.pose_3d, wall, **options)
     side = figures.figure_3d(person.pose_3d, None, azimuth=90.0, **options)
     titles = [caption, "3D" + ("" if truth_3d is None else " (truth in grey)"), "3D from the side"]

@@ -77,7 +77,7 @@ class Rate:
 
     def row(self, name: str, unit: str, against: str = "", than: Rate | None = None, goal: float | None = None) -> Row:
         """The figure, and its ratio to another's median."""
-        return Row(name, self.median, unit, self.spread, against, than and self.median / than.median, goal)
+        return Row(name, self.median, unit, self.spread, against, self.median / than.median if than else None, goal)
 
 
 def in_turns(candidates: Mapping[Any, Callable[[], Any]], amount: float, repeats: int) -> dict[Any, Rate]:
@@ -149,12 +149,12 @@ def file_rates(megabytes: int = 256) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "large"
 
-        def write():
+        def write() -> None:
             with open(path, "wb", buffering=0) as file:
                 for _ in range(megabytes):
                     file.write(block)
 
-        def read():
+        def read() -> None:
             with open(path, "rb", buffering=0) as file:
                 while file.read(1 << 20):
                     pass

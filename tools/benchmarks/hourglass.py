@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from baseline_network.network import folded_hourglass, hourglass
@@ -50,7 +53,7 @@ def measure(settings: Settings) -> list[Row]:
     return rows
 
 
-def _infer(sizes, batch):
+def _infer(sizes: Any, batch: dict[str, np.ndarray]) -> dict[str, Callable[[], Any]]:
     import tensorflow as tf
 
     model, images = hourglass.build(sizes), tf.constant(batch["images"] / 256.0)
@@ -58,7 +61,7 @@ def _infer(sizes, batch):
     return {"Keras model": lambda: plain(images), "ours, batch norm folded": lambda: folded(images)}
 
 
-def _train(sizes, batch):
+def _train(sizes: Any, batch: dict[str, np.ndarray]) -> dict[str, Callable[[], Any]]:
     import tensorflow as tf
 
     model = trainer.Trainer(hourglass.build(sizes), losses.Weights(), _BATCH)
@@ -68,7 +71,7 @@ def _train(sizes, batch):
     return {"ours": step}
 
 
-def _torch_infer(sizes, batch):
+def _torch_infer(sizes: Any, batch: dict[str, np.ndarray]) -> dict[str, Callable[[], Any]]:
     import torch
 
     network = torch_networks.hourglass(sizes).eval()
@@ -78,13 +81,13 @@ def _torch_infer(sizes, batch):
     laid = images.contiguous(memory_format=torch.channels_last)
 
     @torch.inference_mode()
-    def run(network, images):
+    def run(network: Any, images: Any) -> Any:
         return network(images)
 
     return {"PyTorch": lambda: run(network, images), "PyTorch, channels last": lambda: run(other, laid)}
 
 
-def _torch_train(sizes, batch):
+def _torch_train(sizes: Any, batch: dict[str, np.ndarray]) -> dict[str, Callable[[], Any]]:
     import torch
 
     network = torch_networks.hourglass(sizes).train()
@@ -93,7 +96,7 @@ def _torch_train(sizes, batch):
     maps = torch.from_numpy(np.ascontiguousarray(batch["heatmaps"].transpose(0, 3, 1, 2)))
     depths = torch.from_numpy(batch["depths"])
 
-    def run():
+    def run() -> Any:
         optimizer.zero_grad(set_to_none=True)
         heatmaps, found = network(images)
         loss = (heatmaps - maps[:, None]).square().mean(dim=(0, 2, 3, 4)).sum()

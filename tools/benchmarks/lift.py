@@ -7,6 +7,7 @@ import pathlib
 import statistics
 import tempfile
 import time
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,7 @@ _BFLOAT16_MM = 0.1
 def published_networks(linear_size: int = 1024) -> dict[str, network_files.Network]:
     """Networks of the published sizes with random weights, whose statistics are those of made people."""
     poses, pixels, _ = search.people(1024)
-    right = pixels + np.float32([30.0, 0.0])
+    right = pixels + np.array([30.0, 0.0], np.float32)
     left, right, poses = (pose_rows.root_centred(values) for values in (pixels, right, poses))
     found = {}
     for described in published.PAPER:
@@ -47,7 +48,7 @@ def published_networks(linear_size: int = 1024) -> dict[str, network_files.Netwo
     return found
 
 
-def operations(lifter: lifter_module.Lifter, networks) -> float:
+def operations(lifter: lifter_module.Lifter, networks: Any) -> float:
     """Floating-point operations of the matrix products for one pose, two for each multiply-add."""
     products = sum(
         values.size for stage in lifter.stages for values in networks[stage].variables.values() if values.ndim == 2
@@ -80,11 +81,11 @@ def measure(settings: Settings) -> list[Row]:
     return rows
 
 
-def _throughput(settings: Settings, networks, lifters) -> list[Row]:
+def _throughput(settings: Settings, networks: Any, lifters: Any) -> list[Row]:
     import tensorflow as tf
 
     _, pixels, _ = search.people(_BATCH)
-    inputs = tf.constant(pixels), tf.constant(np.float32(SEARCH_INTRINSICS)), tf.ones([_BATCH, 17], tf.bool)
+    inputs = tf.constant(pixels), tf.constant(np.array(SEARCH_INTRINSICS, np.float32)), tf.ones([_BATCH, 17], tf.bool)
     calls = {"float32": limits.matrix_products(), "bfloat16": limits.matrix_products("bfloat16")}
     calls |= {key: (lambda lift=lifter.lift: lift(*inputs)) for key, lifter in lifters.items()}
     if torch_networks.installed():
@@ -113,7 +114,7 @@ def _throughput(settings: Settings, networks, lifters) -> list[Row]:
     return rows
 
 
-def torch_lift(pixels: np.ndarray):
+def torch_lift(pixels: np.ndarray) -> Any:
     """A call that lifts these poses with a PyTorch twin of the published chain, normalisation left out."""
     import torch
 
@@ -121,7 +122,7 @@ def torch_lift(pixels: np.ndarray):
     given = torch.from_numpy(pixels)
 
     @torch.inference_mode()
-    def run():
+    def run() -> Any:
         rows = (given - given[:, 10:11]).flatten(1) / 100.0
         coarse = pose(torch.cat([rows, left(rows)], -1)).reshape(-1, 17, 3) * 300.0
         return torch_networks.search(coarse, given, SEARCH_INTRINSICS)
@@ -129,15 +130,15 @@ def torch_lift(pixels: np.ndarray):
     return run
 
 
-def _latency(settings: Settings, name: str, lifter) -> list[Row]:
+def _latency(settings: Settings, name: str, lifter: Any) -> list[Row]:
     """One pose from NumPy to NumPy, in Python and through a SavedModel."""
     import tensorflow as tf
 
     _, pixels, _ = search.people(64)
-    intrinsics, mask = np.float32(SEARCH_INTRINSICS), np.ones((1, 17), bool)
+    intrinsics, mask = np.array(SEARCH_INTRINSICS, np.float32), np.ones((1, 17), bool)
     count = settings.count(_LATENCY_CALLS, 10)
 
-    def python(pose):
+    def python(pose: np.ndarray) -> Any:
         return lifter.lift(pose, intrinsics).pose_3d.numpy()
 
     with tempfile.TemporaryDirectory() as folder:
@@ -145,7 +146,7 @@ def _latency(settings: Settings, name: str, lifter) -> list[Row]:
         lifter_module.save_lifter(lifter, place)
         served = tf.saved_model.load(place).signatures["serving_default"]
 
-        def saved(pose):
+        def saved(pose: np.ndarray) -> Any:
             found = served(
                 poses_2d=tf.constant(pose), intrinsics=tf.constant(intrinsics[None]), joint_mask=tf.constant(mask)
             )
@@ -166,7 +167,7 @@ def _latency(settings: Settings, name: str, lifter) -> list[Row]:
     return rows
 
 
-def _accuracy(settings: Settings, lifters) -> list[Row]:
+def _accuracy(settings: Settings, lifters: Any) -> list[Row]:
     """What bfloat16 does to the errors of the shipped weights' labels."""
     pixels, intrinsics, truth, told = real_poses(settings)
     errors = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import os
-from typing import Callable
+from typing import Any, Callable
 
 import numpy as np
 
@@ -27,7 +27,7 @@ def matrix_products(dtype: str = "float32") -> Callable[[], object]:
     right, start = tf.constant(matrix, dtype), tf.constant(rng.normal(size=(_SIDE, _SIDE)), dtype)
 
     @tf.function(autograph=False)
-    def run(x):
+    def run(x: Any) -> Any:
         for _ in range(_PRODUCTS):
             x = tf.matmul(x, right)
         return x

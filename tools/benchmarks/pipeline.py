@@ -7,6 +7,8 @@ import multiprocessing
 import os
 import pathlib
 import tempfile
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +48,7 @@ def write_pictures(folder: pathlib.Path, count: int) -> list[str]:
     return paths
 
 
-def by_opencv(jobs) -> float:
+def by_opencv(jobs: Iterable[Any]) -> float:
     """What the pipeline makes of pictures, picture by picture; returns a number, so that nothing is left out.
 
     jobs: (path of the picture, box [4], pose_2d [17, 2], pose_3d [17, 3], seed) of each.
@@ -103,7 +105,7 @@ def measure(settings: Settings) -> list[Row]:
 
         batches = training_data.make_batches(sets, setup).take(count // _BATCH)
 
-        def ours():
+        def ours() -> None:
             # From the start each time: what is read ahead would be a lead for ours and a load on the other.
             for _ in batches:
                 pass
@@ -120,7 +122,7 @@ def measure(settings: Settings) -> list[Row]:
     ]
 
 
-def _write_records(place: pathlib.Path, paths, made) -> None:
+def _write_records(place: pathlib.Path, paths: Sequence[Any], made: Any) -> None:
     from tfrecords.schema import PoseRecord
     from tfrecords.storage import example
     from tfrecords.storage.framing import RecordFile
@@ -151,7 +153,7 @@ def _rendered(settings: Settings) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         source = functools.partial(open_source, "rendered", "", Options(count=count, split="train"))
 
-        def draw():
+        def draw() -> None:
             writer.convert(
                 source, pathlib.Path(folder) / "drawn", num_shards=4, num_workers=_CORES, overwrite=True, quiet=True
             )

@@ -6,13 +6,15 @@ import functools
 import pathlib
 import shutil
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from tfrecords import reader, schema, writer
 from tfrecords.formats import images
 from tfrecords.schema import PoseRecord
-from tfrecords.source import Info, Options, Source
+from tfrecords.source import Info, Options, Skip, Source
 from tfrecords.storage import example
 from tfrecords.storage.framing import RecordFile
 from tools.benchmarks.common import Row, Settings, file_rates, in_child, in_turns
@@ -26,7 +28,7 @@ class Given(Source):
 
     info = Info("given", "random numbers", "nothing", "none", "none")
 
-    def __init__(self, path, options):
+    def __init__(self, path: Any, options: Any) -> None:
         super().__init__(path, options)
         rng = np.random.default_rng(0)
         self._poses_2d = rng.normal(500, 100, (1024, 17, 2)).astype(np.float32)
@@ -34,10 +36,10 @@ class Given(Source):
         self._intrinsics = np.array([1145.0, 1144.0, 512.0, 515.0], np.float32)
         self._size = np.array([1000, 1002])
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.options.count
 
-    def records(self, numbers):
+    def records(self, numbers: Sequence[int] | np.ndarray) -> Iterator[PoseRecord]:
         for number in numbers:
             yield PoseRecord(
                 dataset="given",
@@ -62,19 +64,21 @@ class Folder(Source):
 
     info = Info("folder", "pictures", "a folder", "none", "none", images=True)
 
-    def __init__(self, path, options):
+    def __init__(self, path: Any, options: Any) -> None:
         super().__init__(path, options)
         self._names = sorted(file.name for file in path.iterdir())
         self._pictures = images.Pictures(path)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._names)
 
-    def records(self, numbers):
+    def records(self, numbers: Sequence[int] | np.ndarray) -> Iterator[PoseRecord]:
         pose = np.zeros((17, 2), np.float32)
         for number in numbers:
             picture = self._pictures.read(self._names[number])
-            size = [picture.width, picture.height]
+            if isinstance(picture, Skip):
+                continue
+            size = np.array([picture.width, picture.height])
             yield PoseRecord(pose_2d=pose, image=picture.data, image_format=picture.format, image_size=size)
 
 
@@ -120,12 +124,12 @@ def _writing_by_process(settings: Settings, place: pathlib.Path) -> list[Row]:
     count = settings.count(5000)
     records = list(Given(pathlib.Path(), Options(count=count)).records(range(count)))
 
-    def ours():
+    def ours() -> None:
         with RecordFile(place / "ours", False) as file:
             for record in records:
                 file.write(example.encode(record))
 
-    def theirs():
+    def theirs() -> None:
         with tf.io.TFRecordWriter(str(place / "theirs")) as file:
             for record in records:
                 file.write(feature_by_feature(record))
@@ -141,10 +145,10 @@ def _writing_by_process(settings: Settings, place: pathlib.Path) -> list[Row]:
     ]
 
 
-def _converter(kind, path, out, workers, **options):
+def _converter(kind: Any, path: Any, out: Any, workers: int, **options: Any) -> Callable[[], None]:
     factory = functools.partial(kind, path, Options(**options))
 
-    def call():
+    def call() -> None:
         shutil.rmtree(out, ignore_errors=True)
         writer.convert(factory, out, num_shards=4, num_workers=workers, quiet=True)
 
@@ -174,7 +178,7 @@ def _pictures(settings: Settings, place: pathlib.Path) -> list[Row]:
         _, data = cv2.imencode(".jpg", cv2.resize(coarse, _PICTURE, interpolation=cv2.INTER_CUBIC) // 2 + noise)
         (pictures / f"{number:05d}.jpg").write_bytes(data.tobytes())
 
-    def copy():
+    def copy() -> None:
         shutil.rmtree(place / "copy", ignore_errors=True)
         (place / "copy").mkdir()
         for file in pictures.iterdir():
@@ -223,17 +227,17 @@ def _reading(settings: Settings, place: pathlib.Path) -> list[Row]:
     count = len(reader.find(folder))
     fields = ["pose_2d", "right_2d", "pose_3d"]
 
-    def consume(**options):
+    def consume(**options: Any) -> None:
         for _ in reader.dataset(folder, _BATCH, fields, shuffle_seed=0, drop_remainder=True, **options):
             pass
 
     arrays = reader.load_arrays(folder, fields)
 
-    def consume_arrays():
+    def consume_arrays() -> None:
         for _ in reader.from_arrays(arrays, _BATCH, shuffle_seed=0, drop_remainder=True):
             pass
 
-    calls = {
+    calls: dict[str, Callable[[], object]] = {
         "load_arrays, three pose fields": lambda: reader.load_arrays(folder, fields),
         f"dataset, streamed and shuffled, batches of {_BATCH}": consume,
         f"dataset, cached and shuffled, batches of {_BATCH}": consume_arrays,

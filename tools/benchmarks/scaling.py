@@ -6,6 +6,7 @@ import concurrent.futures
 import os
 import pathlib
 import tempfile
+from typing import Any
 
 import numpy as np
 
@@ -76,9 +77,9 @@ def measure(settings: Settings) -> list[Row]:
     return [*_lifting(settings), *_training(settings), *_generating(settings)]
 
 
-def _median(measured, repeats: int) -> dict:
+def _median(measured: Any, repeats: int) -> dict:
     """Runs every child in turns and returns its `Rate`."""
-    each = {name: [] for name in measured}
+    each: dict[str, list[float]] = {name: [] for name in measured}
     for _ in range(repeats):
         for name, run in measured.items():
             each[name].append(run())
@@ -92,7 +93,7 @@ def _lift(threads: int, batch: int, calls: int, which: str = "published") -> flo
 def _lifting(settings: Settings) -> list[Row]:
     calls = settings.count(40, 2)
 
-    def processes():
+    def processes() -> Any:
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             return sum(pool.map(lambda _: _lift(1, 1024, calls), range(2)))
 
@@ -106,7 +107,7 @@ def _lifting(settings: Settings) -> list[Row]:
 def _training(settings: Settings) -> list[Row]:
     steps = settings.count(60, 10) // 10 * 10
 
-    def run(threads, devices):
+    def run(threads: int, devices: int) -> Any:
         return lambda: float(in_child(_THREADS + _TRAIN, threads, devices, steps))
 
     runs = {"one thread": run(1, 1), "two threads": run(2, 1), "two virtual devices": run(2, 2)}
@@ -147,7 +148,7 @@ def _memory(title: str, peak: float) -> Row:
     return Row(title, peak, "MiB", 0.0, f"{_MEMORY_MIB:.0f} MiB allowed", _MEMORY_MIB / peak, 1.0)
 
 
-def _save(networks, folder: pathlib.Path) -> None:
+def _save(networks: Any, folder: pathlib.Path) -> None:
     from label_generator.networks import network_files
 
     for stage, network in networks.items():

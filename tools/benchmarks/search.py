@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from tools.benchmarks import limits
@@ -55,9 +57,9 @@ def measure(settings: Settings) -> list[Row]:
     from label_generator.lifting.geometric_search import geometric_search
 
     poses, pixels, _ = people(max(_BATCHES.values()))
-    intrinsics = np.float32(SEARCH_INTRINSICS)
+    intrinsics = np.array(SEARCH_INTRINSICS, np.float32)
 
-    def search(method):
+    def search(method: str) -> Any:
         count = settings.count(_BATCHES[method], 1024)
         inputs = tf.constant(poses[:count]), tf.constant(pixels[:count]), tf.constant(intrinsics)
         return count, lambda: geometric_search(*inputs, method=method)
@@ -65,7 +67,7 @@ def measure(settings: Settings) -> list[Row]:
     searches = {method: search(method) for method in _BATCHES}
     looped = max(1, round(2 * settings.scale))
 
-    def loop():
+    def loop() -> Any:
         for i in range(looped):
             published_loop(poses[i], pixels[i])
 

@@ -26,7 +26,7 @@ def commands() -> list[str]:
 def measure(settings: Settings) -> list[Row]:
     """All figures of this section."""
 
-    def run(*line):
+    def run(*line: str) -> None:
         subprocess.run([sys.executable, *line], cwd=_ROOT, check=True, stdout=subprocess.DEVNULL)
 
     calls = {"": functools.partial(run, "-c", "pass")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import sys
+from typing import Any
 
 
 @functools.cache
@@ -17,7 +18,7 @@ def installed() -> bool:
 
 
 @functools.cache
-def _classes():
+def _classes() -> Any:
     """The modules, made when PyTorch is first needed."""
     import torch
     from torch import nn
@@ -26,23 +27,23 @@ def _classes():
     class ClippedLinear(nn.Linear):
         """With the whole matrix clipped to Frobenius norm 1 in the forward pass."""
 
-        def forward(self, x):
+        def forward(self, x: Any) -> Any:
             return functional.linear(x, self.weight / self.weight.norm().clamp(min=1.0), self.bias)
 
     class Published(nn.Module):
         """Linear, two residual blocks of two linear layers, linear; batch norm, ReLU, dropout between them."""
 
-        def __init__(self, inputs, outputs, width, dropout):
+        def __init__(self, inputs: Any, outputs: Any, width: Any, dropout: Any) -> None:
             super().__init__()
             sizes = [(inputs, width), *[(width, width)] * 4]
             self.linears = nn.ModuleList([ClippedLinear(*size) for size in sizes])
             self.norms = nn.ModuleList([nn.BatchNorm1d(width, eps=1e-3, momentum=0.01) for _ in sizes])
             self.dropout, self.last = nn.Dropout(dropout), ClippedLinear(width, outputs)
 
-        def layer(self, x, number):
+        def layer(self, x: Any, number: Any) -> Any:
             return self.dropout(torch.relu(self.norms[number](self.linears[number](x))))
 
-        def forward(self, x):
+        def forward(self, x: Any) -> Any:
             x = self.layer(x, 0)
             for first in (1, 3):
                 x = x + self.layer(self.layer(x, first), first + 1)
@@ -51,16 +52,16 @@ def _classes():
     class Prenorm(nn.Module):
         """The canonical recipe's: layer norm, gelu, linear in residual blocks."""
 
-        def __init__(self, inputs, outputs, width, layers):
+        def __init__(self, inputs: Any, outputs: Any, width: Any, layers: Any) -> None:
             super().__init__()
             self.first, self.last = nn.Linear(inputs, width), nn.Linear(width, outputs)
             self.blocks = nn.ModuleList([nn.Linear(width, width) for _ in range(2 * layers)])
             self.norms = nn.ModuleList([nn.LayerNorm(width, eps=1e-5) for _ in range(2 * layers + 1)])
 
-        def activated(self, x, number):
+        def activated(self, x: Any, number: Any) -> Any:
             return functional.gelu(self.norms[number](x), approximate="tanh")
 
-        def forward(self, x):
+        def forward(self, x: Any) -> Any:
             x = self.first(x)
             for i in range(0, len(self.blocks), 2):
                 y = self.blocks[i](self.activated(x, i))
@@ -68,7 +69,7 @@ def _classes():
             return self.last(self.activated(x, len(self.norms) - 1))
 
     class Residual(nn.Module):
-        def __init__(self, inside, out):
+        def __init__(self, inside: Any, out: Any) -> None:
             super().__init__()
             half = out // 2
             self.norms = nn.ModuleList([nn.BatchNorm2d(size) for size in (inside, half, half)])
@@ -76,31 +77,31 @@ def _classes():
             self.convolutions = nn.ModuleList([nn.Conv2d(a, b, k, padding=k // 2) for a, b, k in sizes])
             self.skip = nn.Identity() if inside == out else nn.Conv2d(inside, out, 1)
 
-        def forward(self, x):
+        def forward(self, x: Any) -> Any:
             y = x
             for norm, convolution in zip(self.norms, self.convolutions):
                 y = convolution(torch.relu(norm(y)))
             return self.skip(x) + y
 
-    def residuals(width, count):
+    def residuals(width: Any, count: Any) -> Any:
         return nn.Sequential(*[Residual(width, width) for _ in range(count)])
 
     class Level(nn.Module):
         """One resolution of an hourglass, and all below it."""
 
-        def __init__(self, depth, count, width):
+        def __init__(self, depth: Any, count: Any, width: Any) -> None:
             super().__init__()
             self.fine, self.down, self.up = (residuals(width, count) for _ in range(3))
             self.inner = Level(depth - 1, count, width) if depth > 1 else residuals(width, count)
 
-        def forward(self, x):
+        def forward(self, x: Any) -> Any:
             coarse = self.up(self.inner(self.down(functional.max_pool2d(x, 2))))
             return self.fine(x) + functional.interpolate(coarse, scale_factor=2, mode="nearest")
 
     class Hourglass(nn.Module):
         """Stacked hourglasses with depths, as `baseline_network.network.hourglass` describes them."""
 
-        def __init__(self, sizes):
+        def __init__(self, sizes: Any) -> None:
             super().__init__()
             width, joints, stacks, count = sizes.features, sizes.joints, sizes.stacks, sizes.modules
             self.stem = nn.Sequential(
@@ -108,7 +109,7 @@ def _classes():
                 *(Residual(64, 128), nn.MaxPool2d(2), Residual(128, 128), Residual(128, width)),
             )
 
-            def several(make):
+            def several(make: Any) -> Any:
                 return nn.ModuleList([make() for _ in range(stacks)])
 
             self.bodies = several(
@@ -125,7 +126,7 @@ def _classes():
             self.pools = nn.Sequential(*[nn.Sequential(residuals(width, count), nn.MaxPool2d(2)) for _ in range(4)])
             self.depths = nn.Linear((sizes.resolution // 64) ** 2 * width, joints)
 
-        def forward(self, x):
+        def forward(self, x: Any) -> Any:
             x, heatmaps = self.stem(x), []
             for body, maps, onward, back in zip(self.bodies, self.maps, self.onward, self.back):
                 y = body(x)
@@ -136,7 +137,7 @@ def _classes():
     return {"published": Published, "prenorm": Prenorm, "hourglass": Hourglass}
 
 
-def published(stage: str, dropout: float = 0.5):
+def published(stage: str, dropout: float = 0.5) -> Any:
     """One published subnetwork; dropout: the share of activations that is dropped."""
     from label_generator.stages.published import stage_named
 
@@ -144,17 +145,17 @@ def published(stage: str, dropout: float = 0.5):
     return _classes()["published"](described.input_size, described.output_size, 1024, dropout)
 
 
-def prenorm(inputs: int, outputs: int, linear_size: int, num_layers: int):
+def prenorm(inputs: int, outputs: int, linear_size: int, num_layers: int) -> Any:
     """One canonical network."""
     return _classes()["prenorm"](inputs, outputs, linear_size, num_layers)
 
 
-def hourglass(sizes):
+def hourglass(sizes: Any) -> Any:
     """The baseline network; sizes: `baseline_network.network.hourglass.Sizes`. [B, 3, r, r] -> heatmaps, depths."""
     return _classes()["hourglass"](sizes)
 
 
-def search(poses, pixels, camera, min_mm: float = 2800.0, max_mm: float = 7200.0):
+def search(poses: Any, pixels: Any, camera: Any, min_mm: float = 2800.0, max_mm: float = 7200.0) -> Any:
     """The geometric search by halving: (depths [B], refined poses [B, 17, 3]), as `geometric_search` finds them.
 
     Args:
@@ -170,7 +171,7 @@ def search(poses, pixels, camera, min_mm: float = 2800.0, max_mm: float = 7200.0
     placed = rays * poses[..., 2:]
     offset = placed - placed[:, root, None] - poses[..., :2]
 
-    def cost(depth):
+    def cost(depth: Any) -> Any:
         return (slope * depth[:, None, None] + offset).norm(dim=-1).sum(1)
 
     low = torch.full([len(poses)], min_mm)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import pathlib
 import tempfile
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -31,11 +33,11 @@ def poses(count: int) -> Poses:
     """Made people as the published recipe trains on them."""
     poses_3d, pixels, _ = search.people(count)
     left, pose_3d = pose_rows.root_centred(pixels), pose_rows.root_centred(poses_3d)
-    right = pose_rows.root_centred(pixels + poses_3d[..., 2:] * np.float32([-0.02, 0.0]))
+    right = pose_rows.root_centred(pixels + poses_3d[..., 2:] * np.array([-0.02, 0.0], np.float32))
     return Poses(left, right, pose_3d, None, 0)
 
 
-def published(batch_size: int, count: int = 65_536, **options) -> published_training.PublishedTraining:
+def published(batch_size: int, count: int = 65_536, **options: Any) -> published_training.PublishedTraining:
     """A training of the published recipe on made people."""
     config = linear_model.LinearModelConfig.of_stage(
         _STAGE, residual=True, batch_norm=True, max_norm=True, dropout=0.5, **options
@@ -49,13 +51,13 @@ def canonical(batch_size: int = _CANONICAL_BATCH, count: int = 65_536) -> canoni
     pose_3d, pixels, intrinsics = search.people(count)
     train = canonical_training.LevelPoses(pose_3d, np.full(count, 950, np.float32), np.arange(count) % 100, 0)
     rays = (pixels[:64] - intrinsics[:64, None, 2:]) / intrinsics[:64, None, :2]
-    far = pose_3d[:64] + np.float32([0, 0, 4500])
+    far = pose_3d[:64] + np.array([0, 0, 4500], np.float32)
     test = canonical_training.SeenPoses(rays, np.ones((64, 17), bool), far, np.full(64, "a"), 0)
     setup = canonical_training.Setup("chain", num_layers=3, batch_size=batch_size, epochs=1, steps_per_epoch=1000)
     return canonical_training.CanonicalTraining(setup, train, test)
 
 
-def fitting(training, steps: int):
+def fitting(training: Any, steps: int) -> Callable[[], None]:
     """A call that trains so many steps as train.py does, reading included."""
     model = training.make_model(steps_per_execution=10)
     batches = training.make_batches(0)
@@ -98,7 +100,7 @@ def _published(settings: Settings, batch_size: int) -> list[Row]:
     return rows
 
 
-def torch_steps(batch_size: int, steps: int):
+def torch_steps(batch_size: int, steps: int) -> Callable[[], None]:
     """A call that trains the published subnetwork's PyTorch twin so many steps."""
     import torch
 
@@ -107,7 +109,7 @@ def torch_steps(batch_size: int, steps: int):
     stage = stage_named(_STAGE)
     x, y = torch.randn(65_536, stage.input_size), torch.randn(65_536, stage.output_size)
 
-    def run():
+    def run() -> None:
         for _ in range(steps):
             chosen = torch.randint(0, len(x), (batch_size,))
             optimizer.zero_grad(set_to_none=True)
@@ -135,7 +137,7 @@ def _canonical(settings: Settings) -> list[Row]:
     return rows
 
 
-def torch_canonical_steps(steps: int):
+def torch_canonical_steps(steps: int) -> Callable[[], None]:
     """A call that trains the canonical networks' PyTorch twin, on rows of noise and a plain loss."""
     import torch
 
@@ -149,7 +151,7 @@ def torch_canonical_steps(steps: int):
     optimizer = torch.optim.AdamW(parameters, 1e-3, (0.9, 0.99))
     average = [parameter.detach().clone() for parameter in parameters]
 
-    def run():
+    def run() -> None:
         for _ in range(steps):
             rows = torch.randn(_CANONICAL_BATCH, inputs)
             optimizer.zero_grad(set_to_none=True)
@@ -182,15 +184,15 @@ def _feeding(settings: Settings, step: Rate) -> list[Row]:
         own = [normalization.statistics_of(part, "interleaved", True) for part in rows]
         means, stds = zip(*((np.float32(part.mean), np.float32(part.inverse_std)) for part in own))
 
-        def normalised(batch):
+        def normalised(batch: Any) -> Any:
             parts = [pose_rows.to_rows(pose_rows.root_centred(batch[name]), "interleaved") for name in fields]
             return [(part - mean) * std for part, mean, std in zip(parts, means, stds)]
 
-        def read(make):
+        def read(make: Callable) -> None:
             for _ in make().map(normalised):
                 pass
 
-        options = {"shuffle_seed": 0, "drop_remainder": True}
+        options: dict[str, Any] = {"shuffle_seed": 0, "drop_remainder": True}
         calls = {
             "streamed": lambda: read(lambda: reader.dataset(place, 1024, fields, **options)),
             "from memory": lambda: read(lambda: reader.from_arrays(arrays, 1024, **options)),

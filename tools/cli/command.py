@@ -19,8 +19,8 @@ import math
 import os
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
-from typing import Callable
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Callable
 
 from absl import flags as absl_flags
 
@@ -47,7 +47,7 @@ class Flags:
         self._groups: list[tuple] = [("Flags", [])]
         self.arguments: list[str] = []
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
         try:
@@ -62,35 +62,35 @@ class Flags:
         yield
         self._groups.append(("More flags", []))
 
-    def _declare(self, define, name, *arguments, **keywords):
+    def _declare(self, define: Callable, name: str, *arguments: Any, **keywords: Any) -> None:
         define(name, *arguments, flag_values=self._values, **keywords)
         self._groups[-1][1].append(name)
 
-    def string(self, name, default, help, **keywords):
+    def string(self, name: str, default: Any, help: str, **keywords: Any) -> None:
         """Declares a flag that takes a text."""
         self._declare(absl_flags.DEFINE_string, name, default, help, **keywords)
 
-    def integer(self, name, default, help, **keywords):
+    def integer(self, name: str, default: Any, help: str, **keywords: Any) -> None:
         """Declares a flag that takes a whole number (lower_bound, upper_bound)."""
         self._declare(absl_flags.DEFINE_integer, name, default, help, **keywords)
 
-    def float(self, name, default, help, **keywords):
+    def float(self, name: str, default: Any, help: str, **keywords: Any) -> None:
         """Declares a flag that takes a real number (lower_bound, upper_bound)."""
         self._declare(absl_flags.DEFINE_float, name, default, help, **keywords)
 
-    def boolean(self, name, default, help, **keywords):
+    def boolean(self, name: str, default: Any, help: str, **keywords: Any) -> None:
         """Declares a flag that is on or off (``--name``, ``--noname``)."""
         self._declare(absl_flags.DEFINE_boolean, name, default, help, **keywords)
 
-    def enum(self, name, default, choices, help, **keywords):
+    def enum(self, name: str, default: Any, choices: Iterable[str], help: str, **keywords: Any) -> None:
         """Declares a flag that takes one of `choices`."""
         self._declare(absl_flags.DEFINE_enum, name, default, list(choices), help, **keywords)
 
-    def strings(self, name, default, help, **keywords):
+    def strings(self, name: str, default: Any, help: str, **keywords: Any) -> None:
         """Declares a flag that takes texts separated by commas."""
         self._declare(absl_flags.DEFINE_list, name, default, help, **keywords)
 
-    def multi_string(self, name, default, help, **keywords):
+    def multi_string(self, name: str, default: Any, help: str, **keywords: Any) -> None:
         """Declares a flag that may be given several times."""
         self._declare(absl_flags.DEFINE_multi_string, name, default, help, **keywords)
 
@@ -156,12 +156,12 @@ class Flags:
         return [f"  {head}"] + [f"      {line}" for line in wrapped]
 
 
-def _kind_text(flag) -> str:
+def _kind_text(flag: Any) -> str:
     kind = flag.flag_type().replace("multi ", "")
     return "A,B,..." if kind.startswith("comma separated") else kind.upper()
 
 
-def _default_text(flag) -> str:
+def _default_text(flag: Any) -> str:
     if flag.boolean:
         return "on" if flag.default else "off"
     if isinstance(flag.default, (list, tuple)):

@@ -6,7 +6,9 @@ GIF. OpenCV before 4.12 cannot write GIF, so Pillow does that, which matplotlib 
 
 from __future__ import annotations
 
+import os
 import pathlib
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -17,17 +19,17 @@ from tools.files import atomic
 
 
 def rotation_frames(
-    poses_3d,
-    image=None,
-    frames=60,
-    joint_set=None,
-    joint_mask=None,
-    ghost=None,
-    size=(480, 480),
-    elevation=figures.ELEVATION,
-    swing=None,
-    axes=False,
-):
+    poses_3d: np.ndarray,
+    image: np.ndarray | None = None,
+    frames: int = 60,
+    joint_set: drawing.JointSetLike = None,
+    joint_mask: np.ndarray | None = None,
+    ghost: np.ndarray | None = None,
+    size: tuple[int, int] = (480, 480),
+    elevation: float = figures.ELEVATION,
+    swing: float | None = None,
+    axes: bool = False,
+) -> Iterator[np.ndarray]:
     """A pose, or a motion, seen by a viewer who walks around it; the film can be repeated without a jump.
 
     Args:
@@ -69,7 +71,9 @@ def rotation_frames(
         yield figures.figure_3d(poses[k], image, joint_set, drawn[k], other, *place)
 
 
-def write_animation(path, frames, fps=24, overwrite=False):
+def write_animation(
+    path: str | os.PathLike, frames: Iterable[np.ndarray], fps: float = 24, overwrite: bool = False
+) -> pathlib.Path:
     """Writes frames as a film, `.gif` (endless) or `.mp4`, under a temporary name first; returns the path.
 
     Frames are taken one at a time for MP4, so any number fits in memory. A GIF shows a frame for a whole number of
@@ -100,20 +104,20 @@ def write_animation(path, frames, fps=24, overwrite=False):
     return path
 
 
-def _of_one_size(frames, path):
+def _of_one_size(frames: Iterable[np.ndarray], path: str | os.PathLike) -> Iterator[np.ndarray]:
     """The frames, checked one by one."""
-    shape = None
+    shape: tuple[int, ...] = ()
     for number, frame in enumerate(frames):
         frame = drawing.checked_image(frame)
-        if shape not in (None, frame.shape):
+        if shape not in ((), frame.shape):
             raise InputError(f"{path}: frame {number} is {list(frame.shape)}, the first one {list(shape)}")
         shape = frame.shape
         yield frame
-    if shape is None:
+    if not shape:
         raise InputError(f"{path}: a film needs at least one frame")
 
 
-def _write_gif(temporary, frames, fps, path):
+def _write_gif(temporary: str | os.PathLike, frames: Iterable[np.ndarray], fps: float, path: str | os.PathLike) -> None:
     from PIL import Image
 
     pictures = [Image.fromarray(frame[..., ::-1].copy()) for frame in frames]
@@ -129,7 +133,7 @@ def _write_gif(temporary, frames, fps, path):
     pictures[0].save(temporary, save_all=True, append_images=pictures[1:], duration=duration, loop=0, optimize=False)
 
 
-def _write_mp4(temporary, frames, fps, path):
+def _write_mp4(temporary: str | os.PathLike, frames: Iterable[np.ndarray], fps: float, path: str | os.PathLike) -> None:
     import cv2
 
     writer = None
@@ -137,7 +141,7 @@ def _write_mp4(temporary, frames, fps, path):
         for frame in frames:
             frame = np.pad(frame, [(0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)], "edge")
             if writer is None:
-                writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter_fourcc(*"mp4v"), fps, frame.shape[1::-1])
+                writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter.fourcc(*"mp4v"), fps, frame.shape[1::-1])
                 if not writer.isOpened():
                     raise InputError(f"{path}: this OpenCV cannot open its mp4v codec; write a .gif instead")
             writer.write(frame)

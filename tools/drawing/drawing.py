@@ -6,14 +6,16 @@ in `figures.py`, contact sheets in `sheets.py`, films in `animation.py`, diagram
 
 from __future__ import annotations
 
+import os
 import pathlib
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tools.cli import outputs
 from tools.cli.errors import InputError
-from tools.drawing.text import INK, put_text, text_size
+from tools.drawing.text import INK, Colour, put_text, text_size
 from tools.files import atomic
 from tools.pose import joints
 from tools.pose.joints import LABELLED, MADE, MISSING
@@ -27,6 +29,8 @@ GHOST_COLOUR = (190, 190, 190)
 WHITE = (255, 255, 255)
 
 SUBPIXEL_BITS = 4
+# What `skeleton_of` takes.
+JointSetLike = Any
 
 
 class Skeleton(NamedTuple):
@@ -37,17 +41,19 @@ class Skeleton(NamedTuple):
     right: frozenset
 
     @property
-    def limbs(self):
+    def limbs(self) -> list[tuple[int, int]]:
         """Pairs (parent, child), the trunk first so that arms and legs lie over it."""
         pairs = [(p, j) for j, p in enumerate(self.parents) if p >= 0 and p != j]
         return sorted(pairs, key=lambda limb: limb[1] in self.left or limb[1] in self.right)
 
-    def colours(self, left=LEFT_COLOUR, right=RIGHT_COLOUR, centre=CENTRE_COLOUR):
+    def colours(
+        self, left: Colour = LEFT_COLOUR, right: Colour = RIGHT_COLOUR, centre: Colour = CENTRE_COLOUR
+    ) -> list[Colour]:
         """The BGR colour of each joint, which is also that of the limb from its parent."""
         return [left if j in self.left else right if j in self.right else centre for j in range(len(self.parents))]
 
 
-def skeleton_of(joint_set=None):
+def skeleton_of(joint_set: JointSetLike = None) -> Skeleton:
     """The Skeleton of a joint set.
 
     Args:
@@ -73,7 +79,7 @@ def skeleton_of(joint_set=None):
     return skeleton
 
 
-def checked_image(image):
+def checked_image(image: np.ndarray) -> np.ndarray:
     """`image` as a contiguous array; InputError unless it is uint8 `[H, W, 3]` with at least one pixel."""
     image = np.asarray(image)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
@@ -81,7 +87,9 @@ def checked_image(image):
     return np.ascontiguousarray(image)
 
 
-def checked_poses(poses, skeleton, dimensions, joint_mask=None):
+def checked_poses(
+    poses: np.ndarray, skeleton: Skeleton, dimensions: int, joint_mask: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Poses as float64 `[P, J, dimensions]`, and which joints can be drawn, bool `[P, J]`: in the mask, and finite.
 
     Raises:
@@ -98,7 +106,7 @@ def checked_poses(poses, skeleton, dimensions, joint_mask=None):
     return poses, drawn
 
 
-def _per_joint(values, shape, name):
+def _per_joint(values: np.ndarray, shape: tuple[int, ...], name: str) -> np.ndarray:
     values = np.asarray(values)
     if values.shape[-1:] != shape[-1:] or values.size not in (shape[1], shape[0] * shape[1]):
         raise InputError(
@@ -108,8 +116,15 @@ def _per_joint(values, shape, name):
 
 
 def draw_skeleton_2d(
-    image, poses_2d, joint_set=None, joint_mask=None, provenance=None, labels=None, thickness=None, colours=None
-):
+    image: np.ndarray,
+    poses_2d: np.ndarray,
+    joint_set: JointSetLike = None,
+    joint_mask: np.ndarray | None = None,
+    provenance: np.ndarray | None = None,
+    labels: str | Sequence[str | None] | None = None,
+    thickness: int | None = None,
+    colours: Sequence[Colour] | None = None,
+) -> np.ndarray:
     """A copy of `image` with one or several people drawn on it.
 
     Left limbs are blue, right limbs vermilion, the trunk dark, each in a white casing so that it shows on any picture.
@@ -138,11 +153,11 @@ def draw_skeleton_2d(
         provenance = np.full(drawn.shape, LABELLED)
     provenance = _per_joint(provenance, drawn.shape, "provenance")
     drawn = drawn & (provenance != MISSING)
-    labels = [labels] * len(poses) if labels is None or isinstance(labels, str) else list(labels)
-    if len(labels) != len(poses):
-        raise InputError(f"labels: expected one for each of {len(poses)} people, got {len(labels)}")
+    names = [labels] * len(poses) if labels is None or isinstance(labels, str) else list(labels)
+    if len(names) != len(poses):
+        raise InputError(f"labels: expected one for each of {len(poses)} people, got {len(names)}")
     palette = skeleton.colours(*colours) if colours else skeleton.colours()
-    for pose, usable, origin, label in zip(poses, drawn, provenance, labels):
+    for pose, usable, origin, label in zip(poses, drawn, provenance, names):
         if usable.any():
             width = thickness or _limb_thickness(pose[usable], image.shape)
             _draw_person(image, pose, usable, origin == MADE, skeleton.limbs, palette, width)
@@ -151,21 +166,29 @@ def draw_skeleton_2d(
     return image
 
 
-def _limb_thickness(points, shape):
+def _limb_thickness(points: np.ndarray, shape: tuple[int, ...]) -> int:
     """A seventieth of the person, who counts as at least a tenth of the picture and at most the whole of it."""
     diagonal = np.hypot(shape[0], shape[1])
     return max(1, round(float(np.clip(np.hypot(*np.ptp(points, axis=0)), diagonal / 10, diagonal)) / 70))
 
 
-def _draw_person(image, pose, usable, made, limbs, palette, thickness):
+def _draw_person(
+    image: np.ndarray,
+    pose: np.ndarray,
+    usable: np.ndarray,
+    made: np.ndarray,
+    limbs: Sequence[tuple[int, int]],
+    palette: Sequence[Colour],
+    thickness: int,
+) -> None:
     import cv2
 
     casing = round(0.6 * thickness) if thickness > 1 else 0  # on thumbnails there is no room for it
 
-    def fixed(point):
+    def fixed(point: np.ndarray) -> tuple[int, ...]:
         return tuple(round(float(c)) for c in point * (1 << SUBPIXEL_BITS))
 
-    def disc(centre, radius, colour):
+    def disc(centre: np.ndarray, radius: float, colour: Colour) -> None:
         cv2.circle(image, fixed(centre), int(radius * (1 << SUBPIXEL_BITS)), colour, -1, cv2.LINE_AA, SUBPIXEL_BITS)
 
     for parent, child in limbs:
@@ -189,7 +212,7 @@ def _draw_person(image, pose, usable, made, limbs, palette, thickness):
             disc(pose[j], 0.65 * radius, WHITE)
 
 
-def _clipped(start, end, shape):
+def _clipped(start: np.ndarray, end: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray] | None:
     """The part of a segment within one picture size around the picture (Liang and Barsky), None if there is none.
 
     OpenCV's fixed-point coordinates overflow far outside; near the picture nothing changes.
@@ -208,8 +231,8 @@ def _clipped(start, end, shape):
     return (start + enter * step, start + leave * step) if enter <= leave else None
 
 
-def _draw_label(image, text, points, thickness):
-    size = int(np.clip(3 * thickness, max(11, np.hypot(*image.shape[:2]) / 75), 24))
+def _draw_label(image: np.ndarray, text: str, points: np.ndarray, thickness: int) -> None:
+    size = int(np.clip(3 * thickness, max(11, np.hypot(image.shape[0], image.shape[1]) / 75), 24))
     width, height = text_size(text, size)
     pad = size // 3
     centre, top = points[:, 0].mean(), points[:, 1].min() - 3 * thickness
@@ -219,15 +242,15 @@ def _draw_label(image, text, points, thickness):
 
 
 def pose_canvas(
-    poses_2d,
-    joint_set=None,
-    joint_mask=None,
-    provenance=None,
-    size=(480, 480),
-    ghost=None,
-    background=WHITE,
-    margin=0.1,
-):
+    poses_2d: np.ndarray,
+    joint_set: JointSetLike = None,
+    joint_mask: np.ndarray | None = None,
+    provenance: np.ndarray | None = None,
+    size: tuple[int, int] = (480, 480),
+    ghost: np.ndarray | None = None,
+    background: Colour = WHITE,
+    margin: float = 0.1,
+) -> np.ndarray:
     """Poses without a picture, drawn as large as they fit on a blank canvas; one scale for both axes.
 
     Args:
@@ -261,7 +284,13 @@ def pose_canvas(
     return draw_skeleton_2d(canvas, poses * scale + offset, joint_set, drawn, provenance)
 
 
-def crop_to_person(image, pose_2d, joint_mask=None, margin=0.35, aspect=1.0):
+def crop_to_person(
+    image: np.ndarray,
+    pose_2d: np.ndarray,
+    joint_mask: np.ndarray | None = None,
+    margin: float = 0.35,
+    aspect: float = 1.0,
+) -> tuple[np.ndarray, np.ndarray]:
     """The part of a picture around one person, and the pose in its pixels.
 
     Args:
@@ -291,7 +320,7 @@ def crop_to_person(image, pose_2d, joint_mask=None, margin=0.35, aspect=1.0):
     return np.ascontiguousarray(image[top:bottom, left:right]), pose - [left, top]
 
 
-def check_picture_path(path, overwrite=False):
+def check_picture_path(path: str | os.PathLike, overwrite: bool = False) -> None:
     """Raises `InputError` when `write_image` could not write there: no such folder, another file format, or a picture
     that may not be replaced."""
     import cv2
@@ -306,7 +335,7 @@ def check_picture_path(path, overwrite=False):
         raise InputError(f"{path}: expected the ending of a picture format such as .png or .jpg")
 
 
-def write_image(path, image, overwrite=False):
+def write_image(path: str | os.PathLike, image: np.ndarray, overwrite: bool = False) -> pathlib.Path:
     """Writes a picture in the format that the ending of `path` names, under a temporary name first; returns the path.
 
     Raises:

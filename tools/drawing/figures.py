@@ -8,13 +8,15 @@ viewer at azimuth 0 stands where the camera stood. Returned pictures are uint8 `
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from tools.cli.errors import InputError
 from tools.drawing import drawing
 from tools.drawing.drawing import GHOST_COLOUR, WHITE
-from tools.drawing.text import INK, put_text, text_size
+from tools.drawing.text import INK, Colour, put_text, text_size
 
 AZIMUTH, ELEVATION = 38.0, 14.0
 # The viewer's distance in room sizes: near enough for depth to be seen, far enough not to distort.
@@ -33,12 +35,12 @@ class Room:
     high: np.ndarray
 
     @property
-    def side(self):
+    def side(self) -> float:
         """Its height in mm, which limbs and gaps are measured by."""
         return float(self.high[1] - self.low[1])
 
     @property
-    def corners(self):
+    def corners(self) -> np.ndarray:
         """`[8, 3]` mm."""
         return np.stack(np.meshgrid(*zip(self.low, self.high), indexing="ij"), -1).reshape(8, 3)
 
@@ -53,14 +55,16 @@ class View:
     scale: float = 1.0
     offset: tuple = (0.0, 0.0)
 
-    def project(self, points):
+    def project(self, points: np.ndarray) -> np.ndarray:
         """Points `[..., 3]` mm -> `[..., 3]`: x and y in pixels, and the depth in mm from the viewer."""
         seen = (np.asarray(points, np.float64) - self.centre) @ self.rotation.T
         depth = seen[..., 2:] + self.distance
         return np.concatenate([seen[..., :2] * self.scale * self.distance / depth + self.offset, depth], -1)
 
 
-def room_around(poses_3d, drawn=None, aspect=1.0, with_wall=False):
+def room_around(
+    poses_3d: np.ndarray, drawn: np.ndarray | None = None, aspect: float = 1.0, with_wall: bool = False
+) -> Room:
     """A Room that holds the given poses, with their feet on its floor.
 
     Args:
@@ -83,7 +87,14 @@ def room_around(poses_3d, drawn=None, aspect=1.0, with_wall=False):
     return Room(np.array([middle[0] - width / 2, floor - side, front]), np.array([middle[0] + width / 2, floor, back]))
 
 
-def view_of(room, size, azimuth=AZIMUTH, elevation=ELEVATION, margins=(0, 0, 0, 0), azimuths=None):
+def view_of(
+    room: Room,
+    size: tuple[int, int],
+    azimuth: float = AZIMUTH,
+    elevation: float = ELEVATION,
+    margins: Sequence[float] = (0, 0, 0, 0),
+    azimuths: Sequence[float] | None = None,
+) -> View:
     """The View of a room that fills a picture.
 
     Args:
@@ -97,7 +108,7 @@ def view_of(room, size, azimuth=AZIMUTH, elevation=ELEVATION, margins=(0, 0, 0, 
     centre = (room.low + room.high) / 2
     distance = VIEW_DISTANCE * np.linalg.norm(room.high - room.low) / np.sqrt(3)
 
-    def looking(degrees):
+    def looking(degrees: float) -> View:
         a, e = np.radians(degrees), np.radians(elevation)
         right, forward = np.array([np.cos(a), 0, np.sin(a)]), np.array([-np.sin(a), 0, np.cos(a)])
         down = np.array([0.0, 1.0, 0.0])
@@ -118,18 +129,18 @@ def view_of(room, size, azimuth=AZIMUTH, elevation=ELEVATION, margins=(0, 0, 0, 
 
 
 def figure_3d(
-    pose_3d,
-    image=None,
-    joint_set=None,
-    joint_mask=None,
-    ghost=None,
-    size=(640, 560),
-    azimuth=AZIMUTH,
-    elevation=ELEVATION,
-    axes=True,
-    room=None,
-    azimuths=None,
-):
+    pose_3d: np.ndarray,
+    image: np.ndarray | None = None,
+    joint_set: drawing.JointSetLike = None,
+    joint_mask: np.ndarray | None = None,
+    ghost: np.ndarray | None = None,
+    size: tuple[int, int] = (640, 560),
+    azimuth: float = AZIMUTH,
+    elevation: float = ELEVATION,
+    axes: bool = True,
+    room: Room | None = None,
+    azimuths: Sequence[float] | None = None,
+) -> np.ndarray:
     """The gallery figure: a 3D pose in a room whose back wall is the photograph.
 
     Args:
@@ -178,19 +189,19 @@ def figure_3d(
     return canvas
 
 
-def _fixed(points):
+def _fixed(points: np.ndarray) -> np.ndarray:
     """Points as OpenCV's fixed-point numbers."""
     return np.rint(points * (1 << drawing.SUBPIXEL_BITS)).astype(np.int32)
 
 
-def _lines(canvas, lines, colour, thickness=1):
+def _lines(canvas: np.ndarray, lines: Sequence[np.ndarray], colour: Colour | int, thickness: int = 1) -> None:
     import cv2
 
     fixed = [_fixed(line) for line in lines]
     cv2.polylines(canvas, fixed, False, colour, thickness, cv2.LINE_AA, drawing.SUBPIXEL_BITS)
 
 
-def _rectangle(room, axis, value):
+def _rectangle(room: Room, axis: int, value: float) -> np.ndarray:
     """The corners `[4, 3]` of the room's cross-section at `value` on `axis`, in order around it."""
     others = [a for a in range(3) if a != axis]
     corners = np.empty((4, 3))
@@ -200,17 +211,17 @@ def _rectangle(room, axis, value):
     return corners
 
 
-def _tick_values(room, axis, step):
+def _tick_values(room: Room, axis: int, step: float) -> np.ndarray:
     return np.arange(np.ceil(room.low[axis] / step), np.floor(room.high[axis] / step) + 1) * step
 
 
-def _grid_step(room):
+def _grid_step(room: Room) -> float:
     """The distance of grid lines: a round number that divides the room's height in three to eight."""
     power = 10 ** np.floor(np.log10(room.side / 3))
     return float(max(step * power for step in (1, 2, 5) if step * power <= room.side / 3))
 
 
-def _draw_panes(canvas, room, view, far, image, axes):
+def _draw_panes(canvas: np.ndarray, room: Room, view: View, far: Any, image: np.ndarray | None, axes: bool) -> None:
     """Floor, the two far walls, their grids, and the photograph where the far wall is the back wall."""
     import cv2
 
@@ -219,7 +230,7 @@ def _draw_panes(canvas, room, view, far, image, axes):
         corners = _fixed(view.project(_rectangle(room, axis, value))[:, :2])
         cv2.fillConvexPoly(canvas, corners, colour, cv2.LINE_AA, drawing.SUBPIXEL_BITS)
     hung = image is not None and far[2] is room.high
-    if hung:
+    if image is not None and hung:
         _hang_photograph(canvas, image, room, view)
     for axis, value, _ in panes:
         grid = [] if axis == 2 and hung else _grid(room, axis, value)
@@ -228,7 +239,7 @@ def _draw_panes(canvas, room, view, far, image, axes):
         _lines(canvas, [view.project(outline)[:, :2]], EDGE)
 
 
-def _grid(room, axis, value):
+def _grid(room: Room, axis: int, value: float) -> list[np.ndarray]:
     """The grid lines, each `[2, 3]` mm, of the room's cross-section at `value` on `axis`."""
     lines = []
     for along in {0, 1, 2} - {axis}:
@@ -240,7 +251,7 @@ def _grid(room, axis, value):
     return lines
 
 
-def photograph_corners(room, shape):
+def photograph_corners(room: Room, shape: tuple[int, ...]) -> np.ndarray:
     """Where a picture hangs on the back wall: `[4, 3]` mm, its top left, top right, bottom right, bottom left.
 
     As large as fits without distortion, standing on the floor, centred; its top left is at small x and y.
@@ -252,7 +263,7 @@ def photograph_corners(room, shape):
     return np.array([[x, y, room.high[2]] for x, y in ((left, top), (right, top), (right, bottom), (left, bottom))])
 
 
-def _hang_photograph(canvas, image, room, view):
+def _hang_photograph(canvas: np.ndarray, image: np.ndarray, room: Room, view: View) -> None:
     """Warps the photograph onto the wall: a plane seen in perspective is a homography of the picture."""
     import cv2
 
@@ -260,7 +271,8 @@ def _hang_photograph(canvas, image, room, view):
     wanted = max(np.linalg.norm(target[1] - target[0]), np.linalg.norm(target[3] - target[0]))
     shrink = wanted / max(image.shape[:2])
     if shrink < 0.75:  # a warp samples four pixels only; shrinking first keeps large photographs free of aliasing
-        image = cv2.resize(image, None, fx=shrink * 1.2, fy=shrink * 1.2, interpolation=cv2.INTER_AREA)
+        factor = float(shrink * 1.2)
+        image = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
     height, width = image.shape[:2]
     source = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32) - np.float32(0.5)
     window, corner = _window(canvas, target, 2)
@@ -273,14 +285,14 @@ def _hang_photograph(canvas, image, room, view):
     _lines(canvas, [target[[0, 1, 2, 3, 0]]], EDGE)  # smooths the border
 
 
-def _window(canvas, points, margin):
+def _window(canvas: np.ndarray, points: np.ndarray, margin: float) -> tuple[tuple[slice, slice], np.ndarray]:
     """The slices of the part of `canvas` that holds points `[N, 2]` with a margin, and its top left corner `[2]`."""
     low = np.clip(np.floor(points.min(0) - margin), 0, canvas.shape[1::-1]).astype(int)
     high = np.clip(np.ceil(points.max(0) + margin) + 1, low, canvas.shape[1::-1]).astype(int)
     return np.s_[low[1] : high[1], low[0] : high[0]], low
 
 
-def _draw_shadow(canvas, bodies, skeleton, room, view):
+def _draw_shadow(canvas: np.ndarray, bodies: Any, skeleton: drawing.Skeleton, room: Room, view: View) -> None:
     """A soft shadow on the floor, straight below."""
     import cv2
 
@@ -300,7 +312,7 @@ def _draw_shadow(canvas, bodies, skeleton, room, view):
             canvas[window] = np.rint(canvas[window] * (1 - np.float32(0.33 / 255) * mask))
 
 
-def _draw_ticks(canvas, room, view, far, text):
+def _draw_ticks(canvas: np.ndarray, room: Room, view: View, far: Any, text: int) -> None:
     """Numbers and names of the axes along the outer edges of the room."""
     near = [room.low if corner is room.high else room.high for corner in far]
     # Per axis a point of its edge and which way is out. The vertical axis stands at the near end of the side wall.
@@ -319,7 +331,7 @@ def _draw_ticks(canvas, room, view, far, text):
         if length < 5 * text:  # seen from its end
             continue
 
-        def out_of(point, outwards=outwards):
+        def out_of(point: np.ndarray, outwards: list | None = outwards) -> tuple[np.ndarray, np.ndarray]:
             """The place of `point` in the picture, and the direction there that leads out of the room."""
             start = view.project(point)[:2]
             if outwards is None:
@@ -353,12 +365,12 @@ def _draw_ticks(canvas, room, view, far, text):
                 _put_beside(canvas, name, start + direction * 0.7 * text + along * 1.4 * text, direction, text)
 
 
-def _put_beside(canvas, label, point, direction, text):
+def _put_beside(canvas: np.ndarray, label: str, point: np.ndarray, direction: np.ndarray, text: int) -> None:
     """Writes a label that touches `point` and lies in `direction` from it."""
     put_text(canvas, label, point + direction * np.array(text_size(label, text)) / 2, text, INK, "mm")
 
 
-def _draw_bodies(canvas, bodies, skeleton, room, view):
+def _draw_bodies(canvas: np.ndarray, bodies: Any, skeleton: drawing.Skeleton, room: Room, view: View) -> None:
     """Limbs as lit tubes and joints as balls, hidden by a depth buffer; the second bodies, ghosts, are thinner."""
     pieces = []
     for number, (poses, drawn, colours) in enumerate(bodies):
@@ -376,7 +388,15 @@ def _draw_bodies(canvas, bodies, skeleton, room, view):
         _draw_tube(canvas, nearest, start, end, radius, np.array(colour, np.float32), view)
 
 
-def _draw_tube(canvas, nearest, start, end, radius, colour, view):
+def _draw_tube(
+    canvas: np.ndarray,
+    nearest: np.ndarray,
+    start: np.ndarray,
+    end: np.ndarray,
+    radius: float,
+    colour: np.ndarray,
+    view: View,
+) -> None:
     """One tube between two seen points (x px, y px, depth mm), where it is nearer than what `nearest` remembers."""
     ends = np.array([start, end])
     thick = radius * view.scale * view.distance / ends[:, 2]

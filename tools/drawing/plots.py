@@ -6,6 +6,9 @@ needed. They return uint8 `[H, W, 3]`, BGR, of the given size (width, height).
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 
 from tools.cli.errors import InputError
@@ -15,7 +18,7 @@ SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 DOTS_PER_INCH = 120
 
 
-def _figure(size, title, x_label, y_label):
+def _figure(size: tuple[int, int], title: str, x_label: str, y_label: str) -> tuple[Any, Any]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -32,12 +35,12 @@ def _figure(size, title, x_label, y_label):
     return figure, axes
 
 
-def _picture(figure):
+def _picture(figure: Any) -> np.ndarray:
     figure.canvas.draw()
     return np.ascontiguousarray(np.asarray(figure.canvas.buffer_rgba())[..., 2::-1])
 
 
-def _finite(values, name):
+def _finite(values: np.ndarray, name: str) -> np.ndarray:
     values = np.asarray(values, np.float64).ravel()
     values = values[np.isfinite(values)]
     if not len(values):
@@ -45,12 +48,19 @@ def _finite(values, name):
     return values
 
 
-def _legend(axes, count):
+def _legend(axes: Any, count: int) -> None:
     if count > 1:
         axes.legend(frameon=False, fontsize=9)
 
 
-def histogram(series, title="", x_label="", bins=40, limits=None, size=(720, 480)):
+def histogram(
+    series: Mapping[str, np.ndarray] | np.ndarray,
+    title: str = "",
+    x_label: str = "",
+    bins: int = 40,
+    limits: tuple[float, float] | None = None,
+    size: tuple[int, int] = (720, 480),
+) -> np.ndarray:
     """The distribution of one or several sets of values, each with its median.
 
     Args:
@@ -60,8 +70,8 @@ def histogram(series, title="", x_label="", bins=40, limits=None, size=(720, 480
     Raises:
         InputError: for a set of values of which none is finite.
     """
-    series = series if isinstance(series, dict) else {"": series}
-    series = {name: _finite(values, name or title) for name, values in series.items()}
+    given = series if isinstance(series, Mapping) else {"": series}
+    series = {name: _finite(values, name or title) for name, values in given.items()}
     everything = np.concatenate(list(series.values()))
     low, high = limits or (everything.min(), everything.max())
     edges = np.linspace(low, high if high > low else low + 1, bins + 1)
@@ -79,7 +89,14 @@ def histogram(series, title="", x_label="", bins=40, limits=None, size=(720, 480
     return _picture(figure)
 
 
-def error_against_quality(quality, error, title="", x_label="quality", y_label="MPJPE (mm)", size=(720, 480)):
+def error_against_quality(
+    quality: np.ndarray,
+    error: np.ndarray,
+    title: str = "",
+    x_label: str = "quality",
+    y_label: str = "MPJPE (mm)",
+    size: tuple[int, int] = (720, 480),
+) -> np.ndarray:
     """Error of each label over its quality, with the median and the quartiles of twelve groups of equal number."""
     quality, error = np.broadcast_arrays(np.asarray(quality, np.float64).ravel(), np.asarray(error, np.float64).ravel())
     usable = np.isfinite(quality) & np.isfinite(error)
@@ -98,7 +115,13 @@ def error_against_quality(quality, error, title="", x_label="quality", y_label="
     return _picture(figure)
 
 
-def bars(series, names, title="", y_label="MPJPE (mm)", size=(960, 480)):
+def bars(
+    series: Mapping[str, Sequence[float]],
+    names: Sequence[str],
+    title: str = "",
+    y_label: str = "MPJPE (mm)",
+    size: tuple[int, int] = (960, 480),
+) -> np.ndarray:
     """One group of bars for each name, such as the actions.
 
     Args:
@@ -111,8 +134,8 @@ def bars(series, names, title="", y_label="MPJPE (mm)", size=(960, 480)):
     figure, axes = _figure(size, title, "", y_label)
     places = np.arange(len(names))
     width = 0.8 / max(1, len(series))
-    for n, (name, values) in enumerate(series.items()):
-        values = np.asarray(values, np.float64)
+    for n, (name, listed) in enumerate(series.items()):
+        values = np.asarray(listed, np.float64)
         if values.shape != (len(names),) or not len(names):
             raise InputError(f"plot of {name or title}: expected {len(names)} values, got {list(values.shape)}")
         axes.bar(
@@ -128,7 +151,14 @@ def bars(series, names, title="", y_label="MPJPE (mm)", size=(960, 480)):
     return _picture(figure)
 
 
-def curves(x, series, title="", x_label="", y_label="", size=(720, 480)):
+def curves(
+    x: np.ndarray,
+    series: Mapping[str, np.ndarray],
+    title: str = "",
+    x_label: str = "",
+    y_label: str = "",
+    size: tuple[int, int] = (720, 480),
+) -> np.ndarray:
     """Lines over a common axis, such as the share of correct joints over the threshold.
 
     Args:

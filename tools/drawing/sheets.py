@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from tools.cli.errors import InputError
 from tools.drawing import drawing, figures
 from tools.drawing import text as letters
 from tools.drawing.drawing import WHITE
-from tools.drawing.text import INK
+from tools.drawing.text import INK, Colour
 
 
-def _shortened(text, size, width):
+def _shortened(text: str, size: int, width: float) -> str:
     """`text` cut with an ellipsis so that it is at most `width` pixels wide."""
     if letters.text_size(text, size)[0] <= width:
         return text
@@ -20,7 +22,15 @@ def _shortened(text, size, width):
     return text + "…"
 
 
-def contact_sheet(images, columns=None, captions=None, cell=None, gap=8, text=14, background=WHITE):
+def contact_sheet(
+    images: Sequence[np.ndarray],
+    columns: int | None = None,
+    captions: Sequence[str] | None = None,
+    cell: tuple[int, int] | None = None,
+    gap: int = 8,
+    text: int = 14,
+    background: Colour = WHITE,
+) -> np.ndarray:
     """Pictures in a grid of equal cells, each scaled to fit its cell without distortion, captions beneath.
 
     Args:
@@ -70,19 +80,19 @@ def contact_sheet(images, columns=None, captions=None, cell=None, gap=8, text=14
 
 
 def side_by_side(
-    pose_2d,
-    right_2d=None,
-    coarse_3d=None,
-    refined_3d=None,
-    image=None,
-    left_2d=None,
-    truth_3d=None,
-    joint_set=None,
-    joint_mask=None,
-    provenance=None,
-    caption="",
-    panel=(400, 400),
-):
+    pose_2d: np.ndarray,
+    right_2d: np.ndarray | None = None,
+    coarse_3d: np.ndarray | None = None,
+    refined_3d: np.ndarray | None = None,
+    image: np.ndarray | None = None,
+    left_2d: np.ndarray | None = None,
+    truth_3d: np.ndarray | None = None,
+    joint_set: drawing.JointSetLike = None,
+    joint_mask: np.ndarray | None = None,
+    provenance: np.ndarray | None = None,
+    caption: str = "",
+    panel: tuple[int, int] = (400, 400),
+) -> np.ndarray:
     """One row of pictures for one pose: 2D, right view, 3D before and after the search, and a caption beneath.
 
     The panels of what is not given are left out; both 3D panels share one room and scale.
@@ -114,8 +124,8 @@ def side_by_side(
     if right_2d is not None:
         panels.append(drawing.pose_canvas(right_2d, joint_set, joint_mask, provenance, panel, ghost=left_2d))
         titles.append("Right view" + (" (left view in grey)" if left_2d is not None else ""))
-    solids = [(coarse_3d, "3D before the search"), (refined_3d, "3D after the search")]
-    solids = [(pose, title) for pose, title in solids if pose is not None]
+    given = [(coarse_3d, "3D before the search"), (refined_3d, "3D after the search")]
+    solids = [(pose, title) for pose, title in given if pose is not None]
     if solids:
         together = [np.asarray(p, np.float64) for p in [s[0] for s in solids] + [truth_3d] if p is not None]
         aspect = 1.0 if wall is None else wall.shape[1] / wall.shape[0]
@@ -137,11 +147,11 @@ def side_by_side(
     return np.concatenate([sheet, strip])
 
 
-def _fit(image, panel):
+def _fit(image: np.ndarray, panel: tuple[int, int]) -> float:
     return min(panel[0] / image.shape[1], panel[1] / image.shape[0])
 
 
-def _enlarged(image, panel):
+def _enlarged(image: np.ndarray, panel: tuple[int, int]) -> np.ndarray:
     """The picture as large as it fits a panel, before limbs are drawn on it, so that they stay sharp."""
     import cv2
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import functools
 import os
+from typing import Any
 
 import numpy as np
 
-INK = (40, 40, 40)
+Colour = tuple[int, int, int]  # BGR
+INK: Colour = (40, 40, 40)
 
 
 @functools.lru_cache(maxsize=32)
-def _font(size):
+def _font(size: int) -> Any:
     """The font file that matplotlib brings."""
     import matplotlib
     from PIL import ImageFont
@@ -20,7 +22,7 @@ def _font(size):
 
 
 @functools.lru_cache(maxsize=1024)
-def _text_mask(text, size):
+def _text_mask(text: str, size: int) -> np.ndarray:
     """Coverage of `text` in 0 to 1, `[h, w]`; as tall for every text of that size and number of lines."""
     from PIL import Image, ImageDraw
 
@@ -35,13 +37,21 @@ def _text_mask(text, size):
     return np.asarray(mask, np.float32) / 255
 
 
-def text_size(text, size):
+def text_size(text: str, size: int) -> tuple[int, int]:
     """(width, height) in pixels of `text`, lines separated by newlines, in letters of `size` pixels."""
     height, width = _text_mask(text, size).shape
     return width, height
 
 
-def put_text(image, text, position, size=16, colour=INK, anchor="la", background=None):
+def put_text(
+    image: np.ndarray,
+    text: str,
+    position: tuple[float, float],
+    size: int = 16,
+    colour: Colour = INK,
+    anchor: str = "la",
+    background: Colour | None = None,
+) -> None:
     """Writes `text` into `image`, in place.
 
     Args:

@@ -63,7 +63,7 @@ def write(
     return directory
 
 
-def _plain(value: Any):
+def _plain(value: Any) -> Any:
     """NumPy's numbers and arrays for JSON."""
     if isinstance(value, (np.generic, np.ndarray)):
         return value.tolist()

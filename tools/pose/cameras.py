@@ -8,8 +8,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 import pathlib
 import re
+from typing import Any
 
 import numpy as np
 
@@ -60,7 +62,7 @@ SEARCH_INTRINSICS = (1145.049, 1143.781, 512.0, 515.0)
 RELEASED_RIGHT_VIEW_INTRINSICS = (1145.0, 1143.0, 515.0, 512.0)
 
 
-def intrinsics_from_fov(fov_deg, width, height, axis="x"):
+def intrinsics_from_fov(fov_deg: float, width: float, height: float, axis: str = "x") -> np.ndarray:
     """Intrinsics ``[4]`` float64 of a camera with square pixels and its principal point in the middle of the picture.
 
     Args:
@@ -82,7 +84,7 @@ def intrinsics_from_fov(fov_deg, width, height, axis="x"):
     return np.array([focal, focal, width / 2, height / 2])
 
 
-def parse_intrinsics(text, image_size=None):
+def parse_intrinsics(text: str, image_size: tuple[float, float] | None = None) -> np.ndarray:
     """Intrinsics ``[4]`` float64 from ``fx,fy,cx,cy`` in pixels or from ``fov:DEGREES`` (across the picture's width).
 
     Args:
@@ -111,7 +113,7 @@ def parse_intrinsics(text, image_size=None):
     return np.array(numbers)
 
 
-def format_intrinsics(intrinsics):
+def format_intrinsics(intrinsics: np.ndarray) -> str:
     """``fx,fy,cx,cy`` from ``[4]``, with digits enough for `parse_intrinsics` to give the same numbers back."""
     return ",".join(repr(float(value)) for value in np.asarray(intrinsics).reshape(4))
 
@@ -138,7 +140,7 @@ class Camera:
     name: str = ""
     distortion_model: str = "opencv"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for field, shape in (("intrinsics", (4,)), ("distortion", (5,)), ("rotation", (3, 3)), ("translation", (3,))):
             value = getattr(self, field)
             if value is None and field == "distortion":
@@ -164,24 +166,24 @@ class Camera:
             known = ", ".join(DISTORTION_MODELS)
             raise InputError(f"camera {self.name}: distortion model {self.distortion_model!r} is not one of {known}")
 
-    def to_camera(self, points):
+    def to_camera(self, points: np.ndarray) -> np.ndarray:
         """World points ``[..., 3]`` mm in this camera's coordinates."""
         return world_to_camera(points, self.rotation, self.translation)
 
-    def to_world(self, points):
+    def to_world(self, points: np.ndarray) -> np.ndarray:
         """Points ``[..., 3]`` mm of this camera's coordinates in the world."""
         return camera_to_world(points, self.rotation, self.translation)
 
-    def project(self, points):
+    def project(self, points: np.ndarray) -> np.ndarray:
         """Pixels ``[..., 2]`` of points ``[..., 3]`` in *camera* coordinates."""
         return project(points, self.intrinsics, self.distortion, self.distortion_model)
 
-    def back_project(self, pixels, depth_mm):
+    def back_project(self, pixels: np.ndarray, depth_mm: np.ndarray) -> np.ndarray:
         """Points ``[..., 3]`` mm in camera coordinates at pixels ``[..., 2]`` and depths ``[...]``."""
         return back_project(pixels, depth_mm, self.intrinsics, self.distortion, self.distortion_model)
 
 
-def load_h36m_json(path, distortion_model="opencv"):
+def load_h36m_json(path: str | os.PathLike, distortion_model: str = "opencv") -> dict[tuple[int, str], Camera]:
     """Human3.6M's cameras from the public JSON (karfly/human36m-camera-parameters; X_cam = R X + t).
 
     Returns:
@@ -218,7 +220,7 @@ def load_h36m_json(path, distortion_model="opencv"):
     return cameras
 
 
-def load_h36m_h5(path, distortion_model="opencv"):
+def load_h36m_h5(path: str | os.PathLike, distortion_model: str = "opencv") -> dict[tuple[int, str], Camera]:
     """Human3.6M's cameras from ``cameras.h5``.
 
     Its keys are ``subject%d/camera%d/{R,T,f,c,k,p,Name}``; R is stored transposed and X_cam = R (X - T).
@@ -265,14 +267,14 @@ def load_h36m_h5(path, distortion_model="opencv"):
     return cameras
 
 
-def _camera(place, **fields):
+def _camera(place: str, **fields: Any) -> Camera:
     try:
         return Camera(**fields)
     except InputError as error:
         raise InputError(f"{place}: {error}") from None
 
 
-def _entry(path, content, *keys):
+def _entry(path: str | os.PathLike, content: Any, *keys: str) -> Any:
     """What lies under `keys` in nested dicts or HDF5 groups; a container unless it is read by `_numbers` or `_text`."""
     for depth, key in enumerate(keys):
         try:
@@ -282,7 +284,7 @@ def _entry(path, content, *keys):
     return content
 
 
-def _numbers(path, shape, content, *keys):
+def _numbers(path: str | os.PathLike, shape: tuple[int, ...], content: Any, *keys: str) -> np.ndarray:
     """The entry as float64 of `shape`; axes of length 1 do not matter, since both files hold columns."""
     value = _entry(path, content, *keys)
     place = f"{path}: {'/'.join(keys)}"
@@ -295,7 +297,7 @@ def _numbers(path, shape, content, *keys):
     return array.squeeze()
 
 
-def _text(path, content, *keys):
+def _text(path: str | os.PathLike, content: Any, *keys: str) -> str:
     """The entry as a string: text, or a MATLAB character array (numbers of letters)."""
     value = np.asarray(_entry(path, content, *keys)[()])
     if value.dtype.kind in "uif":

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -36,10 +37,10 @@ class ActionTable:
     frame_wise: dict[str, MeanError]
     action_wise: dict[str, MeanError]
 
-    def as_dict(self):
+    def as_dict(self) -> dict[str, Any]:
         """The table in lists, dicts, strings and numbers that JSON has; a mean of nothing is None."""
 
-        def plain(errors):
+        def plain(errors: Any) -> dict[str, Any]:
             return {
                 metric: {"mean": None if math.isnan(mean) else mean, "count": count, "left_out": left_out}
                 for metric, (mean, count, left_out) in errors.items()
@@ -52,14 +53,14 @@ class ActionTable:
             "action_wise": plain(self.action_wise),
         }
 
-    def render(self, markdown=False, decimals=1):
+    def render(self, markdown: bool = False, decimals: int = 1) -> str:
         """The table as text: aligned columns, or Markdown.
 
         Rows are the actions, then the mean over poses and the mean over actions. ``-`` stands for a mean of nothing.
         Errors that were left out (NaN) are counted in a line below.
         """
 
-        def cells(title, poses, errors):
+        def cells(title: str, poses: int, errors: Any) -> list[str]:
             means = (errors[metric].mean for metric in self.metrics)
             return [title, str(poses), *("-" if math.isnan(mean) else f"{mean:.{decimals}f}" for mean in means)]
 
@@ -75,7 +76,9 @@ class ActionTable:
         return "\n".join(lines) + "\n"
 
 
-def action_table(errors, actions, order=None):
+def action_table(
+    errors: Mapping[str, np.ndarray], actions: Sequence[str], order: Sequence[str] | None = None
+) -> ActionTable:
     """The `ActionTable` of errors that lie beside each other.
 
     Args:
@@ -95,13 +98,14 @@ def action_table(errors, actions, order=None):
     for metric, values in columns.items():
         if values.shape != names.shape:
             raise ValueError(f"{metric} {values.shape} must be one error for each of the {len(names)} poses")
-    distinct, group = np.unique(names, return_inverse=True)
+    unique, group = np.unique(names, return_inverse=True)
+    distinct: list[str] = unique.tolist()
     place = {action: index for index, action in enumerate(order or ())}
     sequence = sorted(range(len(distinct)), key=lambda i: (place.get(distinct[i], len(place)), distinct[i].casefold()))
     poses = np.bincount(group, minlength=len(distinct))
     means = {metric: _group_means(values, group, poses) for metric, values in columns.items()}
     rows = tuple(
-        ActionRow(str(distinct[i]), int(poses[i]), {metric: means[metric][i] for metric in columns}) for i in sequence
+        ActionRow(distinct[i], int(poses[i]), {metric: means[metric][i] for metric in columns}) for i in sequence
     )
     return ActionTable(
         metrics=tuple(columns),
@@ -111,7 +115,7 @@ def action_table(errors, actions, order=None):
     )
 
 
-def _group_means(values, group, poses):
+def _group_means(values: np.ndarray, group: np.ndarray, poses: np.ndarray) -> list[MeanError]:
     counted = ~np.isnan(values)
     counts = np.bincount(group[counted], minlength=len(poses))
     sums = np.bincount(group[counted], weights=values[counted], minlength=len(poses))
@@ -121,18 +125,18 @@ def _group_means(values, group, poses):
     ]
 
 
-def _columns(head, actions, means):
+def _columns(head: Sequence[str], actions: Sequence[Sequence[str]], means: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(len(row[i]) for row in (head, *actions, *means)) for i in range(len(head))]
 
-    def line(row):
+    def line(row: Sequence[str]) -> str:
         return "  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))])
 
     rule = "-" * len(line(head))
     return [line(head), rule, *map(line, actions), rule, *map(line, means)]
 
 
-def _markdown(head, actions, means):
-    def line(row):
+def _markdown(head: Sequence[str], actions: Sequence[Sequence[str]], means: Sequence[Sequence[str]]) -> list[str]:
+    def line(row: Sequence[str]) -> str:
         return "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
 
     rule = "|---|" + "---:|" * (len(head) - 1)

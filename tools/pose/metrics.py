@@ -14,6 +14,7 @@ Lengths are in the unit of the poses, mm throughout this project; PCK and AUC ar
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -51,11 +52,11 @@ class MeanError(NamedTuple):
     """A mean (NaN of nothing), how many errors it is over, and how many were NaN and left out."""
 
     mean: float
-    count: int
+    count: int  # type: ignore[assignment]  # the word for it, though tuples have a method of that name
     left_out: int
 
 
-def mean_error(errors):
+def mean_error(errors: np.ndarray | Sequence[float]) -> MeanError:
     """The `MeanError` of errors of any shape."""
     errors = np.asarray(errors, np.float64)
     counted = ~np.isnan(errors)
@@ -64,7 +65,9 @@ def mean_error(errors):
     return MeanError(mean, count, errors.size - count)
 
 
-def mpjpe(predicted, truth, joint_mask=None, per_joint=False):
+def mpjpe(
+    predicted: np.ndarray, truth: np.ndarray, joint_mask: np.ndarray | None = None, per_joint: bool = False
+) -> np.ndarray:
     """Mean per-joint position error, protocol 1: the mean distance of the usable joints, for each pose.
 
     Args:
@@ -77,7 +80,9 @@ def mpjpe(predicted, truth, joint_mask=None, per_joint=False):
     return _evaluate(_distances, predicted, truth, joint_mask, per_joint)
 
 
-def p_mpjpe(predicted, truth, joint_mask=None, per_joint=False):
+def p_mpjpe(
+    predicted: np.ndarray, truth: np.ndarray, joint_mask: np.ndarray | None = None, per_joint: bool = False
+) -> np.ndarray:
     """MPJPE after Procrustes alignment with scale and without mirroring, protocol 2 (see `procrustes_align`).
 
     Args:
@@ -87,13 +92,15 @@ def p_mpjpe(predicted, truth, joint_mask=None, per_joint=False):
         ``[...]`` or ``[..., J]``; NaN also for one or two usable joints, which any alignment fits without error.
     """
 
-    def distances(pose, truth, usable, rows):
+    def distances(pose: np.ndarray, truth: np.ndarray, usable: np.ndarray | None, rows: slice) -> np.ndarray:
         return procrustes.aligned_errors(pose, truth, usable)
 
     return _evaluate(distances, predicted, truth, joint_mask, per_joint, dimensions=3)
 
 
-def n_mpjpe(predicted, truth, joint_mask=None, per_joint=False):
+def n_mpjpe(
+    predicted: np.ndarray, truth: np.ndarray, joint_mask: np.ndarray | None = None, per_joint: bool = False
+) -> np.ndarray:
     """MPJPE after scaling each prediction by the factor of least squares (Rhodin et al., CVPR 2018).
 
     The poses are scaled about their origin, so they should be root-relative. A factor may be negative, where a
@@ -102,7 +109,7 @@ def n_mpjpe(predicted, truth, joint_mask=None, per_joint=False):
     Args, returns: as for `mpjpe`.
     """
 
-    def distances(pose, truth, usable, rows):
+    def distances(pose: np.ndarray, truth: np.ndarray, usable: np.ndarray | None, rows: slice) -> np.ndarray:
         keep = True if usable is None else usable[:, None]
         size = np.sum(pose * pose, axis=(0, 1), where=keep)
         fitting = np.sum(pose * truth, axis=(0, 1), where=keep)
@@ -112,7 +119,14 @@ def n_mpjpe(predicted, truth, joint_mask=None, per_joint=False):
     return _evaluate(distances, predicted, truth, joint_mask, per_joint)
 
 
-def mpjve(predicted, truth, sequence, joint_mask=None, fps=None, per_joint=False):
+def mpjve(
+    predicted: np.ndarray,
+    truth: np.ndarray,
+    sequence: np.ndarray,
+    joint_mask: np.ndarray | None = None,
+    fps: float | None = None,
+    per_joint: bool = False,
+) -> np.ndarray:
     """Mean per-joint velocity error: the length of the difference of the two displacements from the frame before.
 
     Args:
@@ -137,7 +151,9 @@ def mpjve(predicted, truth, sequence, joint_mask=None, fps=None, per_joint=False
         if usable is not None:
             both &= usable[1:] & usable[:-1]
 
-        def distances(pose, truth_here, usable_here, rows):
+        def distances(
+            pose: np.ndarray, truth_here: np.ndarray, usable_here: np.ndarray | None, rows: slice
+        ) -> np.ndarray:
             before, truth_before = procrustes.poses_last(predicted[rows]), procrustes.poses_last(truth[rows])
             return _distances(pose - before, truth_here - truth_before, usable_here, rows)
 
@@ -148,7 +164,9 @@ def mpjve(predicted, truth, sequence, joint_mask=None, fps=None, per_joint=False
     return errors
 
 
-def acceleration_error(predicted, truth, sequence, fps=None):
+def acceleration_error(
+    predicted: np.ndarray, truth: np.ndarray | None, sequence: np.ndarray, fps: float | None = None
+) -> np.ndarray:
     """Mean per-joint acceleration error: the length of the difference of the two second differences about each frame.
 
     Args:
@@ -171,7 +189,15 @@ def acceleration_error(predicted, truth, sequence, fps=None):
     return errors if fps is None else errors * float(fps) ** 2
 
 
-def pckh(predicted, truth, joint_mask=None, head_sizes=None, head_joints=HEAD_SEGMENT, threshold=0.5, per_joint=False):
+def pckh(
+    predicted: np.ndarray,
+    truth: np.ndarray,
+    joint_mask: np.ndarray | None = None,
+    head_sizes: np.ndarray | None = None,
+    head_joints: tuple[int, int] = HEAD_SEGMENT,
+    threshold: float = 0.5,
+    per_joint: bool = False,
+) -> np.ndarray:
     """PCKh: the percentage of usable joints that are nearer to the truth than `threshold` head sizes.
 
     Args:
@@ -192,7 +218,7 @@ def pckh(predicted, truth, joint_mask=None, head_sizes=None, head_joints=HEAD_SE
     else:
         sizes = np.broadcast_to(np.asarray(head_sizes, np.float64), leading).reshape(-1)
 
-    def hits(pose, truth, usable, rows):
+    def hits(pose: np.ndarray, truth: np.ndarray, usable: np.ndarray | None, rows: slice) -> np.ndarray:
         near = 100.0 * (_distances(pose, truth, usable, rows) < threshold * sizes[rows])
         return np.where(np.isnan(sizes[rows]), np.nan, near)
 
@@ -200,7 +226,13 @@ def pckh(predicted, truth, joint_mask=None, head_sizes=None, head_joints=HEAD_SE
     return scores.reshape((*leading, *scores.shape[1:]))
 
 
-def pck_3d(predicted, truth, joint_mask=None, threshold_mm=PCK_3D_THRESHOLD_MM, per_joint=False):
+def pck_3d(
+    predicted: np.ndarray,
+    truth: np.ndarray,
+    joint_mask: np.ndarray | None = None,
+    threshold_mm: float = PCK_3D_THRESHOLD_MM,
+    per_joint: bool = False,
+) -> np.ndarray:
     """3DPCK: the percentage of usable joints nearer to the truth than `threshold_mm` (MPI-INF-3DHP: 150 mm).
 
     Args:
@@ -210,13 +242,15 @@ def pck_3d(predicted, truth, joint_mask=None, threshold_mm=PCK_3D_THRESHOLD_MM, 
         ``[...]`` percent, or ``[..., J]`` of 0 and 100.
     """
 
-    def hits(pose, truth, usable, rows):
+    def hits(pose: np.ndarray, truth: np.ndarray, usable: np.ndarray | None, rows: slice) -> np.ndarray:
         return 100.0 * (_distances(pose, truth, usable, rows) < threshold_mm)
 
     return _evaluate(hits, predicted, truth, joint_mask, per_joint)
 
 
-def auc_3d(predicted, truth, joint_mask=None, per_joint=False):
+def auc_3d(
+    predicted: np.ndarray, truth: np.ndarray, joint_mask: np.ndarray | None = None, per_joint: bool = False
+) -> np.ndarray:
     """The mean of 3DPCK over the 31 thresholds 0, 5, ..., 150 mm, as MPI-INF-3DHP's evaluation takes it.
 
     No error is below 0 mm, so that a perfect prediction has 30/31 = 96.8 %, there as here.
@@ -224,7 +258,7 @@ def auc_3d(predicted, truth, joint_mask=None, per_joint=False):
     Args, returns: as for `pck_3d`; per joint one of 32 percentages.
     """
 
-    def shares(pose, truth, usable, rows):
+    def shares(pose: np.ndarray, truth: np.ndarray, usable: np.ndarray | None, rows: slice) -> np.ndarray:
         distances = _distances(pose, truth, usable, rows)
         # NaN sorts behind every threshold: a miss at all of them.
         above = len(AUC_THRESHOLDS_MM) - np.searchsorted(AUC_THRESHOLDS_MM, distances, side="right")
@@ -233,7 +267,7 @@ def auc_3d(predicted, truth, joint_mask=None, per_joint=False):
     return _evaluate(shares, predicted, truth, joint_mask, per_joint)
 
 
-def root_depth_error(predicted_depth_mm, truth_depth_mm, relative=False):
+def root_depth_error(predicted_depth_mm: np.ndarray, truth_depth_mm: np.ndarray, relative: bool = False) -> np.ndarray:
     """How far the root's absolute depth is off: mm, or percent of the true depth.
 
     Args:
@@ -249,13 +283,20 @@ def root_depth_error(predicted_depth_mm, truth_depth_mm, relative=False):
     return 100.0 * error / truth if relative else error
 
 
-def _distances(pose, truth, usable, rows):
+def _distances(pose: np.ndarray, truth: np.ndarray, usable: np.ndarray | None, rows: slice) -> np.ndarray:
     """Distances ``[J, n]`` of joints ``[J, D, n]``."""
     off = pose - truth
     return np.sqrt(np.einsum("jdn,jdn->jn", off, off))
 
 
-def _evaluate(score, predicted, truth, joint_mask, per_joint, dimensions=None):
+def _evaluate(
+    score: Callable[..., np.ndarray],
+    predicted: np.ndarray,
+    truth: np.ndarray,
+    joint_mask: np.ndarray | None,
+    per_joint: bool,
+    dimensions: int | None = None,
+) -> np.ndarray:
     """Scores of all poses, by chunks: `score(pose, truth, usable, rows)` of ``[J, D, n]`` gives ``[J, n]``."""
     predicted, truth, usable, leading = procrustes.check_pairs(predicted, truth, joint_mask, dimensions)
     n, joints, _ = predicted.shape

@@ -32,13 +32,13 @@ class Alignment(NamedTuple):
     translation: np.ndarray
 
 
-def poses_last(poses):
+def poses_last(poses: np.ndarray) -> np.ndarray:
     """Poses ``[n, J, D]`` as float64 ``[J, D, n]``, contiguous."""
     n, joints, dimensions = poses.shape
     return poses.reshape(n, joints * dimensions).T.astype(np.float64, order="C").reshape(joints, dimensions, n)
 
 
-def best_rotations(covariance):
+def best_rotations(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The proper rotations R that maximise trace(R^T C), for each of many covariances C.
 
     Args:
@@ -97,14 +97,14 @@ def best_rotations(covariance):
     return rotation, trace * norm
 
 
-def _rotations_by_svd(covariance):
+def _rotations_by_svd(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     u, singular, vt = np.linalg.svd(np.moveaxis(covariance, -1, 0))
     sign = np.where(np.linalg.det(u) * np.linalg.det(vt) < 0, -1.0, 1.0)
     u[..., 2] *= sign[:, None]
     return np.moveaxis(u @ vt, 0, -1), singular[:, 0] + singular[:, 1] + sign * singular[:, 2]
 
 
-def fit(pose, truth, usable=None):
+def fit(pose: np.ndarray, truth: np.ndarray, usable: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
     """The least-squares similarity transforms of poses onto their truth.
 
     Args:
@@ -140,7 +140,7 @@ def fit(pose, truth, usable=None):
     return pose, truth, scale * rotation, rotation, scale, pose_centre, truth_centre
 
 
-def aligned_errors(pose, truth, usable=None):
+def aligned_errors(pose: np.ndarray, truth: np.ndarray, usable: np.ndarray | None = None) -> np.ndarray:
     """Distances ``[J, n]`` of the joints of aligned poses to their truth; arguments as for `fit`."""
     pose, truth, transform, *_ = fit(pose, truth, usable)
     squared = 0.0
@@ -154,7 +154,7 @@ def aligned_errors(pose, truth, usable=None):
     return np.sqrt(squared)
 
 
-def procrustes_align(predicted, truth, joint_mask=None):
+def procrustes_align(predicted: np.ndarray, truth: np.ndarray, joint_mask: np.ndarray | None = None) -> Alignment:
     """Poses moved, turned and scaled, never mirrored, to lie nearest to their truth (least squares over usable joints).
 
     Args:
@@ -192,7 +192,9 @@ def procrustes_align(predicted, truth, joint_mask=None):
     )
 
 
-def check_pairs(predicted, truth, joint_mask=None, dimensions=None):
+def check_pairs(
+    predicted: np.ndarray, truth: np.ndarray, joint_mask: np.ndarray | None = None, dimensions: int | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, tuple[int, ...]]:
     """Predictions and truth as ``[n, J, D]``, the mask as bool ``[n, J]`` (or None), and the leading shape they had.
 
     Raises:

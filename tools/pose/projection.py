@@ -13,19 +13,23 @@ floating numbers becomes float64.
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import numpy as np
 
 RELEASED_BASELINE_MM = 500.0
+# np.ndarray, tf.Tensor, or what NumPy makes an array of.
+Array = Any
+
 # Weight of the tangential terms along the ray: OpenCV's is 2, Human3.6M's own code and the release have 1.
 DISTORTION_MODELS = {"opencv": 2.0, "release": 1.0}
 UNDISTORT_STEPS = 12
 
 
-def _prepare(first, *others):
+def _prepare(first: Array, *others: Array | None) -> tuple:
     """NumPy or TensorFlow, the NaN of the common type, and the arguments in that type (None stays None)."""
     # A tensor among the arguments means that TensorFlow is imported already; for arrays it never needs to be.
-    tensorflow = sys.modules.get("tensorflow")
+    tensorflow: Any = sys.modules.get("tensorflow")
     is_tensor = getattr(tensorflow, "is_tensor", lambda _: False)
     if any(is_tensor(value) for value in (first, *others)):
         if is_tensor(first):
@@ -34,7 +38,7 @@ def _prepare(first, *others):
             kind = np.asarray(first).dtype
             dtype = tensorflow.as_dtype(kind if kind.kind == "f" else np.float64)
 
-        def convert(value):
+        def convert(value: Array) -> Array:
             return tensorflow.cast(value if is_tensor(value) else np.asarray(value), dtype)
 
         module, nan = tensorflow, np.array(np.nan, dtype.as_numpy_dtype)
@@ -42,19 +46,19 @@ def _prepare(first, *others):
         kind = np.asarray(first).dtype
         kind = kind if kind.kind == "f" else np.dtype(np.float64)
 
-        def convert(value):
+        def convert(value: Array) -> Array:
             return np.asarray(value, kind)
 
         module, nan = np, np.array(np.nan, kind)
     return (module, nan, *(None if value is None else convert(value) for value in (first, *others)))
 
 
-def _shape(array):
+def _shape(array: Array) -> tuple[int | None, ...] | None:
     """The shape as a tuple, None for sizes that a graph does not know yet; None when not even their number is known."""
     return None if getattr(array.shape, "rank", 0) is None else tuple(array.shape)
 
 
-def _check(name, array, last, points=None):
+def _check(name: str, array: Array, last: tuple[int, ...], points: Array | None = None) -> None:
     """Raises ValueError unless `array` ends with the shape `last` and its other axes fit those of `points`."""
     shape = None if array is None else _shape(array)
     if shape is None:
@@ -71,7 +75,9 @@ def _check(name, array, last, points=None):
         )
 
 
-def _distort(x, y, distortion, factor):
+def _distort(
+    x: Array, y: Array, distortion: Array, factor: float
+) -> tuple[Array, Array, tuple[Array, Array, Array, Array]]:
     """Distorted normalised coordinates and their four derivatives (xx, xy, yx, yy)."""
     k1, k2, p1, p2, k3 = (distortion[..., i] for i in range(5))
     r2 = x * x + y * y
@@ -87,13 +93,13 @@ def _distort(x, y, distortion, factor):
     return x * along + p2 * r2, y * along + p1 * r2, derivatives
 
 
-def _factor(model):
+def _factor(model: str) -> float:
     if model not in DISTORTION_MODELS:
         raise ValueError(f"unknown distortion model {model!r}: expected one of {', '.join(DISTORTION_MODELS)}")
     return DISTORTION_MODELS[model]
 
 
-def distort(points, distortion, model="opencv"):
+def distort(points: Array, distortion: Array | None, model: str = "opencv") -> Array:
     """Where the lens shows normalised points.
 
     Args:
@@ -111,7 +117,7 @@ def distort(points, distortion, model="opencv"):
     return xp.stack([x, y], axis=-1)
 
 
-def undistort(points, distortion, model="opencv"):
+def undistort(points: Array, distortion: Array | None, model: str = "opencv") -> Array:
     """The inverse of `distort`, by Newton's method from the distorted points.
 
     Args:
@@ -145,7 +151,7 @@ def undistort(points, distortion, model="opencv"):
     return xp.where(found[..., None], xp.stack([x, y], axis=-1), nan)
 
 
-def project(points, intrinsics, distortion=None, model="opencv"):
+def project(points: Array, intrinsics: Array, distortion: Array | None = None, model: str = "opencv") -> Array:
     """The pixels where a camera sees points given in its own coordinates.
 
     Args:
@@ -171,14 +177,14 @@ def project(points, intrinsics, distortion=None, model="opencv"):
     return xp.where(front[..., None], xp.stack([u, v], axis=-1), nan)
 
 
-def in_front(points, min_depth_mm=0.0):
+def in_front(points: Array, min_depth_mm: float = 0.0) -> Array:
     """Whether points ``[..., 3]`` in camera coordinates lie farther away than `min_depth_mm`: bool ``[...]``."""
     _, _, points = _prepare(points)
     _check("points", points, (3,))
     return points[..., 2] > min_depth_mm
 
 
-def rays(pixels, intrinsics, distortion=None, model="opencv"):
+def rays(pixels: Array, intrinsics: Array, distortion: Array | None = None, model: str = "opencv") -> Array:
     """The rays through pixels, ``[..., 2]``: X/Z and Y/Z of everything seen there.
 
     Args:
@@ -194,7 +200,9 @@ def rays(pixels, intrinsics, distortion=None, model="opencv"):
     return normalised if distortion is None else undistort(normalised, distortion, model)
 
 
-def back_project(pixels, depth_mm, intrinsics, distortion=None, model="opencv"):
+def back_project(
+    pixels: Array, depth_mm: Array, intrinsics: Array, distortion: Array | None = None, model: str = "opencv"
+) -> Array:
     """The points ``[..., 3]`` mm, in camera coordinates, seen at `pixels` ``[..., 2]`` at depths `depth_mm` ``[...]``.
 
     The depth is z, not the distance along the ray; the other arguments are as for `project`, whose inverse this is.
@@ -207,12 +215,14 @@ def back_project(pixels, depth_mm, intrinsics, distortion=None, model="opencv"):
     return xp.stack([directions[..., 0] * depth_mm, directions[..., 1] * depth_mm, depth_mm], axis=-1)
 
 
-def undistort_pixels(pixels, intrinsics, distortion, model="opencv"):
+def undistort_pixels(pixels: Array, intrinsics: Array, distortion: Array | None, model: str = "opencv") -> Array:
     """Pixels ``[..., 2]`` as the same camera without lens distortion would show them."""
     return change_intrinsics(pixels, intrinsics, intrinsics, distortion, model)
 
 
-def change_intrinsics(pixels, intrinsics, new_intrinsics, distortion=None, model="opencv"):
+def change_intrinsics(
+    pixels: Array, intrinsics: Array, new_intrinsics: Array, distortion: Array | None = None, model: str = "opencv"
+) -> Array:
     """The rays through `pixels` seen again through a pinhole camera at the same place.
 
     Args:
@@ -228,7 +238,7 @@ def change_intrinsics(pixels, intrinsics, new_intrinsics, distortion=None, model
     return rays(pixels, intrinsics, distortion, model) * new_intrinsics[..., :2] + new_intrinsics[..., 2:]
 
 
-def world_to_camera(points, rotation, translation):
+def world_to_camera(points: Array, rotation: Array, translation: Array) -> Array:
     """X_cam = R X + t for points ``[..., 3]``, rotation ``[..., 3, 3]`` and translation ``[..., 3]``, all in mm."""
     xp, _, points, rotation, translation = _prepare(points, rotation, translation)
     _check("points", points, (3,))
@@ -239,7 +249,7 @@ def world_to_camera(points, rotation, translation):
     return xp.stack(axes, axis=-1) + translation
 
 
-def camera_to_world(points, rotation, translation):
+def camera_to_world(points: Array, rotation: Array, translation: Array) -> Array:
     """X = R^T (X_cam - t), the inverse of `world_to_camera`; same arguments and shapes."""
     xp, _, points, rotation, translation = _prepare(points, rotation, translation)
     _check("points", points, (3,))
@@ -251,7 +261,7 @@ def camera_to_world(points, rotation, translation):
     return xp.stack(axes, axis=-1)
 
 
-def right_view(points, baseline_mm=RELEASED_BASELINE_MM):
+def right_view(points: Array, baseline_mm: float = RELEASED_BASELINE_MM) -> Array:
     """Points ``[..., 3]`` mm in camera coordinates as the second view has them: moved along +x by `baseline_mm`.
 
     The sign is the published one, called the right view there; geometrically it is what a camera `baseline_mm` to the

@@ -25,7 +25,7 @@ class Evaluation(tf.keras.callbacks.Callback):
         super().__init__()
         self._evaluate = evaluate
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Keras' hook."""
         figures = self._evaluate(epoch)
         if logs is not None:
@@ -38,7 +38,7 @@ class StopWhenNotFinite(tf.keras.callbacks.Callback):
     Must stand before `SaveEveryEpoch`, so that such a state is never saved.
     """
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Keras' hook."""
         loss = (logs or {}).get("loss", 0.0)
         if not math.isfinite(loss):
@@ -69,7 +69,7 @@ class SaveEveryEpoch(tf.keras.callbacks.Callback):
         super().__init__()
         self._checkpoints = checkpoints
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Keras' hook."""
         self._checkpoints.save(epoch + 1)
 
@@ -83,7 +83,7 @@ class Pictures(tf.keras.callbacks.Callback):
         self._writer = tf.summary.create_file_writer(os.path.join(log_dir, "pictures"))
         self._draw, self._every = draw, every
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Keras' hook."""
         if epoch % self._every:
             return
@@ -113,7 +113,7 @@ def tensorboard(log_dir: str, settings: dict, profile: str = "") -> list[tf.kera
     ]
 
 
-def profiled_batches(profile: str):
+def profiled_batches(profile: str) -> tuple[int, int] | int:
     """(first, last) of '10,20', or 0 of ''; raises `InputError` for anything else."""
     if not profile:
         return 0

@@ -8,8 +8,12 @@ import os
 import re
 import shutil
 import tempfile
+from typing import TYPE_CHECKING
 
 from tools.cli.errors import InputError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 KEPT = 10  # as in the original
 _NAME = "checkpoint"
@@ -23,7 +27,14 @@ class TrainingCheckpoints:
     repeats the uninterrupted one.
     """
 
-    def __init__(self, directory: str, model, strategy=None, chief: bool = True, keep: int = KEPT):
+    def __init__(
+        self,
+        directory: str,
+        model: tf.keras.Model,
+        strategy: tf.distribute.Strategy | None = None,
+        chief: bool = True,
+        keep: int = KEPT,
+    ) -> None:
         """
         Args:
           directory: made when missing.

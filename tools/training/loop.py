@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from tools.training import experiments
 from tools.training.session import TrainingDevices, TrainingSession
@@ -11,7 +12,7 @@ from tools.training.session import TrainingJob as Job
 
 def train(
     job: Job,
-    strategy,
+    strategy: Any,
     directory: str,
     plan: experiments.Plan,
     epochs: int,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import tensorflow as tf
 
@@ -16,13 +17,13 @@ class WarmupCosine(tf.keras.optimizers.schedules.LearningRateSchedule):
         self._peak, self._steps, self._warmup = peak, steps, min(warmup, max(steps // 10, 1))
         self._falls = falls
 
-    def __call__(self, step):
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
         """The rate at a step."""
         step = tf.cast(step, tf.float32)
         share = tf.minimum(step / self._steps, 1.0) if self._falls else 0.0
         fall = 0.5 + 0.5 * tf.cos(math.pi * share)
         return self._peak * tf.minimum((step + 1.0) / self._warmup, 1.0) * tf.maximum(fall, 1e-3)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """For Keras' serialisation."""
         return {"peak": self._peak, "steps": self._steps, "warmup": self._warmup, "falls": self._falls}

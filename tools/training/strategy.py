@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Callable
+from typing import Any, Callable
 
 import tensorflow as tf
 
@@ -124,17 +124,17 @@ def distribute(
     def for_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
         mine = replicas // context.num_input_pipelines
         first = context.input_pipeline_id * mine * share
-        whole = make_rows is None or context.num_input_pipelines == 1
+        cut_rows = None if context.num_input_pipelines == 1 else make_rows
 
-        def cut(*batch):
-            def own(tensor):
-                rows = tensor[first : first + mine * share] if whole else tensor
+        def cut(*batch: Any) -> Any:
+            def own(tensor: tf.Tensor) -> tf.Tensor:
+                rows = tensor[first : first + mine * share] if cut_rows is None else tensor
                 return tf.reshape(rows, tf.concat([[mine, share], tf.shape(tensor)[1:]], 0))
 
             parts = tf.nest.map_structure(own, batch)
             return parts if len(parts) > 1 else parts[0]
 
-        batches = make_batches() if whole else make_rows(first, first + mine * share)
+        batches = make_batches() if cut_rows is None else cut_rows(first, first + mine * share)
         return batches.map(cut).unbatch().prefetch(mine)
 
     return strategy.distribute_datasets_from_function(for_worker)
