@@ -6,7 +6,7 @@
 Prints PCKh, PCK, MPJPE with the published rescaling of the bones and without it, N-MPJPE, P-MPJPE, 3DPCK and AUC, over
 all people, by data set, action and joint, and for visible and occluded joints; --output takes the tables, JSON, plots
 and a sheet of the best, middle and worst predictions. What has no 3D truth is measured in 2D. What each figure means
-stands in docs/baseline_network.md.
+is described in docs/baseline_network.md.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def declare() -> command.Flags:
     with flags.group("What is measured"):
         flags.string("weights", "", "folder with the network's weights; not given: those shipped")
         flags.string("data", None, "TFRecords with pictures: folder, manifest or glob")
-        flags.integer("limit", 0, "only the first so many records; 0: all", lower_bound=0)
-        flags.boolean("labelled_only", False, "leave out joints that nobody labelled but a rule made")
+        flags.integer("limit", 0, "largest number of records, from the first on; 0: all", lower_bound=0)
+        flags.boolean("labelled_only", False, "only annotated joints, none that a rule derived from others")
         flags.boolean("published_thorax", False, "joint 7 as the published evaluation has it (Human3.6M's Spine)")
     with flags.group("How people are predicted"):
         flags.boolean("flip", True, "average with the mirrored picture's prediction; takes twice as long")

@@ -1,4 +1,4 @@
-"""Tells the 2D and 3D poses of the people in pictures.
+"""Predicts the 2D and 3D poses of the people in pictures.
 
     python baseline_network/predict.py --input=photos/ --output=poses
     python baseline_network/predict.py --input=photo.jpg --output=poses --box=120,40,200,420
@@ -25,16 +25,16 @@ def declare() -> command.Flags:
     flags = command.Flags(__doc__)
     with flags.group("Pictures in"):
         flags.string("input", "", "folder, picture or video")
-        flags.integer("limit", 0, "at most so many pictures or frames; 0: all", lower_bound=0)
+        flags.integer("limit", 0, "largest number of pictures or frames; 0: all", lower_bound=0)
     with flags.group("People in them"):
         detection.declare(flags, "skip")
         flags.integer(
-            "detect_every", 1, "of a video: look for people in each so many-th frame, and keep their boxes between",
+            "detect_every", 1, "of a video: detect people in every n-th frame, and keep their boxes in between",
             lower_bound=1,
         )  # fmt: skip
     with flags.group("Network"):
         network_flags.declare(flags)
-        flags.integer("batch_size", 32, "people that the network sees at once", lower_bound=1)
+        flags.integer("batch_size", 32, "people in a batch", lower_bound=1)
     with flags.group("Poses out"):
         flags.string("output", "", "folder for what is written")
         flags.boolean("overlays", True, "draw the poses on the pictures too")

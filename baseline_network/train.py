@@ -2,9 +2,9 @@
 
 Published recipe: one stage on pictures with 3D labels (baseline_network/flags/baseline.cfg); the three stages of the
 network that it is built on, for the ablation, are stage1_2d.cfg, stage2_depth.cfg and stage3_geometry.cfg, each
-starting from the former's export/ with --weights. A training that was stopped or killed goes on from its last
-checkpoint when the same command is given again, to the same weights. At the end the network lies in the experiment
-directory's export/, which evaluate.py, predict.py, demo.py and export.py take as --weights.
+starting from the former's export/ with --weights. A training that was stopped or killed is resumed from its last
+checkpoint when the same command is given again, and ends with the same weights. At the end the network lies in the
+experiment directory's export/, which evaluate.py, predict.py, demo.py and export.py take as --weights.
 """
 
 from __future__ import annotations

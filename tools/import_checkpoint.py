@@ -17,7 +17,7 @@ from tools.cli.errors import InputError
 
 FORMATS = ("tf1", "pytorch_hg3d")
 _TF1_ONLY = ("residual", "max_norm", "dropout", "stage", "permutation", "statistics", "split", "layout")
-# What a folder may hold that is replaced; anything else in it is somebody's.
+# What a folder may hold that is replaced; anything else in it is the user's.
 _WEIGHTS_FILES = ("model.json", "weights.npz", "statistics.json")
 
 
@@ -34,7 +34,7 @@ def declare() -> command.Flags:
         )
         flags.string("output", "", "folder to write")
         flags.boolean("overwrite", False, "replace a weights folder that is there")
-    with flags.group("What a PyTorch file does not tell"):
+    with flags.group("What a PyTorch file does not contain"):
         flags.float(
             "margin",
             1.25,
@@ -42,7 +42,7 @@ def declare() -> command.Flags:
             lower_bound=0.1,
             upper_bound=10.0,
         )
-    with flags.group("What a TF1 checkpoint does not tell"):
+    with flags.group("What a TF1 checkpoint does not contain"):
         flags.boolean(
             "residual",
             None,
@@ -50,7 +50,7 @@ def declare() -> command.Flags:
         )
         flags.boolean("max_norm", None, "whether it was trained with --max_norm; the same")
         flags.float("dropout", None, "probability to keep in training; only noted, it changes no answer")
-        flags.enum("stage", None, names.PAPER, "which network it must be; told by its sizes when not given")
+        flags.enum("stage", None, names.PAPER, "which network it must be; not given: found by its sizes")
         flags.string(
             "permutation",
             "",
@@ -72,7 +72,7 @@ def declare() -> command.Flags:
 
 
 def main(flags: command.Flags) -> int:
-    """Imports one network and says what it found."""
+    """Imports one network and prints its sizes and settings."""
     flags.require("format", "input", "output")
     return _import_hg3d(flags) if flags.format == "pytorch_hg3d" else _import_tf1(flags)
 
@@ -80,7 +80,7 @@ def main(flags: command.Flags) -> int:
 def _import_hg3d(flags: command.Flags) -> int:
     for name in _TF1_ONLY:
         if flags.given(name):
-            raise InputError(f"--{name} says something of a TF1 checkpoint; --format=pytorch_hg3d has no use for it")
+            raise InputError(f"--{name} is for TF1 checkpoints, not for --format=pytorch_hg3d")
     _check_output(flags, ("model.json", "weights.npz", "README.md"))
 
     from baseline_network.importing import pytorch_hg3d
@@ -93,7 +93,7 @@ def _import_hg3d(flags: command.Flags) -> int:
     facts = {
         "origin": "PyTorch weights of the published network (hg3d)",
         "checkpoint": pathlib.Path(flags.input).name,
-        # As the published code cuts and reads its pictures, which the file does not tell.
+        # As the published code cuts and reads its pictures, which the file does not contain.
         "crop_margin": flags.margin,
     }
     folder = network_files.save(flags.output, model, facts)
@@ -120,7 +120,7 @@ def _import_tf1(flags: command.Flags) -> int:
         f"  found in it: linear_size {config.linear_size}, num_layers {config.num_layers}, batch_norm "
         f"{_yes(config.batch_norm)}" + "".join(f", {name} {value:g}" for name, value in checkpoint.facts.items())
     )
-    print("  told: " + ", ".join(f"{name} {_yes(choices[name])} ({origins[name]})" for name in choices))
+    print("  settings: " + ", ".join(f"{name} {_yes(choices[name])} ({origins[name]})" for name in choices))
     variables = checkpoint.variables
     if order is not None:
         variables = tf1_checkpoint.permuted(variables, checkpoint.stage, order)
@@ -145,7 +145,7 @@ def _import_tf1(flags: command.Flags) -> int:
 
 
 def _choices(flags: command.Flags, path: str) -> tuple[dict, dict]:
-    """What the checkpoint doesn't tell, and from where each is known; raises InputError for what nobody told."""
+    """What the checkpoint does not contain, and the origin of each; raises InputError for what is missing."""
     from label_generator.importing import tf1_checkpoint
 
     named = tf1_checkpoint.choices_of_directory(path)
@@ -155,13 +155,13 @@ def _choices(flags: command.Flags, path: str) -> tuple[dict, dict]:
         if given is not None:
             choices[name], origins[name] = given, f"--{name}"
             if named.get(name, given) != given:
-                origins[name] += f", though the directory's name says {_yes(named[name])}"
+                origins[name] += f", though the directory's name has {_yes(named[name])}"
         elif name in named:
             choices[name], origins[name] = named[name], "the directory's name"
     missing = [f"--{name} or --no{name}" for name in ("residual", "max_norm") if name not in choices]
     if missing:
         raise InputError(
-            f"{path}: neither the checkpoint nor the name of its directory tells; give {' and '.join(missing)} "
+            f"{path}: neither the checkpoint nor the name of its directory states it; give {' and '.join(missing)} "
             "as it was trained (the published recipe has both on)"
         )
     return choices, origins

@@ -33,7 +33,9 @@ def declare() -> command.Flags:
             "",
             "decisions.json of a review (tools/review.py): dropped records are skipped, swapped sides are put right",
         )
-        flags.integer("limit", 0, "only the first so many records, skipped ones included; 0: all", lower_bound=0)
+        flags.integer(
+            "limit", 0, "largest number of records, from the first on, skipped ones included; 0: all", lower_bound=0
+        )
     with flags.group("How the source is read"):
         flags.string("images", "", "folder of the pictures where --input does not imply it; 'none' leaves them out")
         flags.boolean("verify", False, "decode every picture, instead of only checking its markers")
@@ -56,7 +58,7 @@ def declare() -> command.Flags:
         flags.integer("num_shards", 0, "how many files; 0: by the number of records", lower_bound=0)
         flags.boolean("shuffle", False, "spread the records among the shards at random")
         flags.boolean("gzip", False, "compress each shard: name-00000-of-00016.tfrecord.gz")
-        flags.integer("workers", 0, "processes; 0: one for each core where that is worth it", lower_bound=0)
+        flags.integer("workers", 0, "processes; 0: one for each core where that is faster", lower_bound=0)
         flags.boolean("overwrite", False, "replace a conversion that lies in --output")
     return flags
 

@@ -10,8 +10,8 @@ from baseline_network.evaluation import pose_errors
 from baseline_network.images import detection
 from tfrecords.source import Skip
 
-# Of the boxes in a picture the record's person has the one that overlaps theirs most; with less than this intersection
-# over union nobody has found them.
+# Of the boxes in a picture the record's person has the one that overlaps theirs most; below this intersection over
+# union the person counts as not detected.
 LEAST_OVERLAP = 0.1
 
 People = Callable[[np.ndarray], "list[detection.Box] | Skip"]
@@ -22,11 +22,11 @@ def boxes_of(encoded: Sequence[bytes], truth: np.ndarray, people: People) -> tup
 
     Args:
       encoded: pictures, JPEG or PNG; their pixels count as stored.
-      truth: [N, 4] x, y, width, height px, by which the person is told from others in the picture.
+      truth: [N, 4] x, y, width, height px, which identifies the person among others in the picture.
       people: picture [H, W, 3] uint8 BGR -> boxes, such as `detection.Chooser.people`.
 
     Returns:
-      boxes [N, 4] px, the truth's where nobody was found, and found [N] bool.
+      boxes [N, 4] px, the truth's where the person was not detected, and found [N] bool: detected.
     """
     import cv2
 
@@ -34,10 +34,10 @@ def boxes_of(encoded: Sequence[bytes], truth: np.ndarray, people: People) -> tup
     for number, data in enumerate(encoded):
         flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
         picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
-        told = people(picture) if picture is not None else []
-        if isinstance(told, Skip) or not told:
+        detected_boxes = people(picture) if picture is not None else []
+        if isinstance(detected_boxes, Skip) or not detected_boxes:
             continue
-        candidates = np.array([box[:4] for box in told], np.float64)
+        candidates = np.array([box[:4] for box in detected_boxes], np.float64)
         shares = _overlaps(boxes[number].astype(np.float64), candidates)
         if shares.max() >= LEAST_OVERLAP:
             boxes[number], found[number] = candidates[shares.argmax()], True
@@ -53,8 +53,10 @@ def _overlaps(box: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def count_as_missed(errors: Mapping[str, np.ndarray], found: np.ndarray) -> dict[str, np.ndarray]:
-    """The errors [N, 16] of `pose_errors.errors` with everybody who was not found [N]: all their joints are missed in
-    shares of joints, and means of distances leave them out."""
+    """The errors [N, 16] of `pose_errors.errors` with people who were not detected counted as missed.
+
+    In shares of joints all their joints are missed; means of distances leave them out. found: [N] bool, detected.
+    """
     result = {}
     for name, values in errors.items():
         missed = np.where(np.isfinite(values), 0.0, np.nan) if name in pose_errors.SHARES else np.nan

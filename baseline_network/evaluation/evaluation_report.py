@@ -89,38 +89,38 @@ def figures(result: RecordErrors) -> dict[str, Any]:
 
 def _by_visibility(result: RecordErrors) -> dict[str, dict[str, float]]:
     """The means over joints that are visible, occluded, or of which it is not known."""
-    found = {}
+    results = {}
     for code, name in _VISIBILITY.items():
         chosen = (result.visibility == code) & np.isfinite(result.errors["distance_px"])
         if chosen.any():
             means = {key: _mean(result.errors[key][chosen]) for _, key in _JOINT_COLUMNS}
-            found[name] = {"joints": int(chosen.sum()), **{k: mean for k, mean in means.items() if np.isfinite(mean)}}
-    return found
+            results[name] = {"joints": int(chosen.sum()), **{k: mean for k, mean in means.items() if np.isfinite(mean)}}
+    return results
 
 
-def tables(found: Mapping[str, Any], actions: bool = True) -> str:
+def tables(results: Mapping[str, Any], actions: bool = True) -> str:
     """Markdown: all people and by data set; by action; by joint; by visibility. % for PCK and AUC, mm, px."""
     head = ["", "people", *(heading for heading, _ in _COLUMNS)]
 
     def row(title: str, part: Mapping[str, float]) -> list[str]:
         return [title, f"{part['images']:,.0f}", *(_cell(part.get(name)) for _, name in _COLUMNS)]
 
-    rows = [row("all", found["all"])]
-    if len(found["by_dataset"]) > 1:
-        rows += [row(name, part) for name, part in found["by_dataset"].items()]
+    rows = [row("all", results["all"])]
+    if len(results["by_dataset"]) > 1:
+        rows += [row(name, part) for name, part in results["by_dataset"].items()]
     parts = [_markdown(head, rows)]
-    if actions and len(found["by_action"]) > 1:
-        rows = [row(name, part) for name, part in found["by_action"].items()]
-        rows.append(["mean over actions", "", *(_cell(found["action_wise"].get(name)) for _, name in _COLUMNS)])
+    if actions and len(results["by_action"]) > 1:
+        rows = [row(name, part) for name, part in results["by_action"].items()]
+        rows.append(["mean over actions", "", *(_cell(results["action_wise"].get(name)) for _, name in _COLUMNS)])
         parts.append(_markdown(["by action", *head[1:]], rows))
     headings = [heading for heading, _ in _JOINT_COLUMNS]
-    every = found["all"]
+    every = results["all"]
     names = [name for _, name in _JOINT_COLUMNS]
     rows = [[joint, *(_cell(every.get(f"{name}/{joint}")) for name in names)] for joint in pose_errors.JOINT_NAMES]
     parts.append(_markdown(["by joint", *headings], rows))
     rows = [
         [name, f"{part['joints']:,}", *(_cell(part.get(key)) for key in names)]
-        for name, part in found["by_visibility"].items()
+        for name, part in results["by_visibility"].items()
     ]
     parts.append(_markdown(["by visibility", "joints", *headings], rows))
     return "\n\n".join(parts)
@@ -147,7 +147,7 @@ def diagrams(result: RecordErrors) -> dict[str, np.ndarray]:
     pck_curve: share of joints within so many heads; error_by_joint: mm, or px without 3D; error_by_visibility: the
     same for visible and occluded joints; confidence: error of joints over the network's confidence.
     """
-    made = {}
+    diagrams_by_name = {}
     distance = result.errors["distance_heads"]
     if np.isfinite(distance).any():
         curves = {}
@@ -157,19 +157,21 @@ def diagrams(result: RecordErrors) -> dict[str, np.ndarray]:
             if len(values):
                 curves[name] = 100.0 * np.searchsorted(values, _HEADS) / len(values)
         labels = ("distance to the truth (heads)", "joints within it (%)")
-        made["pck_curve.png"] = plots.curves(_HEADS, curves, "PCKh over its threshold", *labels)
+        diagrams_by_name["pck_curve.png"] = plots.curves(_HEADS, curves, "PCKh over its threshold", *labels)
     solid = np.isfinite(result.errors["mpjpe_published"]).any()
-    shown = {"published scale": "mpjpe_published", "metric scale": "mpjpe_metric", "aligned (P-MPJPE)": "p_mpjpe"}
+    lines = {"published scale": "mpjpe_published", "metric scale": "mpjpe_metric", "aligned (P-MPJPE)": "p_mpjpe"}
     if not solid:
-        shown = {"2D": "distance_px"}
+        lines = {"2D": "distance_px"}
     unit = "mean error (mm)" if solid else "mean error (px)"
     series = {
         name: [_mean(result.errors[key][:, j]) for j in range(16)]
-        for name, key in shown.items()
+        for name, key in lines.items()
         if np.isfinite(result.errors[key]).any()
     }
     if series:
-        made["error_by_joint.png"] = plots.bars(series, list(pose_errors.JOINT_NAMES), "Error by joint", unit)
+        diagrams_by_name["error_by_joint.png"] = plots.bars(
+            series, list(pose_errors.JOINT_NAMES), "Error by joint", unit
+        )
     key = "mpjpe_published" if solid else "distance_px"
     series = {}
     for code, name in _VISIBILITY.items():
@@ -177,16 +179,16 @@ def diagrams(result: RecordErrors) -> dict[str, np.ndarray]:
         if np.isfinite(values).any():
             series[name] = [_mean(values[:, _indices(joints)]) for joints in _GROUPS.values()]
     if series:
-        made["error_by_visibility.png"] = plots.bars(series, list(_GROUPS), "Error by visibility", unit)
+        diagrams_by_name["error_by_visibility.png"] = plots.bars(series, list(_GROUPS), "Error by visibility", unit)
     usable = np.isfinite(result.errors["distance_px"])
     if usable.any():
         key = "distance_heads" if np.isfinite(distance).any() else "distance_px"
         label = f"distance to the truth ({'heads' if key == 'distance_heads' else 'px'})"
         confidence = result.confidence[usable], result.errors[key][usable]
-        made["confidence.png"] = plots.error_against_quality(
+        diagrams_by_name["confidence.png"] = plots.error_against_quality(
             *confidence, "Joints: error against confidence", "confidence (height of the heatmap)", label
         )
-    return made
+    return diagrams_by_name
 
 
 def write(

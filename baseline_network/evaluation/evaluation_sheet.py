@@ -32,7 +32,7 @@ def contact_sheet(
     where: reader.Where,
     result: RecordErrors,
     each: int = 4,
-    least: int = joints.MADE,
+    min_provenance: int = joints.MADE,
     published_thorax: bool = False,
 ) -> np.ndarray | None:
     """The sheet, uint8 `[H, W, 3]` BGR; None when no prediction can be ranked.
@@ -52,29 +52,29 @@ def contact_sheet(
     cells, captions = [], []
     for name, row in picked:
         number = int(result.numbers[row])
-        panels = _panels(predictor, records[number], result.boxes[row], least, published_thorax)
+        panels = _panels(predictor, records[number], result.boxes[row], min_provenance, published_thorax)
         cells.append(np.concatenate(panels, 1))
         captions.append(f"{name}: {text.format(ranked[row])}, record {number}\n{result.actions[row]}")
     return sheets.contact_sheet(cells, 1 if each == 1 else 2 if len(cells) < 9 else 3, captions)
 
 
 def _panels(
-    predictor: Predictor, record: dict[str, np.ndarray], box: np.ndarray, least: int, published_thorax: bool
+    predictor: Predictor, record: dict[str, np.ndarray], box: np.ndarray, min_provenance: int, published_thorax: bool
 ) -> list[np.ndarray]:
-    found, _ = record_evaluation.predict_records(predictor, record["image"].tolist(), box[None], [True])
-    truth = pose_errors.truth_of(record, least)
+    predicted, _ = record_evaluation.predict_records(predictor, record["image"].tolist(), box[None], [True])
+    truth = pose_errors.truth_of(record, min_provenance)
     image = tf.io.decode_image(record["image"][0], channels=3, expand_animations=False).numpy()[..., ::-1]
-    points, seen = found["points"][0], truth["seen"][0]
+    points, joint_mask = predicted["points"][0], truth["joint_mask_2d"][0]
     picture, moved, true_points = _square(image, box, points, truth["points"][0])
     picture = drawing.draw_skeleton_2d(
-        picture, true_points, "mpii16", seen, colours=[drawing.GHOST_COLOUR] * 3, thickness=4
+        picture, true_points, "mpii16", joint_mask, colours=[drawing.GHOST_COLOUR] * 3, thickness=4
     )
     panels = [drawing.draw_skeleton_2d(picture, moved, "mpii16", thickness=2)]
-    errors = pose_errors.errors(found, truth, published_thorax)
-    placed = np.isfinite(errors["mpjpe_published"][0])
-    if placed.any():
-        ghost = np.where(placed[:, None], truth["pose_3d"][0] - truth["pose_3d"][0, targets.PELVIS], np.nan)
-        pose = found["pose_3d"][0]
+    errors = pose_errors.errors(predicted, truth, published_thorax)
+    measured = np.isfinite(errors["mpjpe_published"][0])
+    if measured.any():
+        ghost = np.where(measured[:, None], truth["pose_3d"][0] - truth["pose_3d"][0, targets.PELVIS], np.nan)
+        pose = predicted["pose_3d"][0]
         panels.append(figures.figure_3d(pose, None, "mpii16", ghost=ghost, size=(_PANEL, _PANEL)))
     return panels
 

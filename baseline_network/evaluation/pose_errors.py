@@ -1,4 +1,4 @@
-"""How far predictions of the baseline network are from the truth: errors by person and joint, and figures of them.
+"""Errors of the baseline network's predictions by person and joint, and figures of them.
 
 NumPy on arrays of MPII's 16 joints. What papers call one name by several rules has its rule here:
 
@@ -9,11 +9,10 @@ NumPy on arrays of MPII's 16 joints. What papers call one name by several rules 
   joints; and the published network's own measure, a twentieth of the crop's side over ten joints of the limbs
   (docs/reference.md: 3.2 px of 64).
 * MPJPE relative to the pelvis over 16 joints, of the prediction at three scales: `published`, whose 14 bones sum to
-  4296.99 mm whoever is seen (docs/reference.md); `sized`, whose bones sum to the truth's; `metric`, without any
-  rescaling: the
-  pixels of the prediction times the truth's millimetres in a pixel at the pelvis.
+  4296.99 mm for every person (docs/reference.md); `sized`, whose bones sum to the truth's; `metric`, without any
+  rescaling: the pixels of the prediction times the truth's millimetres in a pixel at the pelvis.
 * N-MPJPE and P-MPJPE: after the best scale, after the best similarity transform. 3DPCK (150 mm) and AUC are of the
-  `published` scale, which is all that the network says by itself.
+  `published` scale, the only one that the network's output has without further information.
 
 Shares of joints are taken over all joints of all people together, MPJPE and its kin are means of each person's mean.
 """
@@ -41,23 +40,24 @@ LENGTHS = ("mpjpe_published", "mpjpe_sized", "mpjpe_metric", "n_mpjpe", "p_mpjpe
 BY_JOINT = ("pckh@0.5", "distance_px", "mpjpe_published", "mpjpe_metric", "p_mpjpe")
 
 
-def truth_of(record: Mapping[str, Any], least: int = joints.MADE) -> dict[str, np.ndarray]:
+def truth_of(record: Mapping[str, Any], min_provenance: int = joints.MADE) -> dict[str, np.ndarray]:
     """What `errors` compares with, from a batch of records.
 
     Args:
       record: fields of `tfrecords.schema`, arrays or tensors [N, ...]: pose_2d, provenance_2d, pose_3d, provenance_3d,
         box, and where there are such: root_3d, intrinsics, head_size.
-      least: which joints count, see `targets.to_mpii16`.
+      min_provenance: which joints count, see `targets.to_mpii16`.
 
     Returns:
-      points [N, 16, 2] px, seen [N, 16] bool; pose_3d [N, 16, 3] mm, placed [N, 16] bool, spine [N, 3] mm (relative as
-      pose_3d, NaN where missing); box_sides [N] and head_sizes [N] px; mm_per_pixel [N] at the pelvis: its depth over
-      the focal length, where the camera is not known the inverse of `targets.pixels_per_mm`. NaN where not known.
+      points [N, 16, 2] px, joint_mask_2d [N, 16] bool; pose_3d [N, 16, 3] mm, joint_mask_3d [N, 16] bool, spine [N, 3]
+      mm (relative as pose_3d, NaN where missing); box_sides [N] and head_sizes [N] px; mm_per_pixel [N] at the
+      pelvis: its depth over the focal length, where the camera is not known the inverse of `targets.pixels_per_mm`. NaN
+      where not known.
     """
     record = {name: np.asarray(values) for name, values in record.items()}
-    points, seen = targets.to_mpii16(record["pose_2d"], record["provenance_2d"], least)
-    poses, placed = targets.to_mpii16(record["pose_3d"], record["provenance_3d"], least)
-    scale = targets.pixels_per_mm(points, poses, seen & placed).numpy()
+    points, joint_mask_2d = targets.to_mpii16(record["pose_2d"], record["provenance_2d"], min_provenance)
+    poses, joint_mask_3d = targets.to_mpii16(record["pose_3d"], record["provenance_3d"], min_provenance)
+    scale = targets.pixels_per_mm(points, poses, joint_mask_2d & joint_mask_3d).numpy()
     nothing = np.full(len(scale), np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
         mm_per_pixel = np.where(scale > 0, 1.0 / scale, np.nan)
@@ -67,9 +67,9 @@ def truth_of(record: Mapping[str, Any], least: int = joints.MADE) -> dict[str, n
     box_sides = record["box"][:, 2:].max(-1) if "box" in record else nothing
     return {
         "points": points.numpy(),
-        "seen": seen.numpy(),
+        "joint_mask_2d": joint_mask_2d.numpy(),
         "pose_3d": poses.numpy(),
-        "placed": placed.numpy(),
+        "joint_mask_3d": joint_mask_3d.numpy(),
         "spine": record["pose_3d"][:, targets.DEPTH_ORIGIN],
         "box_sides": box_sides,
         "head_sizes": record.get("head_size", nothing),
@@ -85,9 +85,9 @@ def errors(
     Args:
       predicted: points [N, 16, 2] px of the picture; pose_3d [N, 16, 3], orthographic as `decoding` gives it (x and y
         are the points', to any one scale for each person).
-      truth: of `truth_of`, or at least points and seen, pose_3d and placed. Of the rest each is optional, and what
-        needs it is NaN without: head_sizes (else the truth's own head), box_sides, crop_sides [N] px of the picture,
-        mm_per_pixel, spine.
+      truth: of `truth_of`, or at least points and joint_mask_2d, pose_3d and joint_mask_3d. The rest is optional, and
+        what needs it is NaN without: head_sizes (else the truth's UpperNeck to HeadTop), box_sides, crop_sides [N] px
+        of the picture, mm_per_pixel, spine.
       published_thorax: joint 7 as the published evaluation has it: the prediction's halfway from Pelvis to UpperNeck
         (`decoding.with_published_thorax`), the truth's the Spine, where it has one, else halfway too.
 
@@ -95,13 +95,13 @@ def errors(
       Name -> [N, 16] float64, NaN where a joint or what is measured with is missing: `SHARES` in percent, 0 and 100
       but for auc_3d; `LENGTHS` in mm; distance_px and distance_heads, the 2D distance in pixels and in heads.
     """
-    seen, placed = np.asarray(truth["seen"], bool), np.asarray(truth["placed"], bool)
+    joint_mask_2d, joint_mask_3d = np.asarray(truth["joint_mask_2d"], bool), np.asarray(truth["joint_mask_3d"], bool)
     points, true_points = (np.asarray(values["points"], np.float64) for values in (predicted, truth))
-    result = _errors_2d(points, true_points, seen, truth)
-    told = np.asarray(predicted["pose_3d"], np.float64)
-    back = _pixels_per_mm(points, told)
-    pose, true_pose, usable = _poses(told, truth, placed, published_thorax)
-    return {**result, **_errors_3d(pose, back, true_pose, usable, placed, truth)}
+    result = _errors_2d(points, true_points, joint_mask_2d, truth)
+    predicted_pose = np.asarray(predicted["pose_3d"], np.float64)
+    back = _pixels_per_mm(points, predicted_pose)
+    pose, true_pose, usable = _poses(predicted_pose, truth, joint_mask_3d, published_thorax)
+    return {**result, **_errors_3d(pose, back, true_pose, usable, joint_mask_3d, truth)}
 
 
 def _pixels_per_mm(points: np.ndarray, pose: np.ndarray) -> np.ndarray:
@@ -113,7 +113,7 @@ def _pixels_per_mm(points: np.ndarray, pose: np.ndarray) -> np.ndarray:
 
 
 def _errors_2d(
-    points: np.ndarray, true_points: np.ndarray, seen: np.ndarray, truth: Mapping[str, np.ndarray]
+    points: np.ndarray, true_points: np.ndarray, joint_mask_2d: np.ndarray, truth: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
     count = len(points)
 
@@ -123,7 +123,7 @@ def _errors_2d(
 
     def between(pair: tuple[int, int]) -> np.ndarray:
         size = np.linalg.norm(true_points[:, pair[0]] - true_points[:, pair[1]], axis=-1)
-        return np.where(seen[:, pair[0]] & seen[:, pair[1]] & (size > 0), size, np.nan)
+        return np.where(joint_mask_2d[:, pair[0]] & joint_mask_2d[:, pair[1]] & (size > 0), size, np.nan)
 
     heads = given("head_sizes")
     heads = np.where(np.isfinite(heads), heads, between(HEAD))
@@ -136,19 +136,19 @@ def _errors_2d(
         "pck_crop@0.05": (given("crop_sides"), 0.05),
     }
     result = {
-        name: metrics.pckh(points, true_points, seen, sizes, threshold=threshold, per_joint=True)
+        name: metrics.pckh(points, true_points, joint_mask_2d, sizes, threshold=threshold, per_joint=True)
         for name, (sizes, threshold) in measures.items()
     }
-    distance = metrics.mpjpe(points, true_points, seen, per_joint=True)
+    distance = metrics.mpjpe(points, true_points, joint_mask_2d, per_joint=True)
     return {**result, "distance_px": distance, "distance_heads": distance / heads[:, None]}
 
 
 def _poses(
-    predicted: np.ndarray, truth: Mapping[str, np.ndarray], placed: np.ndarray, published_thorax: bool
+    predicted: np.ndarray, truth: Mapping[str, np.ndarray], joint_mask_3d: np.ndarray, published_thorax: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Prediction and truth [N, 16, 3] relative to their pelvis, and which joints of people with a pelvis count."""
     pose, true_pose = predicted.copy(), np.array(truth["pose_3d"], np.float64)
-    usable = placed & placed[:, targets.PELVIS, None]
+    usable = joint_mask_3d & joint_mask_3d[:, targets.PELVIS, None]
     if published_thorax:
         ends = [targets.PELVIS, targets.UPPER_NECK]
         pose[:, targets.THORAX] = pose[:, ends].mean(1)
@@ -167,12 +167,12 @@ def _errors_3d(
     back: np.ndarray,
     true_pose: np.ndarray,
     usable: np.ndarray,
-    placed: np.ndarray,
+    joint_mask_3d: np.ndarray,
     truth: Mapping[str, np.ndarray],
 ) -> dict[str, np.ndarray]:
     count = len(pose)
     every = np.ones([count, len(targets.BONES)], bool)
-    counted = placed[:, targets.BONES[:, 0]] & placed[:, targets.BONES[:, 1]]
+    counted = joint_mask_3d[:, targets.BONES[:, 0]] & joint_mask_3d[:, targets.BONES[:, 1]]
     length = np.maximum(_bones_sum(pose, every), 1e-9)
     published = pose * (decoding.BONES_SUM_MM / length)[:, None, None]
     true_length = _bones_sum(np.asarray(truth["pose_3d"], np.float64), counted)
@@ -200,7 +200,7 @@ def _bones_sum(poses: np.ndarray, counted: np.ndarray) -> np.ndarray:
 
 
 def summary(errors: Mapping[str, np.ndarray], by_joint: bool = True) -> dict[str, float]:
-    """Figures of errors; what nobody has a truth for is left out.
+    """Figures of errors; those without any ground truth are left out.
 
     Args:
       errors: of `errors`, or rows of them.

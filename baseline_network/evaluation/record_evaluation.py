@@ -1,4 +1,4 @@
-"""Runs a network over records with pictures and measures it; records that cannot be used are counted and named."""
+"""Evaluates a network on records with pictures; records that cannot be used are counted and named."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def evaluate_records(
     batch_size: int = 32,
     *,
     limit: int = 0,
-    least: int = joints.MADE,
+    min_provenance: int = joints.MADE,
     published_thorax: bool = False,
     quiet: bool = False,
     people: detected.People | None = None,
@@ -90,7 +90,7 @@ def evaluate_records(
 
     Args:
       where: as `reader.find`. limit: only the first so many records; 0 for all.
-      least, published_thorax: see `evaluation`.
+      min_provenance, published_thorax: see `pose_errors`.
       people: a detector whose boxes take the place of the records' own (`detected.boxes_of`).
 
     Raises:
@@ -98,7 +98,7 @@ def evaluate_records(
     """
     records = reader.find(where)
     total = min(len(records), limit or len(records))
-    run = _Run(predictor, records, least, published_thorax, people)
+    run = _Run(predictor, records, min_provenance, published_thorax, people)
     batches = reader.dataset(where, batch_size, FIELDS)
     with reader.named_damage(where), Progress(total, "pictures", quiet=quiet) as progress:
         for batch in batches.take(-(-total // batch_size)):
@@ -114,14 +114,14 @@ class _Run:
         self,
         predictor: Predictor,
         records: Records,
-        least: int,
+        min_provenance: int,
         published_thorax: bool,
         people: detected.People | None = None,
     ) -> None:
         self.done = self._unfound = 0
         self._people = people
         self._predictor, self._records = predictor, records
-        self._least, self._published_thorax = least, published_thorax
+        self._min_provenance, self._published_thorax = min_provenance, published_thorax
         self._parts: list[dict[str, np.ndarray]] = []
         self._skipped: collections.Counter = collections.Counter()
         self._named: list[str] = []
@@ -130,14 +130,14 @@ class _Run:
         numbers = self.done + np.arange(len(batch["image"]))
         self.done += len(numbers)
         boxes, reasons = boxes_of(batch)
-        found = np.ones(len(boxes), bool)
+        is_detected = np.ones(len(boxes), bool)
         if self._people is not None:
-            boxes, found = detected.boxes_of(batch["image"].tolist(), boxes, self._people)
+            boxes, is_detected = detected.boxes_of(batch["image"].tolist(), boxes, self._people)
         usable = [not reason for reason in reasons]
         predicted, broken = predict_records(self._predictor, batch["image"].tolist(), boxes, usable)
         reasons = [reason or failure for reason, failure in zip(reasons, broken)]
-        truth = pose_errors.truth_of(batch, self._least)
-        nothing = ~(truth["seen"].any(1) | truth["placed"].any(1))
+        truth = pose_errors.truth_of(batch, self._min_provenance)
+        nothing = ~(truth["joint_mask_2d"].any(1) | truth["joint_mask_3d"].any(1))
         reasons = [reason or (NO_TRUTH if lacks else "") for reason, lacks in zip(reasons, nothing)]
         for number, reason, file in zip(numbers, reasons, batch["file"]):
             if reason:
@@ -152,8 +152,8 @@ class _Run:
             {name: values[kept] for name, values in truth.items()},
             self._published_thorax,
         )
-        errors = detected.count_as_missed(errors, found[kept])
-        self._unfound += int((~found[kept]).sum())
+        errors = detected.count_as_missed(errors, is_detected[kept])
+        self._unfound += int((~is_detected[kept]).sum())
         part = {name: values.astype(np.float32) for name, values in errors.items()}
         part["confidence"] = predicted["confidence"][kept]
         part["visibility"] = visibility_of(batch["visibility"])[kept]
@@ -213,7 +213,7 @@ def boxes_of(batch: Mapping[str, np.ndarray]) -> tuple[np.ndarray, list[str]]:
 
 
 def _decoded_size(encoded: bytes) -> np.ndarray:
-    """Width and height of a picture whose record does not say; -1 where it cannot be decoded."""
+    """Width and height of a picture whose record does not state them; -1 where it cannot be decoded."""
     try:
         height, width = tf.io.decode_image(encoded, channels=3, expand_animations=False).shape[:2]
     except tf.errors.OpError:
@@ -224,7 +224,7 @@ def _decoded_size(encoded: bytes) -> np.ndarray:
 def predict_records(
     predictor: Predictor, encoded: Sequence[bytes], boxes: np.ndarray, usable: Sequence[bool]
 ) -> tuple[dict[str, np.ndarray], list[str]]:
-    """What the network says of a batch, and for each picture `BROKEN` or ''.
+    """The network's predictions for a batch, and for each picture `BROKEN` or ''.
 
     Pictures that are broken or not usable have NaN. A batch is predicted again picture by picture when one of it is
     broken, so that sound pictures cost nothing.
@@ -258,18 +258,18 @@ def _run(
 
 
 def visibility_of(codes: np.ndarray) -> np.ndarray:
-    """The visibility of MPII's 16 joints from that of the 17: that of the least visible a joint is made from."""
-    taken = targets.MPII16_FROM_POSE17 != 0  # [16, 17]
-    return np.where(taken, np.asarray(codes)[:, None, :], schema.VISIBLE).min(-1).astype(np.uint8)
+    """The visibility of MPII's 16 joints from that of the 17: the lowest of the joints that one is computed from."""
+    sources = targets.MPII16_FROM_POSE17 != 0  # [16, 17]
+    return np.where(sources, np.asarray(codes)[:, None, :], schema.VISIBLE).min(-1).astype(np.uint8)
 
 
 def read_some(where: reader.Where, numbers: Iterable[int]) -> dict[int, dict[str, np.ndarray]]:
     """Some records by their number, each a batch of one with `FIELDS`."""
     records = reader.find(where)
-    wanted, result, first = set(map(int, numbers)), {}, 0
+    remaining, result, first = set(map(int, numbers)), {}, 0
     parse = reader.parser(FIELDS)
     for file, count in zip(records.files, records.counts):
-        here = sorted(number - first for number in wanted if first <= number < first + count)
+        here = sorted(number - first for number in remaining if first <= number < first + count)
         if here:
             table = tf.constant(here, tf.int64)
             picked = (

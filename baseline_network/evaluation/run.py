@@ -30,7 +30,7 @@ def evaluate_network(flags: Flags) -> int:
     )
     people = detection.Chooser().people if flags.boxes == "detected" else None
     rule: dict[str, Any] = {
-        "least": joints.LABELLED if flags.labelled_only else joints.MADE,
+        "min_provenance": joints.LABELLED if flags.labelled_only else joints.MADE,
         "published_thorax": flags.published_thorax,
     }
     result = record_evaluation.evaluate_records(

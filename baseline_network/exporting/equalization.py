@@ -37,13 +37,13 @@ def streams(model: tf.keras.Model) -> list[dict[str, list]]:
         if isinstance(layer, _PASSING):
             for tensor in tf.nest.flatten(layer.input):
                 above[stream_of(tensor)] = stream_of(layer.output)
-    found: dict[tuple, dict[str, list]] = {
+    streams_by_key: dict[tuple, dict[str, list]] = {
         stream_of(layer.output): {"sums": [], "writers": [], "readers": []}
         for layer in layers
         if isinstance(layer, _layers.Add)
     }
     for layer in layers:
-        stream = found.get(stream_of(layer.output))
+        stream = streams_by_key.get(stream_of(layer.output))
         if stream:
             if not isinstance(layer, _PASSING):
                 stream["writers"].append(layer)
@@ -51,9 +51,9 @@ def streams(model: tf.keras.Model) -> list[dict[str, list]]:
                 stream["sums"].append(layer)
         if not isinstance(layer, _PASSING):
             for key in {stream_of(tensor) for tensor in tf.nest.flatten(layer.input)}:
-                if key in found:
-                    found[key]["readers"].append(layer)
-    return list(found.values())
+                if key in streams_by_key:
+                    streams_by_key[key]["readers"].append(layer)
+    return list(streams_by_key.values())
 
 
 def channel_sizes(model: tf.keras.Model, stream: dict[str, list], crops: np.ndarray) -> np.ndarray:
@@ -72,7 +72,7 @@ def channel_sizes(model: tf.keras.Model, stream: dict[str, list], crops: np.ndar
 
 
 def equalized(model: tf.keras.Model, crops: np.ndarray) -> tf.keras.Model:
-    """A copy of a model of `hourglass.build` that says the same with channels of more even sizes.
+    """A copy of a model of `hourglass.build` with the same outputs and channels of more even sizes.
 
     Args:
       model: float32. crops: [N, r, r, 3] RGB, 0 to 255, on which the channels are measured.

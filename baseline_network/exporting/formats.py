@@ -28,7 +28,7 @@ PRECISIONS = ("float16", "int8")
 # how far a SavedModel's joints may. Half precision keeps eleven bits; nothing is rounded in a SavedModel.
 FLOAT16_BOUND = 0.02
 SAVED_BOUND_PX, SAVED_BOUND_MM = 0.1, 1.0
-_TIMED_SECONDS, _TIMED_LEAST = 0.5, 3
+_TIMED_SECONDS, _MIN_TIMED_CALLS = 0.5, 3
 
 
 class _AddNearest(tf.keras.layers.Layer):
@@ -159,7 +159,7 @@ def save_saved_model(predictor: Predictor, folder: str, static_batch: int = 1, r
 
 
 def heatmaps_and_depths(model: tf.keras.Model, crops: np.ndarray) -> dict[str, np.ndarray]:
-    """What the Keras model says of crops [N, r, r, 3] RGB, 0 to 255: its last heatmaps and its depths."""
+    """The Keras model's last heatmaps and depths for crops [N, r, r, 3] RGB, 0 to 255."""
     outputs = model(crop.to_network(tf.constant(crops)), training=False)
     return {"heatmaps": outputs["heatmaps"][:, -1].numpy(), "depths": outputs["depths"].numpy()}
 
@@ -168,27 +168,27 @@ def decode(
     outputs: dict[str, np.ndarray], transforms: np.ndarray, resolution: int, refine: str = decoding.QUARTER
 ) -> dict[str, np.ndarray]:
     """`decoding.predictions_to_pose` of heatmaps [N, h, w, 16] and depths [N, 16], as arrays."""
-    told = decoding.predictions_to_pose(
+    poses = decoding.predictions_to_pose(
         tf.constant(outputs["heatmaps"]), tf.constant(outputs["depths"]), transforms, resolution, None, refine
     )
-    return {name: value.numpy() for name, value in told.items()}
+    return {name: value.numpy() for name, value in poses.items()}
 
 
-def differences(expected: dict[str, np.ndarray], found: dict[str, np.ndarray]) -> dict[str, float]:
+def differences(expected: dict[str, np.ndarray], exported: dict[str, np.ndarray]) -> dict[str, float]:
     """How far joints lie apart, over all people and joints: px of the picture, and mm of the pose.
 
-    The median says what rounding does; the largest is that of a joint with two peaks about as high as each other.
+    The median measures rounding; the largest belongs to a joint whose heatmap has two peaks of similar height.
     """
     result = {}
     for name, unit in (("points", "px"), ("pose_3d", "mm")):
-        apart = np.linalg.norm(np.float64(expected[name]) - found[name], axis=-1)
+        apart = np.linalg.norm(np.float64(expected[name]) - exported[name], axis=-1)
         result[f"median_{unit}"], result[f"max_{unit}"] = float(np.median(apart)), float(apart.max())
     return result
 
 
-def output_differences(expected: dict[str, np.ndarray], found: dict[str, np.ndarray]) -> dict[str, float]:
+def output_differences(expected: dict[str, np.ndarray], exported: dict[str, np.ndarray]) -> dict[str, float]:
     """The largest difference of heatmaps and of depths."""
-    return {f"max_{name}": float(np.abs(expected[name] - found[name]).max()) for name in ("heatmaps", "depths")}
+    return {f"max_{name}": float(np.abs(expected[name] - exported[name]).max()) for name in ("heatmaps", "depths")}
 
 
 def check_float16(difference: dict[str, float], name: str) -> None:
@@ -214,7 +214,7 @@ def milliseconds(call: Callable[[], object]) -> float:
     """The median time of a call, after one that is not counted."""
     call()
     times: list[float] = []
-    while sum(times) < _TIMED_SECONDS or len(times) < _TIMED_LEAST:
+    while sum(times) < _TIMED_SECONDS or len(times) < _MIN_TIMED_CALLS:
         start = time.perf_counter()
         call()
         times.append(time.perf_counter() - start)

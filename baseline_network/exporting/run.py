@@ -1,4 +1,4 @@
-"""Writes the exported files, compares each with the Keras model on pictures, and tells what came of it."""
+"""Writes the exported files and compares each with the Keras model on pictures."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def load_sample(where: str, count: int, margin: float, resolution: int) -> Sampl
 
     Args:
       where: as `reader.find`; '' renders people.
-      count: at most so many. margin, resolution: of the crops.
+      count: largest number of people. margin, resolution: of the crops.
 
     Raises:
       InputError: as `reader.find`, or not one of them has a usable picture.
@@ -69,8 +69,8 @@ def load_sample(where: str, count: int, margin: float, resolution: int) -> Sampl
         total = len(reader.find(where))
         numbers = np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(int))
         with reader.named_damage(where):
-            found = record_evaluation.read_some(where, numbers)
-        parts = [found[number] for number in sorted(found)]
+            batches = record_evaluation.read_some(where, numbers)
+        parts = [batches[number] for number in sorted(batches)]
     else:
         source = sources.open_source("rendered", "", Options(count=count, seed=1, split="val"))
         records = source.records(range(count))
@@ -121,7 +121,8 @@ def export_network(flags: Flags, output: str) -> int:
 
 
 def export(network: network_files.HourglassWeights, folder: str, options: Flags) -> dict[str, Any]:
-    """Writes what `options` (the flags of export.py) ask for into a folder, and tells it; returns export.json.
+    """Writes the files that `options` (the flags of export.py) name into a folder, and prints the comparison; returns
+    the content of export.json.
 
     Raises:
       InputError: a file differs more from the Keras model than `formats` allows, or the pictures can't be used.
@@ -137,7 +138,7 @@ def export(network: network_files.HourglassWeights, folder: str, options: Flags)
     calibration = sample.crops[rest] if len(rest) else sample.crops
 
     os.makedirs(folder, exist_ok=True)
-    one_way = Predictor(network, False, options.margin or None) if predictor.flip else predictor
+    without_flip = Predictor(network, False, options.margin or None) if predictor.flip else predictor
     keras = formats.heatmaps_and_depths(predictor.model, check.crops)
     expected = formats.decode(keras, check.transforms, predictor.resolution, refine)
     content: dict[str, Any] = {
@@ -152,7 +153,7 @@ def export(network: network_files.HourglassWeights, folder: str, options: Flags)
         # The network alone, without the mirror image, as TFLite has it; a SavedModel has "flip".
         "keras": {
             "flip": False,
-            "ms": formats.milliseconds(lambda: one_way.from_crops(check.crops[:1], check.transforms[:1])),
+            "ms": formats.milliseconds(lambda: without_flip.from_crops(check.crops[:1], check.transforms[:1])),
             **_figures(expected, check),
         },
         "files": {},
@@ -170,14 +171,14 @@ def export(network: network_files.HourglassWeights, folder: str, options: Flags)
             even = precision == "int8"
             core = formats.core(equalization.equalized(predictor.model, calibration) if even else predictor.model)
             path = os.path.join(folder, f"core_{precision}.tflite")
-            made = _tflite(core, precision, path, calibration, keras, expected, check, predictor.resolution, refine)
-            content["files"][os.path.basename(path)] = made
+            entry = _tflite(core, precision, path, calibration, keras, expected, check, predictor.resolution, refine)
+            content["files"][os.path.basename(path)] = entry
     pathlib.Path(folder, "export.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     return content
 
 
-def _figures(found: dict[str, np.ndarray], sample: Sample) -> dict[str, float]:
-    figures = pose_errors.figures(found, sample.truth, by_joint=False)
+def _figures(predicted: dict[str, np.ndarray], sample: Sample) -> dict[str, float]:
+    figures = pose_errors.figures(predicted, sample.truth, by_joint=False)
     return {name: figures[name] for name in _FIGURES if name in figures}
 
 
@@ -187,37 +188,39 @@ def _size(path: str) -> int:
     return sum(os.path.getsize(os.path.join(folder, name)) for folder, _, names in os.walk(path) for name in names)
 
 
-def _told(name: str, words: str, made: dict[str, Any]) -> None:
-    print(f"{words.format(name=name, **made['difference'])}; {made['bytes'] / 1e6:.1f} MB, {made['ms']:.1f} ms")
+def _print_comparison(name: str, words: str, entry: dict[str, Any]) -> None:
+    print(f"{words.format(name=name, **entry['difference'])}; {entry['bytes'] / 1e6:.1f} MB, {entry['ms']:.1f} ms")
 
 
 def _saved_model(predictor: Predictor, path: str, check: Sample, static_batch: int, refine: str) -> dict[str, Any]:
     formats.save_saved_model(predictor, path, static_batch, refine)
     signatures = tf.saved_model.load(path).signatures
     encoded, boxes = tf.constant(check.encoded), tf.constant(check.boxes)
-    found = {name: value.numpy() for name, value in signatures["serving_default"](encoded=encoded, boxes=boxes).items()}
-    told = {name: value.numpy() for name, value in predictor.from_files(encoded, boxes).items()}
-    difference = formats.differences(told, found)
+    exported = {
+        name: value.numpy() for name, value in signatures["serving_default"](encoded=encoded, boxes=boxes).items()
+    }
+    expected_people = {name: value.numpy() for name, value in predictor.from_files(encoded, boxes).items()}
+    difference = formats.differences(expected_people, exported)
     formats.check_saved(difference, "saved_model")
     # The signature of fixed shapes has crops, and pixels of the crop.
     several = np.resize(np.arange(len(check.boxes)), static_batch)
     crops = tf.constant(check.crops[several])
     whole = tf.tile(tf.eye(2, 3)[None], [static_batch, 1, 1])
     static = {name: value.numpy() for name, value in signatures["static"](images=crops).items()}
-    told = {name: value.numpy() for name, value in predictor.from_crops(crops, whole).items()}
-    static_difference = formats.differences(told, static)
+    expected_people = {name: value.numpy() for name, value in predictor.from_crops(crops, whole).items()}
+    static_difference = formats.differences(expected_people, static)
     formats.check_saved(static_difference, "saved_model, signature static")
-    made = {
+    entry = {
         "signatures": {name: _signature(function) for name, function in signatures.items()},
         "difference": difference,
         "static_difference": static_difference,
         "bytes": _size(path),
         "ms": formats.milliseconds(lambda: signatures["serving_default"](encoded=encoded[:1], boxes=boxes[:1])),
         "ms_static": formats.milliseconds(lambda: signatures["static"](images=crops)),
-        **_figures(found, check),
+        **_figures(exported, check),
     }
-    _told("saved_model", _WORDS["saved_model"], made)
-    return made
+    _print_comparison("saved_model", _WORDS["saved_model"], entry)
+    return entry
 
 
 def _signature(function: Any) -> dict[str, dict[str, str]]:
@@ -250,19 +253,19 @@ def _tflite(
     pathlib.Path(path).write_bytes(content)
     run = formats.TFLiteCore(content)
     outputs = run(check.crops)
-    found = formats.decode(outputs, check.transforms, resolution, refine)
+    exported = formats.decode(outputs, check.transforms, resolution, refine)
     between = formats.output_differences(keras, outputs)
     if precision == "float16":
         formats.check_float16(between, os.path.basename(path))
-    made = {
+    entry = {
         "inputs": {"image": f"float32 [1, {resolution}, {resolution}, 3] RGB, 0 to 255"},
         "outputs": {name: f"float32 {[1, *value.shape[1:]]}" for name, value in keras.items()},
-        "difference": {**formats.differences(expected, found), **between},
+        "difference": {**formats.differences(expected, exported), **between},
         "bytes": len(content),
         "ms": formats.milliseconds(lambda: run(check.crops[:1])),
-        **_figures(found, check),
+        **_figures(exported, check),
     }
     if precision == "int8":
-        made["calibrated_on"] = len(calibration)
-    _told(precision, _WORDS["tflite"], made)
-    return made
+        entry["calibrated_on"] = len(calibration)
+    _print_comparison(precision, _WORDS["tflite"], entry)
+    return entry

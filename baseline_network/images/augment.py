@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from baseline_network.images import crop
 
-# Random numbers beyond so many standard deviations are set to that.
+# Random numbers are clipped to this number of standard deviations.
 _CUT = 2.0
 _GREY = (0.299, 0.587, 0.114)
 
@@ -104,50 +104,52 @@ def random_colours(
     """
     images = tf.cast(images, tf.float32)
     side = tf.shape(images)[1]
-    own, count = among or (slice(None), tf.shape(images)[0])
+    row_slice, count = among or (slice(None), tf.shape(images)[0])
     # Another stream than the transforms', which may be drawn from the same seed.
     seeds = tf.unstack(tf.random.experimental.stateless_split(tf.random.experimental.stateless_fold_in(seed, 1), 5), 5)
     result = images
     if settings.grey_share:
         grey = tf.reduce_sum(result * _GREY, -1, keepdims=True)
-        chosen = tf.random.stateless_uniform([count, 1, 1, 1], seeds[0])[own] < settings.grey_share
+        chosen = tf.random.stateless_uniform([count, 1, 1, 1], seeds[0])[row_slice] < settings.grey_share
         result = tf.where(chosen, grey, result)
     if settings.contrast:
         low, high = 1 - settings.contrast, 1 + settings.contrast
-        factor = tf.random.stateless_uniform([count, 1, 1, 1], seeds[1], low, high)[own]
+        factor = tf.random.stateless_uniform([count, 1, 1, 1], seeds[1], low, high)[row_slice]
         mean = tf.reduce_mean(result, [1, 2, 3], keepdims=True)
         result = mean + factor * (result - mean)
     low, high = settings.brightness
     if (low, high) != (1.0, 1.0):
-        result *= tf.random.stateless_uniform([count, 1, 1, 3], seeds[2], low, high)[own]
+        result *= tf.random.stateless_uniform([count, 1, 1, 3], seeds[2], low, high)[row_slice]
     if settings.noise:
         first, second = tf.unstack(tf.random.experimental.stateless_split(seeds[3], 2), 2)
-        spread = tf.random.stateless_uniform([count, 1, 1, 1], first, 0.0, settings.noise)[own]
+        spread = tf.random.stateless_uniform([count, 1, 1, 1], first, 0.0, settings.noise)[row_slice]
         # Image by image: numbers for images that are not here would take longer than all else.
         result += spread * tf.map_fn(
             lambda row: tf.random.stateless_normal(
                 tf.shape(result)[1:], tf.random.experimental.stateless_fold_in(second, row)
             ),
-            tf.range(count)[own],
+            tf.range(count)[row_slice],
             fn_output_signature=tf.TensorSpec(result.shape[1:], tf.float32),
         )
     if settings.covered_share:
-        result = _covered(result, side, seeds[4], settings.covered_share, own, count)
+        result = _covered(result, side, seeds[4], settings.covered_share, row_slice, count)
     if varied is not None:
         result = tf.where(varied[:, None, None, None], result, images)
     may_leave_range = settings.contrast or settings.noise or high > 1.0
     return tf.clip_by_value(result, 0.0, 255.0) if may_leave_range else result
 
 
-def _covered(images: tf.Tensor, side: int, seed: tf.Tensor, share: float, own: slice, count: tf.Tensor) -> tf.Tensor:
+def _covered(
+    images: tf.Tensor, side: int, seed: tf.Tensor, share: float, row_slice: slice, count: tf.Tensor
+) -> tf.Tensor:
     """Rectangles of one random colour over a share of the images."""
     seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 3), 3)
-    chosen = tf.random.stateless_uniform([count, 1], seeds[0])[own] < share
-    draws = tf.random.stateless_uniform([count, 4], seeds[1])[own]
+    chosen = tf.random.stateless_uniform([count, 1], seeds[0])[row_slice] < share
+    draws = tf.random.stateless_uniform([count, 4], seeds[1])[row_slice]
     centre = draws[:, :2] * tf.cast(side, tf.float32)
     half = draws[:, 2:] * 0.2 * tf.cast(side, tf.float32)
     places = tf.range(side, dtype=tf.float32)[None] + 0.5
     columns = (tf.abs(places - centre[:, :1]) < half[:, :1]) & chosen
     rows = tf.abs(places - centre[:, 1:]) < half[:, 1:]
     inside = rows[:, :, None, None] & columns[:, None, :, None]
-    return tf.where(inside, tf.random.stateless_uniform([count, 1, 1, 3], seeds[2], 0.0, 255.0)[own], images)
+    return tf.where(inside, tf.random.stateless_uniform([count, 1, 1, 3], seeds[2], 0.0, 255.0)[row_slice], images)

@@ -1,8 +1,8 @@
 """Square crops of pictures around people: one affine transform moves the picture, its 2D joints and their depths.
 
 TensorFlow graph code. Transforms are [B, 2, 3] float32 and take pixels of the picture to pixels of the crop. Pixel i
-covers i to i + 1, as in the published code and as principal points at half a picture's width say; only in here, where
-pixels are read, their centres matter.
+covers i to i + 1, as in the published code and as principal points at half a picture's width imply; only here, where
+pixels are interpolated, their centres matter.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ def person_boxes(boxes: tf.Tensor, poses_2d: tf.Tensor, image_sizes: tf.Tensor) 
     around = tf.concat([low - reach, high - low + 2.0 * reach], 1)
     whole = tf.concat([tf.zeros_like(low), tf.cast(image_sizes, tf.float32)], 1)
     usable = tf.reduce_all(tf.math.is_finite(around), 1, keepdims=True)
-    given = tf.reduce_all(tf.math.is_finite(boxes), 1, keepdims=True) & tf.reduce_all(
+    has_box = tf.reduce_all(tf.math.is_finite(boxes), 1, keepdims=True) & tf.reduce_all(
         boxes[:, 2:] > 0, 1, keepdims=True
     )
-    return tf.where(given, boxes, tf.where(usable, around, whole))
+    return tf.where(has_box, boxes, tf.where(usable, around, whole))
 
 
 def crop_transforms(
@@ -164,7 +164,7 @@ def _warp_window(
     linear, shift = transform[:, :2], transform[:, 2]
     shift += tf.linalg.matvec(linear, corner * ratio)
     moved = tf.concat([linear * ratio, shift[:, None]], 1)[None]
-    # A single row or column would be taken for one that goes on for ever.
+    # `crop_and_resize` would extend a single row or column beyond the picture.
     sizable = tf.reduce_min(tf.shape(window)[:2]) > 1
     level = (linear[0, 1] == 0.0) & (linear[1, 0] == 0.0) & sizable
     return tf.cond(level, lambda: _resize(window, moved, resolution), lambda: warp(window[None], moved, resolution)[0])
@@ -186,8 +186,8 @@ def _resize(window: tf.Tensor, transform: tf.Tensor, resolution: int) -> tf.Tens
 def _warp_jpeg(encoded: tf.Tensor, transform: tf.Tensor, resolution: int) -> tf.Tensor:
     back = invert(transform[None])
     corners = tf.constant([[0, 0], [0, 1], [1, 0], [1, 1]], tf.float32) * resolution
-    seen = move(corners[None], back)[0]
-    low, high = tf.reduce_min(seen, 0), tf.reduce_max(seen, 0)
+    corners_in_picture = move(corners[None], back)[0]
+    low, high = tf.reduce_min(corners_in_picture, 0), tf.reduce_max(corners_in_picture, 0)
     shrink = magnification(back)[0]
     height, width = tf.unstack(tf.cast(tf.io.extract_jpeg_shape(encoded), tf.float32)[:2])
     size = tf.stack([width, height])

@@ -1,8 +1,8 @@
-"""Where the people of a bare photograph are: boxes given by the user, OpenCV's people detector, or the whole picture.
+"""Boxes of the people in a photograph: given by the user, by OpenCV's people detector, or the whole picture.
 
 The detector (histograms of oriented gradients, Dalal and Triggs, CVPR 2005) comes with OpenCV: nothing is downloaded.
 It knows people who stand or walk upright and misses most others: measured on 12 people in 9 photographs it finds 7, on
-67 photographs of sports 15. What a box is from is therefore always told with it.
+67 photographs of sports 15. Every box therefore states its origin.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def detect_people(picture: np.ndarray, threshold: float = THRESHOLD) -> list[Box
 
     Args:
       picture: [H, W, 3] uint8 BGR.
-      threshold: least score; lower finds more people and more of what is none.
+      threshold: lowest score; lower values detect more people and more false positives.
 
     Returns:
       Boxes inside the picture, the surest first.
@@ -143,7 +143,7 @@ class Chooser:
           boxes: the user's, as 'x,y,width,height', which every picture has.
           detect: ask the detector; otherwise the whole picture is one person.
           largest: of the detected people only the one with the largest box.
-          nobody_is_whole: where nobody is detected the whole picture is one person.
+          nobody_is_whole: where no person is detected the whole picture is one person.
           threshold: of the detector.
 
         Raises:
@@ -176,9 +176,9 @@ class Chooser:
 
 
 def declare(flags: Flags, nobody: str) -> None:
-    """Declares the flags of which `chooser` makes a `Chooser`; `nobody`: default of what to do where nobody is."""
+    """Declares the flags of which `chooser` makes a `Chooser`; `nobody`: default of the flag of that name."""
     flags.multi_string(
-        "box", [], "x,y,width,height px of a person in every picture; may be repeated; nobody is detected"
+        "box", [], "x,y,width,height px of a person in every picture; may be repeated; the detector is not used"
     )
     flags.enum(
         "boxes",
@@ -188,8 +188,10 @@ def declare(flags: Flags, nobody: str) -> None:
         "one person",
     )
     flags.boolean("largest", False, "of the detected people only the one with the largest box")
-    flags.float("threshold", THRESHOLD, "least score of a detected person; lower finds more, also of what is none")
-    flags.enum("nobody", nobody, ["skip", "whole"], "where nobody is detected: skip the picture, or take it whole")
+    flags.float(
+        "threshold", THRESHOLD, "lowest score of a detected person; lower detects more people and more false positives"
+    )
+    flags.enum("nobody", nobody, ["skip", "whole"], "where no person is detected: skip the picture, or take it whole")
 
 
 def chooser(flags: Flags) -> Chooser:

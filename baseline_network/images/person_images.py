@@ -1,7 +1,7 @@
 """Photographs and videos as upright pictures, one at a time; what cannot be read is a `Skip` with its reason.
 
-Every picture is turned as its EXIF orientation asks (JPEG; in other formats the pixels stand as stored), and all
-coordinates that are told refer to the upright picture. Grey pictures, transparency and 16 bits become BGR of 8 bits.
+Every picture is turned by its EXIF orientation (JPEG; in other formats the pixels stand as stored), and all
+coordinates in results refer to the upright picture. Grey pictures, transparency and 16 bits become BGR of 8 bits.
 """
 
 from __future__ import annotations
@@ -61,19 +61,19 @@ def decode(data: bytes, name: str) -> Photo | Skip:
     """The picture in the bytes of a file; any bytes give a picture or a `Skip`."""
     import cv2
 
-    found = images.inspect(data, name)
-    if isinstance(found, Skip) and found.reason != images.FOREIGN:
-        return found
-    if not isinstance(found, Skip) and found.width * found.height > MOST_PIXELS:
-        return Skip(TOO_LARGE, f"{name} ({found.width} x {found.height})")
+    image = images.inspect(data, name)
+    if isinstance(image, Skip) and image.reason != images.FOREIGN:
+        return image
+    if not isinstance(image, Skip) and image.width * image.height > MOST_PIXELS:
+        return Skip(TOO_LARGE, f"{name} ({image.width} x {image.height})")
     try:
         flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:  # for instance more pixels than OpenCV agrees to decode
         pixels = None
     if pixels is None:
-        return Skip(UNKNOWN if isinstance(found, Skip) else images.DAMAGED, f"{name} ({len(data)} bytes)")
-    orientation = 1 if isinstance(found, Skip) else found.orientation
+        return Skip(UNKNOWN if isinstance(image, Skip) else images.DAMAGED, f"{name} ({len(data)} bytes)")
+    orientation = 1 if isinstance(image, Skip) else image.orientation
     return Photo(name, upright(pixels, orientation), orientation)
 
 
@@ -112,7 +112,7 @@ class Video:
     """The frames of a video file, one at a time.
 
     Attributes:
-      count: of frames as the file tells it, 0 where it does not. fps: frames a second. width, height: px.
+      count: number of frames that the file states, 0 where it does not. fps: frames a second. width, height: px.
     """
 
     def __init__(self, path: str | os.PathLike):

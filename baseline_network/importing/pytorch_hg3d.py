@@ -53,7 +53,7 @@ class _Maker:
 class _Inert:
     """Stands for a class of the network: takes any arguments and state, and does nothing with them."""
 
-    # torch asks this of classes whose source was pickled with them: whether to write the differences to a file.
+    # torch reads this attribute of classes whose source was pickled: whether to write the differences to a file.
     dump_patches = False
 
     def __init__(self, *arguments: Any, **_: Any):
@@ -112,11 +112,11 @@ def read_state(path: str | os.PathLike) -> dict[str, np.ndarray]:
     if not os.path.isfile(path):
         raise InputError(f"{path}: no such file")
     with warnings.catch_warnings():
-        # Of classes whose source is not the file's, and of unusual protocols: nothing of either is used.
+        # Warnings of changed class sources and of unusual protocols, neither of which matters here.
         warnings.simplefilter("ignore")
         try:
             loaded = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception:  # not weights alone, or damaged: the second reader tells which
+        except Exception:  # not weights alone, or damaged: the second reader distinguishes
             loaded = _load_network(torch, path)
     if isinstance(loaded, dict) and isinstance(loaded.get("state_dict", loaded.get("model")), (dict, _Inert)):
         loaded = loaded.get("state_dict", loaded.get("model"))

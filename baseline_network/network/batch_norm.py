@@ -17,9 +17,9 @@ def sum_over_replicas(values: tf.Tensor) -> tf.Tensor:
     minutes to make. Behind a stopped gradient it finds nothing to look through.
     """
 
-    def total(own: tf.Tensor) -> tf.Tensor:
+    def total(local: tf.Tensor) -> tf.Tensor:
         context = tf.distribute.get_replica_context()
-        return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.stop_gradient(own))
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.stop_gradient(local))
 
     return total(values), total
 

@@ -17,7 +17,7 @@ BONES_SUM_MM = 4296.99233013
 _QUARTER = 0.25
 # How the place of a peak between pixels is found: as published, or by a parabola through the logarithms.
 QUARTER, FIT = "quarter", "fit"
-_LEAST_HEAT = 1e-3
+_MIN_HEAT = 1e-3
 
 
 def peaks(heatmaps: tf.Tensor, refine: str = QUARTER) -> tuple[tf.Tensor, tf.Tensor]:
@@ -50,7 +50,7 @@ def peaks(heatmaps: tf.Tensor, refine: str = QUARTER) -> tuple[tf.Tensor, tf.Ten
         return tf.where(inside, towards, 0.0)
 
     def fit(step: int) -> tf.Tensor:
-        before, top, after = (tf.math.log(tf.maximum(value(place), _LEAST_HEAT)) for place in (-step, 0, step))
+        before, top, after = (tf.math.log(tf.maximum(value(place), _MIN_HEAT)) for place in (-step, 0, step))
         moved = 0.5 * tf.math.divide_no_nan(after - before, 2.0 * top - after - before)
         return tf.where(inside, tf.clip_by_value(moved, -0.5, 0.5), 0.0)
 
@@ -96,7 +96,7 @@ def predictions_to_pose(
     space = tf.concat([points, (tf.cast(depths, tf.float32) * half_side[:, None])[..., None]], -1)
     space -= space[:, targets.PELVIS : targets.PELVIS + 1]
     if mm_per_pixel is None:
-        # A pose of one point, which an untrained network may say, has no size to be scaled by.
+        # All joints of a pose may coincide with an untrained network; such a pose has no size.
         mm_per_pixel = BONES_SUM_MM / tf.maximum(bones_sum(space), 1e-3)
     return {"points": points, "confidence": confidence, "pose_3d": space * mm_per_pixel[:, None, None]}
 
@@ -124,5 +124,5 @@ def mirrored_average(outputs: dict[str, tf.Tensor], of_mirrored: dict[str, tf.Te
 
 
 def predict_both_ways(network: Callable[[tf.Tensor], dict[str, tf.Tensor]], images: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Flip test-time averaging: the network's mean answer for images [B, r, r, 3] and for the mirrored images."""
+    """Flip test-time averaging: the network's mean output for images [B, r, r, 3] and for the mirrored images."""
     return mirrored_average(network(images), network(tf.reverse(images, [2])))

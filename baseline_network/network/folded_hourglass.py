@@ -75,7 +75,7 @@ class _Folded(hourglass._Builder):
 
     def norm_relu(self, x: tf.Tensor, name: str) -> tf.Tensor:
         gamma, beta, mean, variance = (tf.constant(value) for value in self._values[name])
-        found = tf.raw_ops.FusedBatchNormV3(
+        normalised = tf.raw_ops.FusedBatchNormV3(
             x=x,
             scale=gamma,
             offset=beta,
@@ -84,7 +84,7 @@ class _Folded(hourglass._Builder):
             epsilon=hourglass.BATCH_NORM_EPSILON,
             is_training=False,
         )
-        return tf.nn.relu(found.y)
+        return tf.nn.relu(normalised.y)
 
     def residual(self, x: tf.Tensor, channels: int, name: str) -> tf.Tensor:
         y = self.norm_relu(x, f"{name}.bn")

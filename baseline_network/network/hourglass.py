@@ -138,7 +138,7 @@ class _Builder:
         return x
 
     def hourglass(self, x: tf.Tensor, depth: int, name: str) -> tf.Tensor:
-        """Halves the resolution `depth` times and comes back; each resolution also keeps a way of its own."""
+        """Halves the resolution `depth` times and restores it; each resolution has a skip branch."""
         fine = self.residuals(x, f"{name}.up1_")
         coarse = self.residuals(self.pool(x, f"{name}.low1"), f"{name}.low1_")
         if depth > 1:

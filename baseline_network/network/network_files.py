@@ -3,7 +3,7 @@
 A weights folder holds one network:
   model.json   its sizes, its input, its joints, and the facts of its making (data, command, figures, crop margin)
   weights.npz  its variables by name, batch norms' moving statistics among them; float16 or float32
-  README.md    a card, where somebody wrote one; saving again leaves it there
+  README.md    a model card, optional; saving again keeps it
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tools.files import weights_folder
 
 FORMAT = 1
 KIND = "hourglass3d"
-# What the network is fed; docs/reference.md: imported checkpoints need it, and this project's own weights are trained
+# The network's input; docs/reference.md: imported checkpoints need it, and this project's own weights are trained
 # with it.
 INPUT = "BGR / 256"
 CARD = "README.md"
@@ -155,7 +155,7 @@ def _check_values(values: dict[str, np.ndarray], sizes: hourglass.Sizes, where: 
 
 
 def default_weights() -> HourglassWeights:
-    """The network that the repository ships; `InputError` that says what to do where there is none."""
+    """The network that the repository ships; raises `InputError` where there is none."""
     if not (SHIPPED / weights_folder.MODEL).exists():
         raise InputError(
             f"{SHIPPED}: no weights are shipped here; train some (baseline_network/train.py) or import some "

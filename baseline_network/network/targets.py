@@ -1,4 +1,4 @@
-"""What the baseline network is trained to say: 16 MPII joints, heatmaps and depths from records' 17 joints.
+"""Training targets of the baseline network: heatmaps and depths of 16 MPII joints from records' 17 joints.
 
 docs/reference.md, "Baseline network" and "Pose layout". All functions are TensorFlow graph code on batches. A
 picture's pixel i
@@ -35,19 +35,21 @@ MPII16_FROM_POSE17 = np.nan_to_num(joints.convert(np.eye(17), "pose17", "mpii16"
 POSE17_FROM_MPII16 = np.nan_to_num(joints.convert(np.eye(16), "mpii16", "pose17")[0])  # [17, 16]
 
 
-def to_mpii16(poses: tf.Tensor, provenance: tf.Tensor, least: int = joints.MADE) -> tuple[tf.Tensor, tf.Tensor]:
+def to_mpii16(
+    poses: tf.Tensor, provenance: tf.Tensor, min_provenance: int = joints.MADE
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Poses of 17 joints as MPII's 16, as `joints.convert` does it.
 
     Args:
       poses: [B, 17, D] px or mm; NaN where missing.
       provenance: [B, 17] codes of `tools.pose.joints`.
-      least: a joint is usable when all that it is taken or made from have at least this code: `joints.MADE` for
-        everything that has a place, `joints.LABELLED` for what somebody labelled (and midpoints of that).
+      min_provenance: a joint is usable when all joints that it is computed from have at least this code: `joints.MADE`
+        for everything that has a place, `joints.LABELLED` for annotated joints and midpoints of those.
 
     Returns:
       (poses [B, 16, D] float32 with 0 where not usable, usable [B, 16] bool).
     """
-    known = (tf.cast(provenance, tf.int32) >= least) & tf.reduce_all(tf.math.is_finite(poses), -1)
+    known = (tf.cast(provenance, tf.int32) >= min_provenance) & tf.reduce_all(tf.math.is_finite(poses), -1)
     matrix = tf.constant(MPII16_FROM_POSE17)
     lacking = tf.einsum(
         "ij,bj->bi", tf.constant((MPII16_FROM_POSE17 != 0).astype(np.float32)), tf.cast(~known, tf.float32)
@@ -122,7 +124,7 @@ def make_targets(
     mirrored: tf.Tensor,
     resolution: int,
     *,
-    least: int = joints.MADE,
+    min_provenance: int = joints.MADE,
     scaled_3d: bool = False,
     exact: bool = False,
 ) -> dict[str, tf.Tensor]:
@@ -138,7 +140,7 @@ def make_targets(
       transforms: [B, 2, 3] from pixels of the picture to pixels of the crop (`crop.crop_transforms`), mirroring
         included. mirrored: [B] bool, which of them mirror.
       resolution: side of the crop in pixels.
-      least: see `to_mpii16`; for 2D and 3D.
+      min_provenance: see `to_mpii16`; for 2D and 3D.
       scaled_3d: take x and y of samples with 3D from the scaled 3D pose (the published way on Human3.6M; a weak
         perspective), hung at the Spine's place in 2D.
       exact: see `heatmaps`.
@@ -147,29 +149,29 @@ def make_targets(
       heatmaps [B, r/4, r/4, 16]; joint_mask [B, 16] bool; points [B, 16, 2] px of the crop; depths [B, 16];
       depth_mask [B, 16] bool, all False for a sample without 3D or scale.
     """
-    points, seen = to_mpii16(record["pose_2d"], record["provenance_2d"], least)
-    poses_3d, placed = to_mpii16(record["pose_3d"], record["provenance_3d"], least)
+    points, joint_mask_2d = to_mpii16(record["pose_2d"], record["provenance_2d"], min_provenance)
+    poses_3d, joint_mask_3d = to_mpii16(record["pose_3d"], record["provenance_3d"], min_provenance)
     origin = record["pose_3d"][:, DEPTH_ORIGIN]
-    scale = pixels_per_mm(points, poses_3d, seen & placed)
+    scale = pixels_per_mm(points, poses_3d, joint_mask_2d & joint_mask_3d)
     has_depth = tf.reduce_all(tf.math.is_finite(origin), -1) & (scale > 0.0)
     relative = poses_3d - tf.where(has_depth[:, None], origin, 0.0)[:, None]
 
     if scaled_3d:
         anchor = record["pose_2d"][:, DEPTH_ORIGIN]
-        hung = anchor[:, None] + relative[..., :2] * scale[:, None, None]
-        taken = (has_depth & tf.reduce_all(tf.math.is_finite(anchor), -1))[:, None] & placed & seen
-        points = tf.where(taken[..., None], hung, points)
+        projected = anchor[:, None] + relative[..., :2] * scale[:, None, None]
+        replaced = (has_depth & tf.reduce_all(tf.math.is_finite(anchor), -1))[:, None] & joint_mask_3d & joint_mask_2d
+        points = tf.where(replaced[..., None], projected, points)
 
     half_side = resolution / (2.0 * crop.magnification(transforms))  # in pixels of the picture
     depths = relative[..., 2] * (scale / half_side)[:, None]
-    depth_mask = placed & has_depth[:, None]
+    depth_mask = joint_mask_3d & has_depth[:, None]
 
     moved = swap_sides(crop.move(points, transforms), mirrored)
-    seen, depth_mask = swap_sides(seen, mirrored), swap_sides(depth_mask, mirrored)
+    joint_mask_2d, depth_mask = swap_sides(joint_mask_2d, mirrored), swap_sides(depth_mask, mirrored)
     size = resolution // 4
     return {
-        "heatmaps": heatmaps(moved * (size / resolution), seen, size, exact),
-        "joint_mask": seen,
+        "heatmaps": heatmaps(moved * (size / resolution), joint_mask_2d, size, exact),
+        "joint_mask": joint_mask_2d,
         "points": moved,
         "depths": tf.where(depth_mask, swap_sides(depths, mirrored), 0.0),
         "depth_mask": depth_mask,

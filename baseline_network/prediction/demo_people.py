@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 RENDERED = "rendering"
 REPORT = "report.txt"
 # Small pictures are enlarged to this, so that what is drawn on them is sharp; px.
-_LEAST_SIDE = 480
+_MIN_SIDE = 480
 
 
 @dataclasses.dataclass
@@ -41,7 +41,7 @@ class Picture:
       photo: the picture. boxes: of its people.
       truth_3d: [16, 3] mm of its only person relative to the pelvis, NaN where unknown; or None.
       truth_2d: [16, 2] px.
-      people: what the network told of them, once it was asked.
+      people: the network's predictions, once `add_predictions` has run.
     """
 
     photo: person_images.Photo
@@ -101,9 +101,9 @@ def rendered(count: int, seed: int) -> list[Picture]:
     from tfrecords.sources import open_source
 
     print(f"no photograph given: {count} rendered people")
-    # A few more, since a picture may show nobody.
+    # A few more, since a picture may show no person.
     source = open_source("rendered", "", Options(count=4 * count + 20, seed=seed, split="test"))
-    found = []
+    results = []
     for record in source.records(np.arange(len(source))):
         if isinstance(record, Skip):
             continue
@@ -113,10 +113,10 @@ def rendered(count: int, seed: int) -> list[Picture]:
         truth_2d, _ = joints.convert(record.pose_2d, "pose17", pictures.JOINT_SET, record.provenance_2d)
         x, y, width, height = (float(number) for number in record.box)
         box = detection.Box(x, y, width, height, RENDERED)
-        found.append(Picture(photo, [box], truth_3d - truth_3d[targets.PELVIS], truth_2d))
-        if len(found) == count:
+        results.append(Picture(photo, [box], truth_3d - truth_3d[targets.PELVIS], truth_2d))
+        if len(results) == count:
             break
-    return found
+    return results
 
 
 class _KnownBoxes:
@@ -139,7 +139,7 @@ def add_predictions(predictor: Predictor, shown: Sequence[Picture], batch_size: 
 
 
 def report(shown: Sequence[Picture]) -> str:
-    """What was told of whom, in a few lines."""
+    """The predictions in a line for each person."""
     lines = []
     for picture in shown:
         for number, person in enumerate(picture.people):
@@ -178,18 +178,18 @@ def write(
         "images": [prediction_files.result_as_json(result) for result in results],
     }
     with tempfile.TemporaryDirectory(prefix=".demo.", dir=output) as folder:
-        made = pathlib.Path(folder)
-        (made / "predictions.json").write_text(json.dumps(content) + "\n", encoding="utf-8")
-        _draw(made, shown, rows)
-        (made / REPORT).write_text(text + "\n", encoding="utf-8")
-        for path in sorted(made.iterdir(), key=lambda path: path.name == REPORT):
+        folder_path = pathlib.Path(folder)
+        (folder_path / "predictions.json").write_text(json.dumps(content) + "\n", encoding="utf-8")
+        _draw(folder_path, shown, rows)
+        (folder_path / REPORT).write_text(text + "\n", encoding="utf-8")
+        for path in sorted(folder_path.iterdir(), key=lambda path: path.name == REPORT):
             os.replace(path, output / path.name)
 
 
 def _draw(folder: pathlib.Path, shown: Sequence[Picture], rows: int) -> None:
     """Makes overlay.png, gallery.png and rotation.gif."""
     everyone = [(picture, person) for picture in shown for person in picture.people]
-    overlays = [pictures.overlay(picture.photo.pixels, picture.people, least=_LEAST_SIDE) for picture in shown]
+    overlays = [pictures.overlay(picture.photo.pixels, picture.people, min_side=_MIN_SIDE) for picture in shown]
     names = None if len(shown) == 1 else [picture.photo.name for picture in shown]
     sheet = overlays[0] if len(shown) == 1 else sheets.contact_sheet(overlays, None, names)
     drawing.write_image(folder / "overlay.png", sheet)
@@ -204,5 +204,5 @@ def _draw(folder: pathlib.Path, shown: Sequence[Picture], rows: int) -> None:
 
 
 def _caption(picture: Picture, person: Person) -> str:
-    told = person.box.source if picture.truth_3d is None else f"error {picture.errors()[0]:.0f} mm"
-    return f"{picture.photo.name}: {told}, confidence {np.median(person.confidence):.2f}"
+    detail = person.box.source if picture.truth_3d is None else f"error {picture.errors()[0]:.0f} mm"
+    return f"{picture.photo.name}: {detail}, confidence {np.median(person.confidence):.2f}"

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 def declare(flags: Flags) -> None:
     """Declares the flags that `make_predictor` reads."""
-    flags.string("weights", None, "weights folder; without it the network that comes with the project")
-    flags.boolean("flip", True, "look at the mirrored crop too and take the mean; twice the work, and better")
+    flags.string("weights", None, "weights folder; not given: the shipped network")
+    flags.boolean("flip", True, "average with the mirrored crop's prediction; twice the time, lower errors")
     flags.float(
         "margin",
         None,
@@ -30,7 +30,7 @@ def declare(flags: Flags) -> None:
         upper_bound=1e6,
     )
     flags.boolean("use_fp16", False, "compute in half precision: float16 on a GPU, bfloat16 on a CPU")
-    flags.boolean("use_cpu", False, "leave GPUs alone")
+    flags.boolean("use_cpu", False, "do not use GPUs")
 
 
 def make_predictor(flags: Flags) -> tuple[HourglassWeights, Predictor]:

@@ -19,10 +19,10 @@ _MOST_WAITING_BYTES = 128 << 20
 
 
 class Person(NamedTuple):
-    """What is told of one person, arrays over MPII's 16 joints.
+    """The prediction of one person, arrays over MPII's 16 joints.
 
     Attributes:
-      box: where he was looked for.
+      box: around which the crop lay.
       points: [16, 2] px of the upright picture. confidence: [16].
       pose_3d: [16, 3] mm relative to the pelvis, x right, y down, z away.
       mm_per_pixel: of the picture, at the person.
@@ -62,11 +62,11 @@ def predict_people(
 
     Args:
       pictures: (name, picture or why there is none).
-      batch_size: people that the network sees at once.
-      every: people are looked for in each so many-th picture, whose boxes the ones between take over; for videos.
+      batch_size: people in a batch of the network.
+      every: people are detected in every n-th picture only, and the following ones keep its boxes; for videos.
 
     Raises:
-      InputError: the network's answer is not a number.
+      InputError: the network's output is not a number.
     """
     waiting: list[tuple] = []
     people = size = 0
@@ -97,18 +97,24 @@ def _answered(predictor: Predictor, waiting: list[tuple], batch_size: int) -> It
         images, transforms = (np.concatenate([part.numpy() for part in parts]) for parts in zip(*crops))
         # A crowd in one picture is more than a batch.
         pieces = range(0, len(images), batch_size)
-        told = [
+        answered = [
             predictor.from_crops(images[start : start + batch_size], transforms[start : start + batch_size])
             for start in pieces
         ]
-        answers = {name: np.concatenate([piece[name].numpy() for piece in told]) for name in told[0]}
+        answers = {name: np.concatenate([piece[name].numpy() for piece in answered]) for name in answered[0]}
     place = 0
     for result, boxes, _ in waiting:
         for box in boxes:
-            mine = {name: values[place] for name, values in answers.items()}
-            if not all(np.isfinite(values).all() for values in mine.values()):
+            values_of_person = {name: values[place] for name, values in answers.items()}
+            if not all(np.isfinite(values).all() for values in values_of_person.values()):
                 raise InputError(f"{result.name}: the network's answer is not a number; its weights are of no use")
-            one = Person(box, mine["points"], mine["confidence"], mine["pose_3d"], float(mine["mm_per_pixel"]))
-            result.people.append(one)
+            person = Person(
+                box,
+                values_of_person["points"],
+                values_of_person["confidence"],
+                values_of_person["pose_3d"],
+                float(values_of_person["mm_per_pixel"]),
+            )
+            result.people.append(person)
             place += 1
         yield result

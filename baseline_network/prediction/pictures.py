@@ -1,4 +1,4 @@
-"""Pictures of what the baseline network told: skeletons on photographs, and 3D figures before them. All uint8 BGR."""
+"""Drawn predictions: skeletons on photographs, and 3D figures before them. All uint8 BGR."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ _BOX_COLOUR = (60, 190, 250)
 
 
 def overlay(
-    pixels: np.ndarray, people: Sequence[Person], least: int = 1, most: int = SIDE, labelled: bool = True
+    pixels: np.ndarray, people: Sequence[Person], min_side: int = 1, max_side: int = SIDE, labelled: bool = True
 ) -> np.ndarray:
     """A photograph with its people's skeletons and boxes.
 
     Args:
       pixels: [H, W, 3].
-      least, most: the picture is enlarged or shrunk so that its longer side is not less and not more, px.
+      min_side, max_side: the picture is enlarged or shrunk so that its longer side is not less and not more, px.
       labelled: write where each box is from.
     """
     import cv2
 
     height, width = pixels.shape[:2]
-    zoom = float(np.clip(1.0, least / max(height, width), most / max(height, width)))
+    zoom = float(np.clip(1.0, min_side / max(height, width), max_side / max(height, width)))
     size = max(1, round(width * zoom)), max(1, round(height * zoom))
     picture = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_CUBIC)
     if not people:
@@ -79,11 +79,11 @@ def row(
     """
     wall, moved = around(pixels, person)
     options: dict[str, Any] = {"joint_set": JOINT_SET, "ghost": truth_3d, "size": panel}
-    seen = figures.figure_3d(person.pose_3d, wall, **options)
+    front = figures.figure_3d(person.pose_3d, wall, **options)
     side = figures.figure_3d(person.pose_3d, None, azimuth=90.0, **options)
     titles = [caption, "3D" + ("" if truth_3d is None else " (truth in grey)"), "3D from the side"]
-    drawn = overlay(wall, [moved], least=max(panel), labelled=False)
-    return sheets.contact_sheet([drawn, seen, side], 3, titles, panel, text=14)
+    drawn = overlay(wall, [moved], min_side=max(panel), labelled=False)
+    return sheets.contact_sheet([drawn, front, side], 3, titles, panel, text=14)
 
 
 def turning(pixels: np.ndarray, person: Person, frames: int = 48) -> Iterator[np.ndarray]:

@@ -66,7 +66,7 @@ def result_as_json(result: PictureResult) -> dict[str, Any]:
 
 
 def header(network: HourglassWeights, predictor: Predictor, **more: Any) -> dict[str, Any]:
-    """What stands before the pictures: whose answers these are, and what the numbers mean."""
+    """The head of predictions.json: the network's settings, and the units."""
     return {
         "format": FORMAT,
         "weights": os.path.basename(os.path.normpath(network.directory)) if network.directory else "",
@@ -148,10 +148,10 @@ class Writer:
 
 @contextlib.contextmanager
 def writing(output: str | os.PathLike, content: dict[str, Any], overwrite: bool) -> Iterator[Writer]:
-    """A `Writer` whose files come into `output` when the block ends without an error and told of someone.
+    """A `Writer` whose files come into `output` when the block ends without an error and there is at least one person.
 
     Raises:
-      InputError: see `check_free`; or nobody was told of, then nothing is written.
+      InputError: see `check_free`; or there is no person in any picture; nothing is written then.
     """
     output = pathlib.Path(output)
     check_free(output, overwrite)

@@ -1,7 +1,7 @@
 """Pictures and person boxes in, joints out: cropping, the network, the mirrored picture and decoding as one graph.
 
 evaluate, predict, demo and the exported models all call this, so where a crop lies and what a pixel is are written
-once. Coordinates are those of the pixels as they are handed in: who wants a photograph upright turns it before.
+once. Coordinates are those of the pixels as passed; a photograph that shall be upright is turned before.
 """
 
 from __future__ import annotations
@@ -40,14 +40,16 @@ def crop_pixels(picture: tf.Tensor, transform: tf.Tensor, resolution: int) -> tf
     """
     back = crop.invert(transform[None])
     corners = tf.constant([[0, 0], [0, 1], [1, 0], [1, 1]], tf.float32) * resolution
-    seen = crop.move(corners[None], back)[0]
+    corners_in_picture = crop.move(corners[None], back)[0]
     size = tf.cast(tf.reverse(tf.shape(picture)[:2], [0]), tf.float32)
     # A little more, so that rounding does not make 2.9999 of three.
     ratio = tf.maximum(tf.floor(crop.magnification(back)[0] + 1e-3), 1.0)
     # One reduced pixel more on each side, for the bilinear reading.
-    start = tf.clip_by_value(tf.floor(tf.reduce_min(seen, 0) / ratio) - 1.0, 0.0, tf.math.ceil(size / ratio) - 1.0)
+    start = tf.clip_by_value(
+        tf.floor(tf.reduce_min(corners_in_picture, 0) / ratio) - 1.0, 0.0, tf.math.ceil(size / ratio) - 1.0
+    )
     start *= ratio
-    end = ratio * (tf.math.ceil(tf.reduce_max(seen, 0) / ratio) + 1.0)
+    end = ratio * (tf.math.ceil(tf.reduce_max(corners_in_picture, 0) / ratio) + 1.0)
     end = tf.clip_by_value(end, tf.minimum(start + ratio, size), size)
     first, last = tf.cast(start, tf.int32), tf.cast(end, tf.int32)
     window = picture[first[1] : last[1], first[0] : last[0]][None]
@@ -70,8 +72,8 @@ class Predictor(tf.Module):
       points [N, 16, 2] px of the picture, MPII's joints;
       confidence [N, 16], the heatmaps' values there, about 1 where the network is sure;
       pose_3d [N, 16, 3] mm relative to the pelvis, x right, y down, z away;
-      mm_per_pixel [N], by which pixels of the picture became those millimetres: who knows a better one multiplies by
-      his over this.
+      mm_per_pixel [N], the factor from pixels of the picture to those millimetres; with a known factor multiply pose_3d
+      by that over this one.
 
     Boxes are x, y of the upper left corner, width, height in px and may reach past the picture, where all is black.
 
@@ -93,7 +95,7 @@ class Predictor(tf.Module):
         Args:
           network: one from disk, or a model of `hourglass.build`.
           flip: average with the mirrored crop's answer, mirrored back; twice the work.
-          margin: None: what the network was trained with, as its facts tell, else the published 1.25.
+          margin: None: that of the network's training (its facts), else the published 1.25.
           mm_scale: sum of the 14 bones in mm, to which every pose is scaled; 'published': `decoding.BONES_SUM_MM`.
           dtype: as of `hourglass.build`, for a network from disk; None: float32.
 
@@ -106,7 +108,7 @@ class Predictor(tf.Module):
             facts, network = network.facts, network.build(dtype or "float32")
         sizes = hourglass.sizes_of(network)
         if sizes.joints != targets.MPII16.size:
-            raise InputError(f"a network of {sizes.joints} joints; people are told by MPII's {targets.MPII16.size}")
+            raise InputError(f"the network has {sizes.joints} joints, expected MPII's {targets.MPII16.size}")
         margin = facts.get("crop_margin", crop.BOX_MARGIN) if margin is None else margin
         if not (isinstance(margin, (int, float)) and 0.1 <= margin <= 10):
             raise InputError(
@@ -142,21 +144,21 @@ class Predictor(tf.Module):
 
     def _from_crops(self, images: tf.Tensor, transforms: tf.Tensor) -> dict[str, tf.Tensor]:
         """Crops [N, r, r, 3] float32 RGB, 0 to 255, and the transforms [N, 2, 3] from their pictures to them."""
-        # TensorFlow's graph optimiser fails on empty batches: nobody is one black crop, whose answer is dropped.
+        # TensorFlow's graph optimiser fails on empty batches: they get one black crop, whose result is dropped.
         count = tf.shape(images)[0]
-        nobody = tf.cast(count == 0, tf.int32)
-        images = tf.pad(images, [[0, nobody], [0, 0], [0, 0], [0, 0]])
-        transforms = tf.concat([transforms, tf.eye(2, 3, [nobody])], 0)
+        padding = tf.cast(count == 0, tf.int32)
+        images = tf.pad(images, [[0, padding], [0, 0], [0, 0], [0, 0]])
+        transforms = tf.concat([transforms, tf.eye(2, 3, [padding])], 0)
         inputs = crop.to_network(images)
         outputs = decoding.predict_both_ways(self.answer, inputs) if self.flip else self.answer(inputs)
         ones = tf.ones_like(transforms[:, 0, 0])
-        told = decoding.predictions_to_pose(
+        poses = decoding.predictions_to_pose(
             outputs["heatmaps"][:, -1], outputs["depths"], transforms, self.resolution, ones, self._refine
         )
-        # A pose of one point, which an untrained network may say, has no size to be scaled by.
-        mm_per_pixel = self._bones_mm / tf.maximum(decoding.bones_sum(told["pose_3d"]), 1e-3)
-        told = {**told, "pose_3d": told["pose_3d"] * mm_per_pixel[:, None, None], "mm_per_pixel": mm_per_pixel}
-        return {name: value[:count] for name, value in told.items()}
+        # All joints of a pose may coincide with an untrained network; such a pose has no size.
+        mm_per_pixel = self._bones_mm / tf.maximum(decoding.bones_sum(poses["pose_3d"]), 1e-3)
+        poses = {**poses, "pose_3d": poses["pose_3d"] * mm_per_pixel[:, None, None], "mm_per_pixel": mm_per_pixel}
+        return {name: value[:count] for name, value in poses.items()}
 
     def _from_pixels(self, picture: tf.Tensor, boxes: tf.Tensor) -> dict[str, tf.Tensor]:
         """People of one picture: picture [H, W, 3] uint8 RGB, boxes [N, 4]."""

@@ -25,7 +25,7 @@ class PictureFiles:
     """The pictures that --input names.
 
     Attributes:
-      video: the video, None for picture files. total: number of pictures or frames, 0 where a video does not say.
+      video: the video, None for picture files. total: number of pictures or frames, 0 where a video does not state it.
     """
 
     def __init__(self, path: str | os.PathLike, output: str | os.PathLike, limit: int = 0):
@@ -33,7 +33,7 @@ class PictureFiles:
 
         Args:
           path: a folder, a picture or a video. output: a folder that is left out when it lies in `path`.
-          limit: at most so many; 0: all.
+          limit: largest number of pictures or frames; 0: all.
 
         Raises:
           InputError: there is no such path, no picture in the folder, or the video cannot be read.

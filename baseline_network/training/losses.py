@@ -20,8 +20,8 @@ BONE_GROUPS = (
     ((2, 6, 1.0), (3, 6, 1.0)),
     ((12, 8, 1.0), (13, 8, 1.0)),
 )
-# Squared lengths below this count as this: a square root has no slope at zero.
-_LEAST_SQUARE = 1e-10
+# Squared lengths are clipped to this from below: the gradient of a square root is infinite at zero.
+_MIN_SQUARE = 1e-10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +63,7 @@ def geometric_loss(depths: tf.Tensor, points: tf.Tensor, joint_mask: tf.Tensor) 
     for group in BONE_GROUPS:
         first, second, factors = (list(column) for column in zip(*group))
         bones = tf.gather(places, first, axis=1) - tf.gather(places, second, axis=1)
-        squares = tf.maximum(tf.reduce_sum(tf.square(bones), -1), _LEAST_SQUARE)
+        squares = tf.maximum(tf.reduce_sum(tf.square(bones), -1), _MIN_SQUARE)
         lengths = tf.sqrt(squares) * tf.constant(factors)
         counted = tf.gather(usable, first, axis=1) * tf.gather(usable, second, axis=1)
         number = tf.maximum(tf.reduce_sum(counted, 1, keepdims=True), 1.0)
@@ -85,7 +85,7 @@ def losses(
       outputs: of the network (`hourglass.build`). targets: of `targets.make_targets`.
       resolution: side of the crop in pixels.
       depth_weights: [B], such as the quality of generated labels; they weigh the depths alone, since the 2D joints are
-        nobody's guess. None: all 1.
+        annotations and not estimates. None: all 1.
 
     Returns:
       'loss', 'heatmap_loss', 'depth_loss' and, with var_weight, 'geometric_loss', which counts on samples without depth

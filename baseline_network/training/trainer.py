@@ -171,10 +171,10 @@ class Evaluator:
         flat, solid = [], []
         for number, encoded in enumerate(itertools.islice(pictures, len(predicted["points"]))):
             image = tf.io.decode_image(encoded, channels=3, expand_animations=False).numpy()[..., ::-1]
-            points, joint_mask = truth["points"][number], truth["seen"][number]
+            points, joint_mask = truth["points"][number], truth["joint_mask_2d"][number]
             flat.append(drawing.draw_skeleton_2d(image, points, targets.MPII16, joint_mask=joint_mask))
             flat.append(drawing.draw_skeleton_2d(image, predicted["points"][number], targets.MPII16))
-            ghost = truth["pose_3d"][number] if truth["placed"][number].all() else None
+            ghost = truth["pose_3d"][number] if truth["joint_mask_3d"][number].all() else None
             ghost = ghost if ghost is None else ghost - ghost[targets.PELVIS]
             pose = predicted["pose_3d"][number]
             solid.append(figures.figure_3d(pose, joint_set=targets.MPII16, ghost=ghost, size=(320, 320)))

@@ -99,9 +99,9 @@ def make_batches(
     first, end = rows or (0, sum(one.share for one in sets))
     parts, before = [], 0
     for number, one in enumerate(sets):
-        own = slice(max(first - before, 0), min(end - before, one.share))
-        if own.start < own.stop:
-            parts.append(_batches_of(one, number, setup, start_step, own))
+        row_slice = slice(max(first - before, 0), min(end - before, one.share))
+        if row_slice.start < row_slice.stop:
+            parts.append(_batches_of(one, number, setup, start_step, row_slice))
         before += one.share
     batches = parts[0]
     if len(parts) > 1:
@@ -113,7 +113,9 @@ def make_batches(
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
-def _batches_of(one: TrainingSet, number: int, setup: BatchOptions, start_step: int, own: slice) -> tf.data.Dataset:
+def _batches_of(
+    one: TrainingSet, number: int, setup: BatchOptions, start_step: int, row_slice: slice
+) -> tf.data.Dataset:
     records = reader.dataset(
         one.where,
         one.share,
@@ -129,7 +131,7 @@ def _batches_of(one: TrainingSet, number: int, setup: BatchOptions, start_step: 
     def make(step: tf.Tensor, record: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         # Another stream of random numbers for each set.
         seed = tf.random.experimental.stateless_fold_in(tf.stack([tf.constant(setup.seed, tf.int64), step]), number)
-        return prepare(record, setup, seed if one.varied else None, one.scaled_3d, own)
+        return prepare(record, setup, seed if one.varied else None, one.scaled_3d, row_slice)
 
     return tf.data.Dataset.zip((steps, records)).map(make, tf.data.AUTOTUNE, deterministic=True)
 
@@ -139,14 +141,14 @@ def prepare(
     setup: BatchOptions,
     seed: tf.Tensor | None,
     scaled_3d: bool = False,
-    own: slice = slice(None),
+    row_slice: slice = slice(None),
 ) -> dict:
     """One batch for the network from a batch of records with `FIELDS`.
 
     Args:
       seed: None: nothing is varied.
       scaled_3d: see `TrainingSet`.
-      own: the rows that are made.
+      row_slice: the rows that are produced.
     """
     boxes = crop.person_boxes(record["box"], record["pose_2d"], record["image_size"])
     centres, sides = crop.box_squares(boxes, setup.margin)
@@ -156,15 +158,15 @@ def prepare(
         transforms, mirrored = augment.random_transforms(centres, sides, setup.resolution, seed, setup.augmentation)
     # Drawn for all, so that a row's numbers are the same whichever rows are made.
     count = tf.shape(sides)[0]
-    transforms, mirrored = transforms[own], mirrored[own]
-    record = {name: value[own] for name, value in record.items()}
+    transforms, mirrored = transforms[row_slice], mirrored[row_slice]
+    record = {name: value[row_slice] for name, value in record.items()}
     images = crop.crop_files(record["image"], transforms, setup.resolution)
     if seed is not None:
-        images = augment.random_colours(images, seed, setup.augmentation, among=(own, count))
+        images = augment.random_colours(images, seed, setup.augmentation, among=(row_slice, count))
     batch = targets.make_targets(
         record, transforms, mirrored, setup.resolution, scaled_3d=scaled_3d, exact=setup.subpixel
     )
-    # Labels that nobody generated have no quality and are exact.
+    # Annotated and captured labels have no quality and count as exact.
     quality = tf.where(tf.math.is_finite(record["quality"]), record["quality"], 1.0)
     batch["depth_mask"] &= (quality >= setup.min_quality)[:, None]
     return {"images": images, **batch, "depth_weights": tf.pow(quality, setup.quality_power)}

@@ -1,4 +1,4 @@
-"""The flags of `train.py`: first those that the label generator's training has too, then its own by group."""
+"""The flags of `train.py`: first those shared with the label generator's training, then the others by group."""
 
 from __future__ import annotations
 

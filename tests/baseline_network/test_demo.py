@@ -153,10 +153,10 @@ def test_overlays_show_joints_where_they_are(people):
     assert tuple(drawn[40, 30]) == drawing.RIGHT_COLOUR
     assert tuple(drawn[40, 70]) != drawing.LEFT_COLOUR
     assert drawn[10, 50].any()  # the box
-    larger = pictures.overlay(pixels, [person], least=300, labelled=False)
+    larger = pictures.overlay(pixels, [person], min_side=300, labelled=False)
     assert larger.shape == (300, 300, 3)
     assert tuple(larger[121, 91]) == drawing.RIGHT_COLOUR
-    assert pictures.overlay(pixels, [person], most=50).shape == (50, 50, 3)
+    assert pictures.overlay(pixels, [person], max_side=50).shape == (50, 50, 3)
     assert not pictures.overlay(pixels, []).any()
 
 

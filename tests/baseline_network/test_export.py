@@ -111,7 +111,7 @@ def test_the_saved_model_needs_tensorflow_alone(packed, weights, rendered_people
 def test_rendered_people_where_no_records_are_given():
     sample = export_run.load_sample("", 3, 1.5, 64)
     assert sample.crops.shape == (3, 64, 64, 3)
-    assert sample.truth["seen"].all()
+    assert sample.truth["joint_mask_2d"].all()
     back = np.einsum("bij,bkj->bki", sample.transforms[..., :2], sample.truth["points"])
     inside = back + sample.transforms[:, None, :, 2]
     assert np.mean((inside > 0) & (inside < 64)) > 0.9

@@ -83,8 +83,8 @@ def test_the_margin_is_the_users_to_tell(checkpoint, tmp_path):
     [
         (["--input={}/none.pth"], ["none.pth: no such file"]),
         (["--input={}/text.pth"], ["text.pth: not a PyTorch file, or a damaged one"]),
-        (["--residual"], ["--residual says something of a TF1 checkpoint"]),
-        (["--statistics=x"], ["--statistics says something of a TF1 checkpoint"]),
+        (["--residual"], ["--residual is for TF1 checkpoints"]),
+        (["--statistics=x"], ["--statistics is for TF1 checkpoints"]),
         (["--margin=0"], ["--margin=0"]),
     ],
 )

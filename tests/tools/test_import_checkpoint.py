@@ -176,7 +176,7 @@ def test_flags_win_over_the_directorys_name_and_say_so(experiment, tmp_path, cap
     prefix = experiment["left2right"].prefix
     assert run(f"--input={prefix}", f"--output={tmp_path / 'a'}", "--noresidual", "--dropout=0.7") == 0
     told = capsys.readouterr().out
-    assert "residual off (--residual, though the directory's name says on)" in told
+    assert "residual off (--residual, though the directory's name has on)" in told
     config = network_files.load_network(tmp_path / "a").config
     assert (config["residual"], config["max_norm"], config["dropout"]) == (False, True, 0.7)
 

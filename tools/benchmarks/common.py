@@ -28,9 +28,9 @@ class Settings:
     scale: float = 1.0
     data: str = ""
 
-    def count(self, full: int, least: int = 100) -> int:
+    def count(self, full: int, smallest: int = 100) -> int:
         """`full` scaled."""
-        return max(least, int(full * self.scale))
+        return max(smallest, int(full * self.scale))
 
 
 @dataclasses.dataclass(frozen=True)

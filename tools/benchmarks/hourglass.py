@@ -43,13 +43,13 @@ def measure(settings: Settings) -> list[Row]:
         rates = {name: rate.times(_BATCH) for name, rate in in_turns(calls, 1, settings.repeats).items()}
         rows.append(rates.pop("sgemm").times(limits.PRODUCTS_FLOP / 1e9 / _BATCH).row("machine: products", "GFLOP/s"))
         than = rates.get("PyTorch")
-        told = f"hourglass, {sizes.stacks} stacks, {sizes.resolution} px, batch {_BATCH}, {what}"
+        title = f"hourglass, {sizes.stacks} stacks, {sizes.resolution} px, batch {_BATCH}, {what}"
         for name, rate in rates.items():
             if name.startswith("PyTorch"):
-                rows.append(rate.row(f"{told}: {name}", "images/s"))
+                rows.append(rate.row(f"{title}: {name}", "images/s"))
             else:
                 goal = _GOALS[what] if name.startswith("ours") and than else None
-                rows.append(rate.row(f"{told}: {name}", "images/s", "PyTorch" if than else "", than, goal))
+                rows.append(rate.row(f"{title}: {name}", "images/s", "PyTorch" if than else "", than, goal))
     return rows
 
 
@@ -66,8 +66,8 @@ def _train(sizes: Any, batch: dict[str, np.ndarray]) -> dict[str, Callable[[], A
 
     model = trainer.Trainer(hourglass.build(sizes), losses.Weights(), _BATCH)
     model.compile(optimizer=trainer.make_optimizer("rmsprop", 2.5e-4, "float32"))
-    given = {name: tf.constant(value) for name, value in batch.items()}
-    step = tf.function(lambda: model.train_step(given))
+    tensors = {name: tf.constant(value) for name, value in batch.items()}
+    step = tf.function(lambda: model.train_step(tensors))
     return {"ours": step}
 
 
@@ -98,9 +98,9 @@ def _torch_train(sizes: Any, batch: dict[str, np.ndarray]) -> dict[str, Callable
 
     def run() -> Any:
         optimizer.zero_grad(set_to_none=True)
-        heatmaps, found = network(images)
+        heatmaps, predicted = network(images)
         loss = (heatmaps - maps[:, None]).square().mean(dim=(0, 2, 3, 4)).sum()
-        (loss + 0.1 * (found - depths).square().mean()).backward()
+        (loss + 0.1 * (predicted - depths).square().mean()).backward()
         optimizer.step()
 
     return {"PyTorch": run}

@@ -96,9 +96,9 @@ def measure(settings: Settings) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder, multiprocessing.get_context("spawn").Pool(_CORES) as pool:
         place = pathlib.Path(folder)
         (place / "pictures").mkdir()
-        paths, made = write_pictures(place / "pictures", count), people(count)
-        _write_records(place / "records", paths, made)
-        jobs = list(zip(paths, made["box"], made["pose_2d"], made["pose_3d"], range(count)))
+        paths, records = write_pictures(place / "pictures", count), people(count)
+        _write_records(place / "records", paths, records)
+        jobs = list(zip(paths, records["box"], records["pose_2d"], records["pose_3d"], range(count)))
         shares = [jobs[number::_CORES] for number in range(_CORES)]
         setup = training_data.BatchOptions(_RESOLUTION)
         sets = [training_data.TrainingSet(str(place / "records" / "*.tfrecord"), _BATCH)]
@@ -113,16 +113,16 @@ def measure(settings: Settings) -> list[Row]:
         rates = in_turns({"opencv": lambda: pool.map(by_opencv, shares), "ours": ours}, count, settings.repeats)
         size = sum(os.path.getsize(path) for path in paths) / count / 1e3
     against = f"OpenCV in {_CORES} processes"
-    told = f"JPEG of {_SIZE[0]} x {_SIZE[1]}, {size:.0f} kB, to crops of {_RESOLUTION} with targets"
+    title = f"JPEG of {_SIZE[0]} x {_SIZE[1]}, {size:.0f} kB, to crops of {_RESOLUTION} with targets"
     return [
         *file_rates(),
-        rates["opencv"].row(f"{told}: {against}", "images/s"),
-        rates["ours"].row(f"{told}: ours, batches of {_BATCH}", "images/s", against, rates["opencv"], 1.5),
+        rates["opencv"].row(f"{title}: {against}", "images/s"),
+        rates["ours"].row(f"{title}: ours, batches of {_BATCH}", "images/s", against, rates["opencv"], 1.5),
         *_rendered(settings),
     ]
 
 
-def _write_records(place: pathlib.Path, paths: Sequence[Any], made: Any) -> None:
+def _write_records(place: pathlib.Path, paths: Sequence[Any], records: Any) -> None:
     from tfrecords.schema import PoseRecord
     from tfrecords.storage import example
     from tfrecords.storage.framing import RecordFile
@@ -138,7 +138,7 @@ def _write_records(place: pathlib.Path, paths: Sequence[Any], made: Any) -> None
                 image_size=np.array(_SIZE),
                 provenance_2d=known,
                 provenance_3d=known,
-                **{name: values[number] for name, values in made.items()},
+                **{name: values[number] for name, values in records.items()},
             )
             file.write(example.encode(record))
 

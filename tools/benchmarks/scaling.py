@@ -135,8 +135,8 @@ def _generating(settings: Settings) -> list[Row]:
             seconds, _, peak = _generate(place, count, weights)
             title = f"generate.py, {name} networks, {count:,} poses from .npz to labels.npz"
             rows.append(alone.row(f"lift, {name} networks, batches of {_BATCH:,}", "poses/s"))
-            own = Rate((count / seconds,))
-            rows.append(own.row(f"{title}, starting included", "poses/s", "lifting alone", alone, 0.8))
+            with_start = Rate((count / seconds,))
+            rows.append(with_start.row(f"{title}, starting included", "poses/s", "lifting alone", alone, 0.8))
             rows.append(_memory(f"{title}: peak memory", peak))
         for count in (settings.count(_POSES, _BATCH), settings.count(_MORE_POSES, 2 * _BATCH)):
             _, _, peak = _generate(place, count, narrow)

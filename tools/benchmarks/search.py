@@ -25,13 +25,13 @@ def published_loop(pose_3d: np.ndarray, pose_2d: np.ndarray) -> tuple[float, np.
     fx, fy, cx, cy = SEARCH_INTRINSICS
     camera = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], np.float64)
     pixels = np.vstack([pose_2d.T, np.ones(len(pose_2d))])
-    least, best, refined = 10000.0, 0.0, pose_3d
+    lowest, best, refined = 10000.0, 0.0, pose_3d
     for depth in range(2800, 7200):
         placed = np.linalg.inv(camera) @ pixels @ np.diag(pose_3d[:, 2] + depth)
         placed = placed - placed[:, POSE17.root : POSE17.root + 1]
         cost = np.sum(np.sqrt(np.sum(np.square(placed[:2] - pose_3d[:, :2].T), axis=0)))
-        if cost < least:
-            least, best, refined = cost, float(depth), placed.T
+        if cost < lowest:
+            lowest, best, refined = cost, float(depth), placed.T
     return best, refined
 
 

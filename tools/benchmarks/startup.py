@@ -1,4 +1,4 @@
-"""How long commands take to say what they do, and the demo from start to end."""
+"""The time of every command's --help, and of the demo from start to end."""
 
 from __future__ import annotations
 

@@ -10,11 +10,11 @@ from typing import Any
 
 @functools.cache
 def installed() -> bool:
-    """Whether PyTorch is there; says once when it is not."""
-    found = importlib.util.find_spec("torch") is not None
-    if not found:
+    """Whether PyTorch is installed; prints a line once when it is not."""
+    is_installed = importlib.util.find_spec("torch") is not None
+    if not is_installed:
         print("PyTorch is not installed (pip install torch): its rows are left out", file=sys.stderr)
-    return found
+    return is_installed
 
 
 @functools.cache

@@ -58,7 +58,7 @@ def canonical(batch_size: int = _CANONICAL_BATCH, count: int = 65_536) -> canoni
 
 
 def fitting(training: Any, steps: int) -> Callable[[], None]:
-    """A call that trains so many steps as train.py does, reading included."""
+    """A call that trains `steps` steps as train.py does, reading included."""
     model = training.make_model(steps_per_execution=10)
     batches = training.make_batches(0)
     return lambda: model.fit(batches, steps_per_epoch=steps, epochs=1, verbose=0)
@@ -88,20 +88,20 @@ def _published(settings: Settings, batch_size: int) -> list[Row]:
     released, goal = _RELEASED[batch_size]
     layers = linear_model.LinearModelConfig.of_stage(_STAGE).layers()
     flop = 6.0 * sum(inputs * outputs for *_, inputs, outputs in layers)
-    told = f"{_STAGE}, published, batch {batch_size}"
+    subject = f"{_STAGE}, published, batch {batch_size}"
     rows = [products.row("machine: products of [1024, 1024], float32", "GFLOP/s")]
-    rows.append(Row(f"{told}: released TensorFlow 1 graph, measured by others", released, "samples/s"))
+    rows.append(Row(f"{subject}: released TensorFlow 1 graph, measured by others", released, "samples/s"))
     if "torch" in samples:
-        rows.append(samples["torch"].row(f"{told}: PyTorch", "samples/s"))
-        rows.append(samples["ours"].row(f"{told}: ours", "samples/s", "PyTorch", samples["torch"]))
+        rows.append(samples["torch"].row(f"{subject}: PyTorch", "samples/s"))
+        rows.append(samples["ours"].row(f"{subject}: ours", "samples/s", "PyTorch", samples["torch"]))
     limit = products.times(1e9 / flop)
-    rows.append(samples["ours"].row(f"{told}: ours", "samples/s", f"{flop / 1e6:.1f} MFLOP at that rate", limit))
-    rows.append(samples["ours"].row(f"{told}: ours", "samples/s", "released", Rate((released,)), goal))
+    rows.append(samples["ours"].row(f"{subject}: ours", "samples/s", f"{flop / 1e6:.1f} MFLOP at that rate", limit))
+    rows.append(samples["ours"].row(f"{subject}: ours", "samples/s", "released", Rate((released,)), goal))
     return rows
 
 
 def torch_steps(batch_size: int, steps: int) -> Callable[[], None]:
-    """A call that trains the published subnetwork's PyTorch twin so many steps."""
+    """A call that trains the published subnetwork's PyTorch twin for `steps` steps."""
     import torch
 
     network = torch_networks.published(_STAGE).train()
@@ -128,11 +128,11 @@ def _canonical(settings: Settings) -> list[Row]:
     samples = {
         name: rate.times(steps * _CANONICAL_BATCH) for name, rate in in_turns(calls, 1, settings.repeats).items()
     }
-    told = f"both networks, canonical, batch {_CANONICAL_BATCH}"
+    subject = f"both networks, canonical, batch {_CANONICAL_BATCH}"
     rows, twin = [], samples.get("torch")
     if twin:
-        rows.append(twin.row(f"{told}: PyTorch, networks, clipping, AdamW and average alone", "samples/s"))
-    title = f"{told}: ours, views and losses included"
+        rows.append(twin.row(f"{subject}: PyTorch, networks, clipping, AdamW and average alone", "samples/s"))
+    title = f"{subject}: ours, views and losses included"
     rows.append(samples["ours"].row(title, "samples/s", "PyTorch" if twin else "", twin))
     return rows
 
@@ -146,7 +146,7 @@ def torch_canonical_steps(steps: int) -> Callable[[], None]:
         (inputs, canonical_training.RIGHT_OUTPUTS, 1),
         (inputs + canonical_training.RIGHT_OUTPUTS, canonical_view.OUTPUTS, 3),
     )
-    networks = torch.nn.ModuleList([torch_networks.prenorm(read, told, width, n) for read, told, n in sizes])
+    networks = torch.nn.ModuleList([torch_networks.prenorm(inputs, outputs, width, n) for inputs, outputs, n in sizes])
     parameters = list(networks.parameters())
     optimizer = torch.optim.AdamW(parameters, 1e-3, (0.9, 0.99))
     average = [parameter.detach().clone() for parameter in parameters]
@@ -181,8 +181,8 @@ def _feeding(settings: Settings, step: Rate) -> list[Row]:
         writer.convert(source, place, num_shards=8, num_workers=2, quiet=True)
         arrays = reader.load_arrays(place, fields)
         rows = [pose_rows.to_rows(pose_rows.root_centred(arrays[name]), "interleaved") for name in fields]
-        own = [normalization.statistics_of(part, "interleaved", True) for part in rows]
-        means, stds = zip(*((np.float32(part.mean), np.float32(part.inverse_std)) for part in own))
+        statistics = [normalization.statistics_of(part, "interleaved", True) for part in rows]
+        means, stds = zip(*((np.float32(part.mean), np.float32(part.inverse_std)) for part in statistics))
 
         def normalised(batch: Any) -> Any:
             parts = [pose_rows.to_rows(pose_rows.root_centred(batch[name]), "interleaved") for name in fields]

@@ -170,7 +170,7 @@ def _default_text(flag: Any) -> str:
 
 
 def _check_flagfile(path: str) -> None:
-    """Raises `InputError` unless a flagfile is there and is text; absl tells neither in a line."""
+    """Raises `InputError` unless a flagfile is there and is text; absl reports neither in one line."""
     if not path:
         raise InputError("--flagfile=FILE: the file's name goes behind the equals sign")
     place = os.path.expanduser(path)
@@ -211,7 +211,7 @@ def run(main: Callable[[Flags], int], declare: Callable[[], Flags], argv: Sequen
     except InputError as error:
         _fail(_one_line(error))
     except BrokenPipeError:
-        # The reader of our output left (`... | head`): nothing more to say, and nobody to say it to.
+        # The reader of the output has closed it (`... | head`).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:

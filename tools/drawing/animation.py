@@ -17,6 +17,8 @@ from tools.cli.errors import InputError
 from tools.drawing import drawing, figures
 from tools.files import atomic
 
+_MP4V = int.from_bytes(b"mp4v", "little")  # the codec's four characters, as OpenCV takes them
+
 
 def rotation_frames(
     poses_3d: np.ndarray,
@@ -55,10 +57,10 @@ def rotation_frames(
         raise InputError(f"film: expected at least one frame, got {frames}")
     everything, usable = poses, drawn
     if ghost is not None:
-        ghosts, seen = drawing.checked_poses(ghost, skeleton, 3)
+        ghosts, ghosts_drawn = drawing.checked_poses(ghost, skeleton, 3)
         if len(ghosts) not in (1, len(poses)):
             raise InputError(f"film: {len(poses)} poses, but {len(ghosts)} to compare with")
-        everything, usable = np.concatenate([poses, ghosts]), np.concatenate([drawn, seen])
+        everything, usable = np.concatenate([poses, ghosts]), np.concatenate([drawn, ghosts_drawn])
     aspect = 1.0 if image is None else drawing.checked_image(image).shape[1] / np.shape(image)[0]
     room = figures.room_around(everything, usable, aspect, image is not None)
     turn = 2 * np.pi * np.arange(frames) / frames
@@ -141,7 +143,7 @@ def _write_mp4(temporary: str | os.PathLike, frames: Iterable[np.ndarray], fps: 
         for frame in frames:
             frame = np.pad(frame, [(0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)], "edge")
             if writer is None:
-                writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter.fourcc(*"mp4v"), fps, frame.shape[1::-1])
+                writer = cv2.VideoWriter(str(temporary), _MP4V, fps, frame.shape[1::-1])
                 if not writer.isOpened():
                     raise InputError(f"{path}: this OpenCV cannot open its mp4v codec; write a .gif instead")
             writer.write(frame)

@@ -176,7 +176,7 @@ def _draw_person(
     image: np.ndarray,
     pose: np.ndarray,
     usable: np.ndarray,
-    made: np.ndarray,
+    derived: np.ndarray,
     limbs: Sequence[tuple[int, int]],
     palette: Sequence[Colour],
     thickness: int,
@@ -204,11 +204,11 @@ def _draw_person(
     for j in np.flatnonzero(usable):
         if _clipped(pose[j], pose[j], image.shape) is None:
             continue
-        radius = max(0.85 * thickness, 1.0) + made[j] * 0.3 * thickness
+        radius = max(0.85 * thickness, 1.0) + derived[j] * 0.3 * thickness
         if casing:
             disc(pose[j], radius + casing / 2, WHITE)
         disc(pose[j], radius, palette[j])
-        if made[j]:
+        if derived[j]:
             disc(pose[j], 0.65 * radius, WHITE)
 
 
@@ -270,8 +270,8 @@ def pose_canvas(
     canvas = np.full((size[1], size[0], 3), background, np.uint8)
     everything = [poses[drawn]]
     if ghost is not None:
-        ghosts, seen = checked_poses(ghost, skeleton, 2, joint_mask)
-        everything.append(ghosts[seen])
+        ghosts, ghosts_drawn = checked_poses(ghost, skeleton, 2, joint_mask)
+        everything.append(ghosts[ghosts_drawn])
     points = np.concatenate(everything)
     if not len(points):
         return canvas
@@ -280,7 +280,7 @@ def pose_canvas(
     scale = (room / np.maximum(high - low, 1e-6)).min() if len(points) > 1 else 1.0
     offset = np.array(size) / 2 - scale * (low + high) / 2
     if ghost is not None:
-        canvas = draw_skeleton_2d(canvas, ghosts * scale + offset, joint_set, seen, colours=[GHOST_COLOUR] * 3)
+        canvas = draw_skeleton_2d(canvas, ghosts * scale + offset, joint_set, ghosts_drawn, colours=[GHOST_COLOUR] * 3)
     return draw_skeleton_2d(canvas, poses * scale + offset, joint_set, drawn, provenance)
 
 

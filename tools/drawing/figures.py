@@ -47,7 +47,7 @@ class Room:
 
 @dataclasses.dataclass(frozen=True)
 class View:
-    """A viewer, `distance` mm from `centre` `[3]`: `rotation` `[3, 3]` from camera axes to his, `scale` px/mm there."""
+    """A viewer, `distance` mm from `centre` `[3]`; `rotation` `[3, 3]` from camera axes to theirs, `scale` px/mm there."""
 
     rotation: np.ndarray
     centre: np.ndarray
@@ -165,8 +165,8 @@ def figure_3d(
     poses, drawn = drawing.checked_poses(pose_3d, skeleton, 3, joint_mask)
     bodies = [(poses, drawn, skeleton.colours())]
     if ghost is not None:
-        ghosts, seen = drawing.checked_poses(ghost, skeleton, 3, None)
-        bodies.append((ghosts, seen, [GHOST_COLOUR] * len(skeleton.parents)))
+        ghosts, ghosts_drawn = drawing.checked_poses(ghost, skeleton, 3, None)
+        bodies.append((ghosts, ghosts_drawn, [GHOST_COLOUR] * len(skeleton.parents)))
     if image is not None:
         image = drawing.checked_image(image)
     if min(size) < 16:
@@ -229,11 +229,11 @@ def _draw_panes(canvas: np.ndarray, room: Room, view: View, far: Any, image: np.
     for axis, value, colour in panes:
         corners = _fixed(view.project(_rectangle(room, axis, value))[:, :2])
         cv2.fillConvexPoly(canvas, corners, colour, cv2.LINE_AA, drawing.SUBPIXEL_BITS)
-    hung = image is not None and far[2] is room.high
-    if image is not None and hung:
+    has_photograph = image is not None and far[2] is room.high
+    if image is not None and has_photograph:
         _hang_photograph(canvas, image, room, view)
     for axis, value, _ in panes:
-        grid = [] if axis == 2 and hung else _grid(room, axis, value)
+        grid = [] if axis == 2 and has_photograph else _grid(room, axis, value)
         outline = _rectangle(room, axis, value)[[0, 1, 2, 3, 0]]
         _lines(canvas, [view.project(line)[:, :2] for line in grid], GRID)
         _lines(canvas, [view.project(outline)[:, :2]], EDGE)
@@ -268,8 +268,8 @@ def _hang_photograph(canvas: np.ndarray, image: np.ndarray, room: Room, view: Vi
     import cv2
 
     target = view.project(photograph_corners(room, image.shape))[:, :2]
-    wanted = max(np.linalg.norm(target[1] - target[0]), np.linalg.norm(target[3] - target[0]))
-    shrink = wanted / max(image.shape[:2])
+    side_px = max(np.linalg.norm(target[1] - target[0]), np.linalg.norm(target[3] - target[0]))
+    shrink = side_px / max(image.shape[:2])
     if shrink < 0.75:  # a warp samples four pixels only; shrinking first keeps large photographs free of aliasing
         factor = float(shrink * 1.2)
         image = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
@@ -339,9 +339,9 @@ def _draw_ticks(canvas: np.ndarray, room: Room, view: View, far: Any, text: int)
             direction = view.project(point + 0.05 * room.side * np.array(outwards))[:2] - start
             return start, direction / max(np.linalg.norm(direction), 1e-6)
 
-        least = 1.6 * text if axis == 1 else 3.6 * text
+        min_step_px = 1.6 * text if axis == 1 else 3.6 * text
         step = _grid_step(room)
-        step *= next(n for n in (1, 2, 4, 5, 10, 20, 50) if n * step * length / extent >= least or n == 50)
+        step *= next(n for n in (1, 2, 4, 5, 10, 20, 50) if n * step * length / extent >= min_step_px or n == 50)
         clear = 0.06 * extent  # two axes' numbers would touch in a corner
         for tick in _tick_values(room, axis, step):
             if room.low[axis] + clear < tick < room.high[axis] - clear:

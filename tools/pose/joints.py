@@ -18,7 +18,8 @@ MISSING, MADE, LABELLED = 0, 1, 2
 PROVENANCE_NAMES = ("missing", "made", "labelled")
 
 # Where Neck/Nose lies on the way from Thorax to Head: the median over 27,044 frames of motion capture (quartiles 0.492
-# and 0.504). Human3.6M's labelled joint stands some centimetres in front of that line; a 2D source can't say where.
+# and 0.504). Human3.6M's labelled joint stands some centimetres in front of that line, which a 2D source
+# does not contain.
 NECK_SHARE = 0.5
 
 

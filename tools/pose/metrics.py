@@ -5,7 +5,7 @@ True (> 0) = usable; None = all), compute in float64, in chunks, and return one 
 `per_joint`, for each joint ``[..., J]``. They share these rules:
 
 - an unusable joint may be NaN in both arrays and counts nowhere; per joint it is NaN;
-- a pose without a usable joint is NaN. `mean_error` leaves NaN out of the mean and says how many it left out;
+- a pose without a usable joint is NaN. `mean_error` leaves NaN out of the mean and counts them;
 - NaN at a *usable* joint (no prediction) makes the pose's error NaN, but is a miss for the PCK measures;
 - shapes that do not belong together raise ValueError.
 

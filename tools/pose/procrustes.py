@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-# A similarity transform brings any two points onto any two others: an error over fewer than three joints says nothing.
+# A similarity transform brings any two points onto any two others: errors over fewer than three joints mean nothing.
 MIN_JOINTS = 3
 # Poses at a time: their float64 copies and the intermediate rows stay in a core's own cache.
 CHUNK = 2048

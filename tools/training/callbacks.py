@@ -14,7 +14,7 @@ from tools.training.checkpoints import TrainingCheckpoints
 
 
 class Evaluation(tf.keras.callbacks.Callback):
-    """Evaluates after every epoch and adds the figures to the epoch's logs, where TensorBoard finds them.
+    """Evaluates after every epoch and adds the figures to the epoch's logs, which TensorBoard shows.
 
     Must stand before the TensorBoard callback in the list.
     """
@@ -106,10 +106,10 @@ def tensorboard(log_dir: str, settings: dict, profile: str = "") -> list[tf.kera
     from tensorboard.plugins.hparams import api as hparams
 
     batches = profiled_batches(profile)
-    shown = {k: v if isinstance(v, (bool, int, float, str)) else json.dumps(v) for k, v in settings.items()}
+    hyper_parameters = {k: v if isinstance(v, (bool, int, float, str)) else json.dumps(v) for k, v in settings.items()}
     return [
         tf.keras.callbacks.TensorBoard(log_dir, write_graph=True, profile_batch=batches, update_freq="epoch"),
-        hparams.KerasCallback(log_dir, shown),
+        hparams.KerasCallback(log_dir, hyper_parameters),
     ]
 
 

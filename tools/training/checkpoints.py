@@ -104,8 +104,8 @@ def saved_steps(directory: str) -> list[int]:
     A checkpoint's index is put in place after its data, so one that was being written when the process was killed is
     not among them.
     """
-    found = (re.fullmatch(rf"{_NAME}-(\d+)\.index", name) for name in os.listdir(directory))
-    return sorted(int(match.group(1)) for match in found if match)
+    matches = (re.fullmatch(rf"{_NAME}-(\d+)\.index", name) for name in os.listdir(directory))
+    return sorted(int(match.group(1)) for match in matches if match)
 
 
 def discard_after(directory: str, step: int) -> None:

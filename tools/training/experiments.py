@@ -1,4 +1,4 @@
-"""Experiment directories: one training each, its settings beside it, gone on with or discarded but never mixed up."""
+"""Experiment directories: one training each with its settings, resumed or discarded, never mixed with another."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def plan(directory: str, settings: Mapping, decisive: Sequence[str], load: int =
 
     Args:
       settings: flag values and what else describes the training.
-      decisive: names of the settings that decide the weights; a training is gone on with only where they are equal.
+      decisive: names of the settings that decide the weights; a training is resumed only where they are equal.
       load: go on from the checkpoint of exactly this step; 0: from the last one, if there is any.
       overwrite: with `load`, later checkpoints may be discarded; without, the whole former training.
 
@@ -56,7 +56,9 @@ def plan(directory: str, settings: Mapping, decisive: Sequence[str], load: int =
     if os.path.exists(path):
         _check_same(path, settings, decisive)
     elif steps:
-        raise InputError(f"{directory}: checkpoints without {SETTINGS_FILE}, so nobody knows of what; move them away")
+        raise InputError(
+            f"{directory}: checkpoints without {SETTINGS_FILE}, so their settings are unknown; move them away"
+        )
     if not load:
         if steps:
             return Plan(steps[-1], False, f"resuming from the last checkpoint, step {steps[-1]:,}")
@@ -68,7 +70,7 @@ def plan(directory: str, settings: Mapping, decisive: Sequence[str], load: int =
     if later and not overwrite:
         raise InputError(
             f"--load={load}: {directory} has later checkpoints ({', '.join(map(str, later))}), which training from "
-            f"{load} would replace; say --overwrite to discard them"
+            f"{load} would replace; give --overwrite to discard them"
         )
     discarded = f", discarding {len(later)} later" if later else ""
     return Plan(load, bool(later), f"resuming from the checkpoint of step {load:,}{discarded}")

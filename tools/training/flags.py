@@ -18,11 +18,13 @@ def declare_strategy(flags: command.Flags, seed_of: str, jit_compile: str) -> No
             ["auto", "one_device", "mirrored", "multi_worker"],
             "devices: all there are, one, all of this machine, or those of the cluster in TF_CONFIG",
         )
-        flags.integer("virtual_cpus", 0, "split the CPU into so many devices, to try out a strategy", lower_bound=0)
+        flags.integer(
+            "virtual_cpus", 0, "split the CPU into this number of devices, to try out a strategy", lower_bound=0
+        )
         flags.integer("seed", 0, f"of {seed_of}", lower_bound=0)
         flags.boolean("deterministic", True, "the same weights from the same flags, at some cost on GPUs")
         flags.boolean("jit_compile", False, jit_compile)
-        flags.integer("steps_per_execution", 10, "steps between two looks of Keras at progress", lower_bound=1)
+        flags.integer("steps_per_execution", 10, "steps between Keras' reports of progress", lower_bound=1)
         flags.integer("threads", 0, "threads of TensorFlow; 0: one for each core", lower_bound=0)
 
 

@@ -19,9 +19,9 @@ def prepare_devices(
     """Configures TensorFlow's devices; call once, before anything else uses TensorFlow.
 
     Args:
-      use_cpu: leave GPUs alone.
-      virtual_cpus: split the CPU into so many virtual devices (0: leave it whole), which is how a mirrored strategy is
-        tried out on a machine without GPUs.
+      use_cpu: do not use GPUs.
+      virtual_cpus: split the CPU into this number of virtual devices (0: do not), for trying out a mirrored strategy on
+        a machine without GPUs.
       deterministic: make every op give the same result each time, at some cost in speed on GPUs.
       seed: of Python's, NumPy's and TensorFlow's generators.
       threads: how many threads one operation uses, and how many operations run at once; 0: as many as there are cores.
@@ -103,7 +103,7 @@ def distribute(
     Every worker makes the same stream of global batches and keeps its replicas' share of each, row by row: replica r
     of n sees rows [r B/n, (r+1) B/n). So one device, two devices and two processes train on the same global batches,
     which TensorFlow's own auto-sharding does not promise. Reading the stream on each worker is the price; pose records
-    are small, and what is dear to make of a record can be left to `make_rows`.
+    are small, and expensive steps can be limited to a worker's rows by `make_rows`.
 
     Args:
       make_batches: makes a dataset of nests of tensors [B, ...], B = batch_size.

@@ -25,9 +25,9 @@ def person(rng, count=5):
     pose = true + rng.normal(0, 60, true.shape)
     truth = {
         "points": rng.uniform(100, 300, [count, 16, 2]),
-        "seen": np.ones([count, 16], bool),
+        "joint_mask_2d": np.ones([count, 16], bool),
         "pose_3d": true,
-        "placed": np.ones([count, 16], bool),
+        "joint_mask_3d": np.ones([count, 16], bool),
         "box_sides": rng.uniform(100, 200, count),
         "crop_sides": rng.uniform(150, 250, count),
         "mm_per_pixel": rng.uniform(4, 9, count),
@@ -69,8 +69,14 @@ def test_shares_by_hand():
     points[0, 9] = [12, -16]  # HeadTop, 20 from UpperNeck
     points[0, 2], points[0, 13] = [60, 0], [60, 100]  # RHip, LShoulder
     off = points + 2.1 * np.arange(16)[None, :, None] * [0.6, -0.8]
-    nothing = {"pose_3d": np.full([1, 16, 3], np.nan), "placed": np.zeros([1, 16], bool)}
-    truth = {"points": points, "seen": np.ones([1, 16], bool), "box_sides": [80.0], "crop_sides": [200.0], **nothing}
+    nothing = {"pose_3d": np.full([1, 16, 3], np.nan), "joint_mask_3d": np.zeros([1, 16], bool)}
+    truth = {
+        "points": points,
+        "joint_mask_2d": np.ones([1, 16], bool),
+        "box_sides": [80.0],
+        "crop_sides": [200.0],
+        **nothing,
+    }
     predicted = {"points": off, "pose_3d": np.ones([1, 16, 3])}
     figures = pose_errors.figures(predicted, truth)
     # Below 10 px: joints 0 to 4, of the 14 that count.
@@ -98,10 +104,10 @@ def test_names_are_mpiis():
 
 def test_missing_joints_and_people():
     predicted, truth = person(np.random.default_rng(1), 4)
-    truth["seen"][0, 3] = truth["placed"][0, 5] = False
-    truth["placed"][1, 6] = False  # no pelvis: nothing to be relative to
-    truth["placed"][2] = False
-    truth["seen"][3] = False
+    truth["joint_mask_2d"][0, 3] = truth["joint_mask_3d"][0, 5] = False
+    truth["joint_mask_3d"][1, 6] = False  # no pelvis: nothing to be relative to
+    truth["joint_mask_3d"][2] = False
+    truth["joint_mask_2d"][3] = False
     truth["points"][0, 3] = truth["pose_3d"][0, 5] = np.nan
     found = pose_errors.errors(predicted, truth)
     for name in (*pose_errors.LENGTHS, "pck_3d@150", "auc_3d"):
@@ -207,9 +213,9 @@ def test_truth_of_records():
     np.testing.assert_allclose(truth["mm_per_pixel"], [4, 4, 5, 5], rtol=1e-5)  # of the camera, of the bones
     np.testing.assert_array_equal(truth["box_sides"], 90)
     np.testing.assert_array_equal(truth["spine"], record["pose_3d"][:, 9])
-    assert not truth["seen"][3, 5]
-    assert not truth["placed"][2, 6]
-    assert truth["placed"][:2].all()
+    assert not truth["joint_mask_2d"][3, 5]
+    assert not truth["joint_mask_3d"][2, 6]
+    assert truth["joint_mask_3d"][:2].all()
     without = {name: record[name] for name in ("pose_2d", "pose_3d", "provenance_2d", "provenance_3d")}
     fewer = pose_errors.truth_of(without)
     np.testing.assert_allclose(fewer["mm_per_pixel"], 5, rtol=1e-5)

@@ -166,11 +166,11 @@ def test_odd_records_are_measured_and_unusable_ones_named(rendered_people, write
 
 def test_boxes(rendered_people, write):
     """The record's own, or the joints', are what the crop lies around."""
-    own = rendered_people[0]
+    row_slice = rendered_people[0]
     without = dataclasses.replace(rendered_people[1], box=np.full(4, np.nan))
-    knowing = Knowing([own, without])
-    record_evaluation.evaluate_records(knowing, write([own, without]), quiet=True)
-    np.testing.assert_array_equal(knowing.boxes[own.image], own.box)
+    knowing = Knowing([row_slice, without])
+    record_evaluation.evaluate_records(knowing, write([row_slice, without]), quiet=True)
+    np.testing.assert_array_equal(knowing.boxes[row_slice.image], row_slice.box)
     joints, box = without.pose_2d, knowing.boxes[without.image]
     assert np.all(box[:2] < joints.min(0))
     assert np.all(box[:2] + box[2:] > joints.max(0))

@@ -70,14 +70,16 @@ def test_heatmaps_are_the_loops():
     assert patch[16, 16] == 1
 
 
-@pytest.mark.parametrize("least", [joints.MADE, joints.LABELLED])
-def test_sixteen_joints_are_those_of_convert(least):
+@pytest.mark.parametrize("min_provenance", [joints.MADE, joints.LABELLED])
+def test_sixteen_joints_are_those_of_convert(min_provenance):
     record, _, _ = some_records(40)
     rng = np.random.default_rng(1)
     record["provenance_3d"][:] = rng.choice([0, 1, 2], [40, 17], p=[0.1, 0.2, 0.7])
     record["pose_3d"][record["provenance_3d"] == 0] = np.nan
-    poses, usable = targets.to_mpii16(tf.constant(record["pose_3d"]), tf.constant(record["provenance_3d"]), least)
-    kept = record["provenance_3d"] >= least
+    poses, usable = targets.to_mpii16(
+        tf.constant(record["pose_3d"]), tf.constant(record["provenance_3d"]), min_provenance
+    )
+    kept = record["provenance_3d"] >= min_provenance
     expected, codes = joints.convert(np.where(kept[..., None], record["pose_3d"], np.nan), "pose17", "mpii16")
     # What `convert` would make of other joints (a hip of the hips) is not a label of this record.
     direct = [i for i in range(16) if i != targets.THORAX]
