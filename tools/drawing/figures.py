@@ -47,7 +47,7 @@ class Room:
 
 @dataclasses.dataclass(frozen=True)
 class View:
-    """A viewer, `distance` mm from `centre` `[3]`; `rotation` `[3, 3]` from camera axes to theirs, `scale` px/mm there."""
+    """A viewer `distance` mm from `centre` `[3]`; `rotation` `[3, 3]` from camera axes to theirs, `scale` px/mm."""
 
     rotation: np.ndarray
     centre: np.ndarray
