@@ -183,7 +183,7 @@ def test_the_sheet_draws_truth_and_prediction(rendered_people, write_pictured, w
         (["--data=no_records"], "no_records"),
         (["--data={mixed}", "--weights=no_weights"], "no_weights"),
         (["--data={mixed}", "--sheet=3"], "--sheet: goes with --output"),
-        (["--data={mixed}", "--output={mixed}"], "is a file, not a folder"),
+        (["--data={mixed}", "--output={mixed}"], "is not a folder"),
         (["--data={mixed}", "--weights={weights}", "--margin=50"], "margin 50"),
         (["--data={mixed}", "--batch_size=0"], "batch_size"),
         (["--data={mixed}", "--flop"], "flop"),

@@ -133,9 +133,9 @@ def test_only_its_own_folders_are_replaced(packed, weights, tmp_path, capsys):
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
     flags = (f"--weights={weights}", "--formats=float16")
     for more, message in (
-        ([f"--output={packed}"], "give --overwrite"),
+        ([f"--output={packed}"], "exists already; --overwrite replaces it"),
         ([f"--output={tmp_path / 'mine'}", "--overwrite"], "holds no export.json"),
-        ([f"--output={tmp_path / 'mine' / 'thesis.txt'}"], "is a file, not a folder"),
+        ([f"--output={tmp_path / 'mine' / 'thesis.txt'}"], "is not a folder"),
     ):
         assert run(*flags, *more) == 2
         assert message in capsys.readouterr().err

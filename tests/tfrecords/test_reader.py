@@ -3,6 +3,8 @@
 import functools
 import itertools
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -266,3 +268,9 @@ def test_several_sets_by_one_text_with_commas(folder, tmp_path):
     other = convert(tmp_path / "other", 30, num_shards=2).folder
     assert len(reader.find(f"{folder},{other}")) == COUNT + 30
     assert len(reader.load_arrays(f"{folder},{other}", ["frame"])["frame"]) == COUNT + 30
+
+
+def test_importing_the_reader_imports_neither_addons_nor_matplotlib(repository):
+    code = "import sys, tfrecords.reader; print(sorted({'tensorflow_addons', 'matplotlib', 'cv2'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=repository)
+    assert done.stdout.strip() == "[]", done.stderr

@@ -15,7 +15,8 @@ from label_generator.training.canonical_training import CanonicalTraining, Level
 from tools.cli.errors import InputError
 from tools.pose import metrics
 from tools.pose.joints import POSE17
-from tools.training import experiments, loop
+from tools.training import experiments
+from tools.training.session import TrainingDevices, TrainingJob, TrainingSession
 
 ROOT = POSE17.root
 CAMERA = np.array([1145.0, 1143.0, 512.0, 515.0])
@@ -270,8 +271,9 @@ def test_resumed_training_ends_with_the_same_weights(tmp_path):
             made.take_weights(model)
             return made.figures()
 
-        job = loop.Job(model, made.make_batches, 24, 5, evaluate)
-        loop.train(job, tf.distribute.get_strategy(), str(folder), experiments.Plan(start, False, ""), epochs, {})
+        devices = TrainingDevices(tf.distribute.get_strategy(), "float32")
+        session = TrainingSession(devices, str(folder), experiments.Plan(start, False, ""), {}, epochs)
+        session.train(TrainingJob(model, made.make_batches, 24, 5, evaluate))
         optimizer = model.optimizer
         return [v.numpy() for v in model.weights] + [optimizer.average_of(v).numpy() for v in model.trainable_variables]
 
