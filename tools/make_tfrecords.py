@@ -10,12 +10,13 @@ import functools
 import sys
 import textwrap
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tools.cli import command, common_flags
 
 if TYPE_CHECKING:
-    from tfrecords.source import Options
+    from tfrecords.source import Options, Source
 
 # Sources that make their records themselves.
 _WITHOUT_INPUT = ("synthetic", "rendered")
@@ -75,7 +76,9 @@ def main(flags: command.Flags) -> int:
     makes_its_own = flags.source in _WITHOUT_INPUT or ":" in flags.source
     flags.require("output", *(() if makes_its_own else ("input",)))
     start = time.monotonic()
-    factory = functools.partial(sources.open_source, flags.source, flags.input or "", _options(flags))
+    factory: Callable[..., Source] = functools.partial(
+        sources.open_source, flags.source, flags.input or "", _options(flags)
+    )
     if flags.keep:
         factory = functools.partial(reviewed.open_reviewed, factory, flags.keep)
     content = writer.convert(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -61,14 +62,14 @@ class Photographs:
         """The picture of that name, or of that name with a picture's ending (frames of OpenPose)."""
         stem = name[: -len(_KEYPOINTS)] if name.endswith(_KEYPOINTS) else name
         for candidate in dict.fromkeys((name, *(stem + suffix for suffix in images.SUFFIXES))):
-            if candidate and images.is_image_name(candidate):
+            if self._pictures is not None and candidate and images.is_image_name(candidate):
                 found = self._pictures.read(candidate)
                 if not isinstance(found, Skip):
                     return found.data
         return None
 
 
-def _open_input(columns: LabelColumns):
+def _open_input(columns: LabelColumns) -> tuple[Any, str]:
     """(the labelled input with its pictures or None, what the user is told)."""
     from label_generator.labelling import inputs
 
@@ -131,7 +132,7 @@ def write_crops(photographs: Photographs, columns: LabelColumns, folder: pathlib
     return crops
 
 
-def _decoded(data: bytes | None):
+def _decoded(data: bytes | None) -> np.ndarray | None:
     """[H, W, 3] BGR as stored, since that is what labels refer to; None when it can't be decoded."""
     import cv2
 
