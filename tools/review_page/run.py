@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import pathlib
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -67,7 +67,7 @@ def make_page(
     return columns
 
 
-def _write_data(file: IO[str], columns: LabelColumns, crops: np.ndarray, pictures: str) -> None:
+def _write_data(file: TextIO, columns: LabelColumns, crops: np.ndarray, pictures: str) -> None:
     identities = columns.identities()
     kinds: dict[str, str] = {}
 
