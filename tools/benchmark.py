@@ -43,7 +43,7 @@ def main(flags: command.Flags) -> int:
     unknown = [name for name in names if name not in SECTIONS]
     if unknown or not names:
         raise InputError(f"{unknown[0] if unknown else 'nothing'} to measure; there are {', '.join(SECTIONS)}, all")
-    settings = common.Settings(flags.repeats, flags.scale, flags.data)
+    settings = common.BenchmarkSettings(flags.repeats, flags.scale, flags.data)
     results = {name: importlib.import_module(SECTIONS[name]).measure(settings) for name in names}
     machine = common.machine()
     if flags.json:

@@ -18,7 +18,7 @@ from typing import Any, Callable
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class BenchmarkSettings:
     """repeats: how often each candidate runs. scale: how much work, 1 for figures that are published.
 
     data: records of real poses with 2D, 3D and intrinsics, or '' for made ones.

@@ -10,7 +10,7 @@ import numpy as np
 from baseline_network.network import folded_hourglass, hourglass
 from baseline_network.training import losses, trainer
 from tools.benchmarks import limits, torch_networks
-from tools.benchmarks.common import Row, Settings, in_turns
+from tools.benchmarks.common import BenchmarkSettings, Row, in_turns
 
 _BATCH = 4
 _GOALS = {"inference": 2.0, "training step": 1.4}
@@ -30,7 +30,7 @@ def targets(rng: np.random.Generator, sizes: hourglass.Sizes, count: int) -> dic
     }
 
 
-def measure(settings: Settings) -> list[Row]:
+def measure(settings: BenchmarkSettings) -> list[Row]:
     """All figures of this section."""
     sizes = hourglass.Sizes() if settings.scale >= 0.25 else hourglass.Sizes(1, 1, 64, 128)
     batch = targets(np.random.default_rng(0), sizes, _BATCH)

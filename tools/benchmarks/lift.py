@@ -16,7 +16,7 @@ from label_generator.networks import linear_model, network_files
 from label_generator.stages import pose_rows, published
 from label_generator.training import published_data
 from tools.benchmarks import limits, search, torch_networks
-from tools.benchmarks.common import Row, Settings, in_turns
+from tools.benchmarks.common import BenchmarkSettings, Row, in_turns
 from tools.pose import metrics
 from tools.pose.cameras import SEARCH_INTRINSICS
 
@@ -62,7 +62,7 @@ def shipped() -> dict[str, network_files.Network]:
     return network_files.find_networks([lifter_module.SHIPPED]) if there else {}
 
 
-def measure(settings: Settings) -> list[Row]:
+def measure(settings: BenchmarkSettings) -> list[Row]:
     """All figures of this section."""
     import tensorflow as tf
 
@@ -81,7 +81,7 @@ def measure(settings: Settings) -> list[Row]:
     return rows
 
 
-def _throughput(settings: Settings, networks: Any, lifters: Any) -> list[Row]:
+def _throughput(settings: BenchmarkSettings, networks: Any, lifters: Any) -> list[Row]:
     import tensorflow as tf
 
     _, pixels, _ = search.people(_BATCH)
@@ -130,7 +130,7 @@ def torch_lift(pixels: np.ndarray) -> Any:
     return run
 
 
-def _latency(settings: Settings, name: str, lifter: Any) -> list[Row]:
+def _latency(settings: BenchmarkSettings, name: str, lifter: Any) -> list[Row]:
     """One pose from NumPy to NumPy, in Python and through a SavedModel."""
     import tensorflow as tf
 
@@ -167,7 +167,7 @@ def _latency(settings: Settings, name: str, lifter: Any) -> list[Row]:
     return rows
 
 
-def _accuracy(settings: Settings, lifters: Any) -> list[Row]:
+def _accuracy(settings: BenchmarkSettings, lifters: Any) -> list[Row]:
     """What bfloat16 does to the errors of the shipped weights' labels."""
     pixels, intrinsics, truth, told = real_poses(settings)
     errors = {}
@@ -186,7 +186,7 @@ def _accuracy(settings: Settings, lifters: Any) -> list[Row]:
     ]
 
 
-def real_poses(settings: Settings) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
+def real_poses(settings: BenchmarkSettings) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
     """Pixels [N, 17, 2], intrinsics [N, 4], poses [N, 17, 3] of `settings.data` or made people; a description."""
     if not settings.data:
         from tfrecords.source import Options

@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 
-from tools.benchmarks.common import Row, Settings, in_turns
+from tools.benchmarks.common import BenchmarkSettings, Row, in_turns
 from tools.pose import metrics
 
 
@@ -22,7 +22,7 @@ def scipy_p_mpjpe(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return errors
 
 
-def measure(settings: Settings) -> list[Row]:
+def measure(settings: BenchmarkSettings) -> list[Row]:
     """All figures of this section."""
     rng = np.random.default_rng(0)
     count, looped = settings.count(1_000_000, 1000), settings.count(2000)

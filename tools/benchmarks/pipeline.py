@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tools.benchmarks.common import Row, Settings, file_rates, in_turns
+from tools.benchmarks.common import BenchmarkSettings, Row, file_rates, in_turns
 
 _SIZE = (1280, 720)
 _RESOLUTION, _BATCH, _CORES = 256, 16, os.cpu_count() or 1
@@ -88,7 +88,7 @@ def by_opencv(jobs: Iterable[Any]) -> float:
     return total
 
 
-def measure(settings: Settings) -> list[Row]:
+def measure(settings: BenchmarkSettings) -> list[Row]:
     """All figures of this section."""
     from baseline_network.training import training_data
 
@@ -143,7 +143,7 @@ def _write_records(place: pathlib.Path, paths: Sequence[Any], records: Any) -> N
             file.write(example.encode(record))
 
 
-def _rendered(settings: Settings) -> list[Row]:
+def _rendered(settings: BenchmarkSettings) -> list[Row]:
     """Pictures that source rendered draws, with a process for each core, starting included."""
     from tfrecords import writer
     from tfrecords.source import Options

@@ -17,7 +17,7 @@ from tfrecords.schema import PoseRecord
 from tfrecords.source import Info, Options, Skip, Source
 from tfrecords.storage import example
 from tfrecords.storage.framing import RecordFile
-from tools.benchmarks.common import Row, Settings, file_rates, in_child, in_turns
+from tools.benchmarks.common import BenchmarkSettings, Row, file_rates, in_child, in_turns
 
 _BATCH = 1024
 _PICTURE = (1280, 720)
@@ -82,7 +82,7 @@ class Folder(Source):
             yield PoseRecord(pose_2d=pose, image=picture.data, image_format=picture.format, image_size=size)
 
 
-def measure(settings: Settings) -> list[Row]:
+def measure(settings: BenchmarkSettings) -> list[Row]:
     """All figures of this section."""
     with tempfile.TemporaryDirectory() as folder:
         place = pathlib.Path(folder)
@@ -118,7 +118,7 @@ def feature_by_feature(record: PoseRecord) -> bytes:
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
 
 
-def _writing_by_process(settings: Settings, place: pathlib.Path) -> list[Row]:
+def _writing_by_process(settings: BenchmarkSettings, place: pathlib.Path) -> list[Row]:
     import tensorflow as tf
 
     count = settings.count(5000)
@@ -155,7 +155,7 @@ def _converter(kind: Any, path: Any, out: Any, workers: int, **options: Any) -> 
     return call
 
 
-def _converting(settings: Settings, place: pathlib.Path) -> list[Row]:
+def _converting(settings: BenchmarkSettings, place: pathlib.Path) -> list[Row]:
     count = settings.count(200_000)
     calls = {n: _converter(Given, pathlib.Path(), place / f"convert{n}", n, count=count) for n in (1, 2)}
     rates = in_turns(calls, count, min(settings.repeats, 3))
@@ -166,7 +166,7 @@ def _converting(settings: Settings, place: pathlib.Path) -> list[Row]:
     ]
 
 
-def _pictures(settings: Settings, place: pathlib.Path) -> list[Row]:
+def _pictures(settings: BenchmarkSettings, place: pathlib.Path) -> list[Row]:
     import cv2
 
     pictures, count = place / "pictures", settings.count(400, 20)
@@ -211,7 +211,7 @@ if __name__ == "__main__":
 """
 
 
-def _memory(settings: Settings, place: pathlib.Path) -> list[Row]:
+def _memory(settings: BenchmarkSettings, place: pathlib.Path) -> list[Row]:
     rows = []
     for workers in (1, 2):
         peaks = []
@@ -222,7 +222,7 @@ def _memory(settings: Settings, place: pathlib.Path) -> list[Row]:
     return rows
 
 
-def _reading(settings: Settings, place: pathlib.Path) -> list[Row]:
+def _reading(settings: BenchmarkSettings, place: pathlib.Path) -> list[Row]:
     folder = place / "convert1"
     count = len(reader.find(folder))
     fields = ["pose_2d", "right_2d", "pose_3d"]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tools.benchmarks.common import PEAK, Rate, Row, Settings, in_child
+from tools.benchmarks.common import PEAK, BenchmarkSettings, Rate, Row, in_child
 
 _POSES, _MORE_POSES = 1_000_000, 5_000_000
 _BATCH = 4096
@@ -72,7 +72,7 @@ if __name__ == "__main__":
 """
 
 
-def measure(settings: Settings) -> list[Row]:
+def measure(settings: BenchmarkSettings) -> list[Row]:
     """All figures of this section."""
     return [*_lifting(settings), *_training(settings), *_generating(settings)]
 
@@ -90,7 +90,7 @@ def _lift(threads: int, batch: int, calls: int, which: str = "published") -> flo
     return float(in_child(_THREADS + _LIFT, threads, batch, calls, which))
 
 
-def _lifting(settings: Settings) -> list[Row]:
+def _lifting(settings: BenchmarkSettings) -> list[Row]:
     calls = settings.count(40, 2)
 
     def processes() -> Any:
@@ -104,7 +104,7 @@ def _lifting(settings: Settings) -> list[Row]:
     return rows + [rate.row(f"lift, {name}", "poses/s", "one thread", one) for name, rate in rates.items()]
 
 
-def _training(settings: Settings) -> list[Row]:
+def _training(settings: BenchmarkSettings) -> list[Row]:
     steps = settings.count(60, 10) // 10 * 10
 
     def run(threads: int, devices: int) -> Any:
@@ -117,7 +117,7 @@ def _training(settings: Settings) -> list[Row]:
     return rows + [rate.row(f"training step, {name}", "samples/s", "one thread", one) for name, rate in rates.items()]
 
 
-def _generating(settings: Settings) -> list[Row]:
+def _generating(settings: BenchmarkSettings) -> list[Row]:
     from tools.benchmarks import lift
 
     rows = []

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tools.benchmarks import limits
-from tools.benchmarks.common import PEAK, Row, Settings, in_child, in_turns
+from tools.benchmarks.common import PEAK, BenchmarkSettings, Row, in_child, in_turns
 from tools.pose.cameras import SEARCH_INTRINSICS
 from tools.pose.joints import POSE17
 
@@ -50,7 +50,7 @@ def people(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarra
     return (poses + noise).astype(np.float32), pixels.astype(np.float32), intrinsics.astype(np.float32)
 
 
-def measure(settings: Settings) -> list[Row]:
+def measure(settings: BenchmarkSettings) -> list[Row]:
     """All figures of this section."""
     import tensorflow as tf
 

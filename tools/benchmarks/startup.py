@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 
-from tools.benchmarks.common import Row, Settings, in_turns
+from tools.benchmarks.common import BenchmarkSettings, Row, in_turns
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _FOLDERS = ("label_generator", "baseline_network", "tools")
@@ -23,7 +23,7 @@ def commands() -> list[str]:
     return [str(path.relative_to(_ROOT)) for path in files if "\n    command.run(" in path.read_text(encoding="utf-8")]
 
 
-def measure(settings: Settings) -> list[Row]:
+def measure(settings: BenchmarkSettings) -> list[Row]:
     """All figures of this section."""
 
     def run(*line: str) -> None:

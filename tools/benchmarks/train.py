@@ -19,7 +19,7 @@ from label_generator.training.published_data import Poses
 from tfrecords import reader, writer
 from tfrecords.source import Options
 from tools.benchmarks import limits, search, torch_networks
-from tools.benchmarks.common import Rate, Row, Settings, file_rates, in_turns
+from tools.benchmarks.common import BenchmarkSettings, Rate, Row, file_rates, in_turns
 
 _STAGE = "pose3d"
 # samples/s of the released TensorFlow 1 graph by batch size, measured by others on two such cores; and what is asked.
@@ -64,7 +64,7 @@ def fitting(training: Any, steps: int) -> Callable[[], None]:
     return lambda: model.fit(batches, steps_per_epoch=steps, epochs=1, verbose=0)
 
 
-def measure(settings: Settings) -> list[Row]:
+def measure(settings: BenchmarkSettings) -> list[Row]:
     """All figures of this section."""
     rows = [*limits.memory_rates()]
     rows += _published(settings, 64)
@@ -75,7 +75,7 @@ def measure(settings: Settings) -> list[Row]:
     return [*rows, *_feeding(settings, step)]
 
 
-def _published(settings: Settings, batch_size: int) -> list[Row]:
+def _published(settings: BenchmarkSettings, batch_size: int) -> list[Row]:
     """One subnetwork; the last row is ours beside the release."""
     steps = settings.count(_STEPS[batch_size], 10) // 10 * 10
     training = published(batch_size)
@@ -119,7 +119,7 @@ def torch_steps(batch_size: int, steps: int) -> Callable[[], None]:
     return run
 
 
-def _canonical(settings: Settings) -> list[Row]:
+def _canonical(settings: BenchmarkSettings) -> list[Row]:
     steps = settings.count(_STEPS[_CANONICAL_BATCH], 10) // 10 * 10
     training = canonical()
     calls = {"ours": fitting(training, steps)}
@@ -166,7 +166,7 @@ def torch_canonical_steps(steps: int) -> Callable[[], None]:
     return run
 
 
-def _feeding(settings: Settings, step: Rate) -> list[Row]:
+def _feeding(settings: BenchmarkSettings, step: Rate) -> list[Row]:
     """How fast what feeds the training goes, beside a training step at batch 1024."""
     from tfrecords.sources import open_source
 
