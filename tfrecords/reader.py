@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Callable
 
 import numpy as np
 
 from tfrecords import schema
 from tfrecords.storage import example, framing
-from tfrecords.storage.locate import Where, find
+from tfrecords.storage.locate import Records, Where, find
 from tools.cli.errors import InputError
 
 _PARSED_AT_ONCE = 4096
@@ -75,7 +75,7 @@ def _chosen(fields: Sequence[str] | None) -> list[schema.Feature]:
     return [schema.BY_FIELD[field] for field in fields]
 
 
-def parser(fields: Sequence[str] | None = None):
+def parser(fields: Sequence[str] | None = None) -> Callable[[Any], dict[str, Any]]:
     """A function from serialized examples `[B]` to field -> tensor `[B, ...]` of the schema's type and shape.
 
     Only the named fields are parsed (None: all but the image). Codes come as uint8, texts and images as strings; absent
@@ -84,7 +84,8 @@ def parser(fields: Sequence[str] | None = None):
     import tensorflow as tf
 
     features = _chosen(fields)
-    description, codes = {}, {}
+    description: dict[str, Any] = {}
+    codes: dict[str, int] = {}
     for feature in features:
         absent = feature.absent()
         if feature.kind == "float":
@@ -98,7 +99,7 @@ def parser(fields: Sequence[str] | None = None):
             codes[feature.key] = feature.size
         description[feature.key] = tf.io.FixedLenFeature(shape, kind, default_value=absent)
 
-    def parse(serialized):
+    def parse(serialized: Any) -> dict[str, Any]:
         parsed = tf.io.parse_example(serialized, description)
         result = {}
         for feature in features:
@@ -172,7 +173,7 @@ def dataset(
     shard: tuple[int, int] = (0, 1),
     shuffle_buffer: int = _LARGEST_SHUFFLE_BUFFER,
     verify: bool = False,
-):
+) -> np.ndarray:
     """Batches of records: a `tf.data.Dataset` of field -> tensor `[B, ...]`, as `parser` describes.
 
     Args:
@@ -213,14 +214,16 @@ def dataset(
     streamed = _stream(records, batch_size, shuffle_seed, start_step, epochs, drop_remainder, shuffle_buffer)
     import tensorflow as tf
 
-    def parse_batch(serialized):
+    def parse_batch(serialized: Any) -> dict[str, Any]:
         batch = parse(serialized)
         return _with_static_size(batch, batch_size) if drop_remainder else batch
 
     return streamed.map(parse_batch, tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
 
 
-def epoch_dataset(where: Where, batch_size: int, epoch: int, fields: Sequence[str] | None = None, **options):
+def epoch_dataset(
+    where: Where, batch_size: int, epoch: int, fields: Sequence[str] | None = None, **options: Any
+) -> Any:
     """The batches of one epoch, from 0, of the `dataset` with the same arguments (all but start_step and epochs)."""
     records = find(where)
     index, count = options.get("shard", (0, 1))
@@ -233,20 +236,28 @@ def epoch_dataset(where: Where, batch_size: int, epoch: int, fields: Sequence[st
     return dataset(where, batch_size, fields, start_step=epoch * steps, epochs=epoch + 1, **options)
 
 
-def _with_static_size(batch: Mapping[str, Any], batch_size: int) -> dict:
+def _with_static_size(batch: Mapping[str, Any], batch_size: int) -> dict[str, Any]:
     import tensorflow as tf
 
     return {field: tf.ensure_shape(value, [batch_size, *value.shape[1:]]) for field, value in batch.items()}
 
 
-def _stream(records, batch_size, shuffle_seed, start_step, epochs, drop_remainder, shuffle_buffer):
+def _stream(
+    records: Records,
+    batch_size: int,
+    shuffle_seed: int | None,
+    start_step: int,
+    epochs: int | None,
+    drop_remainder: bool,
+    shuffle_buffer: int,
+) -> Any:
     """Serialized examples `[B]`, epoch after epoch."""
     import tensorflow as tf
 
     per_epoch = _checked_steps(len(records), batch_size, drop_remainder)
     first, skipped = divmod(start_step, per_epoch)
 
-    def one_epoch(epoch):
+    def one_epoch(epoch: Any) -> Any:
         if shuffle_seed is None:
             serialized = tf.data.TFRecordDataset(list(records.files), records.compression, _READ_BUFFER, 1)
         else:
@@ -281,7 +292,7 @@ def from_arrays(
     start_step: int = 0,
     epochs: int | None = 1,
     drop_remainder: bool = False,
-):
+) -> np.ndarray:
     """Batches of arrays `[N, ...]` in memory: a `tf.data.Dataset` of name -> tensor `[B, ...]`.
 
     Each epoch is a random permutation of all N, a function of seed and epoch that is unlike those of other seeds and
@@ -297,13 +308,13 @@ def from_arrays(
     with tf.device("CPU:0"):
         tensors = {name: tf.convert_to_tensor(values) for name, values in arrays.items()}
 
-    def take(chosen):
+    def take(chosen: Any) -> dict[str, Any]:
         batch = {name: tf.gather(values, chosen) for name, values in tensors.items()}
         return _with_static_size(batch, batch_size) if drop_remainder else batch
 
     first, skipped = divmod(start_step, per_epoch)
 
-    def one_epoch(epoch):
+    def one_epoch(epoch: Any) -> Any:
         order = tf.range(size)
         if shuffle_seed is not None:
             seed = tf.stack([tf.cast(shuffle_seed, tf.int64), epoch])

@@ -105,6 +105,11 @@ _NO_JOINT = bytes(JOINTS)
 _NO_POSE = {field: BY_FIELD[field].absent().tobytes() for field in ("pose_2d", "pose_3d")}
 
 
+# An attribute of a record that is an array: np.ndarray once the record is made; before, all that np.asarray takes, or
+# None for 'not in this record'.
+Array = Any
+
+
 @dataclasses.dataclass
 class PoseRecord:
     """One person in one picture; what each attribute means stands in `FEATURES`, what is left out is absent."""
@@ -117,27 +122,27 @@ class PoseRecord:
     frame: int = -1
     person: int = -1
     file: str = ""
-    pose_2d: np.ndarray = None
-    provenance_2d: np.ndarray = None
-    visibility: np.ndarray = None
-    right_2d: np.ndarray = None
-    pose_3d: np.ndarray = None
-    provenance_3d: np.ndarray = None
-    root_3d: np.ndarray = None
-    intrinsics: np.ndarray = None
-    distortion: np.ndarray = None
+    pose_2d: Array = None
+    provenance_2d: Array = None
+    visibility: Array = None
+    right_2d: Array = None
+    pose_3d: Array = None
+    provenance_3d: Array = None
+    root_3d: Array = None
+    intrinsics: Array = None
+    distortion: Array = None
     camera: str = ""
     camera_kind: str = ""
     image: bytes = b""
     image_format: str = ""
-    image_size: np.ndarray = None
-    box: np.ndarray = None
+    image_size: Array = None
+    box: Array = None
     head_size: float = float("nan")
     quality: float = float("nan")
-    joint_quality: np.ndarray = None
+    joint_quality: Array = None
     weights: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Gives every array its type; raises `InputError` when one has another shape than the schema says."""
         values = self.__dict__
         for field, dtype, shape, absent in _ARRAYS:

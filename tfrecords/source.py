@@ -11,7 +11,6 @@ import abc
 import dataclasses
 import pathlib
 from collections.abc import Iterator, Sequence
-from typing import ClassVar
 
 import numpy as np
 
@@ -99,7 +98,7 @@ class Source(abc.ABC):
     Subclasses raise `InputError` from ``__init__`` when the input is not what `info.input` says.
     """
 
-    info: ClassVar[Info]
+    info: Info
 
     def __init__(self, path: pathlib.Path, options: Options):
         self.path = pathlib.Path(path)

@@ -90,7 +90,15 @@ def _has_pictures(source: Source) -> bool:
     return source.info.images and source.options.images != "none"
 
 
-def _write_missing(source, factory, partial, plan, output, num_workers, quiet):
+def _write_missing(
+    source: Source,
+    factory: Callable[[], Source],
+    partial: Partial,
+    plan: shards.Plan,
+    output: pathlib.Path,
+    num_workers: int,
+    quiet: bool,
+) -> None:
     missing = partial.missing()
     left = sum(plan.size(shard) for shard in missing)
     if not num_workers:

@@ -90,6 +90,10 @@ class Motion:
     split: str = ""
 
 
+# Poses as they are placed before a camera, the camera's name, the camera, its picture's width and height.
+Placed = tuple[np.ndarray, str, Camera, tuple[int, int]]
+
+
 class MotionSource(ClipSource):
     """Poses in the world, each frame seen by several cameras; a clip is one view of one sequence.
 
@@ -100,7 +104,8 @@ class MotionSource(ClipSource):
         """Says which sequences the chosen split has and how many cameras see each."""
         self._motions, self._views = list(motions), views
         self._step = check_frame_step(self.options)
-        self._world = self._view = (-1, None)
+        self._world: tuple[int, tuple[np.ndarray, np.ndarray] | None] = (-1, None)
+        self._view: tuple[int, Placed | None] = (-1, None)
         self._set_lengths([-(-motion.frames // self._step) for motion in motions for _ in range(views)])
 
     @abc.abstractmethod
@@ -108,7 +113,7 @@ class MotionSource(ClipSource):
         """The sequence as float64 [F, 17, 3] mm in the world, z up, in this project's order, and provenance [17]."""
 
     @abc.abstractmethod
-    def _camera(self, motion: Motion, view: int, world: np.ndarray) -> tuple[np.ndarray, str, Camera, tuple[int, int]]:
+    def _camera(self, motion: Motion, view: int, world: np.ndarray) -> Placed:
         """The sequence as it is placed before that camera, the camera's name, the camera, its picture's size."""
 
     def sequences(self) -> Iterator[tuple[Motion, np.ndarray]]:
@@ -120,17 +125,22 @@ class MotionSource(ClipSource):
         """World poses, provenance and camera of a clip; the last sequence and view are kept, since numbers ascend."""
         sequence, view = divmod(clip, self._views)
         motion = self._motions[sequence]
-        if self._world[0] != sequence:
+        number, kept = self._world
+        if number != sequence or kept is None:
             world, provenance = self._load(motion)
             if len(world) != motion.frames:
                 raise InputError(f"{self.path}: {motion.name} has {len(world)} frames, its header says {motion.frames}")
             # An infinite number is no more known than a NaN, but arithmetic with it warns.
             world = np.where(np.isfinite(world), world, np.nan)
-            self._world = (sequence, (_check_size(world, f"{self.path}: {motion.name}"), provenance))
-        if self._view[0] != clip:
-            self._view = (clip, self._camera(motion, view, self._world[1][0]))
-        placed, *camera = self._view[1]
-        return placed, self._world[1][1], tuple(camera)
+            kept = _check_size(world, f"{self.path}: {motion.name}"), provenance
+            self._world = (sequence, kept)
+        world, provenance = kept
+        number, placed = self._view
+        if number != clip or placed is None:
+            placed = self._camera(motion, view, world)
+            self._view = (clip, placed)
+        poses, name, camera, size = placed
+        return poses, provenance, (name, camera, size)
 
     def _read(self, clip: int, rows: np.ndarray) -> Iterator[PoseRecord | Skip]:
         motion = self._motions[clip // self._views]

@@ -75,7 +75,7 @@ class People:
         person: int,
         points: np.ndarray,
         codes: np.ndarray,
-        box: Sequence[float] | np.ndarray = _NO_BOX,
+        box: Sequence[float] | np.ndarray | None = None,
         head_size: float = np.nan,
     ) -> None:
         """Adds a person.
@@ -84,7 +84,7 @@ class People:
           picture: number of the picture; person: which one in it, from 0.
           points: [J, 2] px with NaN at joints that are not labelled.
           codes: [J] visibility codes of the schema.
-          box: x, y, width, height px; NaN: the tight box of the joints with a margin.
+          box: x, y, width, height px; None: the tight box of the joints with a margin.
           head_size: px, for PCKh.
         """
         size = self.joint_set.size
@@ -95,7 +95,7 @@ class People:
         self._persons.append(person)
         self._joints.frombytes(points.tobytes())
         self._codes.frombytes(np.asarray(codes, np.uint8).reshape(size).tobytes())
-        self._boxes.frombytes(np.asarray(box, np.float32).reshape(4).tobytes())
+        self._boxes.frombytes(np.asarray(_NO_BOX if box is None else box, np.float32).reshape(4).tobytes())
         self._head_sizes.append(head_size)
 
     def add_bad(self, picture: int, person: int, reason: str, found: str = "") -> None:

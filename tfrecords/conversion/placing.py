@@ -41,7 +41,7 @@ class Seen(NamedTuple):
     poses_3d: np.ndarray  # [n, 17, 3] mm
     roots: np.ndarray  # [n, 3] mm
     poses_2d: np.ndarray  # [n, 17, 2] px
-    right_2d: np.ndarray  # [n, 17, 2] px, or None when there is no baseline
+    right_2d: np.ndarray | None  # [n, 17, 2] px, or None when there is no baseline
     nearest_mm: np.ndarray  # [n] depth of the nearest joint
 
 
@@ -174,7 +174,7 @@ def see(world: np.ndarray, camera: Camera, baseline_mm: float, distort: bool = F
     """
     lens = camera.distortion if distort else None
 
-    def pixels(points):
+    def pixels(points: np.ndarray) -> np.ndarray:
         projected = camera_files.project(points, camera.intrinsics, lens, camera.distortion_model)
         return projected.astype(np.float32)
 

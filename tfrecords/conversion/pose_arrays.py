@@ -55,7 +55,8 @@ class ArraySource(clips.ClipSource):
         Raises:
           InputError: a file that is no array of poses, partners of different length or rows in the other layout.
         """
-        self._layout, self._root, self._opened = self.options.layout or layout, root, (-1, {})
+        self._layout, self._root = self.options.layout or layout, root
+        self._opened: tuple[int, dict[str, np.ndarray]] = (-1, {})
         found = list(found)
         self._clips = [clip for clip in found if self.split in ("all", clip.split)]
         if not self._clips:
@@ -84,32 +85,33 @@ class ArraySource(clips.ClipSource):
                 raise InputError(f"{path}: holds {size}D poses, expected {_KIND_NAMES[kind]}")
         return opened
 
-    def files(self):
+    def files(self) -> list[pathlib.Path]:
         return [path for clip in self._clips for path in clip.arrays.values()]
 
     def _read(self, clip: int, rows: np.ndarray) -> Iterator[PoseRecord | Skip]:
         if self._opened[0] != clip:
             self._opened = (clip, self._open(self._clips[clip]))
-        clip, frames, fields = self._clips[clip], rows * self._step, {}
+        source, frames = self._clips[clip], rows * self._step
+        fields: dict[str, np.ndarray] = {}
         for kind, array in self._opened[1].items():
             size = 3 if kind == POSE_3D else 2
             picked = np.asarray(array[frames], np.float64)
             fields[_FIELDS[kind]] = arrays.split_rows(picked, size, self._layout, self.options.permutation)
         finite = np.all([np.isfinite(poses).all((1, 2)) for poses in fields.values()], axis=0)
         fields |= self._views(fields)
-        file = clip.arrays[next(iter(clip.arrays))].relative_to(self._root).as_posix()
+        file = source.arrays[next(iter(source.arrays))].relative_to(self._root).as_posix()
         fields = {name: values.astype(np.float32) for name, values in fields.items()}
         for i, frame in enumerate(frames.tolist()):
             if not finite[i]:
-                yield Skip("joint is not a number", f"{clip.name} row {frame}")
+                yield Skip("joint is not a number", f"{source.name} row {frame}")
                 continue
             record = {name: values[i] for name, values in fields.items() if not np.isnan(values[i]).any()}
             yield PoseRecord(
                 dataset=self.info.name,
-                split=clip.split,
-                subject=clip.subject,
-                action=clip.action,
-                sequence=clip.name,
+                split=source.split,
+                subject=source.subject,
+                action=source.action,
+                sequence=source.name,
                 frame=frame,
                 file=file,
                 camera_kind=self._camera_kind() if "intrinsics" in record else "",

@@ -7,7 +7,7 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Sequence
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
@@ -98,7 +98,7 @@ def check_layout(array: np.ndarray, size: int, layout: str, permutation: Sequenc
     child = [i for i, parent in enumerate(POSE17.parents) if parent >= 0]
     parent = [POSE17.parents[i] for i in child]
 
-    def bones(name):
+    def bones(name: str) -> float:
         poses = split_rows(rows, size, name, permutation)
         lengths = np.linalg.norm(poses[:, child] - poses[:, parent], axis=-1).sum(-1)
         lengths = lengths[np.isfinite(lengths)]
@@ -131,7 +131,7 @@ class Archive:
             raise InputError(f"{path}: cannot be read: {error.strerror}") from None
         except zipfile.BadZipFile:
             raise InputError(f"{path}: no .npz archive, or cut short") from None
-        self._arrays = None
+        self._arrays: Any = None
 
     def read(self, name: str) -> np.ndarray:
         """One array; raises `InputError` when its bytes are damaged."""

@@ -12,6 +12,7 @@ import dataclasses
 import pathlib
 import re
 from collections.abc import Iterator
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -114,7 +115,7 @@ def _rotation(axis: int, degrees: np.ndarray) -> np.ndarray:
     return turn
 
 
-def _open(path: pathlib.Path):
+def _open(path: pathlib.Path) -> TextIO:
     try:
         return open(path, encoding="utf-8-sig", errors="replace")
     except OSError as error:
@@ -124,7 +125,7 @@ def _open(path: pathlib.Path):
 class _Lines:
     """The file's lines that are not empty, with their numbers, and errors that name them."""
 
-    def __init__(self, path: pathlib.Path, file):
+    def __init__(self, path: pathlib.Path, file: TextIO) -> None:
         self.path, self.number = path, 0
         self._file = file
         self._words: list[str] = []
@@ -180,7 +181,9 @@ class _Lines:
 def _read_head(lines: _Lines) -> Skeleton:
     lines.expect("HIERARCHY")
     lines.expect("ROOT")
-    names, parents, offsets, is_end, channels = [lines.name()], [-1], [None], [False], [None]
+    names, parents, is_end = [lines.name()], [-1], [False]
+    offsets: list[Any] = [None]
+    channels: list[Any] = [None]
     lines.expect("{")
     open_joints = [0]
     while open_joints:
@@ -255,7 +258,7 @@ def _read_field(lines: _Lines, pattern: str, expected: str) -> str:
 
 def _read_motion(lines: _Lines, skeleton: Skeleton) -> np.ndarray:
     # Grown row by row: the number of frames is only what the file says of itself.
-    rows = []
+    rows: list[np.ndarray] = []
     for line in lines.lines():
         if len(rows) == skeleton.frames:
             raise lines.error(f"the end after {skeleton.frames} frames", f"'{line}'")

@@ -15,7 +15,7 @@ import collections
 import os
 import pickle
 import re
-from typing import Any
+from typing import IO, Any, Callable
 
 import numpy as np
 
@@ -36,13 +36,13 @@ class _Maker:
 
     __slots__ = ("_make",)
 
-    def __init__(self, make):
+    def __init__(self, make: Callable[..., Any]) -> None:
         self._make = make
 
-    def __call__(self, *arguments):
+    def __call__(self, *arguments: Any) -> Any:
         return self._make(*arguments)
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: Any) -> None:
         raise _Refused("changes what makes its arrays")
 
 
@@ -57,7 +57,7 @@ class _DType:
             raise _Refused(f"array of type {str(letters)[:40]!r}")
         self.real = np.dtype(letters)
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: Any) -> None:
         if not isinstance(state, tuple) or len(state) < 3:
             raise _Refused("dtype with an unknown state")
         order = state[1].decode("latin1") if isinstance(state[1], bytes) else state[1]
@@ -66,13 +66,13 @@ class _DType:
         if any(part is not None for part in state[2:5]):
             raise _Refused("structured array")
         if order in "<>":
-            self.real = self.real.newbyteorder(order)
+            self.real = self.real.newbyteorder(order)  # type: ignore[arg-type]
 
 
 class _Array(np.ndarray):
     """An array under construction; its content comes with the state, which is checked before NumPy sees it."""
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: Any) -> None:
         if not isinstance(state, tuple) or len(state) != 5:
             raise _Refused("array with an unknown state")
         if self.size:
@@ -80,7 +80,7 @@ class _Array(np.ndarray):
             raise _Refused("array that is filled twice")
         _, shape, dtype, fortran, content = state
         made = _fill(shape, dtype, bool(fortran), content)
-        super().__setstate__(made.__reduce__()[2])
+        super().__setstate__(made.__reduce__()[2])  # type: ignore[arg-type]
 
 
 def _fill(shape: Any, dtype: Any, fortran: bool, content: Any) -> np.ndarray:
@@ -148,7 +148,7 @@ def _make_bytearray(content: Any = b"", encoding: Any = "latin1") -> bytearray:
     return bytearray(content if isinstance(content, bytes) else _make_bytes(content, encoding))
 
 
-_NDARRAY = _Maker(lambda *_: _make_empty(_NDARRAY, (0,), b"b"))
+_NDARRAY: _Maker = _Maker(lambda *_: _make_empty(_NDARRAY, (0,), b"b"))
 _ALLOWED = {
     ("numpy", "ndarray"): _NDARRAY,
     ("numpy", "dtype"): _Maker(lambda letters, *_: _DType(letters)),
@@ -209,7 +209,7 @@ def load_objects(path: str | os.PathLike) -> Any:
         raise InputError(f"{path}: not an array file, or a damaged one ({what})") from None
 
 
-def _load(file) -> Any:
+def _load(file: IO[bytes]) -> Any:
     start = file.read(6)
     file.seek(0)
     if start != np.lib.format.MAGIC_PREFIX:

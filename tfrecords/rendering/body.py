@@ -6,13 +6,14 @@ bend of knees and elbows, and the ground. Angle 0 of every section looks to the 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tfrecords.rendering import head as render_head
 from tfrecords.rendering.looks import Look
-from tfrecords.rendering.mesh import Mesh, across, angles, assemble, blobs, cross, swing, tubes, unit
+from tfrecords.rendering.mesh import Blob, Mesh, across, angles, assemble, blobs, cross, swing, tubes, unit
 from tools.pose.joints import POSE17
 
 # What is seen of a part; each has its own way of being coloured.
@@ -88,7 +89,7 @@ def build(joints: np.ndarray, look: Look, ground: float, rng: np.random.Generato
     limbs, limb_along, frames = _limbs(joint, look, k, trunk_up, pelvis_front, chest_front, rng)
     head, head_along, extras = render_head.build(joint, look, k, chest_front, chest_up)
 
-    plain, fine = list(extras), []
+    plain, fine = list(extras), list[tuple[Blob, np.ndarray]]()
     weight = 0.85 + 0.4 * look.weight
     for side, sign in (("R", -1), ("L", 1)):
         shoulder, neck = joint[f"{side}Shoulder"], joint["Thorax"] - 62 * k * chest_up
@@ -122,7 +123,7 @@ def build(joints: np.ndarray, look: Look, ground: float, rng: np.random.Generato
     return Body(mesh, np.array(kinds), np.array(colours), _flesh(k, look), k, _pieces(grids))
 
 
-def _pieces(grids):
+def _pieces(grids: Sequence[np.ndarray]) -> list[tuple[int, int]]:
     """Ranges of vertices: trunk, halves of the limbs, head and the larger parts that are added, skirt."""
     ranges, first = [], 0
     for number, grid in enumerate(grids):
@@ -138,11 +139,20 @@ def _pieces(grids):
     return ranges
 
 
-def _blob(start, end, front, front_start, left_start, front_end, left_end, sharpness=2.0):
+def _blob(
+    start: np.ndarray,
+    end: np.ndarray,
+    front: np.ndarray,
+    front_start: float,
+    left_start: float,
+    front_end: float,
+    left_end: float,
+    sharpness: float = 2.0,
+) -> Blob:
     return start, end, front, front_start, left_start, front_end, left_end, sharpness
 
 
-def _flesh(k, look):
+def _flesh(k: float, look: Look) -> np.ndarray:
     """How thick bodies are around each joint, mm: what may lie in front of it without hiding it."""
     trunk = 1.0 + 0.6 * look.weight
     thickness = {"Head": 130, "Neck/Nose": 140, "Thorax": 130 * trunk, "Spine": 170 * trunk, "Hip": 190 * trunk}
@@ -152,12 +162,19 @@ def _flesh(k, look):
     return np.array([thickness[name] * k for name in POSE17.joints])
 
 
-def _smooth(low, high, value):
+def _smooth(low: float, high: float, value: Any) -> np.ndarray:
     share = np.clip((value - low) / (high - low), 0.0, 1.0)
     return share * share * (3 - 2 * share)
 
 
-def _trunk(joint, look, k, sides, ups, rng):
+def _trunk(
+    joint: dict[str, np.ndarray],
+    look: Look,
+    k: float,
+    sides: tuple[np.ndarray, np.ndarray],
+    ups: tuple[np.ndarray, np.ndarray, np.ndarray],
+    rng: np.random.Generator,
+) -> np.ndarray:
     """The trunk [1, s, n + 1, 3]: hips and shoulders turned against each other as the joints are."""
     q = _TRUNK_STATIONS
     hip, spine, thorax = joint["Hip"], joint["Spine"], joint["Thorax"]
@@ -193,10 +210,10 @@ def _trunk(joint, look, k, sides, ups, rng):
     seat, middle_deep, ribs = (100 + 30 * weight) * k, (88 + 50 * weight) * k, (108 + 34 * weight) * k * look.chest
     deep = [10 * k, 0.5 * seat, 0.8 * seat, seat, seat, 0.95 * middle_deep, middle_deep, ribs, 0.96 * ribs, 78 * k,
             60 * k, 54 * k]  # fmt: skip
-    wide, deep = np.interp(q, wide_q, wide)[:, None], np.interp(q, deep_q, deep)[:, None]
+    breadths, depths = np.interp(q, wide_q, wide)[:, None], np.interp(q, deep_q, deep)[:, None]
     theta, cos, sin = angles(_TRUNK_AROUND)
 
-    def bump(at, height, angle, breadth):
+    def bump(at: float, height: float, angle: float, breadth: float) -> np.ndarray:
         turned = np.abs(np.abs(theta) - angle) if angle else np.abs(theta)
         return np.exp(-(((q - at) / height) ** 2))[:, None] * np.exp(-((turned / breadth) ** 2))
 
@@ -209,12 +226,12 @@ def _trunk(joint, look, k, sides, ups, rng):
     folds = _folds(rng, q, theta, 3 + 7 * look.loose_top) * _smooth(1.9, 1.6, q)[:, None]
     size = k * (cloth + folds) * _smooth(-0.46, -0.3, q)[:, None]
     shape = 1.0 + 0.07 * (1 - np.abs(cos * cos - sin * sin))  # a trunk is a little boxy
-    front_radius = deep * shape + k * (np.where(cos > 0, forward, backward)) + size
-    left_radius = wide * shape + size
+    front_radius = depths * shape + k * (np.where(cos > 0, forward, backward)) + size
+    left_radius = breadths * shape + size
     return tubes(centres[None], front[None], left[None], front_radius[None], left_radius[None])
 
 
-def _folds(rng, q, theta, depth):
+def _folds(rng: np.random.Generator, q: np.ndarray, theta: np.ndarray, depth: float) -> np.ndarray:
     """Waves of cloth in mm [s, n + 1] that run around and along, the same at both ends of the seam."""
     waves = np.zeros((len(q), len(theta)))
     for _ in range(3):
@@ -223,7 +240,15 @@ def _folds(rng, q, theta, depth):
     return depth * waves / 3
 
 
-def _limbs(joint, look, k, trunk_up, pelvis_front, chest_front, rng):
+def _limbs(
+    joint: dict[str, np.ndarray],
+    look: Look,
+    k: float,
+    trunk_up: np.ndarray,
+    pelvis_front: np.ndarray,
+    chest_front: np.ndarray,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray], dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]]:
     """Arms and legs [4, s, n + 1, 3] (right, left arm; right, left leg), places along them, and where they end."""
     grids, places, frames = [], [], {}
     theta = angles(_LIMB_AROUND)[0]
@@ -269,11 +294,13 @@ def _limbs(joint, look, k, trunk_up, pelvis_front, chest_front, rng):
         grids.append(tubes(centres[None], fronts[None], lefts[None], (radius * flat)[None], radius[None])[0])
         places.append(q)
         frames[name] = (lower, below, upper)
-    places = np.array(places)
-    return np.stack(grids), (places[:2], places[2:]), frames
+    along = np.array(places)
+    return np.stack(grids), (along[:2], along[2:]), frames
 
 
-def _hand(look, k, frame, wrist, sign):
+def _hand(
+    look: Look, k: float, frame: tuple[np.ndarray, np.ndarray, np.ndarray], wrist: np.ndarray, sign: float
+) -> list[tuple[Blob, np.ndarray]]:
     """Palm, thumb and four fingers beyond the wrist, between flat and a fist."""
     along, front, _ = frame
     fist, turn = (values[0 if sign < 0 else 1] for values in (look.fist, look.hand_turn))
@@ -302,7 +329,14 @@ def _hand(look, k, frame, wrist, sign):
     return parts
 
 
-def _foot(look, k, frame, ankle, pelvis_front, ground):
+def _foot(
+    look: Look,
+    k: float,
+    frame: tuple[np.ndarray, np.ndarray, np.ndarray],
+    ankle: np.ndarray,
+    pelvis_front: np.ndarray,
+    ground: float,
+) -> list[tuple[Blob, np.ndarray]]:
     """Heel, foot and sole: flat on the ground when the shin stands on it, else hanging from the ankle."""
     shin, front, _ = frame
     size = k * (1 - 0.05 * look.female)
@@ -339,7 +373,15 @@ def _foot(look, k, frame, ankle, pelvis_front, ground):
     return parts
 
 
-def _skirt(joint, look, k, trunk, legs, pelvis_front, rng):
+def _skirt(
+    joint: dict[str, np.ndarray],
+    look: Look,
+    k: float,
+    trunk: np.ndarray,
+    legs: np.ndarray,
+    pelvis_front: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
     """A skirt [1, s, n + 1, 3] from the waist around both legs; it hangs, and lies on thighs that are lifted."""
     waist, hips = trunk[0, 8], trunk[0, 4]
     # over whatever is worn below

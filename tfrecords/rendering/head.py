@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tfrecords.rendering.looks import Look
-from tfrecords.rendering.mesh import across, angles, cross, tubes, unit
+from tfrecords.rendering.mesh import Blob, across, angles, cross, tubes, unit
 
 _AROUND = 18
 # Heights of the head's sections, -1 at the chin to 1 at the top; denser at both ends, where it curves.
@@ -30,7 +30,9 @@ def hairline(style: str, theta: np.ndarray) -> np.ndarray:
     return np.interp(turned, *points)
 
 
-def frame(joint: dict[str, np.ndarray], look: Look, k: float, chest_front: np.ndarray, chest_up: np.ndarray):
+def frame(
+    joint: dict[str, np.ndarray], look: Look, k: float, chest_front: np.ndarray, chest_up: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
     """Middle of the head [3] mm, its up and front [3], and half its height mm.
 
     Head is its top. Where the face looks, only a nose could tell: a Neck/Nose that stands off the line from Thorax to
@@ -53,7 +55,9 @@ def frame(joint: dict[str, np.ndarray], look: Look, k: float, chest_front: np.nd
     return centre, up, front, half
 
 
-def build(joint, look: Look, k: float, chest_front, chest_up):
+def build(
+    joint: dict[str, np.ndarray], look: Look, k: float, chest_front: np.ndarray, chest_up: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, list[tuple[Blob, np.ndarray]]]:
     """The head and the hair around it.
 
     Returns:
@@ -87,7 +91,7 @@ def build(joint, look: Look, k: float, chest_front, chest_up):
         np.stack([face[1], face[1] * shell]),
     )  # fmt: skip
 
-    def at(height, angle, out=1.0):
+    def at(height: float, angle: float, out: float = 1.0) -> np.ndarray:
         width = np.sqrt(max(1 - abs(height) ** 2.5, 0.05))
         shape = (1 + 0.28 * height * abs(height)) if height < 0 else 1.0
         return centre + half * (
@@ -97,7 +101,7 @@ def build(joint, look: Look, k: float, chest_front, chest_up):
     skin, hair, size = look.skin, look.hair_colour, half
     neck_wide = (54 + 10 * look.weight + 8 * (1 - look.female)) * k
     base = joint["Thorax"] - 30 * k * chest_up
-    extras = [
+    extras: list[tuple[Blob, np.ndarray]] = [
         ((base, centre - 0.35 * half * up - 0.1 * half * front, front, neck_wide, neck_wide, 0.95 * neck_wide,
           0.95 * neck_wide, 6.0), skin),
         ((at(0.08, 0.0, 0.96), at(-0.27, 0.0, 1.06), front, 0.09 * size, 0.07 * size, 0.19 * size, 0.15 * size, 2.0),
@@ -111,8 +115,16 @@ def build(joint, look: Look, k: float, chest_front, chest_up):
     back = at(0.0, np.pi, 0.75)
     down = -unit(chest_up + 0.6 * up)
 
-    def add(start, end, hint, radii, sharpness, colour):
-        extras.append(((start, end, hint, *(half * radius for radius in radii), sharpness), colour))
+    def add(
+        start: np.ndarray,
+        end: np.ndarray,
+        hint: np.ndarray,
+        radii: tuple[float, float, float, float],
+        sharpness: float,
+        colour: np.ndarray,
+    ) -> None:
+        first, second, third, fourth = (half * radius for radius in radii)
+        extras.append(((start, end, hint, first, second, third, fourth, sharpness), colour))
 
     if look.hair in ("long", "scarf"):
         length = (1.1 + 1.3 * look.hair_volume) * half if look.hair == "long" else 1.5 * half
@@ -128,7 +140,7 @@ def build(joint, look: Look, k: float, chest_front, chest_up):
         add(root, end, front, (0.2, 0.2, 0.14, 0.16), 2.5, hair)
     elif look.hair == "bun":
         root = at(0.62, np.pi, 1.0)
-        add(root - 0.1 * half * front, root + 0.36 * half * unit(up - front), left, (0.3,) * 4, 2.0, hair)
+        add(root - 0.1 * half * front, root + 0.36 * half * unit(up - front), left, (0.3, 0.3, 0.3, 0.3), 2.0, hair)
     elif look.hair == "cap":
         root = at(0.42, 0.0, 0.6)
         end = root + 1.02 * half * unit(front - 0.18 * up)

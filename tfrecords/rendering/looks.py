@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -126,7 +127,7 @@ def skin(rng: np.random.Generator) -> np.ndarray:
     return np.clip(first + (tone % 1) * (second - first) + rng.normal(0, 0.015, 3), 0.05, 1)
 
 
-def _cloth(rng, kind, base=None):
+def _cloth(rng: np.random.Generator, kind: Any, base: np.ndarray | None = None) -> Cloth:
     first = colour(rng) if base is None else base
     second = colour(rng)
     if np.abs(second - first).sum() < 0.5:  # a pattern that nobody sees is none

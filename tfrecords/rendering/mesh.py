@@ -7,9 +7,14 @@ seam. Sections are spanned by `front` (angle 0) and `left` (a quarter turn on), 
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+
+# A rounded body: start [3], end [3], front [3] any vector, front and left radius at the start, the same two at the end
+# (mm), sharpness.
+Blob = tuple[np.ndarray, np.ndarray, np.ndarray, float, float, float, float, float]
 
 
 class Mesh(NamedTuple):
@@ -62,7 +67,9 @@ def angles(around: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return theta.astype(np.float32), np.cos(theta).astype(np.float32), np.sin(theta).astype(np.float32)
 
 
-def tubes(centres, front, left, front_radius, left_radius) -> np.ndarray:
+def tubes(
+    centres: np.ndarray, front: np.ndarray, left: np.ndarray, front_radius: np.ndarray, left_radius: np.ndarray
+) -> np.ndarray:
     """Grids [p, s, n + 1, 3] around centres [p, s, 3]; radii are [p, s, n + 1] mm, the axes [p, s, 3] unit vectors."""
     _, cos, sin = angles(front_radius.shape[-1] - 1)
     return (
@@ -73,13 +80,13 @@ def tubes(centres, front, left, front_radius, left_radius) -> np.ndarray:
 
 
 @functools.cache
-def _blob_profile(stations, sharpness):
+def _blob_profile(stations: int, sharpness: float) -> tuple[np.ndarray, np.ndarray]:
     """Where the stations of a blob lie along it, 0-1, and how wide it is there."""
     along = 0.5 - 0.5 * np.cos(np.linspace(0.0, np.pi, stations))
     return along, np.maximum((1 - np.abs(2 * along - 1) ** sharpness) ** (1 / sharpness), 0.02)
 
 
-def blobs(specs, stations: int, around: int) -> np.ndarray:
+def blobs(specs: Sequence[Blob], stations: int, around: int) -> np.ndarray:
     """Grids of rounded bodies between two end points.
 
     Args:
@@ -100,8 +107,8 @@ def blobs(specs, stations: int, around: int) -> np.ndarray:
     centres = start[:, None] + along[..., None] * (end - start)[:, None]
     size = np.ones((1, 1, around + 1))
     radius = [((1 - along) * radii[:, None, i] + along * radii[:, None, i + 2]) * wide for i in range(2)]
-    frames = [np.broadcast_to(axes[:, None], centres.shape) for axes in (front, left)]
-    return tubes(centres, *frames, radius[0][..., None] * size, radius[1][..., None] * size)
+    fronts, lefts = (np.broadcast_to(axes[:, None], centres.shape) for axes in (front, left))
+    return tubes(centres, fronts, lefts, radius[0][..., None] * size, radius[1][..., None] * size)
 
 
 def normals(grid: np.ndarray) -> np.ndarray:
@@ -118,7 +125,7 @@ def normals(grid: np.ndarray) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=64)
-def _topology(shapes):
+def _topology(shapes: tuple[tuple[int, ...], ...]) -> tuple[np.ndarray, np.ndarray]:
     """Faces and their parts of grids of the shapes [(tubes, stations, columns), ...] that follow one another."""
     faces, parts, first, part = [], [], 0, 0
     for count, stations, columns in shapes:
@@ -131,7 +138,7 @@ def _topology(shapes):
     return np.concatenate(faces), np.concatenate(parts)
 
 
-def assemble(grids, along) -> Mesh:
+def assemble(grids: Sequence[np.ndarray], along: Sequence[np.ndarray]) -> Mesh:
     """One mesh of several grids; parts are numbered in their order. along: for each grid [p, s], the first of uv."""
     faces, parts = _topology(tuple(grid.shape[:3] for grid in grids))
     uv = [
@@ -148,9 +155,11 @@ def assemble(grids, along) -> Mesh:
 
 
 @functools.cache
-def _unit_cube():
+def _unit_cube() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Corners [24, 3] at -1 and 1, four for each side, normals [24, 3], faces [12, 3], uv [24, 2] of a cube."""
-    vertices, outward, faces = [], [], []
+    vertices: list[np.ndarray] = []
+    outward: list[np.ndarray] = []
+    faces: list[list[int]] = []
     for axis in range(3):
         for sign in (-1.0, 1.0):
             along, first, second = (np.eye(3)[(axis + i) % 3] for i in range(3))
@@ -165,7 +174,7 @@ def _unit_cube():
     return np.array(vertices), np.array(outward), np.array(faces), uv
 
 
-def cuboid(low: np.ndarray, high: np.ndarray, turn: float) -> Mesh:
+def cuboid(low: Sequence[float] | np.ndarray, high: Sequence[float] | np.ndarray, turn: float) -> Mesh:
     """A box on the vertical axis through the middle of `low` and `high` [3] mm, turned about it by `turn` radians."""
     low, high = np.asarray(low, np.float64), np.asarray(high, np.float64)
     corners, outward, faces, uv = _unit_cube()
@@ -179,7 +188,9 @@ def cuboid(low: np.ndarray, high: np.ndarray, turn: float) -> Mesh:
 def join(first: Mesh, second: Mesh, part: int) -> Mesh:
     """Both meshes as one; all of the second is part number `part`."""
     return Mesh(
-        *(np.concatenate([a, b]) for a, b in zip(first[:3], second[:3])),
+        np.concatenate([first.vertices, second.vertices]),
+        np.concatenate([first.normals, second.normals]),
+        np.concatenate([first.uv, second.uv]),
         np.concatenate([first.faces, second.faces + len(first.vertices)]),
         np.concatenate([first.face_part, np.full(len(second.faces), part)]),
     )

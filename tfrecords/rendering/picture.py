@@ -107,7 +107,7 @@ def draw(joints: np.ndarray, camera: Camera, ground: float, rng: np.random.Gener
     )
 
 
-def _window(points, blur):
+def _window(points: np.ndarray, blur: int) -> tuple[np.ndarray, np.ndarray]:
     """Corners [2] int (low, high) of the part of the picture that holds all `points` [n, 2] of the finer picture, or
     what of them lies in it; even, so that the finer picture's are whole numbers."""
     low = np.floor(points.min(0) / _FINER / 2 - 1) * 2 - 2 * blur
@@ -116,7 +116,14 @@ def _window(points, blur):
     return low, np.clip(high, low + 2, SIZE).astype(int)
 
 
-def _lay(part, pixel, colours, alone, size, blur):
+def _lay(
+    part: np.ndarray,
+    pixel: np.ndarray,
+    colours: np.ndarray,
+    alone: np.ndarray,
+    size: tuple[int, int],
+    blur: np.ndarray | None,
+) -> np.ndarray:
     """Lays the body over a part of the picture, in place, and returns where the person is, bool [h, w].
 
     Args:
@@ -140,7 +147,9 @@ def _lay(part, pixel, colours, alone, size, blur):
     return cv2.resize(person.reshape(height, width), shrunk, interpolation=cv2.INTER_NEAREST) > 0
 
 
-def _with_seat(rng, body, joints, ground):
+def _with_seat(
+    rng: np.random.Generator, body: render_body.Body, joints: np.ndarray, ground: float
+) -> tuple[render_body.Body, int]:
     """The body with something to sit on when it seems to sit above the floor, and the number of vertices added."""
     joint = dict(zip(POSE17.joints, joints))
     thighs = [joint[side + "Knee"] - joint[side + "Hip"] for side in "RL"]
@@ -178,7 +187,7 @@ def _with_seat(rng, body, joints, ground):
     return body._replace(mesh=mesh, kind=kinds, colour=colours), 24 * len(solids)
 
 
-def _frame(rng, body, props, camera):
+def _frame(rng: np.random.Generator, body: render_body.Body, props: int, camera: Camera) -> View:
     """The square crop of the camera's view that shows the body with some margin, as a view of its own."""
     vertices = body.mesh.vertices[: len(body.mesh.vertices) - props]
     seen = vertices @ camera.rotation.T + camera.translation
@@ -198,7 +207,14 @@ def _frame(rng, body, props, camera):
     return View(intrinsics, np.asarray(camera.rotation), np.asarray(camera.translation), SIZE)
 
 
-def _visibility(view, joints, flesh, intrinsics, inverse_depth, hidden):
+def _visibility(
+    view: View,
+    joints: np.ndarray,
+    flesh: np.ndarray,
+    intrinsics: np.ndarray,
+    inverse_depth: np.ndarray,
+    hidden: np.ndarray,
+) -> np.ndarray:
     """Codes [17]: a joint is occluded by a surface farther before it than its own flesh reaches, by something put in
     front, or outside the picture.
 
@@ -218,7 +234,7 @@ def _visibility(view, joints, flesh, intrinsics, inverse_depth, hidden):
     return np.where(seen, schema.VISIBLE, schema.OCCLUDED)
 
 
-def _box(points):
+def _box(points: np.ndarray) -> np.ndarray:
     """x, y, width, height of the part of the picture that holds `points` [n, 2], to the pixels' outer edges."""
     low = np.clip(np.floor(points.min(0) + 0.5), 0, SIZE) - 0.5
     high = np.clip(np.ceil(points.max(0) + 0.5), 0, SIZE) - 0.5

@@ -5,13 +5,15 @@ Pictures are uint8 [size, size, 3] RGB, float32 between 0 and 1 once the person 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from tfrecords.rendering import looks as render_looks
 from tfrecords.rendering import textures as render_textures
-from tfrecords.rendering.mesh import cross, cuboid
+from tfrecords.rendering.mesh import Mesh, cross, cuboid
+from tfrecords.rendering.shading import Light
 
 # Nothing that is put behind a person stands nearer to him than this, mm.
 _CLEAR_MM = 700.0
@@ -25,15 +27,15 @@ class View(NamedTuple):
     translation: np.ndarray
     size: int
 
-    def to_camera(self, points):
+    def to_camera(self, points: np.ndarray) -> np.ndarray:
         return points @ self.rotation.T + self.translation
 
-    def project(self, points):
+    def project(self, points: np.ndarray) -> np.ndarray:
         """Pixels [..., 2] of world points [..., 3] before the camera."""
         points = self.to_camera(points)
         return points[..., :2] / points[..., 2:] * self.intrinsics[:2] + self.intrinsics[2:]
 
-    def eye(self):
+    def eye(self) -> np.ndarray:
         return -self.rotation.T @ self.translation
 
     def scaled(self, factor: float) -> View:
@@ -42,7 +44,7 @@ class View(NamedTuple):
         new = np.array([fx * factor, fy * factor, (cx + 0.5) * factor - 0.5, (cy + 0.5) * factor - 0.5])
         return self._replace(intrinsics=new, size=round(self.size * factor))
 
-    def inverse_depth(self, normal, offset):
+    def inverse_depth(self, normal: np.ndarray, offset: float) -> np.ndarray:
         """1/mm of the plane normal . X = offset (world) at each pixel [size, size] float32; not above 0: not seen."""
         turned = self.rotation @ normal
         distance = offset + turned @ self.translation
@@ -55,7 +57,7 @@ class View(NamedTuple):
         )[:, None]
 
 
-def _ramp(rng, first, second, spread=0.35):
+def _ramp(rng: np.random.Generator, first: np.ndarray, second: np.ndarray, spread: float = 0.35) -> np.ndarray:
     """A table [256, 3] uint8 of colours for a grey texture: dark to light about one colour, or between two."""
     level = np.linspace(-1, 1, 256)[:, None]
     base = (first + second) / 2
@@ -63,14 +65,24 @@ def _ramp(rng, first, second, spread=0.35):
     return np.clip(table * 255, 0, 255).astype(np.uint8)
 
 
-def _wall_colour(rng):
+def _wall_colour(rng: np.random.Generator) -> np.ndarray:
     colour = render_looks.colour(rng)
     if rng.random() < 0.6:  # rooms and grounds are mostly pale or greyish
         colour = rng.uniform(0.3, 0.9) + 0.25 * (colour - colour.mean())
     return np.clip(colour, 0.05, 0.95)
 
 
-def _plane(rng, view, picture, where, origin, first, second, span_mm, brightness=1.0):
+def _plane(
+    rng: np.random.Generator,
+    view: View,
+    picture: np.ndarray,
+    where: np.ndarray,
+    origin: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
+    span_mm: float,
+    brightness: float = 1.0,
+) -> np.ndarray:
     """Paints a textured plane, in place, `where` (bool [size, size]) it is seen.
 
     Args:
@@ -138,7 +150,8 @@ def background(rng: np.random.Generator, view: View, place: np.ndarray, ground: 
             walls.append((normal, offset, nearer))
     elif not kinds.all():
         picture = _sky(rng, view.size)
-    tone = _plane(rng, view, picture, kinds, np.array([*place[:2], ground]), *axes[:2], rng.choice([1200, 2500, 5000]))
+    middle, span = np.array([*place[:2], ground]), rng.choice([1200, 2500, 5000])
+    tone = _plane(rng, view, picture, kinds, middle, axes[0], axes[1], span)
     # far away, the floor fades into its middle colour
     haze = np.clip(1.0 - floor_depth * np.float32(rng.uniform(3000, 9000)), 0, 1) * kinds
     rows = np.flatnonzero(haze.any(1))
@@ -154,7 +167,7 @@ def background(rng: np.random.Generator, view: View, place: np.ndarray, ground: 
     return picture, kinds
 
 
-def _sky(rng, size):
+def _sky(rng: np.random.Generator, size: int) -> np.ndarray:
     import cv2
 
     top = np.array([0.35, 0.55, 0.85]) if rng.random() < 0.6 else rng.uniform(0.5, 0.85, 3)
@@ -171,7 +184,7 @@ def _sky(rng, size):
     return sky
 
 
-def _skyline(rng, view, picture, towards, ground):
+def _skyline(rng: np.random.Generator, view: View, picture: np.ndarray, towards: np.ndarray, ground: float) -> None:
     """Paints a band that stands on the floor far behind, in place."""
     import cv2
 
@@ -205,7 +218,7 @@ def _skyline(rng, view, picture, towards, ground):
     )
 
 
-def _blur(rng, size):
+def _blur(rng: np.random.Generator, size: int) -> np.ndarray:
     """Colours that flow into one another, with hard-edged shapes among them now and then."""
     import cv2
 
@@ -232,12 +245,12 @@ def _blur(rng, size):
     return picture
 
 
-def _byte_colour(colour):
+def _byte_colour(colour: np.ndarray) -> tuple[float, ...]:
     """A colour 0-1 as OpenCV's drawing takes it."""
     return tuple(float(min(max(255 * value, 0), 255)) for value in colour)
 
 
-def draw_box(picture: np.ndarray, view: View, mesh, colour: np.ndarray, light) -> None:
+def draw_box(picture: np.ndarray, view: View, mesh: Mesh, colour: np.ndarray, light: Light) -> None:
     """Draws the faces of a convex box that look to the camera, lit, in place; not when it reaches behind the camera."""
     import cv2
 
@@ -258,7 +271,9 @@ def draw_box(picture: np.ndarray, view: View, mesh, colour: np.ndarray, light) -
         )
 
 
-def clutter(rng: np.random.Generator, picture: np.ndarray, view: View, place, ground: float, light) -> None:
+def clutter(
+    rng: np.random.Generator, picture: np.ndarray, view: View, place: np.ndarray, ground: float, light: Light
+) -> None:
     """Boxes, poles and far-off people behind the person, in place."""
     towards = place - view.eye()
     towards = np.array([*towards[:2], 0.0]) / max(np.linalg.norm(towards[:2]), 1.0)
@@ -281,7 +296,7 @@ def clutter(rng: np.random.Generator, picture: np.ndarray, view: View, place, gr
         draw_box(picture, view, cuboid(low, low + [wide, deep, tall], rng.uniform(0, np.pi)), _wall_colour(rng), light)
 
 
-def _stranger(rng, picture, view, spot, ground):
+def _stranger(rng: np.random.Generator, picture: np.ndarray, view: View, spot: np.ndarray, ground: float) -> None:
     """Somebody who stands far behind: head, trunk and legs as flat shapes."""
     import cv2
 
@@ -297,7 +312,7 @@ def _stranger(rng, picture, view, spot, ground):
     stride = rng.uniform(0.02, 0.09) * unit
     shift = 4
 
-    def line(a, b, colour, width):
+    def line(a: np.ndarray, b: np.ndarray, colour: tuple[float, ...], width: float) -> None:
         ends = [tuple(int(v * 2**shift) for v in np.clip(p, -2000, 2000)) for p in (a, b)]
         cv2.line(picture, ends[0], ends[1], colour, int(width), cv2.LINE_AA, shift)
 
@@ -311,7 +326,16 @@ def _stranger(rng, picture, view, spot, ground):
     )
 
 
-def cast_shadow(picture, floor, view: View, vertices, pieces, light, ground: float, softness: float) -> None:
+def cast_shadow(
+    picture: np.ndarray,
+    floor: np.ndarray,
+    view: View,
+    vertices: np.ndarray,
+    pieces: Sequence[tuple[int, int]],
+    light: Light,
+    ground: float,
+    softness: float,
+) -> None:
     """Darkens the floor where a body keeps the light away, in place.
 
     Args:

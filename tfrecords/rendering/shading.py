@@ -44,7 +44,7 @@ def sample_light(rng: np.random.Generator, camera_forward: np.ndarray) -> Light:
     return Light(direction, key, above, below)
 
 
-def _cloth(cloth: Cloth, along, around):
+def _cloth(cloth: Cloth, along: np.ndarray, around: np.ndarray) -> np.ndarray:
     """The colours [n, 3] of a cloth at places [n] in mm."""
     size = len(along)
     if cloth.pattern == render_looks.PLAIN or not size:
@@ -80,7 +80,7 @@ def albedo(body: Body, look: Look, parts: np.ndarray, uv: np.ndarray) -> tuple[n
     folds, shine = np.zeros(len(parts), np.float32), np.full(len(parts), 0.12, np.float32)
     k = body.scale
 
-    def paint(rows, cloth, mm):
+    def paint(rows: np.ndarray, cloth: Cloth, mm: tuple[float, float]) -> None:
         along, around = uv[rows, 0] * (mm[0] * k), np.abs(uv[rows, 1]) * (mm[1] * k)
         colours[rows] = _cloth(cloth, along, around)
         folds[rows] = cloth.folds * (1 + 0.8 * render_textures.look_up(render_textures.folds(), along, around, 4.0))
@@ -133,7 +133,7 @@ def albedo(body: Body, look: Look, parts: np.ndarray, uv: np.ndarray) -> tuple[n
     return colours, folds, shine
 
 
-def _face(look, height, angle):
+def _face(look: Look, height: np.ndarray, angle: np.ndarray) -> np.ndarray:
     """Colours [n, 3] of a head at places: skin, eyes, brows, mouth, beard, glasses, and short hair at its sides."""
     colours = np.repeat(look.skin.astype(np.float32)[None], len(height), 0)
     turned = np.abs(angle)
@@ -169,7 +169,15 @@ def _face(look, height, angle):
 
 
 def shade(
-    body: Body, look: Look, light: Light, raster: Raster, camera_vertices, camera_normals, intrinsics, rotation, size
+    body: Body,
+    look: Look,
+    light: Light,
+    raster: Raster,
+    camera_vertices: np.ndarray,
+    camera_normals: np.ndarray,
+    intrinsics: np.ndarray,
+    rotation: np.ndarray,
+    size: tuple[int, int],
 ) -> np.ndarray:
     """The lit colours [n, 3] float32 (sRGB, may go beyond 1) of the raster's pixels.
 
@@ -231,7 +239,7 @@ def shade(
     return np.sqrt(np.maximum(linear, 0.0))
 
 
-def _lit(towards, vertices):
+def _lit(towards: np.ndarray, vertices: np.ndarray) -> np.ndarray:
     """For each of the vertices [v, 3] (camera axes) 1 where the light reaches it, 0 where the body is in between."""
     import cv2
 

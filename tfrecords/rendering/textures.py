@@ -12,7 +12,7 @@ import numpy as np
 SIZE = 512
 
 
-def _noise(rng, slope, stretch=1.0):
+def _noise(rng: np.random.Generator, slope: float, stretch: float = 1.0) -> np.ndarray:
     """Noise [SIZE, SIZE] float32 of mean 0 and deviation 1 whose amplitude falls as frequency ** -slope."""
     fy, fx = np.meshgrid(np.fft.fftfreq(SIZE) * stretch, np.fft.rfftfreq(SIZE), indexing="ij")
     frequency = np.maximum(np.hypot(fx, fy), 1.0 / SIZE)
@@ -22,7 +22,7 @@ def _noise(rng, slope, stretch=1.0):
     return (values / values.std()).astype(np.float32)
 
 
-def _grey(values, contrast=45.0):
+def _grey(values: np.ndarray, contrast: float = 45.0) -> np.ndarray:
     return np.clip(128 + contrast * values, 0, 255).astype(np.uint8)
 
 
@@ -37,7 +37,7 @@ def surfaces() -> tuple[np.ndarray, ...]:
     fine, coarse = _noise(rng, 0.6), _noise(rng, 1.4)
     y, x = np.mgrid[:SIZE, :SIZE]
 
-    def with_noise(values):
+    def with_noise(values: np.ndarray) -> np.ndarray:
         return np.clip(values + 9 * fine + 12 * coarse, 0, 255).astype(np.uint8)
 
     for cell in (64, 128):  # tiles with joints, each its own shade

@@ -65,8 +65,8 @@ class AIChallenger(PeopleSource):
         return people
 
     def _add_image(self, people: People, number: int, entry: object) -> None:
-        image_id = entry.get("image_id") if isinstance(entry, dict) else None
-        humans = entry.get("keypoint_annotations") if isinstance(entry, dict) else None
+        entry = entry if isinstance(entry, dict) else {}
+        image_id, humans = entry.get("image_id"), entry.get("keypoint_annotations")
         if not isinstance(image_id, str) or not isinstance(humans, dict):
             people.add_bad(people.add_picture(Picture(sequence=f"image {number}")), 0, BAD_ENTRY)
             return
@@ -78,12 +78,13 @@ class AIChallenger(PeopleSource):
             if numbers is None or not np.isin(numbers[2::3], (0, 1, 2, 3)).all():
                 people.add_bad(picture, person, BAD_JOINTS, str(human)[:40])
                 continue
-            points, seen = numbers.reshape(_JOINTS, 3)[:, :2], numbers[2::3].astype(int)
-            labelled = (seen != _NOT_LABELLED) & (seen != 0)
+            points, codes = numbers.reshape(_JOINTS, 3)[:, :2], numbers[2::3].astype(int)
+            labelled = (codes != _NOT_LABELLED) & (codes != 0)
             corners = labels.number_array(boxes.get(human) if isinstance(boxes, dict) else None, 4)
-            usable = corners is not None and (corners[2:] > corners[:2]).all()
-            box = [np.concatenate([corners[:2], corners[2:] - corners[:2]])] if usable else []
-            people.add(picture, person, np.where(labelled[:, None], points, np.nan), _CODES[seen], *box)
+            box = None
+            if corners is not None and (corners[2:] > corners[:2]).all():
+                box = np.concatenate([corners[:2], corners[2:] - corners[:2]])
+            people.add(picture, person, np.where(labelled[:, None], points, np.nan), _CODES[codes], box)
 
 
 def _natural(human: str) -> tuple[int, str]:

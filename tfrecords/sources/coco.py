@@ -113,7 +113,7 @@ class Coco(PeopleSource):
             person,
             np.where(visibility[:, None] > 0, points, np.nan),
             _CODES[visibility],
-            *([box] if usable else []),
+            box if usable else None,
         )
 
 

@@ -6,6 +6,8 @@ import pathlib
 import re
 import tempfile
 import zipfile
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -171,10 +173,10 @@ class VideoPose3D(clips.ClipSource):
             known &= positions[..., 2] > self.options.min_confidence
         return np.where(known[..., None], positions[..., :2], np.nan)
 
-    def files(self):
+    def files(self) -> list[pathlib.Path]:
         return [self.path]
 
-    def _read(self, clip, rows):
+    def _read(self, clip: int, rows: np.ndarray) -> Iterator[PoseRecord | Skip]:
         subject, action, camera, split, positions = self._clips[clip]
         frames = rows * self._step
         poses, provenance = joints.convert(positions[frames], self._set)
@@ -195,13 +197,13 @@ class VideoPose3D(clips.ClipSource):
             )
 
 
-def _dict(content, place) -> dict:
+def _dict(content: Any, place: Any) -> dict:
     if not isinstance(content, dict) or not content:
         raise InputError(f"{place}: expected a dict of sequences, as in VideoPose3D's data_2d_*.npz")
     return content
 
 
-def _read_member(path: pathlib.Path, name: str):
+def _read_member(path: pathlib.Path, name: str) -> Any:
     """An object of the archive, read without running what a pickle may ask for."""
     try:
         with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(path) as archive:

@@ -6,7 +6,7 @@ import pathlib
 import re
 import tempfile
 import zipfile
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -78,7 +78,7 @@ class Human36M(clips.MotionSource):
             placing.check_subjects(self._cameras, subjects, self._camera_file)
         self._set_motions(chosen, placing.views_of(options.cameras_style))
 
-    def files(self):
+    def files(self) -> list[pathlib.Path]:
         found = sorted({self._files[motion.number].file for motion in self._motions})
         return found + ([pathlib.Path(self._camera_file)] if not self._wild else [])
 
@@ -123,7 +123,7 @@ class Human36M(clips.MotionSource):
             world = _read_h5(clip.file) * (self.options.unit_mm or 1.0)
         return world, clips.labelled()
 
-    def _camera(self, motion: clips.Motion, view: int, world: np.ndarray):
+    def _camera(self, motion: clips.Motion, view: int, world: np.ndarray) -> clips.Placed:
         if not self._wild:
             subject = self._files[motion.number].subject
             name = placing.camera_names(self._cameras, subject)[view]
@@ -166,7 +166,7 @@ def _read_h5(file: pathlib.Path) -> np.ndarray:
     return positions[:, _order(positions.shape, str(file))]
 
 
-def _open_h5(file: pathlib.Path):
+def _open_h5(file: pathlib.Path) -> Any:
     import h5py
 
     rows = JOINT_SETS["h36m32"].size * 3

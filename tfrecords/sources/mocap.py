@@ -63,7 +63,7 @@ class Mocap(clips.MotionSource):
             placing.views_of(options.cameras_style),
         )
 
-    def files(self):
+    def files(self) -> list[pathlib.Path]:
         found = list(self._bvh.values()) or [self.path, *(path for path in [_index_path(self.path)] if path.is_file())]
         return found + ([] if self._wild else [pathlib.Path(self.options.cameras)])
 
@@ -111,7 +111,7 @@ class Mocap(clips.MotionSource):
         world = self._archive.read(motion.name).astype(np.float64)[:, self._order]
         return world * (self.options.unit_mm or 1.0), clips.labelled()
 
-    def _camera(self, motion: clips.Motion, view: int, world: np.ndarray):
+    def _camera(self, motion: clips.Motion, view: int, world: np.ndarray) -> clips.Placed:
         if self._level:
             return placing.level_view(world)
         rng = placing.generator(self.options.seed, motion.number, view, self._wild)

@@ -119,8 +119,8 @@ def _read_json(path: pathlib.Path, declared: str) -> People:
         if "isValidation" in entry:
             part = labels.VAL if entry["isValidation"] else labels.TRAIN
         if (file, part) not in numbers:
-            size = labels.number_array([entry.get("img_width"), entry.get("img_height")], 2)
-            size = (-1, -1) if size is None else (int(size[0]), int(size[1]))
+            sides = labels.number_array([entry.get("img_width"), entry.get("img_height")], 2)
+            size = (-1, -1) if sides is None else (int(sides[0]), int(sides[1]))
             numbers[file, part] = people.add_picture(Picture(file=file, split=part, size=size))
         picture = numbers[file, part]
         person = seen[picture] = seen.get(picture, -1) + 1
@@ -208,8 +208,7 @@ def _read_mat(path: pathlib.Path, declared: str) -> People:
             people.add_bad(people.add_picture(Picture(sequence=f"annolist {i + 1}")), 0, BAD_ENTRY)
             continue
         video = _number(image, "vidx")
-        known = video is not None and 1 <= video <= len(videos)
-        name = videos[int(video) - 1] if known else ""
+        name = videos[int(video) - 1] if video is not None and 1 <= video <= len(videos) else ""
         picture = people.add_picture(
             Picture(
                 file=file,

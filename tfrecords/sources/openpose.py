@@ -84,8 +84,9 @@ class OpenPose(PeopleSource):
         try:
             with tarfile.open(self.path, "r:*") as archive:
                 for member in archive:
-                    if member.isreg() and member.name.endswith(_SUFFIX):
-                        yield pathlib.PurePosixPath(member.name).as_posix(), archive.extractfile(member).read()
+                    content = archive.extractfile(member) if member.isreg() else None
+                    if content is not None and member.name.endswith(_SUFFIX):
+                        yield pathlib.PurePosixPath(member.name).as_posix(), content.read()
         except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
             raise InputError(f"{self.path}: not a tar, or a damaged one ({error})") from None
 

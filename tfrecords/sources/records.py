@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +36,8 @@ class RecordSource(Source):
         if (folder / manifest.NAME).exists():
             content = manifest.read_manifest(folder)
             # What is written from a set has its name, licence and citation.
-            self.info = Info(**{**content.source, "input": content.input, "images": self._records.has_images()})
+            facts: dict[str, Any] = {**content.source, "input": content.input, "images": self._records.has_images()}
+            self.info = Info(**facts)
             self.split = content.split or self.split
 
     def __len__(self) -> int:

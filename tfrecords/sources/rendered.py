@@ -6,6 +6,7 @@ import collections
 import dataclasses
 import math
 import pathlib
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -77,7 +78,7 @@ class Rendered(Source):
         if str(path) in ("", "."):
             if self.split == "all":
                 raise InputError("--split=all: synthetic poses have train, val, test")
-            self._poses = _Synthetic(self.split, self._stream, options)
+            self._poses: _Synthetic | _Captured = _Synthetic(self.split, self._stream, options)
         else:
             if self.split == "test":
                 raise InputError("--split=test: motion capture has train, val, all; give other subjects for testing")
@@ -86,14 +87,14 @@ class Rendered(Source):
     def __len__(self) -> int:
         return self.options.count
 
-    def files(self):
+    def files(self) -> Sequence[pathlib.Path]:
         return self._poses.files()
 
-    def records(self, numbers):
+    def records(self, numbers: Sequence[int] | np.ndarray) -> Iterator[schema.PoseRecord | Skip]:
         for number in np.asarray(numbers, np.int64).tolist():
             yield self._record(number)
 
-    def _record(self, number):
+    def _record(self, number: int) -> schema.PoseRecord | Skip:
         # imported late: listing the sources needs no renderer
         from tfrecords.rendering import body as render_body
         from tfrecords.rendering import picture as render_picture
@@ -147,18 +148,19 @@ class Rendered(Source):
 class _Synthetic:
     """Poses of the kinematic model; the floor is at height 0."""
 
-    def __init__(self, split, stream, options):
+    def __init__(self, split: str, stream: int, options: Options) -> None:
         self._split, self._stream, self._options = split, stream, options
-        self._block = (-1, None)
+        self._number = -1
 
-    def files(self):
+    def files(self) -> list[pathlib.Path]:
         return []
 
     def pose(self, number: int) -> _Pose:
         block, row = divmod(number, synthetic_poses.BLOCK)
-        if self._block[0] != block:
-            self._block = (block, synthetic_poses.make_block(self._options.seed, block, stream=self._stream))
-        poses = self._block[1]
+        if self._number != block:
+            self._number = block
+            self._block = synthetic_poses.make_block(self._options.seed, block, stream=self._stream)
+        poses = self._block
         return _Pose(
             joints=poses.joints[row].astype(np.float64),
             provenance=clips.labelled(),
@@ -174,14 +176,14 @@ class _Synthetic:
 class _Captured(mocap.Mocap):
     """Frames of motion capture, any of them at any time."""
 
-    def __init__(self, path, options):
+    def __init__(self, path: pathlib.Path, options: Options) -> None:
         super().__init__(path, options)
         self._first = np.cumsum([0] + [-(-motion.frames // self._step) for motion in self._motions])
         total = int(self._first[-1])
         # a stride near the golden section of the whole, and without a common factor, visits every frame once
         self._stride = next(s for s in range(max(1, round(total * 0.618034)), 2 * total + 2) if math.gcd(s, total) == 1)
         self._offset = int(np.random.default_rng([options.seed, 3]).integers(total))
-        self._kept: collections.OrderedDict = collections.OrderedDict()
+        self._kept: collections.OrderedDict[int, tuple[np.ndarray, np.ndarray, float]] = collections.OrderedDict()
 
     def pose(self, number: int) -> _Pose:
         place = (number * self._stride + self._offset) % int(self._first[-1])
@@ -202,7 +204,7 @@ class _Captured(mocap.Mocap):
             file=motion.file,
         )
 
-    def _sequence(self, number):
+    def _sequence(self, number: int) -> tuple[np.ndarray, np.ndarray, float]:
         """World poses, provenance and the floor's height of a sequence; those used last are kept."""
         if number not in self._kept:
             world, provenance = self._load(self._motions[number])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -49,21 +50,22 @@ class Synthetic(Source):
     def __len__(self) -> int:
         return self.options.count
 
-    def files(self):
+    def files(self) -> list[pathlib.Path]:
         return []
 
-    def records(self, numbers):
+    def records(self, numbers: Sequence[int] | np.ndarray) -> Iterator[schema.PoseRecord]:
         numbers = np.asarray(numbers, np.int64)
         blocks = numbers // synthetic_poses.BLOCK
         for block in np.unique(blocks):
             yield from self._block(int(block), numbers[blocks == block])
 
-    def _block(self, block: int, numbers: np.ndarray):
+    def _block(self, block: int, numbers: np.ndarray) -> Iterator[schema.PoseRecord]:
         options = self.options
         poses = synthetic_poses.make_block(options.seed, block, stream=self._stream)
         rng = np.random.default_rng([options.seed, self._stream, block, 1])
         views = synthetic_cameras.see(rng, poses.joints, options.cameras_style)
-        intrinsics, pixels, size, kind = views.intrinsics, views.pixels, views.image_size, schema.CALIBRATED
+        intrinsics, pixels, kind = views.intrinsics, views.pixels, schema.CALIBRATED
+        size: tuple[int, int] | None = views.image_size
         if options.intrinsics is not None:
             intrinsics = np.tile(np.asarray(options.intrinsics, np.float64), (len(pixels), 1))
             pixels = projection.project(views.joints, intrinsics[:, None])

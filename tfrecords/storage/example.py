@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import struct
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,7 @@ def _int_entry(field: str, values: tuple[int, ...]) -> bytes:
     return _prefix(schema.BY_FIELD[field], len(data)) + data
 
 
-def _plan():
+def _plan() -> Iterator[tuple[str, str, bytes, bytes]]:
     """(field, kind, prefix, bytes of the absent value) of every feature; arrays of numbers of fixed size are 'raw'."""
     for feature in schema.FEATURES:
         if feature.shape and feature.kind != "int":
@@ -86,7 +87,8 @@ def encode(record: PoseRecord) -> bytes:
     The same record always gives the same bytes. Raises `InputError` when an array's size or type was changed after the
     record was made.
     """
-    values, parts = record.__dict__, []
+    values = record.__dict__
+    parts: list[bytes] = []
     add = parts.append
     for field, kind, prefix, absent in _PLAN:
         value = values[field]

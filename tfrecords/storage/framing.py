@@ -14,6 +14,7 @@ import pathlib
 import struct
 import zlib
 from collections.abc import Iterator
+from typing import Any
 
 from tfrecords.storage.crc32c import masked_crc32c
 from tools.cli.errors import InputError
@@ -89,7 +90,7 @@ class RecordFile:
     def __enter__(self) -> RecordFile:
         return self
 
-    def __exit__(self, kind, *_):
+    def __exit__(self, kind: Any, *_: Any) -> None:
         try:
             if kind is None:
                 self._flush(last=True)

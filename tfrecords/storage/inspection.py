@@ -65,17 +65,17 @@ class Findings:
       samples: the records asked for.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.records = self.shards = self.bytes = self.pictures = self.picture_bytes = self.duplicates = 0
         self.damage: list[str] = []
         self.duplicate = ""
         self.ranges = {feature.field: Range() for feature in _NUMBERS}
         self.provenance = {field: np.zeros(3, np.int64) for _, field in _POSES}
-        self.counters = {
+        self.counters: dict[str, collections.Counter[str]] = {
             field: collections.Counter() for field in ("dataset", "split", "subject", "action", "camera_kind")
         }
         self.outside = [0, 0]
-        self.skipped = collections.Counter()
+        self.skipped: collections.Counter[str] = collections.Counter()
         self.samples: list[PoseRecord] = []
         self._splits: dict[tuple[str, str], set[str]] = collections.defaultdict(set)
         self._hashes: list[np.ndarray] = []
@@ -188,7 +188,8 @@ def _inspect_shard(path: pathlib.Path, shard: manifest.Shard, findings: Findings
         findings.damage.append(f"{path}: {size:,} bytes, {shard.bytes:,} were written")
     elif checksums.of_file(path) != shard.sha256:
         findings.damage.append(f"{path}: its SHA-256 is not the manifest's")
-    batch, number = [], -1
+    batch: list[tuple[int, dict, bytes]] = []
+    number = -1
     try:
         for number, data in enumerate(framing.read_frames(path)):
             try:

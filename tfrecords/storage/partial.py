@@ -64,7 +64,8 @@ class Partial:
         Raises:
           InputError: something lies there that may not be replaced.
         """
-        self.folder, self.results = output / FOLDER, {}
+        self.folder = output / FOLDER
+        self.results: dict[int, dict] = {}
         self._output, self._plan = output, plan
         self._placed: set[str] = set()
         header = json.loads(json.dumps(header))

@@ -9,6 +9,7 @@ at public motion capture. What the angles mean stands in `tfrecords.synthetic.bo
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,16 +59,16 @@ STRAIGHT_LEG: Arm = (4, 0, -1, 18)
 
 
 def key(
-    pelvis=(1, 0),
-    spine=(0, 0, 0),
-    neck=(4, 0, 0),
+    pelvis: tuple[float, ...] = (1, 0),
+    spine: tuple[float, ...] = (0, 0, 0),
+    neck: tuple[float, ...] = (4, 0, 0),
     arms: Arm = HANGING,
     right_arm: Arm | None = None,
     left_arm: Arm | None = None,
     legs: Arm = STRAIGHT_LEG,
     right_leg: Arm | None = None,
     left_leg: Arm | None = None,
-    clavicles=(3, 0),
+    clavicles: tuple[float, ...] = (3, 0),
     planted: float = 0.0,
     seated: float = 0.0,
     lift: float = 0.0,
@@ -83,7 +84,17 @@ def key(
     return np.concatenate([np.radians(np.array([*centre, *right, *left], np.float64)), [planted, seated, lift]])
 
 
-def _stride(pelvis, spine_flexion, twist, hip, knee, shoulder, elbow, arm, lift=0.0):
+def _stride(
+    pelvis: float,
+    spine_flexion: float,
+    twist: float,
+    hip: Sequence[float],
+    knee: Sequence[float],
+    shoulder: Sequence[float],
+    elbow: Sequence[float],
+    arm: tuple[float, float],
+    lift: float = 0.0,
+) -> list[np.ndarray]:
     """Returns the five key poses of half a stride, of which the last is the mirror image of the first.
 
     ``hip``, ``knee``, ``shoulder``, ``elbow`` are the right side's angles at eight even phases from its heel strike;
@@ -106,7 +117,7 @@ def _stride(pelvis, spine_flexion, twist, hip, knee, shoulder, elbow, arm, lift=
                 left_arm=side[1][0],
                 right_leg=side[0][1],
                 left_leg=side[1][1],
-                lift=lift * np.abs(swing),
+                lift=lift * abs(swing),
             )
         )
     return keys
@@ -127,11 +138,15 @@ class Activity:
     free_arms: float
 
 
-def _path(*keys, spread, together=0.3, free_arms=0.2):
+def _path(
+    *keys: np.ndarray, spread: tuple[float, float, float], together: float = 0.3, free_arms: float = 0.2
+) -> Activity:
     return Activity(tuple(keys), tuple((i, i + 1) for i in range(len(keys) - 1)), spread, together, free_arms)
 
 
-def _any(*keys, spread, together=0.3, free_arms=0.2):
+def _any(
+    *keys: np.ndarray, spread: tuple[float, float, float], together: float = 0.3, free_arms: float = 0.2
+) -> Activity:
     return Activity(tuple(keys), tuple(itertools.combinations(range(len(keys)), 2)), spread, together, free_arms)
 
 
@@ -362,7 +377,7 @@ DEFAULT_MIX: dict[str, float] = {
 }
 
 
-def mixture(mix=None) -> np.ndarray:
+def mixture(mix: Mapping[str, float] | None = None) -> np.ndarray:
     """Returns the probability of each activity, in the order of ``ACTIVITIES``: ``[len(ACTIVITIES)]`` float64.
 
     ``mix`` maps names of activities to weights that need not sum to 1 (None: ``DEFAULT_MIX``); names left out have

@@ -128,11 +128,11 @@ def sample_bodies(rng: np.random.Generator, n: int) -> Bodies:
     limbs = rng.standard_normal(n)
     childlike = np.clip((1550.0 - stature) / 500.0, 0.0, 1.0)
     length = {}
-    for name, (share, spread) in SEGMENTS.items():
+    for name, (part, spread) in SEGMENTS.items():
         common = {"trunk": -0.6, "head": 0.0, "hip_half_width": 0.0, "shoulder_half_width": 0.3}.get(name, 0.7)
         noise = common * limbs + np.sqrt(1 - common**2) * rng.standard_normal(n)
         grown = {"head": 0.035, "thigh": -0.018, "shin": -0.012}.get(name, 0.0) * childlike
-        length[name] = stature * (share + grown + spread * np.clip(noise, -2.5, 2.5))
+        length[name] = stature * (part + grown + spread * np.clip(noise, -2.5, 2.5))
     zero = np.zeros(n)
     share = np.clip(0.51 + 0.025 * rng.standard_normal(n), 0.43, 0.58)
     # some conventions put the Spine joint in front of the straight line from Hip to Thorax, others behind it
@@ -181,7 +181,7 @@ def limited(angles: np.ndarray) -> np.ndarray:
     return out
 
 
-def _rotation(vector):
+def _rotation(vector: np.ndarray) -> np.ndarray:
     """Rotations ``[3, 3, n]`` about the vectors ``[3, n]`` by their length in radians (Rodrigues)."""
     angle = np.sqrt((vector * vector).sum(0))
     x, y, z = vector / np.maximum(angle, 1e-12)
@@ -196,18 +196,30 @@ def _rotation(vector):
     )
 
 
-def _times(rotation, vector):
+def _times(rotation: np.ndarray, vector: np.ndarray) -> np.ndarray:
     """``[3, 3, n] x [3, n] -> [3, n]``"""
     return rotation[:, 0] * vector[0] + rotation[:, 1] * vector[1] + rotation[:, 2] * vector[2]
 
 
-def _chain(first, second):
+def _chain(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """``[3, 3, n] x [3, 3, n] -> [3, 3, n]``"""
     return np.stack([_times(first, second[:, column]) for column in range(3)], 1)
 
 
-def _limb(parent, start, flexion, abduction, twist, hinge, sign, forwards, upper, lower):
-    """Middle and end joint ``[3, n]`` of an arm (``forwards`` 1: the hinge bends to the front) or a leg (-1)."""
+def _limb(
+    parent: np.ndarray,
+    start: np.ndarray,
+    angles: np.ndarray,
+    sign: float,
+    forwards: float,
+    upper: np.ndarray,
+    lower: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Middle and end joint ``[3, n]`` of an arm (``forwards`` 1: the hinge bends to the front) or a leg (-1).
+
+    ``angles`` ``[4, n]``: flexion, abduction, twist, hinge.
+    """
+    flexion, abduction, twist, hinge = angles
     zero = np.zeros_like(flexion)
     swing = _chain(parent, _rotation(np.stack([sign * abduction, -flexion, zero])))
     middle = start - upper * swing[:, 2]
@@ -218,7 +230,7 @@ def _limb(parent, start, flexion, abduction, twist, hinge, sign, forwards, upper
     return middle, middle + lower * _times(swing, direction)
 
 
-def forward_kinematics(bodies: Bodies, angles: np.ndarray, yaw: np.ndarray):
+def forward_kinematics(bodies: Bodies, angles: np.ndarray, yaw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns the joints ``[17, 3, n]`` mm with Hip at the origin, and the thorax' rotation ``[3, 3, n]``.
 
     ``angles`` ``[28, n]`` as in ``synthetic_activities``, ``yaw`` ``[n]`` about the vertical, radians.
@@ -243,16 +255,25 @@ def forward_kinematics(bodies: Bodies, angles: np.ndarray, yaw: np.ndarray):
         girdle = _rotation(np.stack([sign * side[CLAVICLE_UP], zero, -sign * side[CLAVICLE_FORWARD]]))
         joints[arm] = joints[THORAX] + _times(thorax, _times(girdle, to_side * bodies.to_shoulder))
         joints[arm + 1], joints[arm + 2] = _limb(
-            thorax, joints[arm], *side[SHOULDER_FLEXION : ELBOW + 1], sign, 1, bodies.upper_arm, bodies.forearm
+            thorax, joints[arm], side[SHOULDER_FLEXION : ELBOW + 1], sign, 1, bodies.upper_arm, bodies.forearm
         )
         joints[leg] = _times(pelvis, to_side * bodies.to_hip)
         joints[leg + 1], joints[leg + 2] = _limb(
-            pelvis, joints[leg], *side[HIP_FLEXION : KNEE + 1], sign, -1, bodies.thigh, bodies.shin
+            pelvis, joints[leg], side[HIP_FLEXION : KNEE + 1], sign, -1, bodies.thigh, bodies.shin
         )
     return joints, thorax
 
 
-def _reach(start, middle, end, target, upper, lower, hinge_limit, hint):
+def _reach(
+    start: np.ndarray,
+    middle: np.ndarray,
+    end: np.ndarray,
+    target: np.ndarray,
+    upper: np.ndarray,
+    lower: np.ndarray,
+    hinge_limit: float,
+    hint: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
     """Middle and end joint of a two-bone limb whose end goes to ``target``, or as near as its hinge lets it.
 
     The limb bends towards the side it bent to before; ``hint`` says which way when it was straight.

@@ -75,7 +75,7 @@ def looking(forward: np.ndarray) -> np.ndarray:
     return np.stack([right, np.cross(forward, right), forward], 1)
 
 
-def _wild(rng, root):
+def _wild(rng: np.random.Generator, root: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[int, int]]:
     n = len(root)
     distance = rng.uniform(*placing.WILD_DISTANCE_MM, n)
     reach = distance * np.sin(np.radians(placing.WILD_PITCH_DEG))
@@ -91,14 +91,14 @@ def _wild(rng, root):
     return rotation, eye, np.stack([focal, focal, *centre], -1), WILD_SIZE
 
 
-def _level(rng, root):
+def _level(rng: np.random.Generator, root: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[int, int]]:
     n = len(root)
     eye = root - [0.0, placing.LEVEL_DISTANCE_MM, 0.0]
     eye[:, 2] = 0.0
     return looking(np.tile([0.0, 1.0, 0.0], (n, 1))), eye, np.tile(SEARCH_INTRINSICS, (n, 1)), WILD_SIZE
 
 
-def _h36m(rng, root):
+def _h36m(rng: np.random.Generator, root: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[int, int]]:
     n = len(root)
     # people stand anywhere in the room, so its middle is anywhere about them
     middle = root[:, :2] - rng.uniform(-placing.ROOM_MM, placing.ROOM_MM, (n, 2))

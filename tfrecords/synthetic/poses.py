@@ -41,9 +41,11 @@ class Poses:
     stature: np.ndarray
 
 
-def _tables():
+def _tables() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The activities as arrays: key poses, edges into them, and per activity where its edges are and how it varies."""
-    keys, edges, first, count = [], [], [], []
+    keys: list[np.ndarray] = []
+    edges: list[tuple[int, int]] = []
+    first, count = [], []
     for activity in acts.ACTIVITIES.values():
         first.append(len(edges))
         count.append(len(activity.edges))
@@ -69,7 +71,7 @@ _ARM_ROWS = np.arange(len(body.SIDE))[ARM]
 _NEUTRAL_SIDE = np.radians(np.array([0, 0, *acts.HANGING, *acts.STRAIGHT_LEG], np.float64))[:, None]
 
 
-def _on_edges(rng, activity):
+def _on_edges(rng: np.random.Generator, activity: np.ndarray) -> np.ndarray:
     """Returns ``[COLUMNS, n]``: a place between the two key poses of a random edge of each activity."""
     n = len(activity)
     edge = _EDGES[_FIRST[activity] + (rng.random(n) * _COUNT[activity]).astype(int)]

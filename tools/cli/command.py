@@ -44,7 +44,7 @@ class Flags:
         self._values = absl_flags.FlagValues()
         self._description = textwrap.dedent(description or "").strip()
         self._positional = positional
-        self._groups: list[tuple] = [("Flags", [])]
+        self._groups: list[tuple[str, list[str]]] = [("Flags", [])]
         self.arguments: list[str] = []
 
     def __getattr__(self, name: str) -> Any:
