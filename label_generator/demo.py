@@ -8,14 +8,17 @@ Writes into --output: gallery.png (2D, right view, 3D before and after the searc
 rotation.gif (the best one from all around), labels.npz and report.txt.
 """
 
+from __future__ import annotations
+
+import os
+
+from label_generator.lifting import flags as lifter_flags
 from tools.cli import command, outputs
 from tools.cli.errors import InputError
 
 
-def declare():
+def declare() -> command.Flags:
     """The flags of this command."""
-    from label_generator.lifting import flags as lifter_flags
-
     flags = command.Flags(__doc__, positional="[INPUT]")
     with flags.group("Input"):
         flags.string("format", "auto", "of INPUT; auto: by its name and first bytes (generate.py --help lists them)")
@@ -37,50 +40,18 @@ def declare():
 
 
 def main(flags: command.Flags) -> int:
-    """Runs the command."""
-    import os
-    import pathlib
-
+    """Labels, draws and prints the report."""
     if len(flags.arguments) > 1:
         raise InputError(f"one INPUT at a time, got {' and '.join(flags.arguments)}")
     results = [os.path.join(flags.output, name) for name in ("gallery.png", "rotation.gif", "labels.npz", "report.txt")]
-    taken = [path for path in results if os.path.exists(path)]
-    # Labels of generate.py have the same name as the demo's; the report tells whose they are.
-    own = os.path.exists(results[3]) and flags.overwrite is None
-    outputs.check_all_free(taken, own or flags.overwrite)
+    # Labels of generate.py have the same name as the demo's; the report tells which of them they are.
+    of_a_demo = os.path.exists(results[3]) and flags.overwrite is None
+    outputs.check_all_free([path for path in results if os.path.exists(path)], of_a_demo or flags.overwrite)
     outputs.check_folder(flags.output)
+    from label_generator.gallery import demo_run
 
-    from tfrecords.storage.partial import locked
-
-    with locked(pathlib.Path(flags.output)):
-        _show(flags, results)
+    demo_run.show(flags, results)
     return 0
-
-
-def _show(flags, results):
-
-    from label_generator.gallery import poses as demo_poses
-    from label_generator.gallery import sheet as gallery
-    from label_generator.lifting import flags as lifter_flags
-    from tools.drawing import animation, drawing
-
-    lifter, _ = lifter_flags.make_lifter(flags)
-    print(f"weights: {lifter.name_of_weights} ({lifter.recipe} recipe)")
-    if flags.arguments:
-        labels = demo_poses.from_input(flags.arguments[0], flags, lifter)
-    else:
-        labels = demo_poses.made_up(flags.seed, lifter)
-    text = gallery.report(labels)
-    print(text)
-    with open(results[3], "w", encoding="utf-8") as file:
-        file.write(text + "\n")
-    demo_poses.save(results[2], labels)
-    if not (labels.lifted["reason"] == 0).any():
-        raise InputError("no pose got a label, so there is nothing to draw (reasons stand above)")
-    drawing.write_image(results[0], gallery.gallery(labels, flags.rows), overwrite=True)
-    best = gallery.best(labels)
-    animation.write_animation(results[1], gallery.turning(labels, best), fps=16, overwrite=True)
-    print(f"in {flags.output}: gallery.png, rotation.gif ({labels.names[best]}), labels.npz, report.txt")
 
 
 if __name__ == "__main__":

@@ -69,13 +69,12 @@ def main(flags: command.Flags) -> int:
     from label_generator.evaluation import clips, measured, protocols
     from label_generator.evaluation import errors as evaluation
     from label_generator.evaluation import report as reports
-    from label_generator.lifting import flags as lifter_flags
-    from label_generator.lifting import quality
+    from label_generator.lifting import lifter_of_flags, quality
 
     names = list(protocols.PROTOCOLS) if flags.protocol == ["all"] else flags.protocol
     for name in names:  # all of them now, not after minutes of lifting those before
         protocols.check(name, flags.cameras)
-    lifter, _ = lifter_flags.make_lifter(flags)
+    lifter, _ = lifter_of_flags.make_lifter(flags)
     print(f"{lifter.recipe} recipe, weights {lifter.name_of_weights}; {lifter.settings}")
     results, of_clips = [], []
     if flags.test_data:

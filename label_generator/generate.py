@@ -105,6 +105,7 @@ def main(flags: command.Flags) -> int:
     from label_generator.labelling import cameras as label_cameras
     from label_generator.labelling import inputs as label_inputs
     from label_generator.labelling import run as label_run
+    from label_generator.lifting import lifter_of_flags
     from tools.pose import joints
 
     if flags.output_joints:
@@ -142,7 +143,7 @@ def main(flags: command.Flags) -> int:
     label_run.check_output(options)
     poses = label_inputs.open_input(spec)
     print(f"input: {poses.description}, {len(poses):,} poses", flush=True)
-    lifter, fingerprint = lifter_flags.make_lifter(flags)
+    lifter, fingerprint = lifter_of_flags.make_lifter(flags)
     label_run.run(options, poses, lifter, fingerprint)
     return 0
 

@@ -7,17 +7,13 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
 import sys
 
-from tools.cli import command, common_flags, outputs
-from tools.cli.errors import InputError
-from tools.files import atomic
+from label_generator.training import flags as training_flags
+from tools.cli import command, common_flags
 
-STAGE = "left2right"
 _UNUSED = "the release declares it and never reads it; accepted, without effect"
-_ROWS_AT_ONCE = 8192
 
 
 def declare() -> command.Flags:
@@ -64,189 +60,24 @@ def declare() -> command.Flags:
 
 
 def main(flags: command.Flags) -> int:
-    """Predicts, and says where the right views lie."""
-    from tools.pose import joints
-
-    source, target = pathlib.Path(flags.load_dir), pathlib.Path(flags.save_dir)
-    pairs = _pairs(source, target)
-    outputs.check_all_free((path for _, path in pairs), flags.overwrite)
-    permutation = joints.parse_permutation(flags.permutation)
-    folder = flags.weights or _experiment(flags)
+    """Predicts, and prints where the right views lie."""
     if flags.use_cpu:
         common_flags.hide_gpus()
-    arrays = [(path, _open(path, permutation)) for path, _ in pairs]
+    from label_generator.lifting import right_view_prediction
+    from tools.pose import joints
 
-    from tools.cli.progress import Progress
-
-    predictor = Predictor(folder, flags.statistics, "float16" if flags.use_fp16 else "float32")
-    predictor.look_at(rows for _, array in arrays for rows in _pieces(array, permutation))
-    total, done = sum(len(array) for _, array in arrays), 0
-    print(f"{STAGE} network of {predictor.directory}, statistics '{flags.statistics}'", flush=True)
-    with Progress(total, "poses") as progress:
-        for (path, array), (_, result) in zip(arrays, pairs):
-            _write(predictor, path, array, result, permutation)
-            done += len(array)
-            progress.update(done)
-    print(f"right view of {total:,} poses in {len(pairs):,} file{'s' * (len(pairs) != 1)}")
-    print(f"written to {target}")
+    poses, files = right_view_prediction.predict_files(
+        pathlib.Path(flags.load_dir),
+        pathlib.Path(flags.save_dir),
+        lambda: flags.weights or training_flags.exported_weights(flags),
+        flags.statistics,
+        "float16" if flags.use_fp16 else "float32",
+        joints.parse_permutation(flags.permutation),
+        flags.overwrite,
+    )
+    print(f"right view of {poses:,} poses in {files:,} file{'s' * (files != 1)}")
+    print(f"written to {pathlib.Path(flags.save_dir)}")
     return 0
-
-
-def _pairs(source: pathlib.Path, target: pathlib.Path) -> list[tuple[pathlib.Path, pathlib.Path]]:
-    """(array, where its right view goes); a tree keeps its folders and names."""
-    from tfrecords.conversion import clips
-
-    if source.is_file():
-        return [(source, target if target.suffix == ".npy" else target / source.name)]
-    if not source.is_dir():
-        raise InputError(f"{source}: no such file or folder (--load_dir: a tree of .npy arrays, or one)")
-    if target.resolve() == source.resolve():
-        raise InputError(f"{target}: --save_dir is --load_dir")
-    files = clips.list_files(source, (".npy",), "a tree of .npy arrays of left-view poses")
-    return [(path, target / path.relative_to(source)) for path in files]
-
-
-def _experiment(flags) -> str:
-    """The exported weights in the experiment directory that the flags name."""
-    from label_generator.training import flags as training_flags
-
-    folder = pathlib.Path(training_flags.experiment_directory(flags), "export")
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such weights of a finished training; name a folder with --weights")
-    if flags.load:
-        raise InputError(f"--load={flags.load}: a training exports its last checkpoint only; use --load=0 or --weights")
-    return str(folder)
-
-
-def _open(path, permutation):
-    from tfrecords.formats import arrays
-
-    array = arrays.open_npy(path)
-    if arrays.dimensions(array.shape, str(path)) != 2:
-        raise InputError(f"{path}: holds 3D poses, expected left-view 2D [N, 34] or [N, 17, 2]")
-    arrays.check_layout(array, 2, "planar", permutation, str(path))
-    return array
-
-
-def _pieces(array, permutation):
-    """Poses [n, 17, 2] float32 of an array in our order, piece by piece."""
-    import numpy as np
-
-    from tfrecords.formats import arrays
-
-    for start in range(0, len(array), _ROWS_AT_ONCE):
-        yield arrays.split_rows(np.asarray(array[start : start + _ROWS_AT_ONCE], np.float32), 2, "planar", permutation)
-
-
-def _write(predictor, path, array, result, permutation) -> None:
-    """Writes the right view of one array, in the array's own shape and order of joints."""
-    import numpy as np
-
-    from label_generator.stages import pose_rows
-
-    result.parent.mkdir(parents=True, exist_ok=True)
-    if not len(array):
-        raise InputError(f"{path}: holds no pose")
-    predict = predictor.for_file(path, lambda: _pieces(array, permutation))
-    with atomic.write_file(result) as temporary:
-        written = np.lib.format.open_memmap(temporary, "w+", np.float32, array.shape)
-        start = 0
-        for poses in _pieces(array, permutation):
-            answer = predict(poses)
-            if permutation is not None:
-                answer = answer[:, np.argsort(permutation)]
-            rows = pose_rows.to_rows(answer, "planar") if array.ndim == 2 else answer
-            written[start : start + len(rows)] = rows
-            start += len(rows)
-        written.flush()
-
-
-class Predictor:
-    """A left -> right network with one of the three ways to normalise; see `normalization.normalizers`.
-
-    Attributes:
-      directory: the weights folder.
-    """
-
-    def __init__(self, folder: str | os.PathLike, statistics: str = "train", compute_dtype: str = "float32"):
-        """Raises `InputError` when the folder holds no published left -> right network with statistics."""
-        import tensorflow as tf
-
-        from label_generator.lifting import published_chain
-        from label_generator.networks import linear_model, network_files
-
-        networks = network_files.find_networks([folder])
-        if STAGE not in networks:
-            raise InputError(f"{folder}: no network of stage {STAGE}, only {', '.join(networks)}")
-        network = networks[STAGE]
-        if network.recipe != "published":
-            raise InputError(
-                f"{network.directory}: a network of the {network.recipe} recipe, which reads no pixels of one assumed "
-                "camera; generate.py runs it"
-            )
-        self.directory, self._mode = network.directory, statistics
-        config, variables = published_chain.build_published(network)
-        missing = {"input", "output"} - set(network.statistics)
-        if missing:
-            raise InputError(f"{network.directory}: has no normalisation statistics '{missing.pop()}'")
-        self._input, self._output = network.statistics["input"], network.statistics["output"]
-        self._test_input = None
-        self._network = linear_model.folded(config, variables, compute_dtype=tf.as_dtype(compute_dtype))
-
-    def _rows(self, poses, centred: bool):
-        from label_generator.stages import pose_rows
-
-        poses = pose_rows.root_centred(poses) if centred else poses
-        return pose_rows.to_rows(poses, self._input.layout)
-
-    def look_at(self, pieces) -> None:
-        """Takes the test set's statistics from all of its poses where they are wanted.
-
-        Args:
-          pieces: arrays [n, 17, 2].
-        """
-        from label_generator.networks import normalization
-
-        if self._mode == "test":
-            gathered = normalization.Accumulator(self._input.layout, self._input.centred)
-            for poses in pieces:
-                gathered.update(self._rows(poses, self._input.centred))
-            self._test_input = gathered.result()
-
-    def for_file(self, path, pieces):
-        """The function from left poses [n, 17, 2] px of one file to right poses [n, 17, 2].
-
-        With 'train' and 'test' statistics the right poses are relative to their root; with 'input' they stand where
-        the file's left poses stand on average, as the release has it.
-
-        Args:
-          pieces: function that returns the file's poses piece by piece.
-
-        Raises:
-          InputError: a pose that is not finite.
-        """
-        from label_generator.networks import normalization
-        from label_generator.stages import pose_rows
-
-        if self._mode == "train":
-            going, coming = self._input, self._output
-        elif self._mode == "test":
-            going, coming = self._test_input, self._output
-        else:
-            gathered = normalization.Accumulator(self._input.layout, False)
-            try:
-                for poses in pieces():
-                    gathered.update(self._rows(poses, False))
-            except InputError as error:
-                raise InputError(f"{path}: {error}") from None
-            coming = gathered.result()
-            going = normalization.blind_to_root(coming)
-
-        def predict(poses):
-            rows = going.normalize(self._rows(poses, going.centred))
-            return pose_rows.from_rows(coming.unnormalize(self._network(rows).numpy()), 2, coming.layout)
-
-        return predict
 
 
 if __name__ == "__main__":

@@ -146,11 +146,11 @@ def _digest(path: str) -> str:
 
 
 def _digest_of_networks(folder: str) -> str:
-    from label_generator.lifting import flags as lifter_flags
     from label_generator.networks import network_files
+    from tools.files import checksums
 
     networks = network_files.find_networks([folder])
-    return lifter_flags.fingerprint([network.directory for network in networks.values()])[:16]
+    return checksums.of_folders([network.directory for network in networks.values()])[: checksums.SHORT]
 
 
 def _published(flags, train_data: str, test_data: str):

@@ -15,16 +15,16 @@ from tools.files import atomic
 from tools.pose import joints
 
 BATCH = 512
-_MADE_UP = 256
+_PEOPLE = 256
 
 
-def made_up(seed: int, lifter: Lifter) -> Labelled:
+def synthetic_people(seed: int, lifter: Lifter) -> Labelled:
     """People of the kinematic model before cameras in the wild, with 3 px of noise on their joints; truth known."""
     from tfrecords.source import Options
     from tfrecords.sources import open_source
 
-    print(f"no input given: {_MADE_UP} people in everyday postures, seen by cameras in the wild, 3 px of noise")
-    source = open_source("synthetic", "", Options(count=_MADE_UP, seed=seed, split="test", cameras_style="wild"))
+    print(f"no input given: {_PEOPLE} people in everyday postures, seen by cameras in the wild, 3 px of noise")
+    source = open_source("synthetic", "", Options(count=_PEOPLE, seed=seed, split="test", cameras_style="wild"))
     records = list(source.records(np.arange(len(source))))
     poses_2d = np.stack([record.pose_2d for record in records])
     poses_2d = poses_2d + np.random.default_rng(seed).normal(0.0, 3.0, poses_2d.shape).astype(np.float32)

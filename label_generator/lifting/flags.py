@@ -1,15 +1,26 @@
-"""The flags by which commands choose weights and settings of the lifter, and the lifter that they make."""
+"""The flags by which commands choose weights and settings of the lifter; `lifter_of_flags` makes it."""
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from tools.cli import command
-from tools.cli.errors import InputError
-from tools.files import checksums
 
 PRECISIONS = ("float32", "bfloat16", "float16")
+# The fields of `lifter.LifterSettings`, each a flag of the same name.
+SETTINGS = (
+    "min_depth_mm",
+    "max_depth_mm",
+    "step_mm",
+    "objective",
+    "method",
+    "subgrid",
+    "flip",
+    "refinement",
+    "symmetry",
+    "weighted",
+    "min_joints",
+)
 
 
 def declare_weights(flags: command.Flags) -> None:
@@ -39,53 +50,7 @@ def declare_refinement(flags: command.Flags) -> None:
     flags.integer("min_joints", None, "poses with fewer labelled joints get no label", lower_bound=3)
 
 
-def settings_given(flags: command.Flags) -> dict[str, Any]:
-    """The `LifterSettings` that the user gave, by name."""
-    names = (
-        "min_depth_mm",
-        "max_depth_mm",
-        "step_mm",
-        "objective",
-        "method",
-        "subgrid",
-        "flip",
-        "refinement",
-        "symmetry",
-        "weighted",
-        "min_joints",
-    )
-    return {name: flags.as_dict()[name] for name in names if flags.as_dict().get(name) is not None}
-
-
-def make_lifter(flags: command.Flags):
-    """The `Lifter` of the flags, and a hexadecimal fingerprint of the weights that it runs on.
-
-    Raises:
-      InputError: no weights, weights that don't fit together, or an empty search range.
-    """
-    import tensorflow as tf
-
-    from label_generator.lifting import chains, lifter
-    from label_generator.networks import network_files
-
-    folders = flags.weights or [lifter.SHIPPED]
-    if not flags.weights and not any(lifter.SHIPPED.glob("**/model.json")):
-        raise InputError(
-            f"no weights: {lifter.SHIPPED} holds none; give a folder that label_generator/train.py made with --weights"
-        )
-    networks = network_files.find_networks(folders)
-    used = [networks[stage] for stage in chains.stages_of(networks) if stage in networks]
-    recipe = used[0].recipe if used else "published"
-    settings = dataclasses.replace(lifter.RECIPE_SETTINGS[recipe], **settings_given(flags))
-    if not (settings.step_mm > 0 and settings.min_depth_mm < settings.max_depth_mm):
-        raise InputError(
-            f"--min_depth_mm={settings.min_depth_mm:g} --max_depth_mm={settings.max_depth_mm:g} "
-            f"--step_mm={settings.step_mm:g}: expected min < max and a step above 0"
-        )
-    made = lifter.load_lifter(folders, settings, tf.as_dtype(flags.precision))
-    return made, fingerprint([network.directory for network in used])
-
-
-def fingerprint(folders: list[str]) -> str:
-    """SHA-256 of everything in these weights folders, hexadecimal."""
-    return checksums.of_folders(folders)
+def given_settings(flags: command.Flags) -> dict[str, Any]:
+    """The settings (`lifter.LifterSettings`) that the user gave, by name."""
+    values = flags.as_dict()
+    return {name: values[name] for name in SETTINGS if values.get(name) is not None}

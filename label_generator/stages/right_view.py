@@ -1,10 +1,15 @@
-"""The right view of 3D poses, and records that have it: what `gen_right.py` does."""
+"""The right view of 3D poses, the ground truth of stereoscopic view synthesis (`left2right`), and records that have it.
+
+The second view sees each 3D pose moved along +x by the baseline, y and z kept, and projected by the same camera (the
+release's Gen_Right2D/cam2screen_right.py and unity2screen.py).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from tfrecords.schema import PoseRecord
 from tfrecords.source import Options, Skip
@@ -17,7 +22,7 @@ NO_CAMERA = "no intrinsics"
 BEHIND = "joint at or behind the camera"
 
 
-def right_views(poses, intrinsics, baseline_mm):
+def right_views(poses: npt.ArrayLike, intrinsics: npt.ArrayLike, baseline_mm: float) -> np.ndarray:
     """The right view of poses.
 
     Args:
@@ -30,8 +35,8 @@ def right_views(poses, intrinsics, baseline_mm):
     intrinsics = np.asarray(intrinsics, np.float64)
     camera = intrinsics if intrinsics.ndim == 1 else intrinsics[:, None]
     views = cameras.project(cameras.right_view(poses, baseline_mm), camera)
-    seen = np.isfinite(views).all((1, 2))
-    return np.where(seen[:, None, None], views, np.nan)
+    usable = np.isfinite(views).all((1, 2))
+    return np.where(usable[:, None, None], views, np.nan)
 
 
 class RightSource(RecordSource):
@@ -44,15 +49,18 @@ class RightSource(RecordSource):
 
     def records(self, numbers: Sequence[int] | np.ndarray) -> Iterator[PoseRecord | Skip]:
         for record in super().records(numbers):
-            problem = self._add(record)
+            if isinstance(record, Skip):
+                yield record
+                continue
+            problem = self._add_right_view(record)
             if problem and not self._skip:
                 raise InputError(f"{self.path}: {record.where()}: {problem}; --skip leaves such records out")
             yield Skip(problem, record.where()) if problem else record
 
-    def _add(self, record: PoseRecord) -> str:
+    def _add_right_view(self, record: PoseRecord) -> str:
         """Sets the record's right view; returns why it has none, or ''."""
         pose = record.pose_3d + record.root_3d
-        # A joint that the record does not have is not seen from the right either.
+        # A joint that the record does not have is missing in the right view too.
         known = np.isfinite(pose).all(-1)
         if not known.any():
             return NO_PLACE

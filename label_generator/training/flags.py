@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import pathlib
 
 from label_generator.stages import names
 from tools.cli import command
 from tools.cli.errors import InputError
+from tools.training import experiments
 from tools.training import flags as shared
 
 STAGES = (*names.NETWORKS, names.CHAIN)
@@ -202,6 +204,20 @@ def experiment_directory(flags: command.Flags) -> str:
         "batch_normalization" if flags.batch_norm else "no_batch_normalization",
         "predict_14" if flags.predict_14 else "predict_17",
     )
+
+
+def exported_weights(flags: command.Flags) -> str:
+    """The weights folder that a finished training left in the experiment directory of these flags.
+
+    Raises:
+      InputError: there is none, or --load names another checkpoint than the last.
+    """
+    folder = pathlib.Path(experiment_directory(flags), experiments.EXPORT_FOLDER)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such weights of a finished training; name a folder with --weights")
+    if flags.load:
+        raise InputError(f"--load={flags.load}: a training exports its last checkpoint only; use --load=0 or --weights")
+    return str(folder)
 
 
 def _number(value: float) -> str:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from label_generator import search_h36m
-from label_generator.lifting import geometric_search, lifter
+from label_generator.evaluation import search_inputs, search_report
+from label_generator.lifting import lifter
 from label_generator.stages import pose_rows
 from tfrecords import writer
 from tfrecords.source import Options
@@ -135,8 +136,8 @@ def test_the_cruder_script_and_its_cap(run, trees, capsys):
 
 def test_a_pose_above_the_second_scripts_cap_keeps_the_last_depth(run, trees, monkeypatch, capsys):
     depths, cap = np.arange(2800, 7200, 20.0), 750.0  # which some of these poses are above
-    monkeypatch.setattr(geometric_search, "RELEASED_CAP_ROOT_CENTRED", cap)
-    monkeypatch.setattr(search_h36m, "_POSES_AT_ONCE", 5)  # the depth goes on from batch to batch
+    monkeypatch.setitem(search_report._CAPS, "root_centred", cap)
+    monkeypatch.setattr(search_report, "_POSES_AT_ONCE", 5)  # the depth goes on from batch to batch
     flags = [f"--input={trees}", "--frame_step=10", "--step_mm=20", "--search=root_centred", "--released_cap"]
     status, table = run(*flags)
     assert status == 0
@@ -192,7 +193,7 @@ def test_bad_input(run_command, tmp_path, monkeypatch, capsys, trees, records, f
     monkeypatch.chdir(tmp_path)
     for tree in ("predict", "3dCam"):
         (tmp_path / "half" / tree).mkdir(parents=True)
-    for tree in search_h36m.TREES:
+    for tree in search_inputs.TREES:
         (tmp_path / "odd" / tree / "9" / "x").mkdir(parents=True)
     np.save("odd/predict/9/x/a.npy", np.ones((2, 51)))
     flags = [flag.replace("TREES", str(trees)).replace("RECORDS", str(records)) for flag in flags]
