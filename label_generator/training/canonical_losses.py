@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import tensorflow as tf
 
 from label_generator.lifting import canonical_view
 from label_generator.lifting.canonical_view import CanonicalView
+from label_generator.training.recipe_settings import LossWeights
 from tools.pose.joints import POSE17
 
 ROOT = POSE17.root
 _SCALE_MM = 100.0  # losses are of the order of one
-
-
-@dataclasses.dataclass(frozen=True)
-class LossWeights:
-    """Weights of the terms beside the coarse pose's mean joint error.
-
-    Attributes:
-      right_view: error of the predicted right view, for the first network.
-      refined: error of the pose after a search in closed form (the squared objective), on views without noise.
-      distance: error of the predicted logarithm of the distance.
-      expected_error: fit of the predicted error of each joint, from which label quality is made.
-      trust: error of the pose part of the way to the rays, by which the network learns how far to trust them.
-    """
-
-    right_view: float = 1.0
-    refined: float = 0.5
-    distance: float = 0.2
-    expected_error: float = 0.05
-    trust: float = 0.2
 
 
 def right_view_target(points: tf.Tensor, view: CanonicalView) -> tf.Tensor:
@@ -96,11 +76,11 @@ class CanonicalTrainer(tf.keras.Model):
     the left view to 3D.
     """
 
-    def __init__(self, stage: str, left2right, pose3d, loss_weights: LossWeights = LossWeights()):
+    def __init__(self, stage: str, left2right, pose3d, loss_weights: LossWeights | None = None):
         """left2right, pose3d: Keras models, None where the stage has none."""
         super().__init__(name=stage)
         self.stage, self.left2right, self.pose3d = stage, left2right, pose3d
-        self._loss_weights = loss_weights
+        self._loss_weights = loss_weights or LossWeights()
         if stage == "pose3d" and left2right is not None:
             left2right.trainable = False
         self._means = {name: tf.keras.metrics.Mean(name=name) for name in self._figures()}

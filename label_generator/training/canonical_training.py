@@ -13,7 +13,8 @@ from label_generator.networks import network_files, prenorm_model
 from label_generator.networks.network_files import Network
 from label_generator.training import skeletons, virtual_camera
 from label_generator.training.averaged_adamw import AveragedAdamW
-from label_generator.training.canonical_losses import CanonicalTrainer, LossWeights, squared_search
+from label_generator.training.canonical_losses import CanonicalTrainer, squared_search
+from label_generator.training.recipe_settings import LossWeights, ViewSettings
 from tfrecords import reader
 from tools.cli.errors import InputError
 from tools.pose import metric_tables, metrics
@@ -29,7 +30,7 @@ _CHOICE = 1 << 20  # folded into the seed: a stream apart from those of the view
 
 
 @dataclasses.dataclass(frozen=True)
-class Setup:
+class CanonicalSetup:
     """What decides a canonical training beside its data; names as the flags."""
 
     stage: str
@@ -47,8 +48,12 @@ class Setup:
     rarity: float = 0.0
     synthetic_share: float = 0.2
     schedule: str = "cosine"
-    views: virtual_camera.Settings = dataclasses.field(default_factory=virtual_camera.Settings)
+    views: ViewSettings = dataclasses.field(default_factory=ViewSettings)
     losses: LossWeights = dataclasses.field(default_factory=LossWeights)
+
+
+# The fields that are flags of the same name; those of `views` and `losses` are flags too, view_<name> and loss_<name>.
+SETUP_FLAGS = tuple(field.name for field in dataclasses.fields(CanonicalSetup) if field.name not in ("views", "losses"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +78,7 @@ class LevelPoses:
 
 
 @dataclasses.dataclass(frozen=True)
-class SeenPoses:
+class EvaluationPoses:
     """N test poses with their pictures' joints.
 
     Attributes:
@@ -114,7 +119,7 @@ def load_level_poses(where: str) -> LevelPoses:
     return LevelPoses(poses, heights, sequences, int(np.count_nonzero(~whole)), library, synthetic)
 
 
-def load_seen_poses(where: str) -> SeenPoses:
+def load_evaluation_poses(where: str) -> EvaluationPoses:
     """Test poses from records of known cameras.
 
     Raises:
@@ -131,10 +136,10 @@ def load_seen_poses(where: str) -> SeenPoses:
     if not usable.any():
         raise InputError(f"--test_data={where}: no record has pose_2d, intrinsics, pose_3d and root_3d")
     left_out = int(np.count_nonzero(~usable))
-    return SeenPoses(rays[usable], mask[usable], points[usable], arrays["action"][usable], left_out)
+    return EvaluationPoses(rays[usable], mask[usable], points[usable], arrays["action"][usable], left_out)
 
 
-def pose_weights(train: LevelPoses, setup: Setup) -> np.ndarray:
+def pose_weights(train: LevelPoses, setup: CanonicalSetup) -> np.ndarray:
     """[N] how often each pose is met, in proportion.
 
     A sequence of n poses in proportion to n^balance, so that long ones don't rule; poses unlike others more often
@@ -174,7 +179,7 @@ def rarity(poses: np.ndarray, references: int = 3000, neighbour: int = 10) -> np
     return np.clip(far / max(np.median(far), 1e-9), 0.5, 4.0)
 
 
-def view_batches(train: LevelPoses, setup: Setup, start_step: int) -> tf.data.Dataset:
+def view_batches(train: LevelPoses, setup: CanonicalSetup, start_step: int) -> tf.data.Dataset:
     """Endless batches of virtual views (`virtual_camera.draw_views`), each a function of seed and step."""
     weights = pose_weights(train, setup)
     with tf.device("CPU:0"):
@@ -201,9 +206,9 @@ class CanonicalTraining:
 
     def __init__(
         self,
-        setup: Setup,
+        setup: CanonicalSetup,
         train: LevelPoses,
-        test: SeenPoses,
+        test: EvaluationPoses,
         left2right: Network | None = None,
         start: Mapping[str, Network] | None = None,
     ):

@@ -1,6 +1,6 @@
 """What detectors and annotators do to 2D key points: errors that differ by joint, run along limbs and have heavy tails.
 
-Not in the paper. `Settings` gives the sizes. Gaussian noise of one size, which protocols b2 to b10 add, is what
+Not in the paper. `DetectorNoise` gives the sizes. Gaussian noise of one size, which protocols b2 to b10 add, is what
 `virtual_camera` draws beside this one.
 """
 
@@ -34,7 +34,7 @@ _SWAPPED = {"legs": ("Hip", "Knee", "Foot"), "arms": ("Shoulder", "Elbow", "Wris
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class DetectorNoise:
     """How bad detections are.
 
     Attributes:
@@ -57,7 +57,7 @@ def _joint_mm() -> list[float]:
     return [JOINT_MM[name] if name in JOINT_MM else JOINT_MM[name[1:]] for name in POSE17.joints]
 
 
-def detected(rays: tf.Tensor, mm: tf.Tensor, draws, settings: Settings) -> tuple[tf.Tensor, tf.Tensor]:
+def detected(rays: tf.Tensor, mm: tf.Tensor, draws, settings: DetectorNoise) -> tuple[tf.Tensor, tf.Tensor]:
     """2D joints as a detector would give them.
 
     Args:

@@ -37,7 +37,7 @@ _LIMB_MM = {"RKnee": 9.0, "RFoot": 14.0, "RElbow": 9.0, "RWrist": 15.0}
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class SkeletonSettings:
     """Which skeletons are drawn.
 
     Attributes:
@@ -54,7 +54,7 @@ class Settings:
     spread: float = 0.6
 
 
-def blended(captured: tf.Tensor, library: tf.Tensor, draws, settings: Settings) -> tf.Tensor:
+def blended(captured: tf.Tensor, library: tf.Tensor, draws, settings: SkeletonSettings) -> tf.Tensor:
     """A skeleton for each person [B, 17, 3]; of blends, groups of joints go part of the way on their own.
 
     Args:
@@ -82,7 +82,7 @@ def _frame(across: tf.Tensor, up: tf.Tensor) -> tf.Tensor:
     return tf.stack([x, y, tf.linalg.cross(y, x)], -2)
 
 
-def displaced(poses: tf.Tensor, draws, settings: Settings) -> tf.Tensor:
+def displaced(poses: tf.Tensor, draws, settings: SkeletonSettings) -> tf.Tensor:
     """The poses [B, 17, 3] with joints displaced, relative to their new root."""
     count = tf.shape(poses)[0]
     strength = draws.uniform([count, 1], 0.0, 2.0 * settings.spread)

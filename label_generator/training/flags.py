@@ -6,6 +6,7 @@ import os
 import pathlib
 
 from label_generator.stages import names
+from label_generator.training.recipe_settings import LossWeights, ViewSettings, flag_fields
 from tools.cli import command
 from tools.cli.errors import InputError
 from tools.training import experiments
@@ -27,33 +28,7 @@ PUBLISHED = (
     "num_layers",
     "residual",
 )
-# Fields of `virtual_camera.Settings` and `canonical_training.LossWeights` that are flags of the same name.
-VIEWS = (
-    "studio_share",
-    "distance_mm",
-    "height_mm",
-    "max_pitch_deg",
-    "off_axis_deg",
-    "roll_deg",
-    "size_spread",
-    "bone_spread",
-    "recombined",
-    "noise_px",
-    "noise_share",
-    "detected_share",
-    "skeleton_captured",
-    "skeleton_stated",
-    "skeleton_borrowed",
-    "skeleton_displaced",
-    "skeleton_spread",
-    "part_spread",
-    "tilt_share",
-    "tilt_deg",
-    "tilt_any",
-    "masked",
-    "unknown",
-)
-LOSSES = ("right_view", "refined", "distance", "expected_error", "trust")
+VIEW_FIELDS, LOSS_FIELDS = flag_fields(ViewSettings), flag_fields(LossWeights)
 CANONICAL = (
     "steps_per_epoch",
     "left2right_layers",
@@ -63,8 +38,8 @@ CANONICAL = (
     "schedule",
     "weight_decay",
     "ema",
-    *(f"view_{name}" for name in VIEWS),
-    *(f"loss_{name}" for name in LOSSES),
+    *(f"view_{field.name}" for field in VIEW_FIELDS),
+    *(f"loss_{field.name}" for field in LOSS_FIELDS),
 )
 
 
@@ -158,34 +133,14 @@ def declare(description: str) -> command.Flags:
         )
         flags.float("weight_decay", 0.01, "AdamW's decay of matrices", lower_bound=0)
         flags.float("ema", 0.999, "decay of the average of weights that is evaluated and exported", upper_bound=0.99999)
-        flags.float("view_studio_share", 0.4, "share of views by cameras placed as Human3.6M's")
-        flags.strings("view_distance_mm", ["1900", "10500"], "from, to: distance of the other cameras")
-        flags.strings("view_height_mm", ["200", "4200"], "from, to: their height above the floor")
-        flags.float("view_max_pitch_deg", 42.0, "how steeply they look up or down")
-        flags.float("view_off_axis_deg", 10.0, "how far they look past the person")
-        flags.float("view_roll_deg", 3.0, "standard deviation of their roll")
-        flags.float("view_size_spread", 0.03, "standard deviation of a person's size")
-        flags.float("view_bone_spread", 0.05, "standard deviation of each pair of bones")
-        flags.float("view_recombined", 0.3, "probability to take over the legs, and the arms, of another pose")
-        flags.float("view_noise_px", 8.0, "largest standard deviation of noise on 2D joints")
-        flags.float("view_noise_share", 0.6, "share of views with noise")
-        flags.float("view_detected_share", 0.0, "share of views with a detector's errors instead")
-        flags.float("view_skeleton_captured", 1.0, "share of people whose skeleton is as captured")
-        flags.float("view_skeleton_stated", 0.0, "share of people whose joints are at the stated places")
-        flags.float("view_skeleton_borrowed", 0.0, "share of people with the skeleton of another data set")
-        flags.float("view_skeleton_displaced", 0.0, "share of people whose joints are displaced besides")
-        flags.float("view_skeleton_spread", 0.6, "how far, in units of the spread between data sets")
-        flags.float("view_part_spread", 0.0, "standard deviation of the size of legs, arms and trunk by itself")
-        flags.float("view_tilt_share", 0.0, "share of people turned about a horizontal axis")
-        flags.float("view_tilt_deg", 15.0, "standard deviation of that angle")
-        flags.float("view_tilt_any", 0.0, "share of people turned by any angle")
-        flags.float("view_masked", 0.4, "share of views with joints missing")
-        flags.float("view_unknown", 0.15, "share of views whose intrinsics the network is not told")
-        flags.float("loss_right_view", 1.0, "weight of the right view's error")
-        flags.float("loss_refined", 0.5, "weight of the error after a search in closed form")
-        flags.float("loss_distance", 0.2, "weight of the error of the logarithm of the distance")
-        flags.float("loss_expected_error", 0.05, "weight of the fit of each joint's expected error")
-        flags.float("loss_trust", 0.2, "weight of the error that teaches how far to trust each ray")
+        for field in VIEW_FIELDS:
+            if isinstance(field.default, tuple):
+                words = [f"{value:g}" for value in field.default]
+                flags.strings(f"view_{field.name}", words, field.metadata["help"])
+            else:
+                flags.float(f"view_{field.name}", field.default, field.metadata["help"])
+        for field in LOSS_FIELDS:
+            flags.float(f"loss_{field.name}", field.default, field.metadata["help"])
     return flags
 
 
@@ -225,21 +180,18 @@ def _number(value: float) -> str:
     return str(int(value)) if value == int(value) else str(value)
 
 
-def view_settings(flags: command.Flags):
-    """The `virtual_camera.Settings` of these flags; raises `InputError` when a range is none."""
-    from label_generator.training import virtual_camera
+def view_settings(flags: command.Flags) -> ViewSettings:
+    """The `ViewSettings` of these flags; raises `InputError` when a range is none."""
+    values = {}
+    for field in VIEW_FIELDS:
+        value = getattr(flags, f"view_{field.name}")
+        values[field.name] = _range(f"view_{field.name}", value) if isinstance(field.default, tuple) else value
+    return ViewSettings(**values)
 
-    values = {name: getattr(flags, f"view_{name}") for name in VIEWS}
-    for name in ("distance_mm", "height_mm"):
-        values[name] = _range(f"view_{name}", values[name])
-    return virtual_camera.Settings(**values)
 
-
-def loss_weights(flags: command.Flags):
-    """The `canonical_training.LossWeights` of these flags."""
-    from label_generator.training import canonical_losses
-
-    return canonical_losses.LossWeights(**{name: getattr(flags, f"loss_{name}") for name in LOSSES})
+def loss_weights(flags: command.Flags) -> LossWeights:
+    """The `LossWeights` of these flags."""
+    return LossWeights(**{field.name: getattr(flags, f"loss_{field.name}") for field in LOSS_FIELDS})
 
 
 def _range(name: str, words: list[str]) -> tuple[float, float]:

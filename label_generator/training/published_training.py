@@ -25,7 +25,7 @@ _PICTURED = 6
 
 
 @dataclasses.dataclass(frozen=True)
-class Setup:
+class PublishedSetup:
     """What decides a published training beside its data.
 
     Attributes:
@@ -48,7 +48,7 @@ class Setup:
 class PublishedTraining:
     """The parts of a published training; `make_model` builds the network, under the caller's strategy."""
 
-    def __init__(self, setup: Setup, train: Poses, test: Poses, rights: Mapping[str, tuple] | None = None):
+    def __init__(self, setup: PublishedSetup, train: Poses, test: Poses, rights: Mapping[str, tuple] | None = None):
         """
         Args:
           train, test: the poses; held until this returns, rows are made of them.

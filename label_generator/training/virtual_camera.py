@@ -8,12 +8,12 @@ Poses come in level axes, those of a camera that is held level: x right, y down 
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
 import tensorflow as tf
 
 from label_generator.training import detector_noise, drawn_skeletons
+from label_generator.training.recipe_settings import ViewSettings
 from tools.pose.joints import POSE17
 
 ROOT = POSE17.root
@@ -28,59 +28,10 @@ _UNLABELLED = {
     "coco": ("Head", "Neck/Nose", "Thorax", "Spine", "Hip"),
     "hourglass": ("Spine",),
 }
-_DETECTOR = detector_noise.Settings()
+_DETECTOR = detector_noise.DetectorNoise()
 # How far apart detectors' places of joints are, in units of what data sets differ by; how many detectors have MPII's
 # joints under Human3.6M's names.
 _DETECTED_SPREAD, _HOURGLASS_SHARE = 0.6, 0.45
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """How views are drawn; pairs are ranges.
-
-    Attributes:
-      studio_share: share of views by cameras placed as Human3.6M's are: 4-5.7 m from the middle of a room, 1.5 m up.
-      distance_mm, height_mm: where the other cameras stand, as seen from the person and from the floor.
-      max_pitch_deg, off_axis_deg, roll_deg: how they are held: up or down, past the person, standard deviation of roll.
-      fov_deg: their field of view over 1000 px, which matters to the noise alone.
-      size_spread, bone_spread: standard deviation of a person's size and of each pair of bones.
-      recombined: probability that a pose takes over the legs, and that it takes over the arms, of another pose.
-      noise_px, noise_share: the largest standard deviation of the noise on 2D joints, and how many views have any.
-      detected_share: how many have a detector's errors instead (`detector_noise`).
-      skeleton_captured, skeleton_stated, skeleton_borrowed, skeleton_displaced, skeleton_spread: see
-        `drawn_skeletons.Settings`.
-      part_spread: standard deviation of the size of legs, trunk and arms, each by itself.
-      tilt_share, tilt_deg, tilt_any: how many people are turned about a horizontal axis (`drawn_skeletons.tilted`).
-      masked: share of views with joints missing.
-      unknown: share of views whose intrinsics the network isn't told.
-      min_depth_mm: a view with a joint nearer than that is replaced by another of the batch.
-    """
-
-    studio_share: float = 0.4
-    distance_mm: tuple[float, float] = (1900.0, 10500.0)
-    height_mm: tuple[float, float] = (200.0, 4200.0)
-    max_pitch_deg: float = 42.0
-    off_axis_deg: float = 10.0
-    roll_deg: float = 3.0
-    fov_deg: tuple[float, float] = (25.0, 95.0)
-    size_spread: float = 0.03
-    bone_spread: float = 0.05
-    recombined: float = 0.3
-    noise_px: float = 8.0
-    noise_share: float = 0.6
-    detected_share: float = 0.0
-    skeleton_captured: float = 1.0
-    skeleton_stated: float = 0.0
-    skeleton_borrowed: float = 0.0
-    skeleton_displaced: float = 0.0
-    skeleton_spread: float = 0.6
-    part_spread: float = 0.0
-    tilt_share: float = 0.0
-    tilt_deg: float = 15.0
-    tilt_any: float = 0.0
-    masked: float = 0.4
-    unknown: float = 0.15
-    min_depth_mm: float = 700.0
 
 
 class Draws:
@@ -161,7 +112,7 @@ def _heading(poses: tf.Tensor, left: str, right: str) -> tf.Tensor:
     return tf.atan2(-across[:, 2], across[:, 0])
 
 
-def vary_poses(poses: tf.Tensor, draws: Draws, settings: Settings) -> tf.Tensor:
+def vary_poses(poses: tf.Tensor, draws: Draws, settings: ViewSettings) -> tf.Tensor:
     """Other bodies and postures from these: limbs exchanged, bones and stature changed, mirrored, turned.
 
     Args:
@@ -197,7 +148,7 @@ def vary_poses(poses: tf.Tensor, draws: Draws, settings: Settings) -> tf.Tensor:
     return _rotated(poses, turn_about("y", draws.uniform([count], 0.0, 2.0 * math.pi)))
 
 
-def draw_cameras(heights: tf.Tensor, draws: Draws, settings: Settings) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+def draw_cameras(heights: tf.Tensor, draws: Draws, settings: ViewSettings) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """A camera for each person.
 
     Args:
@@ -242,7 +193,7 @@ def draw_cameras(heights: tf.Tensor, draws: Draws, settings: Settings) -> tuple[
     return rotation, tf.einsum("bij,bj->bi", rotation, root), focal
 
 
-def draw_joint_masks(count, draws: Draws, settings: Settings) -> tf.Tensor:
+def draw_joint_masks(count, draws: Draws, settings: ViewSettings) -> tf.Tensor:
     """Which joints the network is told, [B, 17] of 0 and 1: all, those that a common source labels, or any."""
     kind = draws.uniform([count, 1]) / max(settings.masked, 1e-9)
     mask = tf.ones([count, POSE17.size])
@@ -259,7 +210,7 @@ def draw_joint_masks(count, draws: Draws, settings: Settings) -> tf.Tensor:
 
 
 def draw_views(
-    poses: tf.Tensor, heights: tf.Tensor, seed: tf.Tensor, settings: Settings, library: tf.Tensor | None = None
+    poses: tf.Tensor, heights: tf.Tensor, seed: tf.Tensor, settings: ViewSettings, library: tf.Tensor | None = None
 ) -> dict[str, tf.Tensor]:
     """New views of 3D poses.
 
@@ -277,7 +228,7 @@ def draw_views(
     draws = Draws(seed)
     count = tf.shape(poses)[0]
     rotation, root, focal = draw_cameras(heights, draws, settings)
-    drawn = drawn_skeletons.Settings(
+    drawn = drawn_skeletons.SkeletonSettings(
         settings.skeleton_captured,
         settings.skeleton_stated,
         settings.skeleton_borrowed,

@@ -80,10 +80,10 @@ def test_canonical_flagfile_and_flags_build_the_settings_they_name(repository):
     assert training_flags.view_settings(changed).noise_px == 1.5
     assert training_flags.loss_weights(changed).trust == 0.7
     # Unchanged flags are the recipe's own defaults.
-    from label_generator.training import canonical_losses, virtual_camera
+    from label_generator.training import recipe_settings
 
-    assert training_flags.view_settings(flags) == virtual_camera.Settings()
-    assert training_flags.loss_weights(flags) == canonical_losses.LossWeights()
+    assert training_flags.view_settings(flags) == recipe_settings.ViewSettings()
+    assert training_flags.loss_weights(flags) == recipe_settings.LossWeights()
     with pytest.raises(InputError, match="view_height_mm=5"):
         training_flags.view_settings(parsed("--view_height_mm=5"))
 

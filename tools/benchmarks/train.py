@@ -42,7 +42,7 @@ def published(batch_size: int, count: int = 65_536, **options: Any) -> published
     config = linear_model.LinearModelConfig.of_stage(
         _STAGE, residual=True, batch_norm=True, max_norm=True, dropout=0.5, **options
     )
-    setup = published_training.Setup(config, _STAGE, batch_size)
+    setup = published_training.PublishedSetup(config, _STAGE, batch_size)
     return published_training.PublishedTraining(setup, poses(count), poses(64))
 
 
@@ -52,8 +52,10 @@ def canonical(batch_size: int = _CANONICAL_BATCH, count: int = 65_536) -> canoni
     train = canonical_training.LevelPoses(pose_3d, np.full(count, 950, np.float32), np.arange(count) % 100, 0)
     rays = (pixels[:64] - intrinsics[:64, None, 2:]) / intrinsics[:64, None, :2]
     far = pose_3d[:64] + np.array([0, 0, 4500], np.float32)
-    test = canonical_training.SeenPoses(rays, np.ones((64, 17), bool), far, np.full(64, "a"), 0)
-    setup = canonical_training.Setup("chain", num_layers=3, batch_size=batch_size, epochs=1, steps_per_epoch=1000)
+    test = canonical_training.EvaluationPoses(rays, np.ones((64, 17), bool), far, np.full(64, "a"), 0)
+    setup = canonical_training.CanonicalSetup(
+        "chain", num_layers=3, batch_size=batch_size, epochs=1, steps_per_epoch=1000
+    )
     return canonical_training.CanonicalTraining(setup, train, test)
 
 

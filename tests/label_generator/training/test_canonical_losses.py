@@ -11,7 +11,8 @@ from label_generator.networks import network_files, prenorm_model
 from label_generator.training import canonical_losses, canonical_training
 from label_generator.training.averaged_adamw import AveragedAdamW
 from label_generator.training.canonical_losses import CanonicalTrainer
-from label_generator.training.canonical_training import CanonicalTraining, LevelPoses, SeenPoses, Setup
+from label_generator.training.canonical_training import CanonicalSetup, CanonicalTraining, EvaluationPoses, LevelPoses
+from label_generator.training.recipe_settings import LossWeights
 from tools.cli.errors import InputError
 from tools.pose import metrics
 from tools.pose.joints import POSE17
@@ -34,7 +35,7 @@ def people(count, seed=0):
 def seen(count, seed=0):
     points = people(count, seed)
     rays = points[..., :2] / points[..., 2:]
-    return SeenPoses(rays, np.ones((count, 17), bool), points, np.array(["Walking"] * count, object), 0)
+    return EvaluationPoses(rays, np.ones((count, 17), bool), points, np.array(["Walking"] * count, object), 0)
 
 
 def level(count, seed=0):
@@ -44,7 +45,7 @@ def level(count, seed=0):
 
 def setup(stage="chain", **changes):
     small = {"linear_size": 16, "num_layers": 1, "batch_size": 24, "epochs": 4, "steps_per_epoch": 5, "seed": 2}
-    return Setup(stage=stage, **{**small, **changes})
+    return CanonicalSetup(stage=stage, **{**small, **changes})
 
 
 def test_optimizer_is_adamw_with_an_average_of_the_weights():
@@ -195,7 +196,7 @@ def test_pose3d_starts_as_the_direct_network_it_is_given(tmp_path):
 
 
 def test_a_chain_trains_its_first_network_by_its_own_loss_alone():
-    weights = canonical_losses.LossWeights(right_view=0.0)
+    weights = LossWeights(right_view=0.0)
     made = CanonicalTraining(setup("chain", losses=weights), level(40), seen(9))
     batch = next(iter(made.make_batches(0)))
     trainer = made._twin

@@ -6,7 +6,7 @@ import tensorflow as tf
 from people_for_tests import moving, person
 
 from label_generator.training import detector_noise, drawn_skeletons, skeletons
-from label_generator.training.drawn_skeletons import Settings
+from label_generator.training.drawn_skeletons import SkeletonSettings
 from label_generator.training.virtual_camera import Draws
 from tools.pose.joints import POSE17
 
@@ -33,7 +33,7 @@ def moved_in_body(before, after):
 
 def test_everybody_has_a_skeleton_in_the_shares_asked_for(poses):
     library = skeletons.library(poses, np.zeros(COUNT, int))
-    settings = Settings(captured=0.3, stated=0.25, borrowed=0.25)
+    settings = SkeletonSettings(captured=0.3, stated=0.25, borrowed=0.25)
     found = drawn_skeletons.blended(tf.constant(poses), tf.constant(library), draws(), settings).numpy()
 
     def like(others):
@@ -58,7 +58,7 @@ def test_everybody_has_a_skeleton_in_the_shares_asked_for(poses):
 
 
 def test_displacements_are_as_wide_as_said(poses):
-    settings = Settings(displaced=1.0, spread=0.5)
+    settings = SkeletonSettings(displaced=1.0, spread=0.5)
     found = drawn_skeletons.displaced(tf.constant(poses), draws(), settings).numpy()
     assert np.abs(found[:, ROOT]).max() == 0
     moved = moved_in_body(poses, found)
@@ -73,15 +73,15 @@ def test_displacements_are_as_wide_as_said(poses):
 
 
 def test_who_is_not_displaced_stays(poses):
-    found = drawn_skeletons.displaced(tf.constant(poses), draws(), Settings(displaced=0.25)).numpy()
+    found = drawn_skeletons.displaced(tf.constant(poses), draws(), SkeletonSettings(displaced=0.25)).numpy()
     assert (np.abs(found - poses).max((1, 2)) < 1e-3).mean() == pytest.approx(0.75, abs=0.03)
-    nobody = drawn_skeletons.displaced(tf.constant(poses), draws(), Settings(displaced=0.0)).numpy()
+    nobody = drawn_skeletons.displaced(tf.constant(poses), draws(), SkeletonSettings(displaced=0.0)).numpy()
     np.testing.assert_allclose(nobody, poses, atol=1e-3)
 
 
 def test_it_is_the_same_inside_a_graph(poses):
     def run(values):
-        return drawn_skeletons.displaced(values, draws(), Settings(displaced=1.0))
+        return drawn_skeletons.displaced(values, draws(), SkeletonSettings(displaced=1.0))
 
     few = tf.constant(poses[:64])
     np.testing.assert_allclose(tf.function(run)(few).numpy(), run(few).numpy(), atol=1e-2)
@@ -118,7 +118,7 @@ def test_the_joints_of_published_detections(poses):
 def test_detectors_errors(poses):
     rays = tf.constant((poses[..., :2] / 5000).astype(np.float32))
     mm = tf.fill([COUNT], 1 / 5000.0)
-    plain = detector_noise.Settings(people_spread=0.0, along_limb=0.0, freedom=200, swapped=0.0, outlier=0.0)
+    plain = detector_noise.DetectorNoise(people_spread=0.0, along_limb=0.0, freedom=200, swapped=0.0, outlier=0.0)
     found, deviation = detector_noise.detected(rays, mm, draws(), plain)
     error = (found.numpy() - rays.numpy()) * 5000
     for name, expected in (("RWrist", 21), ("Hip", 14), ("LFoot", 20)):
@@ -126,12 +126,12 @@ def test_detectors_errors(poses):
     mean = np.mean([detector_noise.JOINT_MM.get(n, detector_noise.JOINT_MM.get(n[1:])) for n in POSE17.joints])
     np.testing.assert_allclose(deviation.numpy() * 5000, mean, rtol=1e-4)
     # Errors run along limbs: what a hip is off by, its knee takes over in part.
-    along = detector_noise.Settings(people_spread=0.0, along_limb=0.5, freedom=200, swapped=0.0, outlier=0.0)
+    along = detector_noise.DetectorNoise(people_spread=0.0, along_limb=0.5, freedom=200, swapped=0.0, outlier=0.0)
     error = detector_noise.detected(rays, mm, draws(), along)[0].numpy() - rays.numpy()
     hip, knee = (error[:, POSE17.index(name), 0] for name in ("RHip", "RKnee"))
     assert np.corrcoef(hip, knee)[0, 1] > 0.2
     # Heavy tails: the hundredth farthest is much farther than a normal distribution's 2.58 deviations.
-    tails = detector_noise.Settings(people_spread=0.0, along_limb=0.0, freedom=4, swapped=0.0, outlier=0.0)
+    tails = detector_noise.DetectorNoise(people_spread=0.0, along_limb=0.0, freedom=4, swapped=0.0, outlier=0.0)
     error = (detector_noise.detected(rays, mm, draws(), tails)[0].numpy() - rays.numpy())[..., 0] * 5000
     wrist = np.abs(error[:, POSE17.index("RWrist")])
     assert np.percentile(wrist, 99) / np.percentile(wrist, 68) > 3.3
@@ -139,7 +139,7 @@ def test_detectors_errors(poses):
 
 def test_legs_change_sides(poses):
     rays = tf.constant((poses[..., :2] / 5000).astype(np.float32))
-    none = detector_noise.Settings(people_spread=0.0, along_limb=0.0, swapped=0.1, outlier=0.0)
+    none = detector_noise.DetectorNoise(people_spread=0.0, along_limb=0.0, swapped=0.1, outlier=0.0)
     quiet = dict.fromkeys(detector_noise.JOINT_MM, 0.0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(detector_noise, "JOINT_MM", quiet)

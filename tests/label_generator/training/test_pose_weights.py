@@ -5,7 +5,7 @@ import pytest
 from people_for_tests import moving, person
 
 from label_generator.training import canonical_training
-from label_generator.training.canonical_training import LevelPoses, Setup
+from label_generator.training.canonical_training import CanonicalSetup, LevelPoses
 
 
 def level(z_up):
@@ -17,11 +17,11 @@ def test_synthetic_people_are_met_as_often_as_said():
     made = np.arange(100) >= 60
     sequences = np.where(made, np.arange(100), 0)
     data = LevelPoses(poses, np.full(100, 900.0), sequences, 0, None, made)
-    weights = canonical_training.pose_weights(data, Setup("direct", synthetic_share=0.2))
+    weights = canonical_training.pose_weights(data, CanonicalSetup("direct", synthetic_share=0.2))
     assert weights[made].sum() / weights.sum() == pytest.approx(0.2)
     np.testing.assert_allclose(weights[made], weights[made][0])
     alone = LevelPoses(poses[~made], np.full(60, 900.0), sequences[~made], 0, None, made[~made])
-    np.testing.assert_allclose(canonical_training.pose_weights(alone, Setup("direct")), 60**-0.5)
+    np.testing.assert_allclose(canonical_training.pose_weights(alone, CanonicalSetup("direct")), 60**-0.5)
 
 
 def test_rare_poses_are_those_unlike_others_wherever_they_face():

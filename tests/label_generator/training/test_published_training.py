@@ -8,7 +8,7 @@ from label_generator.networks.linear_model import LinearModelConfig
 from label_generator.stages.published import STAGES
 from label_generator.training import published_data as training_data
 from label_generator.training.published_data import Poses
-from label_generator.training.published_training import NOT_IN_14, PublishedTraining, Setup
+from label_generator.training.published_training import NOT_IN_14, PublishedSetup, PublishedTraining
 from tfrecords import reader
 from tfrecords.storage import fingerprints
 from tools.cli.errors import InputError
@@ -31,7 +31,7 @@ def poses(count, seed, joints_scale=100.0):
 
 def training(stage="left2right", statistics="train", predict_14=False, rights=None, count=50, batch_size=8, **options):
     config = LinearModelConfig.of_stage(stage, linear_size=16, num_layers=1, **options)
-    setup = Setup(config, stage, batch_size, 1e-3, 3, predict_14, statistics)
+    setup = PublishedSetup(config, stage, batch_size, 1e-3, 3, predict_14, statistics)
     return PublishedTraining(setup, poses(count, 0), poses(21, 1), rights)
 
 

@@ -8,12 +8,13 @@ import tensorflow as tf
 from scipy.spatial.transform import Rotation
 
 from label_generator.training import virtual_camera
-from label_generator.training.virtual_camera import Draws, Settings
+from label_generator.training.recipe_settings import ViewSettings
+from label_generator.training.virtual_camera import Draws
 from tools.pose.joints import POSE17
 
 ROOT = POSE17.root
 COUNT = 4000
-PLAIN = Settings(size_spread=0.0, bone_spread=0.0, recombined=0.0, noise_share=0.0, masked=0.0, unknown=0.0)
+PLAIN = ViewSettings(size_spread=0.0, bone_spread=0.0, recombined=0.0, noise_share=0.0, masked=0.0, unknown=0.0)
 
 
 def standing(count, seed=0):
@@ -58,7 +59,7 @@ def test_rotations_about_axes_are_scipys(axis):
 
 
 def test_the_same_seed_draws_the_same_views_and_another_step_others():
-    settings = Settings()
+    settings = ViewSettings()
     first, again = views(settings, count=64), views(settings, count=64)
     other = views(settings, seed=(3, 6), count=64)
     for name, value in first.items():

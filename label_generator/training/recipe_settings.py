@@ -1,0 +1,84 @@
+"""Settings of the canonical recipe, each stated once: a field that has a help text is also a flag of `train.py`."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+
+def _flag(default: Any, text: str) -> Any:
+    """A field that is a flag with this help."""
+    return dataclasses.field(default=default, metadata={"help": text})
+
+
+@dataclasses.dataclass(frozen=True)
+class ViewSettings:
+    """How virtual views are drawn (`virtual_camera`), flags --view_<name>; pairs are ranges.
+
+    Attributes:
+      studio_share: share of views by cameras placed as Human3.6M's are: 4-5.7 m from the middle of a room, 1.5 m up.
+      distance_mm, height_mm: where the other cameras stand, measured from the person and from the floor.
+      max_pitch_deg, off_axis_deg, roll_deg: how they are held: up or down, past the person, standard deviation of roll.
+      fov_deg: their field of view over 1000 px, which matters to the noise alone.
+      size_spread, bone_spread: standard deviation of a person's size and of each pair of bones.
+      recombined: probability that a pose takes over the legs, and that it takes over the arms, of another pose.
+      noise_px, noise_share: the largest standard deviation of the noise on 2D joints, and how many views have any.
+      detected_share: how many have a detector's errors instead (`detector_noise`).
+      skeleton_captured, skeleton_stated, skeleton_borrowed, skeleton_displaced, skeleton_spread: see
+        `drawn_skeletons.SkeletonSettings`.
+      part_spread: standard deviation of the size of legs, trunk and arms, each by itself.
+      tilt_share, tilt_deg, tilt_any: how many people are turned about a horizontal axis (`drawn_skeletons.tilted`).
+      masked: share of views with joints missing.
+      unknown: share of views whose intrinsics are hidden from the network.
+      min_depth_mm: a view with a joint nearer than that is replaced by another of the batch.
+    """
+
+    studio_share: float = _flag(0.4, "share of views by cameras placed as Human3.6M's")
+    distance_mm: tuple[float, float] = _flag((1900.0, 10500.0), "from, to: distance of the other cameras")
+    height_mm: tuple[float, float] = _flag((200.0, 4200.0), "from, to: their height above the floor")
+    max_pitch_deg: float = _flag(42.0, "how steeply they look up or down")
+    off_axis_deg: float = _flag(10.0, "how far they look past the person")
+    roll_deg: float = _flag(3.0, "standard deviation of their roll")
+    fov_deg: tuple[float, float] = (25.0, 95.0)
+    size_spread: float = _flag(0.03, "standard deviation of a person's size")
+    bone_spread: float = _flag(0.05, "standard deviation of each pair of bones")
+    recombined: float = _flag(0.3, "probability to take over the legs, and the arms, of another pose")
+    noise_px: float = _flag(8.0, "largest standard deviation of noise on 2D joints")
+    noise_share: float = _flag(0.6, "share of views with noise")
+    detected_share: float = _flag(0.0, "share of views with a detector's errors instead")
+    skeleton_captured: float = _flag(1.0, "share of people whose skeleton is as captured")
+    skeleton_stated: float = _flag(0.0, "share of people whose joints are at the stated places")
+    skeleton_borrowed: float = _flag(0.0, "share of people with the skeleton of another data set")
+    skeleton_displaced: float = _flag(0.0, "share of people whose joints are displaced besides")
+    skeleton_spread: float = _flag(0.6, "how far, in units of the spread between data sets")
+    part_spread: float = _flag(0.0, "standard deviation of the size of legs, arms and trunk by itself")
+    tilt_share: float = _flag(0.0, "share of people turned about a horizontal axis")
+    tilt_deg: float = _flag(15.0, "standard deviation of that angle")
+    tilt_any: float = _flag(0.0, "share of people turned by any angle")
+    masked: float = _flag(0.4, "share of views with joints missing")
+    unknown: float = _flag(0.15, "share of views whose intrinsics the network is not told")
+    min_depth_mm: float = 700.0
+
+
+@dataclasses.dataclass(frozen=True)
+class LossWeights:
+    """Weights of the terms beside the coarse pose's mean joint error (`canonical_losses`), flags --loss_<name>.
+
+    Attributes:
+      right_view: error of the predicted right view, for the first network.
+      refined: error of the pose after a search in closed form (the squared objective), on views without noise.
+      distance: error of the predicted logarithm of the distance.
+      expected_error: fit of the predicted error of each joint, from which label quality is computed.
+      trust: error of the pose part of the way to the rays, by which the network learns how far to trust them.
+    """
+
+    right_view: float = _flag(1.0, "weight of the right view's error")
+    refined: float = _flag(0.5, "weight of the error after a search in closed form")
+    distance: float = _flag(0.2, "weight of the error of the logarithm of the distance")
+    expected_error: float = _flag(0.05, "weight of the fit of each joint's expected error")
+    trust: float = _flag(0.2, "weight of the error that teaches how far to trust each ray")
+
+
+def flag_fields(settings: type) -> list[dataclasses.Field[Any]]:
+    """The fields of `ViewSettings` or `LossWeights` that are flags, in order."""
+    return [field for field in dataclasses.fields(settings) if "help" in field.metadata]

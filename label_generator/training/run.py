@@ -1,0 +1,190 @@
+"""What train.py runs, from the flags to the trained network in the experiment directory's export/.
+
+In reading order: the records, the settings that decide the weights, the session (devices and experiment directory),
+the recipe's training, fit, export. The published training step is Keras' own, with the loss and optimizer of
+`published_training.PublishedTraining.make_model`; the canonical one is `canonical_losses.CanonicalTrainer.train_step`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from label_generator.networks import linear_model, network_files
+from label_generator.stages import names
+from label_generator.training import canonical_training, published_data, published_training
+from label_generator.training import flags as training_flags
+from tfrecords import reader
+from tfrecords.storage import fingerprints
+from tools.cli.command import Flags
+from tools.cli.errors import InputError
+from tools.files import checksums
+from tools.training.session import TrainingDevices, TrainingJob, TrainingSession
+
+
+class Training(Protocol):
+    """What the trainings of both recipes have in common; see `published_training.PublishedTraining`."""
+
+    train_poses: int
+    test_poses: int
+    left_out: int
+
+    @property
+    def steps_per_epoch(self) -> int: ...
+
+    def make_batches(self, start_step: int) -> tf.data.Dataset: ...
+
+    def make_model(self, replicas: int, jit_compile: bool, steps_per_execution: int) -> tf.keras.Model: ...
+
+    def take_weights(self, model: tf.keras.Model) -> None: ...
+
+    def figures(self) -> dict[str, float]: ...
+
+    def table(self) -> str: ...
+
+    def draw(self, epoch: int) -> dict[str, np.ndarray]: ...
+
+    def export(self, directory: str, facts: Mapping[str, Any]) -> None: ...
+
+
+def train(flags: Flags) -> int:
+    """Trains, evaluates after every epoch, and writes the trained network; returns the exit status.
+
+    Raises:
+      InputError: a flag does not fit the records, the weights or the directory; nothing is written then.
+    """
+    train_data, test_data = find_records(flags)
+    devices = TrainingDevices.of_flags(flags)
+    settings, decisive = collect_settings(flags, train_data, test_data, devices.precision)
+    session = TrainingSession.begin(flags, devices, training_flags.experiment_directory(flags), settings, decisive)
+    make_training = make_published if flags.recipe == "published" else make_canonical
+    training = make_training(flags, train_data, test_data)
+    if devices.is_chief:
+        print(_summary(flags, training, devices), flush=True)
+    with devices.scope():
+        model = training.make_model(devices.replicas, flags.jit_compile, flags.steps_per_execution)
+
+    def evaluate(_: int) -> dict[str, float]:
+        training.take_weights(model)
+        return training.figures()
+
+    figures = session.train(
+        TrainingJob(model, training.make_batches, flags.batch_size, training.steps_per_epoch, evaluate, training.draw)
+    )
+    if devices.is_chief:
+        test_figures = {name[4:]: value for name, value in figures.items() if name.startswith("val_")}
+        for name, value in test_figures.items():
+            print(f"{name}: {value:.4g}")
+        facts = {
+            "settings": {name: settings[name] for name in decisive if not name.endswith("_data")},
+            "steps": training.steps_per_epoch * flags.epochs,
+            "train_poses": training.train_poses,
+            "test_poses": training.test_poses,
+            "figures": test_figures,
+        }
+        training.export(session.export_directory, facts)
+        if flags.evaluateActionWise:
+            print(training.table())
+        session.print_results()
+    return 0
+
+
+def find_records(flags: Flags) -> tuple[str, str]:
+    """The training and test records' places; raises `InputError` when there is nothing."""
+    places = {}
+    for name, folder in (("train_data", "train"), ("test_data", "test")):
+        places[name] = getattr(flags, name) or os.path.join(flags.data_dir, folder)
+        try:
+            reader.find(places[name])
+        except InputError as error:
+            named = f"--{name}" if getattr(flags, name) else f"--{name} not given, and --data_dir"
+            raise InputError(f"{named}: {error}") from error
+    return places["train_data"], places["test_data"]
+
+
+def collect_settings(flags: Flags, train_data: str, test_data: str, precision: str) -> tuple[dict[str, Any], list[str]]:
+    """All settings of a training, and the names of those that decide its weights."""
+    settings = {**flags.as_dict(), "precision": precision}
+    settings["train_records"] = fingerprints.fingerprint(train_data)
+    settings["test_records"] = fingerprints.fingerprint(test_data)
+    decisive = ["stage", "recipe", *training_flags.PUBLISHED, "seed", "precision", "jit_compile", "train_records"]
+    if flags.stage == names.POSE3D:
+        decisive += ["right_view"]
+        if flags.left2right:
+            settings["left2right_weights"] = _digest_of_variables(flags.left2right)
+            if flags.right_view == "predicted" or flags.recipe == "canonical":
+                decisive += ["left2right_weights"]
+    if flags.recipe == "canonical":
+        decisive += training_flags.CANONICAL
+        if flags.start_from:
+            settings["start_weights"] = _digest_of_networks(flags.start_from)
+            decisive += ["start_weights"]
+    return settings, decisive
+
+
+def _digest_of_variables(folder: str) -> str:
+    path = os.path.join(folder, "weights.npz")
+    try:
+        return checksums.of_file(path)[: checksums.SHORT]
+    except OSError as error:
+        raise InputError(f"--left2right: {path}: {error.strerror}") from error
+
+
+def _digest_of_networks(folder: str) -> str:
+    networks = network_files.find_networks([folder])
+    return checksums.of_folders([network.directory for network in networks.values()])[: checksums.SHORT]
+
+
+def make_published(flags: Flags, train_data: str, test_data: str) -> published_training.PublishedTraining:
+    """The training of a published network: its poses, right views true or predicted, and its configuration."""
+    network = network_files.load_network(flags.left2right) if flags.left2right else None
+    predicts = flags.right_view == "predicted"
+    train = published_data.load_poses(train_data, flags.stage, "train_data", needs_right=not predicts)
+    test = published_data.load_poses(test_data, flags.stage, "test_data", actions=True, needs_right=not predicts)
+    rights: dict[str, tuple[np.ndarray | None, np.ndarray | None]] | None = None
+    if network is not None:
+        of_test = published_data.predict_right_views(network, test.left)
+        if predicts:
+            rights = {"": (published_data.predict_right_views(network, train.left), of_test)}
+        else:
+            rights = {"": (train.right, test.right), "predicted": (None, of_test)}
+    config = linear_model.LinearModelConfig.of_stage(
+        flags.stage,
+        linear_size=flags.linear_size,
+        num_layers=flags.num_layers,
+        residual=flags.residual,
+        batch_norm=flags.batch_norm,
+        max_norm=flags.max_norm,
+        dropout=flags.dropout,
+        seed=flags.seed,
+    )
+    setup = published_training.PublishedSetup(
+        config, flags.stage, flags.batch_size, flags.learning_rate, flags.seed, flags.predict_14, flags.statistics
+    )
+    return published_training.PublishedTraining(setup, train, test, rights)
+
+
+def make_canonical(flags: Flags, train_data: str, test_data: str) -> canonical_training.CanonicalTraining:
+    """The training of canonical networks: level poses, virtual views, and the networks that it starts from."""
+    setup = canonical_training.CanonicalSetup(
+        **{name: getattr(flags, name) for name in canonical_training.SETUP_FLAGS},
+        views=training_flags.view_settings(flags),
+        losses=training_flags.loss_weights(flags),
+    )
+    network = network_files.load_network(flags.left2right) if flags.left2right else None
+    start = network_files.find_networks([flags.start_from]) if flags.start_from else None
+    train = canonical_training.load_level_poses(train_data)
+    test = canonical_training.load_evaluation_poses(test_data)
+    return canonical_training.CanonicalTraining(setup, train, test, network, start)
+
+
+def _summary(flags: Flags, training: Training, devices: TrainingDevices) -> str:
+    left_out = f" ({training.left_out:,} records without all joints left out)" if training.left_out else ""
+    return (
+        f"{flags.stage}, {flags.recipe} recipe: {training.train_poses:,} poses to train, {training.test_poses:,} to "
+        f"test{left_out}; {flags.epochs} epochs of {training.steps_per_epoch:,} steps; {devices}"
+    )
