@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,7 @@ class Selection:
     frame_step: int = 25
     intrinsics: np.ndarray | None = None
 
-    def actions(self, present: Sequence[str]) -> list[str]:
+    def actions(self, present: Iterable[str]) -> list[str]:
         """The actions to report on, of those present, in alphabetical order; raises `InputError` when there is none."""
         known = sorted(set(present), key=str.casefold)
         if self.action == "all":
@@ -69,8 +70,8 @@ class SearchInputs:
 
     def rows(self, chosen: slice) -> SearchInputs:
         """The poses of these rows."""
-        fields = ((field.name, getattr(self, field.name)) for field in dataclasses.fields(self))
-        return SearchInputs(**{name: None if values is None else values[chosen] for name, values in fields})
+        fields: dict[str, Any] = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return SearchInputs(**{name: None if values is None else values[chosen] for name, values in fields.items()})
 
 
 def trees_in(folder: pathlib.Path) -> bool:

@@ -62,7 +62,8 @@ def read_training_data(
     """
     described, every = published.STAGES[stage], max(1, total // _TRIED)
     gathered = [normalization.Accumulator(described.layout, centred=True) for _ in range(2)]
-    kept, usable, done = ([], []), 0, 0
+    kept: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+    usable = done = 0
     for batch in batches:
         poses = {field: pose_rows.root_centred(np.float64(batch[field])) for field in described.fields}
         sides = [
@@ -84,7 +85,7 @@ def read_training_data(
     if not all(part.std.any() for part in statistics.values()):
         raise InputError(f"{where}: its poses are all the same, nothing to normalise by")
     normalised = [part.normalize(np.concatenate(pieces)) for part, pieces in zip(statistics.values(), kept)]
-    inputs, outputs = (np.float32(values) for values in normalised)
+    inputs, outputs = (values.astype(np.float32) for values in normalised)
     return TrainingData(statistics, inputs, outputs, total - usable)
 
 
@@ -94,7 +95,7 @@ def batches_of_tfrecords(where: str, stage: str) -> tuple[int, Iterator[dict[str
 
     fields = published.STAGES[stage].fields
 
-    def read():
+    def read() -> Iterator[dict[str, np.ndarray]]:
         with reader.named_damage(where):
             yield from reader.dataset(where, _RECORDS_AT_ONCE, fields).as_numpy_iterator()
 
@@ -112,7 +113,7 @@ def batches_of_arrays(
     source = open_source("npy_tree", where, Options(split=split, layout=layout, permutation=order))
     fields = published.STAGES[stage].fields
 
-    def read():
+    def read() -> Iterator[dict[str, np.ndarray]]:
         for start in range(0, len(source), _RECORDS_AT_ONCE):
             numbers = range(start, min(start + _RECORDS_AT_ONCE, len(source)))
             records = [record for record in source.records(numbers) if not isinstance(record, Skip)]
@@ -154,7 +155,7 @@ def errors_by_choice(checkpoint: Checkpoint, variables: Mapping, data: TrainingD
 
 def doubts(errors: Mapping[tuple[bool, bool], float], chosen: tuple[bool, bool]) -> list[str]:
     """What the errors of `errors_by_choice` say against the chosen flags, as lines; [] when nothing."""
-    best = min(errors, key=errors.get)
+    best = min(errors, key=lambda choice: errors[choice])
     if errors[best] >= 1:
         return [
             f"a network that always answers the mean has an error of 1, this one {errors[chosen]:.3g}: the statistics "

@@ -13,6 +13,7 @@ import os
 import pathlib
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -156,6 +157,8 @@ def _described(prefix: str, shapes: Mapping[str, tuple]) -> tuple[str, dict[str,
         if shape is None or len(shape) != 2 or 0 in shape:
             what = "is missing" if shape is None else f"is {list(shape)}, expected a matrix"
             raise InputError(f"{prefix}: {RELEASED_SCOPE}/{name} {what}")
+    assert first is not None
+    assert last is not None
     sizes = first[0], last[1]
     if sizes not in _STAGE_OF_SIZES:
         known = " or ".join(f"{i} -> {o} ({stage})" for (i, o), stage in _STAGE_OF_SIZES.items())
@@ -187,7 +190,7 @@ def _check_names(prefix: str, expected: Mapping, found: Mapping) -> None:
 
 
 def _shapes_of(config: LinearModelConfig) -> dict[str, tuple]:
-    shapes = {}
+    shapes: dict[str, tuple[int, ...]] = {}
     for weight, bias, norm, inputs, outputs in config.layers():
         shapes[weight], shapes[bias] = (inputs, outputs), (outputs,)
         if config.batch_norm and norm is not None:
@@ -207,7 +210,7 @@ def _has_batch_norm(names: Mapping) -> bool:
     return any("/batch_normalization" in name for name in names)
 
 
-def _number(value) -> float | int | None:
+def _number(value: Any) -> float | int | None:
     """A variable that holds one finite number, as Python's, else None."""
     value = np.asarray(value)
     usable = value.shape == () and np.issubdtype(value.dtype, np.number) and np.isfinite(value)
@@ -253,10 +256,10 @@ def permuted(variables: Mapping[str, np.ndarray], stage: str, order: Sequence[in
       InputError: the order moves the root, by which the released code centres poses, so that the network would be fed
         poses centred on another joint.
     """
-    order = np.asarray(order)
-    if order[POSE17.root] != POSE17.root:
+    places = np.asarray(order)
+    if places[POSE17.root] != POSE17.root:
         raise InputError(
-            f"the permutation makes joint {order[POSE17.root]} the root; the released code's is {POSE17.root}, the hip"
+            f"the permutation makes joint {places[POSE17.root]} the root; the released code's is {POSE17.root}, the hip"
         )
     described = published.STAGES[stage]
     # Where the columns of a row in this project's order are found in a row of the other order.
@@ -265,8 +268,8 @@ def permuted(variables: Mapping[str, np.ndarray], stage: str, order: Sequence[in
         pose_rows.from_rows(view, COORDINATES[field], described.layout)
         for view, field in zip(numbers, described.inputs)
     ]
-    inputs = described.input_rows(*(view[order] for view in views))
-    outputs = described.output_rows(described.output_poses(np.arange(described.output_size))[order])
+    inputs = described.input_rows(*(view[places] for view in views))
+    outputs = described.output_rows(described.output_poses(np.arange(described.output_size))[places])
     changed = dict(variables)
     changed[f"{RELEASED_SCOPE}/w1"] = variables[f"{RELEASED_SCOPE}/w1"][inputs]
     changed[f"{RELEASED_SCOPE}/w4"] = variables[f"{RELEASED_SCOPE}/w4"][:, outputs]

@@ -29,6 +29,11 @@ def build_canonical(network: Network) -> tf.keras.Model:
     return model
 
 
+def _canonical(view: View) -> CanonicalView:
+    assert view.canonical is not None, "a view of the published recipe"
+    return view.canonical
+
+
 class CanonicalChain(tf.Module):
     """Runs the canonical networks, left2right and pose3d or direct alone, on canonical views."""
 
@@ -69,13 +74,13 @@ class CanonicalChain(tf.Module):
                 "the canonical recipe takes no true right view: its second network reads predictions alone"
             )
         if not mirror:
-            return self._reconstructed(view.canonical)
-        coarse = unmirrored(self._reconstructed(canonical_view.mirrored(view.canonical)))
+            return self._reconstructed(_canonical(view))
+        coarse = unmirrored(self._reconstructed(canonical_view.mirrored(_canonical(view))))
         return coarse._replace(right_2d=tf.fill(tf.shape(view.points), float("nan")))
 
     def reconstruct_both(self, view: View) -> tuple[Coarse, Coarse]:
         """`reconstruct` of the picture and of its mirror image, in one run of the networks."""
-        pairs = zip(view.canonical, canonical_view.mirrored(view.canonical))
+        pairs = zip(_canonical(view), canonical_view.mirrored(_canonical(view)))
         straight, mirror = halves(self._reconstructed(CanonicalView(*(tf.concat(pair, 0) for pair in pairs))))
         return straight, unmirrored(mirror)._replace(right_2d=tf.fill(tf.shape(view.points), float("nan")))
 

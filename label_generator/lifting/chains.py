@@ -39,5 +39,7 @@ def chain_of(networks: Mapping[str, Network], compute_dtype: tf.DType = tf.float
     recipes = {networks[stage].recipe for stage in stages}
     if len(recipes) > 1:
         raise InputError(f"weights: {' and '.join(stages)} are of different recipes")
-    chain: type[Chain] = {"published": PublishedChain, "canonical": CanonicalChain}[recipes.pop()]
-    return chain({stage: networks[stage] for stage in stages}, compute_dtype)
+    used = {stage: networks[stage] for stage in stages}
+    if "published" in recipes:
+        return PublishedChain(used, compute_dtype)
+    return CanonicalChain(used, compute_dtype)

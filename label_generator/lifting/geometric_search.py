@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, Callable, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -23,6 +24,8 @@ from tools.cli.errors import InputError
 from tools.pose.joints import POSE17
 
 ROOT = POSE17.root
+# A tf.Tensor, or what becomes one: an array or a number.
+Tensor = Any
 OBJECTIVES = ("distance", "squared")
 METHODS = ("convex", "exhaustive")
 CAMERAS = ("perspective", "root_centred")
@@ -97,13 +100,13 @@ class _Slopes(NamedTuple):
 
 
 def geometric_search(
-    poses_3d,
-    poses_2d,
-    intrinsics,
-    joint_weights=None,
-    min_depth_mm=MIN_DEPTH_MM,
-    max_depth_mm=MAX_DEPTH_MM,
-    step_mm=STEP_MM,
+    poses_3d: Tensor,
+    poses_2d: Tensor,
+    intrinsics: Tensor,
+    joint_weights: Tensor | None = None,
+    min_depth_mm: Tensor = MIN_DEPTH_MM,
+    max_depth_mm: Tensor = MAX_DEPTH_MM,
+    step_mm: Tensor = STEP_MM,
     objective: str = "distance",
     method: str = "convex",
     subgrid: bool = False,
@@ -171,12 +174,12 @@ def geometric_search(
     )
 
 
-def _as(value, dtype):
+def _as(value: Tensor, dtype: tf.DType) -> tf.Tensor:
     """A tensor of `dtype`. tf.cast alone would round Python's numbers to float32 first."""
     return tf.cast(value if tf.is_tensor(value) else tf.constant(np.asarray(value)), dtype)
 
 
-def _check_range(min_depth_mm, max_depth_mm, step_mm) -> None:
+def _check_range(min_depth_mm: Tensor, max_depth_mm: Tensor, step_mm: Tensor) -> None:
     """Checks what is known before the graph runs: tensors are the caller's business."""
     if any(tf.is_tensor(value) for value in (min_depth_mm, max_depth_mm, step_mm)):
         return
@@ -190,7 +193,9 @@ def _check_range(min_depth_mm, max_depth_mm, step_mm) -> None:
 
 
 @functools.cache
-def _compiled(objective: str, method: str, subgrid: bool, camera: str, jit_compile: bool):
+def _compiled(
+    objective: str, method: str, subgrid: bool, camera: str, jit_compile: bool
+) -> Callable[..., SearchResult]:
     """The tf.function for one set of options: splits the batch and runs the search on each piece."""
     jit = functools.partial(tf.function, autograph=False, jit_compile=jit_compile or None, reduce_retracing=True)
     # Two programs: as one they took twice as long as terms and loops apart (docs/performance.md).
@@ -198,7 +203,16 @@ def _compiled(objective: str, method: str, subgrid: bool, camera: str, jit_compi
     find = jit(functools.partial(_search, objective=objective, method=method, subgrid=subgrid))
     refine = jit(functools.partial(_refined, root_centred=camera == "root_centred"))
 
-    def search(poses_3d, poses_2d, intrinsics, weights, min_mm, step_mm, count, cap):
+    def search(
+        poses_3d: tf.Tensor,
+        poses_2d: tf.Tensor,
+        intrinsics: tf.Tensor,
+        weights: tf.Tensor,
+        min_mm: tf.Tensor,
+        step_mm: tf.Tensor,
+        count: tf.Tensor,
+        cap: tf.Tensor,
+    ) -> SearchResult:
         # The joints' coordinates are turned into rows over the poses, for loops that run along the batch. This stays
         # outside of what XLA compiles: it would fuse the transposition into every reader, at four times the cost.
         flat = (tf.reshape(poses_3d, [-1, 51]), tf.reshape(poses_2d, [-1, 34]), intrinsics, weights)
@@ -209,7 +223,16 @@ def _compiled(objective: str, method: str, subgrid: bool, camera: str, jit_compi
 
 
 def _in_chunks(
-    search, chunk: int, poses_3d, poses_2d, intrinsics, weights, min_mm, max_mm, step_mm, cap
+    search: Callable[..., SearchResult],
+    chunk: int,
+    poses_3d: tf.Tensor,
+    poses_2d: tf.Tensor,
+    intrinsics: tf.Tensor,
+    weights: tf.Tensor,
+    min_mm: tf.Tensor,
+    max_mm: tf.Tensor,
+    step_mm: tf.Tensor,
+    cap: tf.Tensor,
 ) -> SearchResult:
     """Runs `search` on pieces of the batch that are all of one size.
 
@@ -219,7 +242,7 @@ def _in_chunks(
     # As numpy.arange counts, save that 0.1 mm steps must not gain a depth by rounding.
     count = tf.cast(tf.math.ceil((max_mm - min_mm) / step_mm - 1e-6), tf.int32)
     grid = (tf.cast(min_mm, cap.dtype), tf.cast(step_mm, cap.dtype), count, cap)
-    inputs = (poses_3d, poses_2d, intrinsics, weights)
+    inputs: tuple[tf.Tensor, ...] = (poses_3d, poses_2d, intrinsics, weights)
     batch = tf.shape(poses_3d)[0]
     static = poses_3d.shape[0]
     if static is None or static < chunk:
@@ -232,7 +255,7 @@ def _in_chunks(
     size = tf.minimum(filled, chunk)
     pieces = -(-filled // size)
 
-    def body(i, results):
+    def body(i: tf.Tensor, results: tuple[tf.TensorArray, ...]) -> tuple[tf.Tensor, ...]:
         start = tf.minimum(i * size, filled - size)
         found = search(*(tf.slice(x, [start] + [0] * (x.shape.rank - 1), [size, *x.shape[1:]]) for x in inputs), *grid)
         return i + 1, tuple(array.write(i, value) for array, value in zip(results, found))
@@ -250,7 +273,7 @@ def _result_shapes() -> SearchResult:
     return SearchResult([None], [None, 17, 3], [None, 3], [None], [None], [None])
 
 
-def next_power_of_two(n):
+def next_power_of_two(n: tf.Tensor) -> tf.Tensor:
     """The least power of two that is not below n, for 1 <= n <= 2^16 (1 for an empty batch)."""
     n = tf.maximum(n, 1) - 1
     for shift in (1, 2, 4, 8):
@@ -258,7 +281,17 @@ def next_power_of_two(n):
     return n + 1
 
 
-def _search(lines: _Lines, slopes: _Slopes, min_mm, step_mm, count, *, objective, method, subgrid):
+def _search(
+    lines: _Lines,
+    slopes: _Slopes,
+    min_mm: tf.Tensor,
+    step_mm: tf.Tensor,
+    count: tf.Tensor,
+    *,
+    objective: str,
+    method: str,
+    subgrid: bool,
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Depth [B], cost [B] and whether the best depth is at the range's end [B]."""
     squared = objective == "squared"
     if method == "exhaustive":
@@ -280,7 +313,9 @@ def _search(lines: _Lines, slopes: _Slopes, min_mm, step_mm, count, *, objective
     return depth, cost, tf.logical_or(tf.equal(best, 0), tf.equal(best, count - 1))
 
 
-def _terms(rows_3d, rows_2d, intrinsics, weights, root_centred: bool) -> tuple[_Lines, _Slopes]:
+def _terms(
+    rows_3d: tf.Tensor, rows_2d: tf.Tensor, intrinsics: tf.Tensor, weights: tf.Tensor, root_centred: bool
+) -> tuple[_Lines, _Slopes]:
     """The `_Lines` and `_Slopes` of all joints and poses, from transposed inputs."""
     x, y, z = (rows_3d[i::3] for i in range(3))
     u, v = rows_2d[0::2], rows_2d[1::2]
@@ -303,13 +338,13 @@ def _terms(rows_3d, rows_2d, intrinsics, weights, root_centred: bool) -> tuple[_
     return _Lines(ax, ay, bx, by, weight), _Slopes(turn, width, steepness)
 
 
-def _usable(coordinates, weights):
+def _usable(coordinates: Sequence[tf.Tensor], weights: tf.Tensor) -> tf.Tensor:
     """Which joints take part: all coordinates finite, weight finite and above 0."""
     finite = functools.reduce(tf.logical_and, [tf.math.is_finite(value) for value in coordinates])
     return finite & (weights > 0) & tf.math.is_finite(weights)
 
 
-def _cost(lines: _Lines, depth, squared: bool):
+def _cost(lines: _Lines, depth: tf.Tensor, squared: bool) -> tf.Tensor:
     """[B] the cost at depths [B]: the one place and order in which it is computed."""
     total = tf.zeros_like(depth)
     for joint in range(17):
@@ -320,7 +355,7 @@ def _cost(lines: _Lines, depth, squared: bool):
     return total
 
 
-def _slope(slopes: _Slopes, depth):
+def _slope(slopes: _Slopes, depth: tf.Tensor) -> tf.Tensor:
     """[B] a subgradient of the distance cost at depths [B]."""
     total = tf.zeros_like(depth)
     for joint in range(17):
@@ -331,10 +366,10 @@ def _slope(slopes: _Slopes, depth):
     return total
 
 
-def _first_rising(slopes: _Slopes, count, min_mm, step_mm):
+def _first_rising(slopes: _Slopes, count: tf.Tensor, min_mm: tf.Tensor, step_mm: tf.Tensor) -> tf.Tensor:
     """[B] int32: the first grid index where the slope is not negative, or the one before it."""
 
-    def body(length, index):
+    def body(length: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, ...]:
         half = length // 2
         falls = _slope(slopes, min_mm + tf.cast(index + (half - 1), min_mm.dtype) * step_mm) < 0
         return length - half, tf.where(falls, index + half, index)
@@ -343,10 +378,18 @@ def _first_rising(slopes: _Slopes, count, min_mm, step_mm):
     return tf.while_loop(lambda length, _: length > 1, body, (count, first))[1]
 
 
-def _first_least(lines: _Lines, start, tries, count, min_mm, step_mm, squared: bool):
+def _first_least(
+    lines: _Lines,
+    start: tf.Tensor,
+    tries: tf.Tensor,
+    count: tf.Tensor,
+    min_mm: tf.Tensor,
+    step_mm: tf.Tensor,
+    squared: bool,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """The first index with the least cost among `tries` from `start` [B] on, kept in the grid, and that cost."""
 
-    def body(i, best, least):
+    def body(i: tf.Tensor, best: tf.Tensor, least: tf.Tensor) -> tuple[tf.Tensor, ...]:
         index = tf.clip_by_value(start + i, 0, count - 1)
         cost = _cost(lines, min_mm + tf.cast(index, min_mm.dtype) * step_mm, squared)
         less = cost < least
@@ -356,18 +399,18 @@ def _first_least(lines: _Lines, start, tries, count, min_mm, step_mm, squared: b
     return tf.while_loop(lambda i, *_: i < tries, body, (0, tf.zeros_like(start), least))[1:]
 
 
-def _parabola_vertex(lines: _Lines, flat):
+def _parabola_vertex(lines: _Lines, flat: tf.Tensor) -> tf.Tensor:
     """[B] where the squared cost is least; `flat` where it does not depend on depth."""
     curve = tf.reduce_sum(lines.weight * (lines.ax * lines.ax + lines.ay * lines.ay), axis=0)
     slope = tf.reduce_sum(lines.weight * (lines.ax * lines.bx + lines.ay * lines.by), axis=0)
     return tf.where(curve > 0, -slope / tf.where(curve > 0, curve, 1), flat)
 
 
-def _turning(slopes: _Slopes, low, high):
+def _turning(slopes: _Slopes, low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
     """[B] where the slope changes sign between depths `low` and `high`, by halving to the last bit of a millimetre."""
     halvings = 20 if low.dtype == tf.float32 else 44
 
-    def body(i, low, high):
+    def body(i: tf.Tensor, low: tf.Tensor, high: tf.Tensor) -> tuple[tf.Tensor, ...]:
         middle = low + (high - low) / 2
         falls = _slope(slopes, middle) < 0
         return i + 1, tf.where(falls, middle, low), tf.where(falls, high, middle)
@@ -375,7 +418,18 @@ def _turning(slopes: _Slopes, low, high):
     return tf.while_loop(lambda i, *_: i < halvings, body, (0, low, high))[2]
 
 
-def _refined(poses_3d, poses_2d, intrinsics, weights, depth, cost, at_range_end, cap, *, root_centred) -> SearchResult:
+def _refined(
+    poses_3d: tf.Tensor,
+    poses_2d: tf.Tensor,
+    intrinsics: tf.Tensor,
+    weights: tf.Tensor,
+    depth: tf.Tensor,
+    cost: tf.Tensor,
+    at_range_end: tf.Tensor,
+    cap: tf.Tensor,
+    *,
+    root_centred: bool,
+) -> SearchResult:
     """The result at the depths found: every usable joint on its ray, X, Y, Z = z + d."""
     usable = _usable([*tf.unstack(poses_3d, axis=-1), *tf.unstack(poses_2d, axis=-1)], weights)
     others = tf.reduce_sum(tf.cast(usable, tf.int32), axis=1) > 1

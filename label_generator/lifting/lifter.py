@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import os
 import pathlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -58,7 +58,7 @@ class LifterSettings:
     symmetry: bool = False
     weighted: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.refinement not in ("rays", "trust"):
             raise InputError(f"refinement is 'rays' or 'trust', got '{self.refinement}'")
 
@@ -149,7 +149,7 @@ class Lifter(tf.Module):
         self._lift_one = compiled(functools.partial(self._lift_filled, together=False))
         self._lift = tf.function(self._lifted, autograph=False, reduce_retracing=True)
 
-    def lift(self, poses_2d, intrinsics, joint_mask=None, right_2d=None) -> Lifted:
+    def lift(self, poses_2d: Any, intrinsics: Any, joint_mask: Any = None, right_2d: Any = None) -> Lifted:
         """Lifts 2D poses.
 
         Args:
@@ -181,7 +181,13 @@ class Lifter(tf.Module):
         lift = self._lift_one if poses_2d.shape[0] == 1 else self._lift
         return lift(poses_2d, intrinsics, joint_mask, right_2d)
 
-    def _lifted(self, poses_2d, intrinsics, joint_mask=None, right_2d=None) -> Lifted:
+    def _lifted(
+        self,
+        poses_2d: tf.Tensor,
+        intrinsics: tf.Tensor,
+        joint_mask: tf.Tensor | None = None,
+        right_2d: tf.Tensor | None = None,
+    ) -> Lifted:
         """Fills the batch up to one of few sizes, so that XLA compiles for few, and lifts it."""
         count = tf.shape(poses_2d)[0]
         inputs = [x for x in (*_complete(poses_2d, intrinsics, joint_mask), right_2d) if x is not None]
@@ -189,7 +195,14 @@ class Lifter(tf.Module):
         filled = (tf.pad(x, [[0, filler]] + [[0, 0]] * (x.shape.rank - 1)) for x in inputs)
         return Lifted(*(value[:count] for value in self._lift_filled(*filled)))
 
-    def _lift_filled(self, poses_2d, intrinsics, joint_mask, right_2d=None, together: bool = True) -> Lifted:
+    def _lift_filled(
+        self,
+        poses_2d: tf.Tensor,
+        intrinsics: tf.Tensor,
+        joint_mask: tf.Tensor | None,
+        right_2d: tf.Tensor | None = None,
+        together: bool = True,
+    ) -> Lifted:
         settings = self.settings
         input_view = self._input_view(*_complete(poses_2d, intrinsics, joint_mask))
         view = input_view.view
@@ -219,14 +232,16 @@ class Lifter(tf.Module):
         )
         return self._finish(input_view, coarse, disagreement, search)
 
-    def _to_search_camera(self, poses_2d, intrinsics, joint_mask) -> _InputView:
+    def _to_search_camera(self, poses_2d: tf.Tensor, intrinsics: tf.Tensor, joint_mask: tf.Tensor) -> _InputView:
         known = tf.reduce_all(tf.math.is_finite(intrinsics), -1)
         camera_bad = known & tf.reduce_any(intrinsics[:, :2] <= 0.0, -1)
         safe = tf.where((known & ~camera_bad)[:, None], intrinsics, float("nan"))
         labelled = joint_mask & tf.reduce_all(tf.math.is_finite(poses_2d), -1)
         return _InputView(self.chain.to_search_camera(poses_2d, safe, labelled), labelled, known, camera_bad)
 
-    def _finished(self, input_view: _InputView, coarse: Coarse, disagreement, search: SearchResult) -> Lifted:
+    def _finished(
+        self, input_view: _InputView, coarse: Coarse, disagreement: tf.Tensor, search: SearchResult
+    ) -> Lifted:
         settings, view = self.settings, input_view.view
         refined = search.poses_3d
         if settings.refinement == "trust":
@@ -246,7 +261,7 @@ class Lifter(tf.Module):
         reason = tf.where(input_view.camera_bad, 4, reason)
         good = reason == 0
 
-        def only_good(values, turn=False):
+        def only_good(values: tf.Tensor, turn: bool = False) -> tf.Tensor:
             if turn:
                 values = tf.einsum("bji,b...j->b...i", view.rotation, values)
             keep = tf.reshape(good, tf.concat([tf.shape(good), tf.ones([tf.rank(values) - 1], tf.int32)], 0))
@@ -269,7 +284,16 @@ class Lifter(tf.Module):
             signals=only_good(quality.signals(measured)),
         )
 
-    def _measure(self, view, coarse, search: SearchResult, refined, disagreement, labelled, known) -> quality.Measured:
+    def _measure(
+        self,
+        view: View,
+        coarse: Coarse,
+        search: SearchResult,
+        refined: tf.Tensor,
+        disagreement: tf.Tensor,
+        labelled: tf.Tensor,
+        known: tf.Tensor,
+    ) -> quality.Measured:
         weights = view.weights
         count = tf.maximum(tf.reduce_sum(weights, 1), 1.0)
         off = _ray_distances(coarse, search) * weights
@@ -298,14 +322,14 @@ class Lifter(tf.Module):
             joint_expected_mm=coarse.joint_error_mm,
         )
 
-    def serving_function(self):
+    def serving_function(self) -> tf.types.experimental.GenericFunction:
         """The chain as a concrete function of pixels and intrinsics, for a SavedModel.
 
         Inputs: poses_2d [B, 17, 2] px with NaN at missing joints; intrinsics [B, 4], NaN where unknown; joint_mask
         [B, 17] bool. Outputs: the fields of `Lifted` by name.
         """
 
-        def serve(poses_2d, intrinsics, joint_mask):
+        def serve(poses_2d: tf.Tensor, intrinsics: tf.Tensor, joint_mask: tf.Tensor) -> dict[str, tf.Tensor]:
             arguments = poses_2d, intrinsics, joint_mask
             one = tf.equal(tf.shape(poses_2d)[0], 1)
             return tf.cond(one, lambda: self._lift_one(*arguments), lambda: self._lifted(*arguments))._asdict()
@@ -325,7 +349,9 @@ class Lifter(tf.Module):
 _LARGE = 4096
 
 
-def _complete(poses_2d: tf.Tensor, intrinsics: tf.Tensor, joint_mask: tf.Tensor | None):
+def _complete(
+    poses_2d: tf.Tensor, intrinsics: tf.Tensor, joint_mask: tf.Tensor | None
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """The same with intrinsics for each pose and a mask; see `Lifter.lift`."""
     intrinsics = tf.broadcast_to(intrinsics, [tf.shape(poses_2d)[0], 4])
     if joint_mask is None:
@@ -356,7 +382,9 @@ def _ray_distances(coarse: Coarse, search: SearchResult) -> tf.Tensor:
     return tf.where(tf.math.is_finite(off), off, 0.0)
 
 
-def _by_joint(expected, measured, view, coarse, search) -> tf.Tensor:
+def _by_joint(
+    expected: tf.Tensor, measured: quality.Measured, view: View, coarse: Coarse, search: SearchResult
+) -> tf.Tensor:
     """[B, 17] expected error of each joint, mm, with the pose's expected error as their mean.
 
     A joint's share is what the network expects of it, or where it expects nothing how far it is from its ray.

@@ -46,7 +46,7 @@ def build_published(network: Network) -> tuple[linear_model.LinearModelConfig, d
 
 def _check_shapes(network: Network, config: linear_model.LinearModelConfig) -> None:
     """Raises `InputError` when the variables are not those of the configuration."""
-    shapes = {}
+    shapes: dict[str, tuple[int, ...]] = {}
     for weight, bias, norm, inputs, outputs in config.layers():
         shapes |= {weight: (inputs, outputs), bias: (outputs,)}
         if config.batch_norm and norm is not None:

@@ -84,7 +84,7 @@ def bone_signals(poses_3d: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 def signals(measured: Measured) -> tf.Tensor:
     """[B, len(SIGNALS)] numbers that grow as labels get worse; finite for every valid label."""
 
-    def log_mm(value):
+    def log_mm(value: tf.Tensor) -> tf.Tensor:
         return tf.math.log(tf.maximum(value, 1.0) / 10.0)
 
     expected = tf.where(tf.math.is_finite(measured.expected_mm), log_mm(measured.expected_mm), 0.0)

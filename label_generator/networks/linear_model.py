@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from label_generator.networks.normalization import Statistics
 from label_generator.stages import published
 from tools.cli.errors import InputError
 
@@ -53,7 +54,7 @@ class LinearModelConfig:
     dropout: float = 1.0
     seed: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if min(self.input_size, self.output_size, self.linear_size) < 1 or self.num_layers < 0:
             raise InputError(f"linear model: sizes must be positive, got {self}")
         if not 0 < self.dropout <= 1:
@@ -85,24 +86,32 @@ class ClippedLinear(tf.keras.layers.Layer):
     dimension), drawn from `seed` alone.
     """
 
-    def __init__(self, units: int, max_norm: bool, seed: tuple[int, int], weight_name="w", bias_name="b", **kwargs):
+    def __init__(
+        self,
+        units: int,
+        max_norm: bool,
+        seed: tuple[int, int],
+        weight_name: str = "w",
+        bias_name: str = "b",
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         self.units, self.max_norm, self.seed = units, max_norm, tuple(seed)
         self.weight_name, self.bias_name = weight_name, bias_name
 
-    def build(self, input_shape):
+    def build(self, input_shape: tf.TensorShape) -> None:
         self.w = self._variable(self.weight_name, (int(input_shape[-1]), self.units), 0)
         self.b = self._variable(self.bias_name, (self.units,), 1)
 
-    def _variable(self, name, shape, which):
-        def initial(shape, dtype=tf.float32, **_):
+    def _variable(self, name: str, shape: tuple[int, ...], which: int) -> tf.Variable:
+        def initial(shape: Any, dtype: tf.DType = tf.float32, **_: Any) -> tf.Tensor:
             seed = (self.seed[0], 2 * self.seed[1] + which)
             return tf.random.stateless_truncated_normal(shape, seed, dtype=dtype) * math.sqrt(2.0 / shape[0])
 
         # Not cast to a lower precision when read: the norm of a million numbers needs float32.
         return self.add_weight(name, shape, self.variable_dtype, initial, experimental_autocast=False)
 
-    def call(self, x):
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         w, b = (tf.cast(v, self.compute_dtype) for v in (self.w, self.b))
         y = tf.matmul(x, w)
         if self.max_norm:
@@ -110,12 +119,12 @@ class ClippedLinear(tf.keras.layers.Layer):
             y *= tf.cast(clip_factor(self.w), self.compute_dtype)
         return tf.nn.bias_add(y, b)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         own = {"units": self.units, "max_norm": self.max_norm, "seed": self.seed}
         return {**super().get_config(), **own, "weight_name": self.weight_name, "bias_name": self.bias_name}
 
 
-def clip_factor(w):
+def clip_factor(w: tf.Tensor) -> tf.Tensor:
     """The scalar by which clip_by_norm(w, 1) multiplies: 1 / max(Frobenius norm, 1), differentiable."""
     return MAX_NORM * tf.math.rsqrt(tf.maximum(2.0 * tf.nn.l2_loss(w), MAX_NORM**2))
 
@@ -129,11 +138,11 @@ class StatelessDropout(tf.keras.layers.Layer):
     the uninterrupted one would have drawn.
     """
 
-    def __init__(self, keep: float, seed: int, index: int, **kwargs):
+    def __init__(self, keep: float, seed: int, index: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.keep, self.seed, self.index = keep, seed, index
 
-    def build(self, input_shape):
+    def build(self, input_shape: tf.TensorShape) -> None:
         self.step = self.add_weight(
             "step",
             (),
@@ -144,14 +153,14 @@ class StatelessDropout(tf.keras.layers.Layer):
             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
         )
 
-    def call(self, x, training=None):
+    def call(self, x: tf.Tensor, training: bool | tf.Tensor | None = None) -> tf.Tensor:
         if training is None:
             training = False
         if not tf.is_tensor(training):
             return self._dropped(x) if training else tf.identity(x)
         return tf.cond(tf.cast(training, tf.bool), lambda: self._dropped(x), lambda: tf.identity(x))
 
-    def _dropped(self, x):
+    def _dropped(self, x: tf.Tensor) -> tf.Tensor:
         context = tf.distribute.get_replica_context()
         replica = context.replica_id_in_sync_group if context is not None else 0
         mask = dropout_mask(tf.shape(x), self.keep, self.seed, self.index, self.step, replica)
@@ -159,11 +168,13 @@ class StatelessDropout(tf.keras.layers.Layer):
             self.step.assign_add(1)
         return tf.where(mask, x / self.keep, tf.zeros([], x.dtype))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "keep": self.keep, "seed": self.seed, "index": self.index}
 
 
-def dropout_mask(shape, keep: float, seed: int, index: int, step, replica=0):
+def dropout_mask(
+    shape: Any, keep: float, seed: int, index: int, step: tf.Tensor, replica: int | tf.Tensor = 0
+) -> tf.Tensor:
     """Bool tensor of `shape`, True with probability `keep`: what layer `index` keeps at `step` on `replica`.
 
     The generator is fixed, and its key is made of the arguments one to one, so devices agree. A step that XLA compiles
@@ -190,11 +201,11 @@ def build(config: LinearModelConfig, synchronized: bool = False, name: str = REL
     inputs = tf.keras.Input([config.input_size], dtype=precision, name="normalized_input")
     described = config.layers()
 
-    def activated(x, index):
+    def activated(x: tf.Tensor, index: int) -> tf.Tensor:
         weight, bias, norm, _, units = described[index]
         scope = weight.rsplit("/", 1)[0] + "_" if "/" in weight else ""
         x = _linear(config, index, units, weight, bias)(x)
-        if config.batch_norm:
+        if config.batch_norm and norm is not None:
             x = tf.keras.layers.BatchNormalization(
                 momentum=BATCH_NORM_MOMENTUM,
                 epsilon=BATCH_NORM_EPSILON,
@@ -269,7 +280,13 @@ class FoldedNetwork(tf.Module):
       residual: whether layers 2k+1 and 2k+2 have the block's input added to their output.
     """
 
-    def __init__(self, layers, residual: bool, compute_dtype=tf.float32, name=None):
+    def __init__(
+        self,
+        layers: Iterable[tuple[np.ndarray, np.ndarray]],
+        residual: bool,
+        compute_dtype: tf.DType = tf.float32,
+        name: str | None = None,
+    ):
         super().__init__(name=name)
         # Held as a tuple of arrays: tf.Module would turn nothing here into variables.
         self.layers = tuple((np.asarray(w, np.float32), np.asarray(b, np.float32)) for w, b in layers)
@@ -283,12 +300,12 @@ class FoldedNetwork(tf.Module):
         signature = [tf.TensorSpec([None, self.layers[0][0].shape[0]], tf.float32)]
         self._run = tf.function(self._forward, input_signature=signature, autograph=False)
 
-    def __call__(self, x):
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
         """The network's output for rows x [B, in]."""
         return self._run(x)
 
-    def _forward(self, x):
-        def linear(x, index):
+    def _forward(self, x: tf.Tensor) -> tf.Tensor:
+        def linear(x: tf.Tensor, index: int) -> tf.Tensor:
             w, b = self._tensors[index]
             return tf.nn.bias_add(tf.matmul(x, w), b)
 
@@ -304,9 +321,9 @@ class FoldedNetwork(tf.Module):
 def folded(
     config: LinearModelConfig,
     values: tf.keras.Model | Mapping[str, np.ndarray],
-    input_statistics=None,
-    output_statistics=None,
-    compute_dtype=tf.float32,
+    input_statistics: Statistics | None = None,
+    output_statistics: Statistics | None = None,
+    compute_dtype: tf.DType = tf.float32,
 ) -> FoldedNetwork:
     """The `FoldedNetwork` that equals the model in inference.
 
@@ -319,14 +336,16 @@ def folded(
     """
     if isinstance(values, tf.keras.Model):
         values = {name: v.numpy() for name, v in released_variables(values, config).items()}
-    layers = []
+    layers: list[tuple[np.ndarray, np.ndarray]] = []
     for weight, bias, norm, _, _ in config.layers():
-        w, b = (np.float64(values[f"{RELEASED_SCOPE}/{name}"]) for name in (weight, bias))
+        w, b = (np.asarray(values[f"{RELEASED_SCOPE}/{name}"], np.float64) for name in (weight, bias))
         if config.max_norm:
-            w = w / max(np.linalg.norm(w), MAX_NORM)
+            w = w / max(float(np.linalg.norm(w)), MAX_NORM)
         if config.batch_norm and norm is not None:
             parts = ("gamma", "beta", "moving_mean", "moving_variance")
-            gamma, beta, mean, variance = (np.float64(values[f"{RELEASED_SCOPE}/{norm}/{part}"]) for part in parts)
+            gamma, beta, mean, variance = (
+                np.asarray(values[f"{RELEASED_SCOPE}/{norm}/{part}"], np.float64) for part in parts
+            )
             scale = gamma / np.sqrt(variance + BATCH_NORM_EPSILON)
             w, b = w * scale, (b - mean) * scale + beta
         layers.append((w, b))

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +47,7 @@ class Statistics:
     centred: bool
     count: int
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         pose_rows.check_layout(self.layout)
         mean, std = np.asarray(self.mean, np.float64), np.asarray(self.std, np.float64)
         if mean.ndim != 1 or mean.shape != std.shape:
@@ -60,18 +62,18 @@ class Statistics:
         """[D] 1 / std, 0 where std is 0, so that those columns become 0."""
         return np.where(self.std > 0, 1 / np.where(self.std > 0, self.std, 1), 0)
 
-    def normalize(self, rows):
+    def normalize(self, rows: Any) -> Any:
         """Rows [..., D] with mean 0 and standard deviation 1; columns that do not vary become 0."""
         dtype = _numpy_dtype(rows)
         return (rows - self.mean.astype(dtype)) * self.inverse_std.astype(dtype)
 
-    def unnormalize(self, rows):
+    def unnormalize(self, rows: Any) -> Any:
         """The inverse of `normalize`; columns that do not vary become their mean."""
         dtype = _numpy_dtype(rows)
         return rows * self.std.astype(dtype) + self.mean.astype(dtype)
 
 
-def _numpy_dtype(x):
+def _numpy_dtype(x: Any) -> np.dtype:
     return x.dtype if isinstance(x, np.ndarray) else x.dtype.as_numpy_dtype
 
 
@@ -91,9 +93,10 @@ class Accumulator:
     def __init__(self, layout: str, centred: bool):
         pose_rows.check_layout(layout)
         self._layout, self._centred = layout, centred
-        self._count, self._mean, self._squares = 0, 0.0, 0.0
+        self._count = 0
+        self._mean = self._squares = np.zeros(1)
 
-    def update(self, rows) -> None:
+    def update(self, rows: Any) -> None:
         """Takes in rows [N, D]; raises InputError when one is not finite."""
         rows = np.asarray(rows, np.float64)
         if not len(rows):
@@ -123,7 +126,7 @@ class Accumulator:
         return Statistics(self._mean, std, self._layout, self._centred, self._count)
 
 
-def statistics_of(rows, layout: str, centred: bool) -> Statistics:
+def statistics_of(rows: Any, layout: str, centred: bool) -> Statistics:
     """The statistics of rows [N, D] that are all at hand."""
     gathered = Accumulator(layout, centred)
     gathered.update(rows)
@@ -159,7 +162,7 @@ def normalizers(
     train_output: Statistics | None = None,
     test_input: Statistics | None = None,
     test_output: Statistics | None = None,
-    file_rows=None,
+    file_rows: np.ndarray | None = None,
 ) -> Normalizers:
     """How test data is normalised.
 
@@ -179,7 +182,7 @@ def normalizers(
     Raises:
       InputError: an unknown mode, or something it needs is missing.
     """
-    needs = {
+    needs: dict[str, dict[str, Any]] = {
         "train": {"train_input": train_input, "train_output": train_output},
         "test": {"test_input": test_input, "test_output": test_output, "train_output": train_output},
         "input": {"train_input": train_input, "file_rows": file_rows},
@@ -190,22 +193,28 @@ def normalizers(
     if missing:
         raise InputError(f"statistics '{mode}' need {', '.join(missing)}")
     if mode == "train":
-        return Normalizers(train_input, train_output, train_output)
+        return Normalizers(_given(train_input), _given(train_output), _given(train_output))
     if mode == "test":
-        return Normalizers(test_input, test_output, train_output)
+        return Normalizers(_given(test_input), _given(test_output), _given(train_output))
+    train_input = _given(train_input)
     width = len(train_input.mean)
     if train_output is not None and len(train_output.mean) != width:
         raise InputError(
             f"statistics 'input' un-normalise answers as they normalise input, {width} columns: "
             f"not for a network with {len(train_output.mean)} columns out"
         )
-    own = statistics_of(file_rows, train_input.layout, centred=False)
-    if len(own.mean) != width:
-        raise InputError(f"rows of {len(own.mean)} numbers, the network reads {width}")
-    return Normalizers(blind_to_root(own), own, own)
+    of_file = statistics_of(file_rows, train_input.layout, centred=False)
+    if len(of_file.mean) != width:
+        raise InputError(f"rows of {len(of_file.mean)} numbers, the network reads {width}")
+    return Normalizers(blind_to_root(of_file), of_file, of_file)
 
 
-def save_statistics(path, statistics: Mapping[str, Statistics]) -> None:
+def _given(statistics: Statistics | None) -> Statistics:
+    assert statistics is not None, "checked before"
+    return statistics
+
+
+def save_statistics(path: str | os.PathLike, statistics: Mapping[str, Statistics]) -> None:
     """Writes named statistics as JSON, whole or not at all; every number is read back as it was."""
     path = pathlib.Path(path)
     content = {
@@ -221,7 +230,7 @@ def save_statistics(path, statistics: Mapping[str, Statistics]) -> None:
     atomic.write_text(path, json.dumps({"version": _VERSION, "statistics": content}, indent=1) + "\n")
 
 
-def load_statistics(path) -> dict[str, Statistics]:
+def load_statistics(path: str | os.PathLike) -> dict[str, Statistics]:
     """Reads what `save_statistics` wrote; raises InputError naming the file when it is missing or damaged."""
     try:
         content = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))

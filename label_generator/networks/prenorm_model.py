@@ -10,6 +10,7 @@ virtual cameras about twice as fast; layer normalisation also makes a pose's res
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -18,8 +19,8 @@ EPSILON = 1e-5
 
 
 def prenorm_model(
-    inputs: int, outputs: int, linear_size: int = 1024, num_layers: int = 2, seed: int = 0, name="prenorm"
-):
+    inputs: int, outputs: int, linear_size: int = 1024, num_layers: int = 2, seed: int = 0, name: str = "prenorm"
+) -> tf.keras.Model:
     """A Keras model [B, inputs] -> [B, outputs] float32.
 
     Args:
@@ -31,13 +32,13 @@ def prenorm_model(
         raise ValueError(f"num_layers must be 1 or more, is {num_layers}")
     seeds = iter(range(seed * 1000, seed * 1000 + 1000))
 
-    def linear(size, layer_name, kernel):
+    def linear(size: int, layer_name: str, kernel: tf.keras.initializers.Initializer | str) -> tf.keras.layers.Layer:
         return tf.keras.layers.Dense(size, kernel_initializer=kernel, name=layer_name)
 
-    def he():
+    def he() -> tf.keras.initializers.Initializer:
         return tf.keras.initializers.VarianceScaling(1.0, "fan_in", "uniform", seed=next(seeds))
 
-    def activated(x, layer_name):
+    def activated(x: tf.Tensor, layer_name: str) -> tf.Tensor:
         x = tf.keras.layers.LayerNormalization(epsilon=EPSILON, name=f"{layer_name}_norm")(x)
         return tf.keras.layers.Activation(gelu, name=f"{layer_name}_gelu")(x)
 
@@ -79,7 +80,7 @@ class PrenormInference(tf.Module):
     products are float32.
     """
 
-    def __init__(self, values: Mapping[str, np.ndarray], compute_dtype=tf.float32, name=None):
+    def __init__(self, values: Mapping[str, np.ndarray], compute_dtype: tf.DType = tf.float32, name: str | None = None):
         """values: the variables by name (`variables_by_name`)."""
         super().__init__(name=name)
         # A tuple of items: tf.Module would look into a dict for variables.
@@ -94,14 +95,14 @@ class PrenormInference(tf.Module):
         signature = [tf.TensorSpec([None, self._value("in/kernel").shape[0]], tf.float32)]
         self._run = tf.function(self._forward, input_signature=signature, autograph=False)
 
-    def __call__(self, x):
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
         """The network's output for rows x [B, inputs]."""
         return self._run(x)
 
     def _value(self, key: str) -> np.ndarray:
         return dict(self._values)[key]
 
-    def _forward(self, x):
+    def _forward(self, x: tf.Tensor) -> tf.Tensor:
         total, y = 0.0, self._product(x, "in")
         for block in range(self._blocks):
             first, second = f"block{block}_a", f"block{block}_b"
@@ -112,16 +113,18 @@ class PrenormInference(tf.Module):
         _, y = self._between(before, "out", tf.float32)(total, y)
         return tf.nn.bias_add(self._product(y, "out"), self._value("out/bias"))
 
-    def _product(self, x, layer: str):
+    def _product(self, x: tf.Tensor, layer: str) -> tf.Tensor:
         return tf.matmul(x, dict(self._matrices)[f"{layer}/kernel"])
 
-    def _between(self, before: str, after: str, dtype=None):
+    def _between(
+        self, before: str, after: str, dtype: tf.DType | None = None
+    ) -> Callable[[tf.Tensor | float, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
         """(sum of the blocks so far, product of layer `before`) -> (new sum, what layer `after` multiplies)."""
         bias, gain, offset = (
             self._value(key) for key in (f"{before}/bias", f"{after}_norm/gamma", f"{after}_norm/beta")
         )
 
-        def run(total, product):
+        def run(total: tf.Tensor | float, product: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             total = total + (tf.cast(product, tf.float32) + bias)
             centred = total - tf.reduce_mean(total, -1, keepdims=True)
             spread = tf.math.rsqrt(tf.reduce_mean(tf.square(centred), -1, keepdims=True) + EPSILON)

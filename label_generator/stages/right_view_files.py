@@ -38,7 +38,7 @@ class RightViewOptions:
       overwrite: replace what lies at the output.
     """
 
-    intrinsics: tuple[float, ...] | None
+    intrinsics: tuple[float, float, float, float] | None
     baseline_mm: float
     layout: str = arrays.PLANAR
     permutation: Sequence[int] | None = None
@@ -54,13 +54,13 @@ class WrittenViews(NamedTuple):
     files: str
 
 
-def parse_intrinsics(text: str) -> tuple[float, ...] | None:
+def parse_intrinsics(text: str) -> tuple[float, float, float, float] | None:
     """The camera of ``--intrinsics``: 'search', 'released', 'own' (None) or fx,fy,cx,cy in px.
 
     Raises:
       InputError: it is none of these.
     """
-    named = {
+    named: dict[str, tuple[float, float, float, float] | None] = {
         "search": cameras.SEARCH_INTRINSICS,
         "released": cameras.RELEASED_RIGHT_VIEW_INTRINSICS,
         "own": None,
@@ -68,9 +68,10 @@ def parse_intrinsics(text: str) -> tuple[float, ...] | None:
     if text in named:
         return named[text]
     try:
-        return tuple(cameras.parse_intrinsics(text).tolist())
+        fx, fy, cx, cy = cameras.parse_intrinsics(text).tolist()
     except InputError as error:
         raise InputError(f"--intrinsics: {error}; or 'search', 'released', 'own'") from None
+    return fx, fy, cx, cy
 
 
 def write_right_views(source: str, output: str, options: RightViewOptions) -> WrittenViews:
@@ -93,7 +94,8 @@ def _holds_records(folder: pathlib.Path) -> bool:
 
 
 def _write_arrays(source: pathlib.Path, output: pathlib.Path, options: RightViewOptions) -> WrittenViews:
-    if options.intrinsics is None:
+    intrinsics = options.intrinsics
+    if intrinsics is None:
         raise InputError("--intrinsics=own: arrays have none; give fx,fy,cx,cy, 'search' or 'released'")
     outputs.check_free(output, options.overwrite)
     if output.resolve() == source.resolve():
@@ -103,7 +105,7 @@ def _write_arrays(source: pathlib.Path, output: pathlib.Path, options: RightView
         if output.suffix != ".npy":
             raise InputError(f"--output={output}: the view of one array is a file *.npy")
         with atomic.write_file(output) as temporary:
-            counts = [_write_array(source, temporary, options)]
+            counts = [_write_array(source, temporary, options, intrinsics)]
     else:
         files = clips.list_files(source, (".npy",), "<subject>/<action>/<file>.npy, one .npy, or TFRecords")
         counts = []
@@ -111,12 +113,14 @@ def _write_arrays(source: pathlib.Path, output: pathlib.Path, options: RightView
             for path in files:
                 target = folder / path.relative_to(source)
                 target.parent.mkdir(parents=True, exist_ok=True)
-                counts.append(_write_array(path, target, options))
+                counts.append(_write_array(path, target, options, intrinsics))
     poses, left_out = (sum(column) for column in zip(*counts))
     return WrittenViews(poses, left_out, f"{len(counts):,} file{'s' * (len(counts) != 1)}")
 
 
-def _write_array(path: pathlib.Path, target: pathlib.Path, options: RightViewOptions) -> tuple[int, int]:
+def _write_array(
+    path: pathlib.Path, target: pathlib.Path, options: RightViewOptions, intrinsics: tuple[float, ...]
+) -> tuple[int, int]:
     """Writes the view of one array of 3D poses; returns the numbers of poses and of those left out."""
     poses, layout = arrays.open_npy(path), options.layout
     if arrays.dimensions(poses.shape, str(path)) != 3:
@@ -130,7 +134,7 @@ def _write_array(path: pathlib.Path, target: pathlib.Path, options: RightViewOpt
     left_out = 0
     for start in range(0, len(poses), _ROWS_AT_ONCE):
         piece = arrays.split_rows(np.asarray(poses[start : start + _ROWS_AT_ONCE]), 3, layout, options.permutation)
-        views = right_views(piece, options.intrinsics, options.baseline_mm)
+        views = right_views(piece, intrinsics, options.baseline_mm)
         bad = np.flatnonzero(np.isnan(views[:, 0, 0]))
         if len(bad) and not options.skip:
             problem = why_without_right_view(piece[bad[0]])

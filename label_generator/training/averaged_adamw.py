@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import tensorflow as tf
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.99, 1e-8
@@ -23,7 +26,14 @@ class AveragedAdamW(tf.keras.optimizers.legacy.Adam):
     wrapper does not pass on which variables decay, so that biases do too. A step takes as long: 3.8 ms of one CPU core.
     """
 
-    def __init__(self, learning_rate, weight_decay: float = 0.01, ema: float = 0.999, name="AveragedAdamW", **keywords):
+    def __init__(
+        self,
+        learning_rate: float | tf.keras.optimizers.schedules.LearningRateSchedule,
+        weight_decay: float = 0.01,
+        ema: float = 0.999,
+        name: str = "AveragedAdamW",
+        **keywords: Any,
+    ):
         keywords.setdefault("global_clipnorm", CLIP_NORM)
         super().__init__(learning_rate, BETA_1, BETA_2, EPSILON, name=name, **keywords)
         self._weight_decay, self._ema = weight_decay, ema
@@ -32,12 +42,12 @@ class AveragedAdamW(tf.keras.optimizers.legacy.Adam):
         """The average of a trained variable's values."""
         return self.get_slot(variable, _AVERAGE)
 
-    def _create_slots(self, var_list):
+    def _create_slots(self, var_list: Sequence[tf.Variable]) -> None:
         super()._create_slots(var_list)
         for variable in var_list:
             self.add_slot(variable, _AVERAGE)
 
-    def _resource_apply_dense(self, grad, var, apply_state=None):
+    def _resource_apply_dense(self, grad: tf.Tensor, var: tf.Variable, apply_state: Any = None) -> tf.Operation:
         if var.shape.rank > 1:
             rate = apply_state[(var.device, var.dtype.base_dtype)]["lr_t"]
             var.assign_sub(var * (rate * self._weight_decay), use_locking=self._use_locking)
@@ -48,6 +58,6 @@ class AveragedAdamW(tf.keras.optimizers.legacy.Adam):
         with tf.control_dependencies([updated]):
             return average.assign(average * keep + var * (1.0 - keep), use_locking=self._use_locking)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """For Keras' serialisation."""
         return {**super().get_config(), "weight_decay": self._weight_decay, "ema": self._ema}

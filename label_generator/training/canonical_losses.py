@@ -76,7 +76,13 @@ class CanonicalTrainer(tf.keras.Model):
     the left view to 3D.
     """
 
-    def __init__(self, stage: str, left2right, pose3d, loss_weights: LossWeights | None = None):
+    def __init__(
+        self,
+        stage: str,
+        left2right: tf.keras.Model | None,
+        pose3d: tf.keras.Model | None,
+        loss_weights: LossWeights | None = None,
+    ):
         """left2right, pose3d: Keras models, None where the stage has none."""
         super().__init__(name=stage)
         self.stage, self.left2right, self.pose3d = stage, left2right, pose3d
@@ -90,7 +96,7 @@ class CanonicalTrainer(tf.keras.Model):
         return ["loss", *right] + (["coarse_mm", "refined_mm", "blended_mm"] if self.pose3d is not None else [])
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[tf.keras.metrics.Metric]:
         """Keras resets these at the start of an epoch."""
         return list(self._means.values())
 
@@ -140,7 +146,7 @@ class CanonicalTrainer(tf.keras.Model):
         figures["loss"] = loss
         return figures
 
-    def train_step(self, batch):
+    def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Keras' hook: one step of the optimizer."""
         with tf.GradientTape() as tape:
             figures = self.losses_of(batch, training=True)
@@ -153,18 +159,18 @@ class CanonicalTrainer(tf.keras.Model):
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
         return self._update(figures)
 
-    def test_step(self, batch):
+    def test_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Keras' hook: the same figures without learning."""
         return self._update(self.losses_of(batch, training=False))
 
-    def _update(self, figures):
+    def _update(self, figures: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         for name, mean in self._means.items():
             mean.update_state(figures[name])
         return {name: mean.result() for name, mean in self._means.items()}
 
-    def call(self, inputs):
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """The right view [B, 34] or the 3D outputs [B, 86] of network inputs [B, 53]."""
-        if self.left2right is None:
-            return self.pose3d(inputs)
-        right = self.left2right(inputs)
-        return right if self.pose3d is None else self.pose3d(tf.concat([inputs, right], -1))
+        if self.left2right is not None:
+            right = self.left2right(inputs)
+            inputs = right if self.pose3d is None else tf.concat([inputs, right], -1)
+        return inputs if self.pose3d is None else self.pose3d(inputs)

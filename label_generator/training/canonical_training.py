@@ -146,7 +146,7 @@ def pose_weights(train: LevelPoses, setup: CanonicalSetup) -> np.ndarray:
     (`rarity`); poses of source synthetic together `synthetic_share` of the time.
     """
     sizes = np.bincount(train.sequences)
-    weights = np.float64(sizes[train.sequences]) ** (setup.balance - 1.0)
+    weights = sizes[train.sequences].astype(np.float64) ** (setup.balance - 1.0)
     if setup.rarity:
         weights *= rarity(train.poses) ** setup.rarity
     made = train.synthetic
@@ -188,7 +188,7 @@ def view_batches(train: LevelPoses, setup: CanonicalSetup, start_step: int) -> t
         library = tf.constant(train.poses[:, None] if train.library is None else train.library)
     last = len(train.poses) - 1
 
-    def draw(step):
+    def draw(step: tf.Tensor) -> dict[str, tf.Tensor]:
         seed = tf.stack([tf.constant(setup.seed, tf.int64), step])
         own_seed = tf.random.experimental.stateless_fold_in(seed, _CHOICE)
         uniform = tf.random.stateless_uniform([setup.batch_size], own_seed)

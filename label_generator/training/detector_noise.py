@@ -10,6 +10,7 @@ import dataclasses
 
 import tensorflow as tf
 
+from label_generator.training.draws import Draws
 from tools.pose.joints import POSE17
 
 # A joint's own standard deviation in each direction, mm at the person's distance, of a person of average difficulty.
@@ -57,7 +58,7 @@ def _joint_mm() -> list[float]:
     return [JOINT_MM[name] if name in JOINT_MM else JOINT_MM[name[1:]] for name in POSE17.joints]
 
 
-def detected(rays: tf.Tensor, mm: tf.Tensor, draws, settings: DetectorNoise) -> tuple[tf.Tensor, tf.Tensor]:
+def detected(rays: tf.Tensor, mm: tf.Tensor, draws: Draws, settings: DetectorNoise) -> tuple[tf.Tensor, tf.Tensor]:
     """2D joints as a detector would give them.
 
     Args:

@@ -16,6 +16,7 @@ import math
 import tensorflow as tf
 
 from label_generator.training import skeletons
+from label_generator.training.draws import Draws
 from tools.pose.joints import POSE17
 
 _I = {name: POSE17.index(name) for name in POSE17.joints}
@@ -54,7 +55,7 @@ class SkeletonSettings:
     spread: float = 0.6
 
 
-def blended(captured: tf.Tensor, library: tf.Tensor, draws, settings: SkeletonSettings) -> tf.Tensor:
+def blended(captured: tf.Tensor, library: tf.Tensor, draws: Draws, settings: SkeletonSettings) -> tf.Tensor:
     """A skeleton for each person [B, 17, 3]; of blends, groups of joints go part of the way on their own.
 
     Args:
@@ -82,7 +83,7 @@ def _frame(across: tf.Tensor, up: tf.Tensor) -> tf.Tensor:
     return tf.stack([x, y, tf.linalg.cross(y, x)], -2)
 
 
-def displaced(poses: tf.Tensor, draws, settings: SkeletonSettings) -> tf.Tensor:
+def displaced(poses: tf.Tensor, draws: Draws, settings: SkeletonSettings) -> tf.Tensor:
     """The poses [B, 17, 3] with joints displaced, relative to their new root."""
     count = tf.shape(poses)[0]
     strength = draws.uniform([count, 1], 0.0, 2.0 * settings.spread)
@@ -92,7 +93,7 @@ def displaced(poses: tf.Tensor, draws, settings: SkeletonSettings) -> tf.Tensor:
     return tf.stack([place - moved[POSE17.root] for place in moved], 1)
 
 
-def as_detectors_see(points: tf.Tensor, draws, spread: float, hourglass: float) -> tf.Tensor:
+def as_detectors_see(points: tf.Tensor, draws: Draws, spread: float, hourglass: float) -> tf.Tensor:
     """Where a detector puts the joints of people: elsewhere, differently for each.
 
     Args:
@@ -123,7 +124,7 @@ def as_detectors_see(points: tf.Tensor, draws, spread: float, hourglass: float) 
     return tf.stack([place + moves[joint] for joint, place in enumerate(places)], 1)
 
 
-def _moves(poses: tf.Tensor, draws, strength: tf.Tensor) -> list[tf.Tensor]:
+def _moves(poses: tf.Tensor, draws: Draws, strength: tf.Tensor) -> list[tf.Tensor]:
     """By joint, how far [B, 3] mm it is displaced in poses [B, 17, 3], at a strength [B, 1]."""
     count = tf.shape(poses)[0]
     j = {name: poses[:, i] for name, i in _I.items()}
@@ -143,18 +144,18 @@ def _moves(poses: tf.Tensor, draws, strength: tf.Tensor) -> list[tf.Tensor]:
             moves["L" + name[1:]] = tf.einsum("bij,bi->bj", frames[frame], move * [-1.0, 1.0, 1.0])
     for side in "RL":
         moves[side + "Hip"] += moves["Hip"]
-    for name, spread in _LIMB_MM.items():
+    for name, limb_mm in _LIMB_MM.items():
         # Along the bone the same on both sides, across it each as it likes.
         along = draws.normal([count, 1], cut=2.5)
         for joint in (name, "L" + name[1:]):
             parent = POSE17.joints[POSE17.parents[_I[joint]]]
             bone = tf.math.l2_normalize(j[joint] - j[parent], -1)
             across = draws.normal([count, 3], cut=2.5) * 0.5
-            moves[joint] = (along * bone + across) * spread * strength
+            moves[joint] = (along * bone + across) * limb_mm * strength
     return [moves[name] for name in POSE17.joints]
 
 
-def tilted(poses: tf.Tensor, draws, share: float, spread_deg: float, any_share: float) -> tf.Tensor:
+def tilted(poses: tf.Tensor, draws: Draws, share: float, spread_deg: float, any_share: float) -> tf.Tensor:
     """Poses [B, 17, 3] in level axes, some turned about a horizontal axis.
 
     Args:

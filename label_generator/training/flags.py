@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+from typing import Any
 
 from label_generator.stages import names
 from label_generator.training.recipe_settings import LossWeights, ViewSettings, flag_fields
@@ -182,7 +183,7 @@ def _number(value: float) -> str:
 
 def view_settings(flags: command.Flags) -> ViewSettings:
     """The `ViewSettings` of these flags; raises `InputError` when a range is none."""
-    values = {}
+    values: dict[str, Any] = {}
     for field in VIEW_FIELDS:
         value = getattr(flags, f"view_{field.name}")
         values[field.name] = _range(f"view_{field.name}", value) if isinstance(field.default, tuple) else value

@@ -81,12 +81,9 @@ class PublishedTraining:
         return self._stage.input_rows(left, right) if self._stage.reads_right_view else self._stage.input_rows(left)
 
     def _normalizers_of(self, inputs: np.ndarray, outputs: np.ndarray) -> normalization.Normalizers:
-        test = {}
-        if self._setup.statistics == "test":
-            statistics = published_data.statistics_of(self._stage.name, inputs, outputs)
-            test = {"test_input": statistics["input"], "test_output": statistics["output"]}
-        train = {"train_input": self.statistics["input"], "train_output": self.statistics["output"]}
-        return normalization.normalizers(self._setup.statistics, **train, **test)
+        mode, train = self._setup.statistics, self.statistics
+        test = published_data.statistics_of(self._stage.name, inputs, outputs) if mode == "test" else {}
+        return normalization.normalizers(mode, train["input"], train["output"], test.get("input"), test.get("output"))
 
     @property
     def steps_per_epoch(self) -> int:
@@ -114,7 +111,7 @@ class PublishedTraining:
         model = linear_model.build(self._setup.config, synchronized=replicas > 1)
         columns = tf.constant(published_data.column_weights(self._stage.name, self._counted))
 
-        def squared_error(truth, predicted):
+        def squared_error(truth: tf.Tensor, predicted: tf.Tensor) -> tf.Tensor:
             return tf.reduce_mean(tf.square(predicted - truth) * columns, -1)
 
         model.compile(

@@ -25,6 +25,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import numpy.typing as npt
 
 from tools.pose.joints import POSE17
 
@@ -161,13 +162,13 @@ def measure(poses: np.ndarray) -> Places:
     poses = np.asarray(poses, np.float64)
     pelvis, shoulders = body_frames(poses)
 
-    def seen(frame, vectors):
+    def in_frame(frame: np.ndarray, vectors: np.ndarray) -> np.ndarray:
         return np.median(np.einsum("nij,nj->ni", frame, vectors), axis=0)
 
-    def length(a, b):
+    def length(a: str, b: str) -> float:
         return float(np.median([np.linalg.norm(poses[:, _I[s + a]] - poses[:, _I[s + b]], axis=-1) for s in "RL"]))
 
-    def apart(joint):
+    def apart(joint: str) -> float:
         return float(np.median(np.linalg.norm(poses[:, _I["R" + joint]] - poses[:, _I["L" + joint]], axis=-1)))
 
     hip, thorax = poses[:, _I["Hip"]], poses[:, _I["Thorax"]]
@@ -178,11 +179,11 @@ def measure(poses: np.ndarray) -> Places:
         legs=length("Hip", "Knee") + length("Knee", "Foot"),
         upper_arm=length("Shoulder", "Elbow"),
         forearm=length("Elbow", "Wrist"),
-        spine=seen(pelvis, poses[:, _I["Spine"]] - hip),
-        thorax=seen(pelvis, thorax - hip),
-        shoulder_line=seen(shoulders, middle - thorax),
-        nose=seen(shoulders, poses[:, _I["Neck/Nose"]] - thorax),
-        head=seen(shoulders, poses[:, _I["Head"]] - thorax),
+        spine=in_frame(pelvis, poses[:, _I["Spine"]] - hip),
+        thorax=in_frame(pelvis, thorax - hip),
+        shoulder_line=in_frame(shoulders, middle - thorax),
+        nose=in_frame(shoulders, poses[:, _I["Neck/Nose"]] - thorax),
+        head=in_frame(shoulders, poses[:, _I["Head"]] - thorax),
     )
 
 
@@ -215,21 +216,21 @@ def moved_to(poses: np.ndarray, definition: Definition, places: Places | None = 
     scale = places.legs / definition.legs_mm
     joints = {name: poses[:, i] for name, i in _I.items()}
 
-    def out(frame, vector):
+    def to_world(frame: np.ndarray, vector: npt.ArrayLike) -> np.ndarray:
         return np.einsum("nij,ni->nj", frame, np.broadcast_to(np.asarray(vector, np.float64), (len(poses), 3)))
 
     raised, lowered = _surplus(places, definition)
-    hips = joints["Hip"] + out(pelvis, [0.0, raised, 0.0])
-    new = {"Hip": hips + out(pelvis, [0.0, definition.root_up_mm * scale, 0.0])}
+    hips = joints["Hip"] + to_world(pelvis, [0.0, raised, 0.0])
+    new = {"Hip": hips + to_world(pelvis, [0.0, definition.root_up_mm * scale, 0.0])}
     aside = definition.hips_aside_mm * scale
     for side, sign in (("R", 1.0), ("L", -1.0)):
-        new[side + "Hip"] = hips + out(pelvis, [sign * aside, 0.0, 0.0])
-        moved = out(pelvis, [sign * _LEGS_FOLLOW * (aside - places.hips_apart / 2), 0.0, 0.0])
+        new[side + "Hip"] = hips + to_world(pelvis, [sign * aside, 0.0, 0.0])
+        moved = to_world(pelvis, [sign * _LEGS_FOLLOW * (aside - places.hips_apart / 2), 0.0, 0.0])
         for joint in ("Knee", "Foot"):
             new[side + joint] = joints[side + joint] + moved
         wider = definition.shoulders_aside_mm * scale - places.shoulders_apart / 2
         wider *= 1.0 - definition.shoulders_kept
-        new[side + "Shoulder"] = joints[side + "Shoulder"] + out(shoulders, [sign * wider, -lowered, 0.0])
+        new[side + "Shoulder"] = joints[side + "Shoulder"] + to_world(shoulders, [sign * wider, -lowered, 0.0])
         new[side + "Elbow"] = joints[side + "Elbow"]
         upper = np.linalg.norm(new[side + "Elbow"] - new[side + "Shoulder"], axis=-1, keepdims=True)
         upper = np.maximum(upper, 0.8 * places.upper_arm)
@@ -241,16 +242,16 @@ def moved_to(poses: np.ndarray, definition: Definition, places: Places | None = 
             new[side + "Knee"] = new[side + "Hip"] + _unit(thigh) * leg / (1 + definition.shin_share)
             new[side + "Foot"] = new[side + "Knee"] + _unit(shin) * leg / (1 + 1 / definition.shin_share)
     middle = (new["RShoulder"] + new["LShoulder"]) / 2
-    new["Thorax"] = middle + out(shoulders, np.multiply(definition.thorax_mm, scale))
+    new["Thorax"] = middle + to_world(shoulders, np.multiply(definition.thorax_mm, scale))
     # The head turns as the source's line from Thorax to Head does, from where that line is at rest.
     local = np.einsum("nij,nj->ni", shoulders, joints["Head"] - joints["Thorax"])
     turn = _smallest_rotation(places.head, local)
     for name, place in (("Neck/Nose", definition.nose_mm), ("Head", definition.head_mm)):
-        new[name] = new["Thorax"] + out(shoulders, np.einsum("nij,j->ni", turn, np.multiply(place, scale)))
+        new[name] = new["Thorax"] + to_world(shoulders, np.einsum("nij,j->ni", turn, np.multiply(place, scale)))
     trunk = new["Thorax"] - new["Hip"]
     departs = np.einsum("nij,nj->ni", pelvis, joints["Spine"] - joints["Hip"]) - places.spine
-    forward = out(pelvis, [0.0, 0.0, definition.spine_forward_mm * scale])
-    new["Spine"] = new["Hip"] + definition.spine_share * trunk + forward + out(pelvis, departs * [1.0, 0.0, 1.0])
+    forward = to_world(pelvis, [0.0, 0.0, definition.spine_forward_mm * scale])
+    new["Spine"] = new["Hip"] + definition.spine_share * trunk + forward + to_world(pelvis, departs * [1.0, 0.0, 1.0])
     return np.stack([new[name] for name in POSE17.joints], axis=1)
 
 
@@ -286,14 +287,15 @@ def skeleton_groups(poses: np.ndarray, sequences: np.ndarray) -> np.ndarray:
     bones = [("Hip", "RHip"), ("RHip", "RKnee"), ("RKnee", "RFoot"), ("RShoulder", "RElbow"), ("RElbow", "RWrist"),
              ("Neck/Nose", "Head")]  # fmt: skip
     lengths = np.stack([np.linalg.norm(poses[:, _I[a]] - poses[:, _I[b]], axis=-1) for a, b in bones], axis=1)
-    groups, known = np.zeros(len(poses), np.int64), []
+    groups = np.zeros(len(poses), np.int64)
+    known: list[np.ndarray] = []
     for sequence in np.unique(sequences):
         rows = sequences == sequence
-        own = np.median(lengths[rows], axis=0)
-        match = next((i for i, other in enumerate(known) if np.abs(own - other).max() < 6.0), None)
+        bones_mm = np.median(lengths[rows], axis=0)
+        match = next((i for i, other in enumerate(known) if np.abs(bones_mm - other).max() < 6.0), None)
         if match is None:
             match = len(known)
-            known.append(own)
+            known.append(bones_mm)
         groups[rows] = match
     return groups
 

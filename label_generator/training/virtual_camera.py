@@ -9,10 +9,12 @@ Poses come in level axes, those of a camera that is held level: x right, y down 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import tensorflow as tf
 
 from label_generator.training import detector_noise, drawn_skeletons
+from label_generator.training.draws import Draws
 from label_generator.training.recipe_settings import ViewSettings
 from tools.pose.joints import POSE17
 
@@ -34,37 +36,7 @@ _DETECTOR = detector_noise.DetectorNoise()
 _DETECTED_SPREAD, _HOURGLASS_SHARE = 0.6, 0.45
 
 
-class Draws:
-    """A stream of random tensors that is a function of its seed and of the order in which they are asked for."""
-
-    def __init__(self, seed: tf.Tensor):
-        """seed: [2] integers, for example (run seed, step)."""
-        self._seed = tf.cast(tf.convert_to_tensor(seed), tf.int32)
-        self._count = 0
-
-    def _next(self) -> tf.Tensor:
-        self._count += 1
-        return tf.random.experimental.stateless_fold_in(self._seed, self._count)
-
-    def uniform(self, shape, low=0.0, high=1.0) -> tf.Tensor:
-        """Uniform in [low, high)."""
-        return tf.random.stateless_uniform(shape, self._next(), low, high)
-
-    def normal(self, shape, cut: float | None = None) -> tf.Tensor:
-        """Standard normal; values beyond +-cut are set to it."""
-        values = tf.random.stateless_normal(shape, self._next())
-        return values if cut is None else tf.clip_by_value(values, -cut, cut)
-
-    def happens(self, shape, probability) -> tf.Tensor:
-        """True with that probability."""
-        return self.uniform(shape) < probability
-
-    def permutation(self, size) -> tf.Tensor:
-        """A permutation of 0..size-1."""
-        return tf.random.experimental.stateless_shuffle(tf.range(size), self._next())
-
-
-def _stacked(rows) -> tf.Tensor:
+def _stacked(rows: Sequence[Sequence[tf.Tensor | float]]) -> tf.Tensor:
     """Matrices [B, 3, 3] from 3 x 3 entries, each [B] or a number."""
     like = next(entry for row in rows for entry in row if tf.is_tensor(entry))
     return tf.stack([tf.stack([entry + tf.zeros_like(like) for entry in row], -1) for row in rows], -2)
@@ -193,7 +165,7 @@ def draw_cameras(heights: tf.Tensor, draws: Draws, settings: ViewSettings) -> tu
     return rotation, tf.einsum("bij,bj->bi", rotation, root), focal
 
 
-def draw_joint_masks(count, draws: Draws, settings: ViewSettings) -> tf.Tensor:
+def draw_joint_masks(count: tf.Tensor, draws: Draws, settings: ViewSettings) -> tf.Tensor:
     """Which joints the network is told, [B, 17] of 0 and 1: all, those that a common source labels, or any."""
     kind = draws.uniform([count, 1]) / max(settings.masked, 1e-9)
     mask = tf.ones([count, POSE17.size])
