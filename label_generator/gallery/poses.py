@@ -61,7 +61,7 @@ def from_input(path: str, options, lifter: Lifter) -> Labelled:
             break
     if not seen:
         raise InputError(f"{path}: no pose in it")
-    seen_by = [choice.see(batch, i * BATCH) for i, batch in enumerate(batches)]
+    seen_by = [choice.pinhole_views(batch, i * BATCH) for i, batch in enumerate(batches)]
     poses_2d, intrinsics, kinds = (np.concatenate(parts)[: options.limit] for parts in zip(*seen_by))
     for reason, count in collections.Counter(reason for batch in batches for reason in batch.skipped.values()).items():
         print(f"skipped: {count:,} ({reason})")

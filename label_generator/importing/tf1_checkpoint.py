@@ -104,8 +104,10 @@ def _latest(folder: pathlib.Path) -> str:
             return name
         raise InputError(f"{state}: names {name}, which is not there; there is {_listed(there) or 'no checkpoint'}")
     if len(there) != 1:
-        found = f"{len(there)} checkpoints ({_listed(there)}), name one" if there else "no checkpoint (no .index file)"
-        raise InputError(f"{folder}: {found}")
+        problem = (
+            f"{len(there)} checkpoints ({_listed(there)}), name one" if there else "no checkpoint (no .index file)"
+        )
+        raise InputError(f"{folder}: {problem}")
     return there[0]
 
 
@@ -175,11 +177,11 @@ def _described(prefix: str, shapes: Mapping[str, tuple]) -> tuple[str, dict[str,
     return stage, expected
 
 
-def _check_names(prefix: str, expected: Mapping, found: Mapping) -> None:
-    missing = [name for name in expected if name not in found]
+def _check_names(prefix: str, expected: Mapping, present: Mapping) -> None:
+    missing = [name for name in expected if name not in present]
     known = {*expected, *_OPTIMIZER, "global_step", "learning_rate"}
     known |= {name + slot for name in expected for slot in _SLOTS}
-    extra = sorted(set(found) - known)
+    extra = sorted(set(present) - known)
     wrong = [
         f"{len(names)} variable{'s' if len(names) > 1 else ''} {what}: {_listed(names)}"
         for names, what in ((missing, "missing"), (extra, "unexpected"))
@@ -233,14 +235,14 @@ def choices_of_directory(path: str | os.PathLike) -> dict[str, bool | float]:
     """
     place = "/" + pathlib.Path(os.path.abspath(path)).as_posix().strip("/") + "/"
     choices: dict[str, bool | float] = {}
-    for name, pattern, meaning in (
+    for name, pattern, parse in (
         ("residual", r"/(residual|not_residual)/depth_\d+/", lambda word: word == "residual"),
         ("max_norm", r"/(maxnorm|no_maxnorm)/(?:no_)?batch_normalization/", lambda word: word == "maxnorm"),
         ("dropout", r"/dropout_(1|[01]?\.\d+)/epochs_\d+/", float),
     ):
-        found = re.findall(pattern, place)
-        if found:
-            choices[name] = meaning(found[-1])
+        matches = re.findall(pattern, place)
+        if matches:
+            choices[name] = parse(matches[-1])
     return choices
 
 

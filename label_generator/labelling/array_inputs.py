@@ -185,9 +185,9 @@ def open_arrays(spec) -> PoseArrays:
     elif suffix in (".csv", ".tsv", ".txt"):
         rows = array_rows.CsvRows(path)
     elif suffix == ".npz":
-        found = array_rows.open_npz(path)
-        rows = _choose(path, found, spec.key)
-        intrinsics, mask = found.get("intrinsics"), found.get("joint_mask")
+        arrays = array_rows.open_npz(path)
+        rows = _choose(path, arrays, spec.key)
+        intrinsics, mask = arrays.get("intrinsics"), arrays.get("joint_mask")
     else:
         raise InputError(f"{path}: expected an array, .npy, .npz or .csv")
     if not len(rows):
@@ -197,18 +197,18 @@ def open_arrays(spec) -> PoseArrays:
     return PoseArrays(rows, joint_set, spec.layout, spec.permutation, spec.min_confidence, intrinsics, mask)
 
 
-def _choose(path, found, key):
+def _choose(path, arrays, key):
     if key:
-        if key not in found:
-            raise InputError(f"{path}: no array '{key}'; it has {', '.join(found) or 'none'}")
-        return found[key]
+        if key not in arrays:
+            raise InputError(f"{path}: no array '{key}'; it has {', '.join(arrays) or 'none'}")
+        return arrays[key]
     for name in _NAMES:
-        if name in found:
-            return found[name]
-    poses = {name: rows for name, rows in found.items() if len(rows.shape) == 3 and rows.shape[2] in (2, 3)}
-    poses = poses or {name: rows for name, rows in found.items() if len(rows.shape) == 2 and rows.shape[1] >= 2 * 13}
+        if name in arrays:
+            return arrays[name]
+    poses = {name: rows for name, rows in arrays.items() if len(rows.shape) == 3 and rows.shape[2] in (2, 3)}
+    poses = poses or {name: rows for name, rows in arrays.items() if len(rows.shape) == 2 and rows.shape[1] >= 2 * 13}
     if len(poses) != 1:
-        raise InputError(f"{path}: which array holds the 2D poses? --key is one of {', '.join(found) or 'none'}")
+        raise InputError(f"{path}: which array holds the 2D poses? --key is one of {', '.join(arrays) or 'none'}")
     return next(iter(poses.values()))
 
 

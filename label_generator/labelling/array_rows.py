@@ -125,7 +125,7 @@ def open_npy(path: pathlib.Path) -> Rows:
 
 def open_npz(path: pathlib.Path) -> dict[str, Rows]:
     """The arrays of an .npz archive by name, those of objects left out; raises `InputError` when it is none."""
-    found = {}
+    arrays_by_name = {}
     try:
         with zipfile.ZipFile(path) as archive:
             for member in archive.infolist():
@@ -144,16 +144,16 @@ def open_npz(path: pathlib.Path) -> dict[str, Rows]:
                 if not shape or (fortran and len(shape) > 1):
                     with archive.open(member) as file:
                         array = np.lib.format.read_array(file, allow_pickle=False)
-                    found[name] = _Whole(described[0], np.atleast_1d(array))
+                    arrays_by_name[name] = _Whole(described[0], np.atleast_1d(array))
                 else:
-                    found[name] = _Member(path, member.filename, header, *described)
+                    arrays_by_name[name] = _Member(path, member.filename, header, *described)
     except InputError:
         raise
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
     except archives.DAMAGED as error:
         raise InputError(f"{path}: no .npz archive, or damaged ({error})") from None
-    return found
+    return arrays_by_name
 
 
 class CsvRows(Rows):

@@ -1,8 +1,9 @@
-"""Which camera a 2D pose is taken to be seen by: the choices of ``generate.py --camera``."""
+"""The camera that is assumed for a 2D pose: the choices of ``generate.py --camera``."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from tfrecords import schema
 from tools.cli.errors import InputError
 from tools.pose import cameras
 
-OWN = (schema.CALIBRATED, schema.GIVEN)
+KNOWN = (schema.CALIBRATED, schema.GIVEN)
 _FORMS = "auto, h36m, fx,fy,cx,cy, fov:DEGREES or unknown"
 
 
@@ -19,7 +20,7 @@ _FORMS = "auto, h36m, fx,fy,cx,cy, fov:DEGREES or unknown"
 class CameraChoice:
     """One of 'auto', 'h36m', 'unknown', 'given' (with intrinsics [4]) or 'fov' (with degrees).
 
-    image_size: (width, height) px for 'fov' where the input does not tell it, or None.
+    image_size: (width, height) px for 'fov' where the input does not state it, or None.
     """
 
     name: str
@@ -27,8 +28,8 @@ class CameraChoice:
     fov_deg: float = 0.0
     image_size: tuple[int, int] | None = None
 
-    def see(self, batch: Batch, first: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The poses of a batch as a pinhole camera sees them.
+    def pinhole_views(self, batch: Batch, first: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The poses of a batch as views of a pinhole camera.
 
         Args:
           first: number of the batch's first pose, for messages.
@@ -42,25 +43,25 @@ class CameraChoice:
         """
         poses, size = batch.poses_2d, len(batch)
         if self.name == "auto":
-            return self._own(batch)
+            return self._calibrated(batch)
         if self.name == "unknown":
             return poses, np.full((size, 4), np.nan, np.float32), _kinds(size, schema.NOMINAL)
         if self.name == "h36m":
-            return poses, np.tile(np.float32(cameras.SEARCH_INTRINSICS), (size, 1)), _kinds(size, schema.ASSUMED)
+            return poses, _tiled(cameras.SEARCH_INTRINSICS, size), _kinds(size, schema.ASSUMED)
         if self.name == "given":
-            return poses, np.tile(np.float32(self.intrinsics), (size, 1)), _kinds(size, schema.GIVEN)
+            return poses, _tiled(self.intrinsics, size), _kinds(size, schema.GIVEN)
         return poses, self._by_fov(batch, first), _kinds(size, schema.GIVEN)
 
-    def _own(self, batch: Batch):
-        own = np.isin(batch.camera_kind, [CAMERA_KINDS.index(kind) for kind in OWN])
-        own &= np.isfinite(batch.intrinsics).all(1)
-        intrinsics = np.where(own[:, None], batch.intrinsics, np.nan).astype(np.float32)
-        kinds = np.where(own, batch.camera_kind, CAMERA_KINDS.index(schema.NOMINAL)).astype(np.uint8)
-        poses, bent = batch.poses_2d, own & np.isfinite(batch.distortion).all(1)
-        if bent.any():
+    def _calibrated(self, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        known = np.isin(batch.camera_kind, [CAMERA_KINDS.index(kind) for kind in KNOWN])
+        known &= np.isfinite(batch.intrinsics).all(1)
+        intrinsics = np.where(known[:, None], batch.intrinsics, np.nan).astype(np.float32)
+        kinds = np.where(known, batch.camera_kind, CAMERA_KINDS.index(schema.NOMINAL)).astype(np.uint8)
+        poses, distorted = batch.poses_2d, known & np.isfinite(batch.distortion).all(1)
+        if distorted.any():
             poses = poses.copy()
-            camera = intrinsics[bent, None]
-            poses[bent] = cameras.undistort_pixels(poses[bent], camera, batch.distortion[bent, None])
+            camera = intrinsics[distorted, None]
+            poses[distorted] = cameras.undistort_pixels(poses[distorted], camera, batch.distortion[distorted, None])
         return poses, intrinsics, kinds
 
     def _by_fov(self, batch: Batch, first: int) -> np.ndarray:
@@ -77,6 +78,10 @@ class CameraChoice:
         return np.stack([focal, focal, sizes[:, 0] / 2, sizes[:, 1] / 2], 1).astype(np.float32)
 
 
+def _tiled(intrinsics: Sequence[float], size: int) -> np.ndarray:
+    return np.tile(np.asarray(intrinsics, np.float32), (size, 1))
+
+
 def _kinds(size: int, kind: str) -> np.ndarray:
     return np.full(size, CAMERA_KINDS.index(kind), np.uint8)
 
@@ -86,7 +91,7 @@ def parse_camera(text: str, image_size: tuple[int, int] | None) -> CameraChoice:
     text = text.strip()
     if text in ("auto", "h36m", "unknown"):
         return CameraChoice(text)
-    # A picture of any size tells whether the numbers are good ones.
+    # A picture of any size will do to check the numbers.
     try:
         numbers = cameras.parse_intrinsics(text, image_size or (1000, 1000))
     except InputError as error:

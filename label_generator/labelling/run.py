@@ -235,7 +235,7 @@ def _ahead(poses, already: int, size: int) -> Iterator[tuple[int, label_inputs.B
 def _label(options: RunOptions, lifter, files: LabelFiles, batch, first: int, size: int) -> None:
     """Lifts one batch and appends its rows."""
     dropped = {} if options.decisions is None else _review(options.decisions, batch, first)
-    seen, intrinsics, kinds = options.camera.see(batch, first)
+    seen, intrinsics, kinds = options.camera.pinhole_views(batch, first)
     labelled = batch.provenance == 2
     # One size for all batches, so that the graph is compiled once.
     lifted = lifter.lift(_filled(seen, size, np.nan), _filled(intrinsics, size, np.nan), _filled(labelled, size, False))

@@ -74,14 +74,14 @@ def refine_bones(
     # Moves [B, 17, 3]: x and y across the ray, then along it.
     moves = tf.zeros_like(poses_3d)
     noise = spread**2 * tf.eye(len(BONES), dtype=poses_3d.dtype)
-    seen = _pairs_seen(poses_3d if joint_mask is None else tf.cast(joint_mask, poses_3d.dtype), joint_mask is None)
-    best, least = moves, tf.fill(tf.shape(poses_3d)[:1], tf.constant(float("inf"), poses_3d.dtype))
+    pair_mask = _pair_mask(poses_3d if joint_mask is None else tf.cast(joint_mask, poses_3d.dtype), joint_mask is None)
+    best, lowest_cost = moves, tf.fill(tf.shape(poses_3d)[:1], tf.constant(float("inf"), poses_3d.dtype))
     for step in range(iterations + 1):
         unlike, gradient = _unlikeness(_moved(poses_3d, moves, slide))
-        unlike, gradient = unlike * seen, gradient * seen[..., None, None]
+        unlike, gradient = unlike * pair_mask, gradient * pair_mask[..., None, None]
         cost = tf.reduce_sum(tf.math.divide_no_nan(tf.square(moves), variances), [1, 2])
         cost += tf.reduce_sum(tf.square(unlike), 1) / spread**2
-        best, least = tf.where((cost < least)[:, None, None], moves, best), tf.minimum(cost, least)
+        best, lowest_cost = tf.where((cost < lowest_cost)[:, None, None], moves, best), tf.minimum(cost, lowest_cost)
         if step == iterations:
             break
         along = tf.einsum("bqjx,bjx->bqj", gradient, slide)
@@ -95,7 +95,7 @@ def refine_bones(
     return _moved(poses_3d, best, slide)
 
 
-def _pairs_seen(mask: tf.Tensor, everything: bool) -> tf.Tensor:
+def _pair_mask(mask: tf.Tensor, everything: bool) -> tf.Tensor:
     """[B, 6] of 0 and 1: pairs of which all joints of arms and legs are in the mask [B, 17]; 1 for `everything`."""
     if everything:
         return tf.ones_like(mask[:, : len(BONES), 0])

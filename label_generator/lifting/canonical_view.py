@@ -122,8 +122,8 @@ def decode_right(outputs: tf.Tensor, view: CanonicalView, baseline_mm: float) ->
     answer = tf.reshape(outputs, [-1, POSE17.size, 2])
     share = baseline_mm / (BASELINE_SHARE * BODY_MM / view.size)
     disparity = answer[..., 0] * DISPARITY_UNIT * view.size[:, None] * share[:, None]
-    seen = view.points - view.points[:, ROOT, None]
-    right = tf.stack([seen[..., 0] + disparity, seen[..., 1] + answer[..., 1] * view.size[:, None]], -1)
+    left = view.points - view.points[:, ROOT, None]
+    right = tf.stack([left[..., 0] + disparity, left[..., 1] + answer[..., 1] * view.size[:, None]], -1)
     return right - right[:, ROOT, None]
 
 

@@ -216,8 +216,8 @@ def _compiled(
         # The joints' coordinates are turned into rows over the poses, for loops that run along the batch. This stays
         # outside of what XLA compiles: it would fuse the transposition into every reader, at four times the cost.
         flat = (tf.reshape(poses_3d, [-1, 51]), tf.reshape(poses_2d, [-1, 34]), intrinsics, weights)
-        found = find(*terms(*(tf.transpose(x) for x in flat)), min_mm, step_mm, count)
-        return refine(poses_3d, poses_2d, intrinsics, weights, *found, cap)
+        depths_and_costs = find(*terms(*(tf.transpose(x) for x in flat)), min_mm, step_mm, count)
+        return refine(poses_3d, poses_2d, intrinsics, weights, *depths_and_costs, cap)
 
     return tf.function(functools.partial(_in_chunks, search, CHUNK[method]), autograph=False, reduce_retracing=True)
 
@@ -257,8 +257,8 @@ def _in_chunks(
 
     def body(i: tf.Tensor, results: tuple[tf.TensorArray, ...]) -> tuple[tf.Tensor, ...]:
         start = tf.minimum(i * size, filled - size)
-        found = search(*(tf.slice(x, [start] + [0] * (x.shape.rank - 1), [size, *x.shape[1:]]) for x in inputs), *grid)
-        return i + 1, tuple(array.write(i, value) for array, value in zip(results, found))
+        piece = search(*(tf.slice(x, [start] + [0] * (x.shape.rank - 1), [size, *x.shape[1:]]) for x in inputs), *grid)
+        return i + 1, tuple(array.write(i, value) for array, value in zip(results, piece))
 
     dtypes = SearchResult(*[cap.dtype] * 4, tf.bool, tf.bool)
     arrays = tuple(tf.TensorArray(d, size=pieces, element_shape=s) for d, s in zip(dtypes, _result_shapes()))
@@ -389,14 +389,14 @@ def _first_least(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """The first index with the least cost among `tries` from `start` [B] on, kept in the grid, and that cost."""
 
-    def body(i: tf.Tensor, best: tf.Tensor, least: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    def body(i: tf.Tensor, best: tf.Tensor, lowest: tf.Tensor) -> tuple[tf.Tensor, ...]:
         index = tf.clip_by_value(start + i, 0, count - 1)
         cost = _cost(lines, min_mm + tf.cast(index, min_mm.dtype) * step_mm, squared)
-        less = cost < least
-        return i + 1, tf.where(less, index, best), tf.where(less, cost, least)
+        lower = cost < lowest
+        return i + 1, tf.where(lower, index, best), tf.where(lower, cost, lowest)
 
-    least = tf.fill(tf.shape(start), tf.cast(math.inf, min_mm.dtype))
-    return tf.while_loop(lambda i, *_: i < tries, body, (0, tf.zeros_like(start), least))[1:]
+    lowest = tf.fill(tf.shape(start), tf.cast(math.inf, min_mm.dtype))
+    return tf.while_loop(lambda i, *_: i < tries, body, (0, tf.zeros_like(start), lowest))[1:]
 
 
 def _parabola_vertex(lines: _Lines, flat: tf.Tensor) -> tf.Tensor:
@@ -434,8 +434,8 @@ def _refined(
     usable = _usable([*tf.unstack(poses_3d, axis=-1), *tf.unstack(poses_2d, axis=-1)], weights)
     others = tf.reduce_sum(tf.cast(usable, tf.int32), axis=1) > 1
     valid = usable[:, ROOT] & others & tf.math.is_finite(cost)
-    found = cost < cap
-    depth = tf.where(found, depth, 0)
+    below_cap = cost < cap
+    depth = tf.where(below_cap, depth, 0)
     centre = poses_2d[:, ROOT] if root_centred else intrinsics[:, 2:]
     rays = (poses_2d - centre[:, None]) / intrinsics[:, None, :2]
     far = poses_3d[..., 2:] + depth[:, None, None]
@@ -448,6 +448,6 @@ def _refined(
         poses_3d=tf.where(valid[:, None, None], relative, nothing),
         root_mm=tf.where(valid[:, None], root, nothing),
         cost=tf.where(valid, cost, nothing),
-        at_range_end=at_range_end & valid & found,
-        valid=valid & found,
+        at_range_end=at_range_end & valid & below_cap,
+        valid=valid & below_cap,
     )

@@ -69,13 +69,13 @@ class LinearModelConfig:
     def layers(self) -> list[tuple[str, str, str | None, int, int]]:
         """(weight, bias, batch norm, inputs, outputs) of every linear layer, names as released, in order."""
         width = self.linear_size
-        found = [("w1", "b1", "batch_normalization", self.input_size, width)]
+        described = [("w1", "b1", "batch_normalization", self.input_size, width)]
         for i in range(self.num_layers):
             scope = f"two_linear_{i}"
             for k in (2, 3):
                 norm = f"{scope}/batch_normalization{k - 1}{i}"
-                found.append((f"{scope}/w{k}_{i}", f"{scope}/b{k}_{i}", norm, width, width))
-        return [*found, ("w4", "b4", None, width, self.output_size)]
+                described.append((f"{scope}/w{k}_{i}", f"{scope}/b{k}_{i}", norm, width, width))
+        return [*described, ("w4", "b4", None, width, self.output_size)]
 
 
 @tf.keras.utils.register_keras_serializable("label_generator")
@@ -120,8 +120,8 @@ class ClippedLinear(tf.keras.layers.Layer):
         return tf.nn.bias_add(y, b)
 
     def get_config(self) -> dict[str, Any]:
-        own = {"units": self.units, "max_norm": self.max_norm, "seed": self.seed}
-        return {**super().get_config(), **own, "weight_name": self.weight_name, "bias_name": self.bias_name}
+        options = {"units": self.units, "max_norm": self.max_norm, "seed": self.seed}
+        return {**super().get_config(), **options, "weight_name": self.weight_name, "bias_name": self.bias_name}
 
 
 def clip_factor(w: tf.Tensor) -> tf.Tensor:
@@ -243,15 +243,15 @@ def released_variables(model: tf.keras.Model, config: LinearModelConfig) -> dict
 
     Dropout's step counters have no counterpart there and are left out.
     """
-    found = {}
+    variables = {}
     for weight, bias, norm, _, _ in config.layers():
         linear = model.get_layer("linear_" + weight.replace("/", "_"))
-        found[weight], found[bias] = linear.w, linear.b
+        variables[weight], variables[bias] = linear.w, linear.b
         if config.batch_norm and norm is not None:
             layer = model.get_layer(norm.replace("/", "_"))
             for part in ("gamma", "beta", "moving_mean", "moving_variance"):
-                found[f"{norm}/{part}"] = getattr(layer, part)
-    return {f"{RELEASED_SCOPE}/{name}": variable for name, variable in found.items()}
+                variables[f"{norm}/{part}"] = getattr(layer, part)
+    return {f"{RELEASED_SCOPE}/{name}": variable for name, variable in variables.items()}
 
 
 def learning_rate_schedule(learning_rate: float) -> tf.keras.optimizers.schedules.LearningRateSchedule:

@@ -113,11 +113,11 @@ def find_networks(directories: list[str | os.PathLike]) -> dict[str, Network]:
     Raises:
       InputError: a folder with none.
     """
-    found = {}
+    networks = {}
     for directory in map(pathlib.Path, directories):
         candidates = [directory, *sorted(path for path in directory.glob("[!.]*") if path.is_dir())]
         here = [load_network(path) for path in candidates if (path / _MODEL).exists()]
         if not here:
             raise InputError(f"{directory}: no weights folder (one with {_MODEL}) here or directly inside")
-        found.update({network.stage: network for network in here})
-    return found
+        networks.update({network.stage: network for network in here})
+    return networks

@@ -242,12 +242,12 @@ def load_statistics(path: str | os.PathLike) -> dict[str, Statistics]:
         raise InputError(f"{path}: not a file of normalisation statistics")
     if content.get("version") != _VERSION:
         raise InputError(f"{path}: statistics of version {content.get('version')}, this program reads {_VERSION}")
-    found = {}
+    statistics = {}
     for name, entry in content["statistics"].items():
         if not isinstance(entry, dict) or set(entry) != _FIELDS:
             raise InputError(f"{path}: statistics '{name}' must have exactly {', '.join(sorted(_FIELDS))}")
         try:
-            found[name] = Statistics(**entry)
+            statistics[name] = Statistics(**entry)
         except (InputError, TypeError, ValueError) as error:
             raise InputError(f"{path}: statistics '{name}': {error}") from error
-    return found
+    return statistics

@@ -62,11 +62,11 @@ def gelu(x: tf.Tensor) -> tf.Tensor:
 
 def variables_by_name(model: tf.keras.Model) -> dict[str, tf.Variable]:
     """The model's variables as 'layer/variable', such as 'block0_a/kernel'."""
-    found = {}
+    variables = {}
     for layer in model.layers:
         for variable in layer.variables:
-            found[f"{layer.name}/{variable.name.split('/')[-1].split(':')[0]}"] = variable
-    return found
+            variables[f"{layer.name}/{variable.name.split('/')[-1].split(':')[0]}"] = variable
+    return variables
 
 
 class PrenormInference(tf.Module):

@@ -32,7 +32,7 @@ def test_camera_choices(people):
         "unknown": (np.full((300, 4), np.nan), "nominal"),
     }
     for text, (expected, kind) in cases.items():
-        poses, intrinsics, kinds = label_cameras.parse_camera(text, None).see(batch, 0)
+        poses, intrinsics, kinds = label_cameras.parse_camera(text, None).pinhole_views(batch, 0)
         np.testing.assert_allclose(intrinsics, expected, rtol=1e-5)
         assert kinds_of(kinds) == {kind}
         np.testing.assert_array_equal(poses, people.pose_2d)
@@ -40,7 +40,7 @@ def test_camera_choices(people):
     batch.camera_kind[:7] = label_inputs.CAMERA_KINDS.index("assumed")
     batch.intrinsics = people.intrinsics.copy()
     batch.intrinsics[9] = np.nan
-    _, intrinsics, kinds = label_cameras.parse_camera("auto", None).see(batch, 0)
+    _, intrinsics, kinds = label_cameras.parse_camera("auto", None).pinhole_views(batch, 0)
     assert np.isnan(intrinsics[[*range(7), 9]]).all()
     assert kinds_of(kinds[[*range(7), 9]]) == {"nominal"}
     assert kinds_of(np.delete(kinds, [*range(7), 9])) == {"calibrated"}
@@ -52,7 +52,7 @@ def test_lens_distortion_is_taken_out(people):
         people.pose_3d.astype(np.float64) + people.root_3d[:, None], people.intrinsics[:, None], lens
     ).astype(np.float32)
     batch = batch_of(people, poses_2d=bent, distortion=np.tile(lens, (300, 1)))
-    poses, _, _ = label_cameras.parse_camera("auto", None).see(batch, 0)
+    poses, _, _ = label_cameras.parse_camera("auto", None).pinhole_views(batch, 0)
     np.testing.assert_allclose(poses, people.pose_2d, atol=0.05)
     np.testing.assert_array_equal(batch.poses_2d, bent)
 
@@ -62,8 +62,8 @@ def test_field_of_view_needs_the_size_of_the_picture(people):
     batch.file[4] = "c.jpg"
     batch.image_size[:4] = [640, 480]
     with pytest.raises(InputError, match=r"--camera=fov:60: pose 14 \(c.jpg\) has no picture size; give --image_size"):
-        label_cameras.parse_camera("fov:60", None).see(batch, 10)
-    _, intrinsics, _ = label_cameras.parse_camera("fov:90", (1920, 1080)).see(batch, 10)
+        label_cameras.parse_camera("fov:60", None).pinhole_views(batch, 10)
+    _, intrinsics, _ = label_cameras.parse_camera("fov:90", (1920, 1080)).pinhole_views(batch, 10)
     np.testing.assert_allclose(intrinsics[[0, 4]], [[320, 320, 320, 240], [960, 960, 960, 540]], rtol=1e-6)
 
 
