@@ -8,14 +8,15 @@ Prints MPJPE, P-MPJPE, N-MPJPE, 3DPCK, AUC, PCKh of the right view and the error
 the geometric search; how well quality ranks the labels; and writes table, JSON and plots to --output.
 """
 
-from tools.cli import command, outputs
+from __future__ import annotations
+
+from label_generator.lifting import flags as lifter_flags
+from tools.cli import command
 from tools.cli.errors import InputError
 
 
-def declare():
+def declare() -> command.Flags:
     """The flags of this command."""
-    from label_generator.lifting import flags as lifter_flags
-
     flags = command.Flags(__doc__)
     with flags.group("What is measured"):
         lifter_flags.declare_weights(flags)
@@ -53,8 +54,7 @@ def declare():
 
 
 def main(flags: command.Flags) -> int:
-    """Runs the command."""
-
+    """Measures, and prints tables."""
     if sum(map(bool, (flags.test_data, flags.protocol, flags.h36m))) != 1:
         raise InputError("give one of --test_data, --protocol and --h36m (see --help)")
     if flags.protocol and not flags.motion:
@@ -62,67 +62,13 @@ def main(flags: command.Flags) -> int:
     if not (flags.widen > 0 and (flags.calibrate or flags.widen == 1.0)):
         raise InputError(f"--widen={flags.widen:g}: goes with --calibrate, and is above 0")
     _check_used(flags)
-    _check_output(flags)
-    import dataclasses
-    import json
+    from label_generator.evaluation import run
 
-    from label_generator.evaluation import clips, measured, protocols
-    from label_generator.evaluation import errors as evaluation
-    from label_generator.evaluation import report as reports
-    from label_generator.lifting import lifter_of_flags, quality
-
-    names = list(protocols.PROTOCOLS) if flags.protocol == ["all"] else flags.protocol
-    for name in names:  # all of them now, not after minutes of lifting those before
-        protocols.check(name, flags.cameras)
-    lifter, _ = lifter_of_flags.make_lifter(flags)
-    print(f"{lifter.recipe} recipe, weights {lifter.name_of_weights}; {lifter.settings}")
-    results, of_clips = [], []
-    if flags.test_data:
-        sets = [protocols.from_records(flags.test_data, flags.limit)]
-    elif flags.h36m:
-        sets = [measured.load(flags.h36m, flags.detected, flags.frame_step)]
-    else:
-        sets = (
-            protocols.build(n, flags.motion, flags.cameras, flags.seed, flags.frame_step, flags.split) for n in names
-        )
-    for poses in sets:
-        lifted = evaluation.lift(lifter, poses, flags.right_view)
-        results.append(evaluation.compare(poses, lifted))
-        if flags.fps:
-            agreed = evaluation.compare(poses, clips.refined(poses, lifted, flags.fps))
-            of_clips.append(dataclasses.replace(agreed, name=f"{poses.name} clips"))
-        print(f"  {poses.name}: {len(poses):,} poses lifted", flush=True)
-    print("\n" + reports.table([*results, *of_clips]))
-    for result in results if flags.actions else []:
-        print(f"\n{result.name}, by action\n{reports.by_action(result)}")
-    if flags.output:
-        reports.write(flags.output, [*results, *of_clips], lifter)
-        print(f"\ntable.md, figures.json and plots are in {flags.output}")
-    else:
-        print(json.dumps({result.name: result.summary() for result in [*results, *of_clips]}))
-    if flags.calibrate:
-        import pathlib
-
-        import numpy as np
-
-        from label_generator.lifting.lifter import CALIBRATION
-
-        columns = np.concatenate([result.signals for result in results])
-        errors = np.concatenate([result.errors["mpjpe"] for result in results])
-        facts = {
-            "poses": int(np.isfinite(errors).sum()),
-            "sets": [result.name for result in results],
-            "widened": flags.widen,
-        }
-        path = pathlib.Path(flags.calibrate) / CALIBRATION
-        quality.save_calibration(path, quality.fit(columns, errors, facts, widen=flags.widen))
-        print(f"label quality calibrated on {facts['poses']:,} poses: {path}")
-    return 0
+    return run.evaluate(flags)
 
 
-def _check_used(flags):
+def _check_used(flags: command.Flags) -> None:
     """Raises `InputError` for a flag that would be ignored."""
-
     goes_with = {
         "motion": ("protocol",),
         "cameras": ("protocol",),
@@ -135,21 +81,6 @@ def _check_used(flags):
     for name, others in goes_with.items():
         if flags.given(name) and not any(getattr(flags, other) for other in others):
             raise InputError(f"--{name}: goes with --{others[0]}")
-
-
-def _check_output(flags):
-    import os
-
-    from label_generator.lifting.lifter import CALIBRATION
-
-    if flags.output:
-        outputs.check_folder(flags.output)
-    taken = [os.path.join(flags.output, "figures.json")] if flags.output else []
-    if flags.calibrate:
-        if not os.path.isdir(flags.calibrate):
-            raise InputError(f"--calibrate={flags.calibrate}: no such weights folder")
-        taken.append(os.path.join(flags.calibrate, CALIBRATION))
-    outputs.check_all_free(taken, flags.overwrite)
 
 
 if __name__ == "__main__":

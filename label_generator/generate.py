@@ -10,8 +10,6 @@ import sys
 
 from label_generator.lifting import flags as lifter_flags
 from tools.cli import command
-from tools.cli.errors import InputError
-from tools.files.decisions import Decisions
 
 _FORMATS = (
     "auto",
@@ -97,88 +95,11 @@ def declare() -> command.Flags:
 
 
 def main(flags: command.Flags) -> int:
-    """Labels, and reports what came out."""
+    """Labels, and prints a summary."""
     flags.require("input", "output")
-    if not 0 <= flags.min_quality <= 1:  # neither is nan
-        raise InputError(f"--min_quality={flags.min_quality:g}: qualities are between 0 and 1")
-    # Bad flags are told before TensorFlow is loaded, which takes seconds.
-    from label_generator.labelling import cameras as label_cameras
-    from label_generator.labelling import inputs as label_inputs
-    from label_generator.labelling import run as label_run
-    from label_generator.lifting import lifter_of_flags
-    from tools.pose import joints
+    from label_generator.labelling import run
 
-    if flags.output_joints:
-        joints.joint_set(flags.output_joints)  # raises what there are
-    camera = label_cameras.parse_camera(flags.camera, _image_size(flags.image_size))
-    spec = label_inputs.Spec(
-        path=flags.input,
-        format=label_inputs.guess_format(flags.input) if flags.format == "auto" else flags.format,
-        joints=flags.joints,
-        key=flags.key,
-        layout="" if flags.layout == "auto" else flags.layout,
-        min_confidence=flags.min_confidence,
-        split=flags.split,
-        permutation=joints.parse_permutation(flags.permutation, None),
-        frame_step=flags.frame_step,
-        image_size=_image_size(flags.image_size),
-    )
-    _check_used(flags, spec.format)
-    options = label_run.RunOptions(
-        spec=spec,
-        camera=camera,
-        output=flags.output,
-        batch_size=flags.batch_size,
-        min_quality=flags.min_quality,
-        json=flags.json,
-        wild_npy=flags.wild_npy,
-        tfrecords=flags.tfrecords,
-        unlabelled=flags.unlabelled,
-        images=flags.images,
-        output_joints=flags.output_joints,
-        overwrite=flags.overwrite,
-        precision=flags.precision,
-        decisions=Decisions(flags.keep) if flags.keep else None,
-    )
-    label_run.check_output(options)
-    poses = label_inputs.open_input(spec)
-    print(f"input: {poses.description}, {len(poses):,} poses", flush=True)
-    lifter, fingerprint = lifter_of_flags.make_lifter(flags)
-    label_run.run(options, poses, lifter, fingerprint)
-    return 0
-
-
-def _image_size(words) -> tuple[int, int] | None:
-    if not words:
-        return None
-    try:
-        width, height = (int(word) for word in words)
-    except ValueError:
-        width = height = 0
-    if min(width, height) <= 0:
-        raise InputError(f"--image_size={','.join(words)}: expected WIDTH,HEIGHT in px")
-    return width, height
-
-
-def _check_used(flags, kind: str) -> None:
-    """Raises `InputError` for a flag that this format has no use for."""
-    useful = {
-        "joints": ("array", "coco_results", "videopose3d", "mmpose", "mediapipe", "yolo", "deeplabcut"),
-        "key": ("array",),
-        "layout": ("array", "npy_tree", "mpii_lsp"),
-        "permutation": ("array", "npy_tree", "mpii_lsp"),
-        "min_confidence": ("array", "coco_results", "videopose3d", "mmpose", "mediapipe", "yolo", "deeplabcut"),
-        "frame_step": ("openpose", "npy_tree", "videopose3d"),
-    }
-    for name, kinds in useful.items():
-        if flags.given(name) and kind not in kinds:
-            raise InputError(f"--{name}: is for {', '.join(kinds)} input; this is {kind}")
-    if flags.split and kind in ("array", "tfrecords"):
-        raise InputError(f"--split: {kind} input has no splits")
-    if flags.images and not flags.tfrecords:
-        raise InputError("--images: goes with --tfrecords")
-    if flags.unlabelled and not flags.tfrecords:
-        raise InputError("--unlabelled: goes with --tfrecords")
+    return run.generate(flags)
 
 
 if __name__ == "__main__":

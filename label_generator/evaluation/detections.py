@@ -43,7 +43,7 @@ def with_errors(poses_2d: np.ndarray, mm: np.ndarray, rng: np.random.Generator) 
     for limb in (("Hip", "Knee", "Foot"), ("Shoulder", "Elbow", "Wrist")):
         right, left = ([POSE17.index(side + name) for name in limb] for side in "RL")
         rows = np.flatnonzero(rng.random(len(poses_2d)) < _EXCHANGED)
-        poses_2d[np.ix_(rows, right + left)] = poses_2d[np.ix_(rows, left + right)]
+        poses_2d[rows[:, None], right + left] = poses_2d[rows[:, None], left + right]
     own = rng.standard_t(_FREEDOM, poses_2d.shape) / np.sqrt(_FREEDOM / (_FREEDOM - 2))
     own *= _of(DEVIATION_MM, _MIDDLE_MM)[:, None]
     own *= np.exp(_DIFFICULTY * rng.normal(size=(len(poses_2d), 1, 1)))

@@ -139,8 +139,8 @@ def compare(poses: PoseSet, lifted: dict[str, np.ndarray]) -> Evaluated:
             errors[f"{name}{moment}"] = np.where(labelled, measure(predicted, truth), np.nan)
     errors["mpjve"] = metrics.mpjve(lifted["pose_3d"], truth, poses.sequences)
     errors["acceleration_error"] = metrics.acceleration_error(lifted["pose_3d"], truth, poses.sequences)
-    absolute = [pose + root[:, None] for pose, root in ((lifted["pose_3d"], lifted["root_3d"]), (truth, poses.roots))]
-    errors["absolute_acceleration_error"] = metrics.acceleration_error(*absolute, poses.sequences)
+    placed, true_places = lifted["pose_3d"] + lifted["root_3d"][:, None], truth + poses.roots[:, None]
+    errors["absolute_acceleration_error"] = metrics.acceleration_error(placed, true_places, poses.sequences)
     right = _right_view_errors(poses, lifted["right_2d"])
     if right is not None:
         errors["pckh_right"] = right

@@ -8,7 +8,9 @@ detected [17], which of its joints mean what the truth means (the others are lef
 
 from __future__ import annotations
 
+import os
 import pathlib
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -66,7 +68,7 @@ def load(path: str | pathlib.Path, detected: bool = False, step: int = 1) -> Pos
     return PoseSet(name, **{field: values[::step] for field, values in whole.items()})
 
 
-def _order(path, names) -> list[int]:
+def _order(path: str | os.PathLike, names: Iterable[str] | None) -> list[int]:
     """Where each of this project's joints is in the file's order."""
     names = list(POSE17.joints) if names is None else [str(name) for name in names]
     if sorted(names) != sorted(POSE17.joints):

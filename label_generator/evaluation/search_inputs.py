@@ -70,8 +70,11 @@ class SearchInputs:
 
     def rows(self, chosen: slice) -> SearchInputs:
         """The poses of these rows."""
-        fields: dict[str, Any] = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return SearchInputs(**{name: None if values is None else values[chosen] for name, values in fields.items()})
+        fields: dict[str, Any] = {}
+        for field in dataclasses.fields(self):
+            values = getattr(self, field.name)
+            fields[field.name] = None if values is None else values[chosen]
+        return SearchInputs(**fields)
 
 
 def trees_in(folder: pathlib.Path) -> bool:

@@ -9,7 +9,13 @@ import os
 import numpy as np
 
 from label_generator.gallery.sheet import Labelled
+from label_generator.labelling import cameras, inputs
+from label_generator.labelling.inputs import Batch, Input
+from label_generator.labelling.options import parse_image_size
 from label_generator.lifting.lifter import Lifter
+from tfrecords.source import Options, Skip
+from tfrecords.sources import open_source
+from tools.cli import command
 from tools.cli.errors import InputError
 from tools.files import atomic
 from tools.pose import joints
@@ -20,12 +26,9 @@ _PEOPLE = 256
 
 def synthetic_people(seed: int, lifter: Lifter) -> Labelled:
     """People of the kinematic model before cameras in the wild, with 3 px of noise on their joints; truth known."""
-    from tfrecords.source import Options
-    from tfrecords.sources import open_source
-
     print(f"no input given: {_PEOPLE} people in everyday postures, seen by cameras in the wild, 3 px of noise")
     source = open_source("synthetic", "", Options(count=_PEOPLE, seed=seed, split="test", cameras_style="wild"))
-    records = list(source.records(np.arange(len(source))))
+    records = [record for record in source.records(np.arange(len(source))) if not isinstance(record, Skip)]
     poses_2d = np.stack([record.pose_2d for record in records])
     poses_2d = poses_2d + np.random.default_rng(seed).normal(0.0, 3.0, poses_2d.shape).astype(np.float32)
     intrinsics = np.stack([record.intrinsics for record in records])
@@ -39,64 +42,54 @@ def synthetic_people(seed: int, lifter: Lifter) -> Labelled:
     )
 
 
-def from_input(path: str, options, lifter: Lifter) -> Labelled:
+def from_input(path: str, flags: command.Flags, lifter: Lifter) -> Labelled:
     """The poses of a file or folder in any format that generate.py takes.
 
     Raises:
       InputError: it is not one, or has no pose.
     """
-    from label_generator.labelling import cameras as label_cameras
-    from label_generator.labelling import inputs as label_inputs
-
-    wanted = label_inputs.guess_format(path) if options.format == "auto" else options.format
-    spec = label_inputs.Spec(path, wanted, joints=options.joints)
-    source = label_inputs.open_input(spec)
-    choice = label_cameras.parse_camera(options.camera, _image_size(options.image_size))
+    wanted = inputs.guess_format(path) if flags.format == "auto" else flags.format
+    spec = inputs.Spec(path, wanted, joints=flags.joints)
+    source = inputs.open_input(spec)
+    choice = cameras.parse_camera(flags.camera, parse_image_size(flags.image_size))
     print(f"{source.description}: {len(source):,} poses")
-    batches, seen = [], 0
+    batches, count = [], 0
     for batch in source.batches(0, BATCH):
         batches.append(batch)
-        seen += len(batch)
-        if seen >= options.limit:
+        count += len(batch)
+        if count >= flags.limit:
             break
-    if not seen:
+    if not count:
         raise InputError(f"{path}: no pose in it")
-    seen_by = [choice.pinhole_views(batch, i * BATCH) for i, batch in enumerate(batches)]
-    poses_2d, intrinsics, kinds = (np.concatenate(parts)[: options.limit] for parts in zip(*seen_by))
-    for reason, count in collections.Counter(reason for batch in batches for reason in batch.skipped.values()).items():
-        print(f"skipped: {count:,} ({reason})")
-    provenance = np.concatenate([batch.provenance for batch in batches])[: options.limit]
+    views = [choice.pinhole_views(batch, i * BATCH) for i, batch in enumerate(batches)]
+    poses_2d, intrinsics, kinds = (np.concatenate(parts)[: flags.limit] for parts in zip(*views))
+    for reason, skipped in collections.Counter(
+        reason for batch in batches for reason in batch.skipped.values()
+    ).items():
+        print(f"skipped: {skipped:,} ({reason})")
+    provenance = np.concatenate([batch.provenance for batch in batches])[: flags.limit]
     for kind in np.unique(kinds):
-        print(f"camera: {label_inputs.CAMERA_KINDS[kind]} for {np.count_nonzero(kinds == kind):,} poses")
-    names = [_name(batch, i) for batch in batches for i in range(len(batch))][: options.limit]
+        print(f"camera: {inputs.CAMERA_KINDS[kind]} for {np.count_nonzero(kinds == kind):,} poses")
+    names = [_name(batch, i) for batch in batches for i in range(len(batch))][: flags.limit]
     pictures = None
-    if options.images != "none":
+    if flags.images != "none":
         # Opened again for the pictures alone: a pose whose picture is missing is labelled all the same.
-        pictures = _pictures(label_inputs.open_input(dataclasses.replace(spec, images=options.images)), len(names))
+        pictures = _pictures(inputs.open_input(dataclasses.replace(spec, images=flags.images)), len(names))
         print(f"pictures: {sum(picture is not None for picture in pictures):,} of {len(names):,} found")
     return Labelled(names, poses_2d, provenance, _lift(lifter, poses_2d, intrinsics, provenance), images=pictures)
 
 
-def _image_size(words):
-    """(width, height) of the flag's words, or None."""
-    if not words:
-        return None
-    if len(words) != 2 or not all(word.strip().isdecimal() and int(word) > 0 for word in words):
-        raise InputError(f"--image_size={','.join(words)}: expected WIDTH,HEIGHT in px")
-    return int(words[0]), int(words[1])
-
-
-def _name(batch, i: int) -> str:
+def _name(batch: Batch, i: int) -> str:
     place = os.path.basename(batch.file[i]) or batch.sequence[i] or "pose"
     frame = f" frame {batch.frame[i]}" if batch.frame[i] >= 0 else ""
     return place + frame + (f" person {batch.person[i]}" if batch.person[i] > 0 else "")
 
 
-def _pictures(source, count: int) -> list:
+def _pictures(source: Input, count: int) -> list[np.ndarray | None]:
     """The decoded picture of each pose, None where it has none."""
     import cv2
 
-    pictures = []
+    pictures: list[np.ndarray | None] = []
     for record in source.records(np.arange(count)):
         image = getattr(record, "image", b"")
         flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
@@ -104,7 +97,9 @@ def _pictures(source, count: int) -> list:
     return pictures
 
 
-def _lift(lifter: Lifter, poses_2d, intrinsics, provenance) -> dict[str, np.ndarray]:
+def _lift(
+    lifter: Lifter, poses_2d: np.ndarray, intrinsics: np.ndarray, provenance: np.ndarray
+) -> dict[str, np.ndarray]:
     """Labels as arrays by field, in batches of one size so that the search is compiled once."""
     count = len(poses_2d)
     padded = -(-count // BATCH) * BATCH

@@ -1,8 +1,9 @@
-"""Pictures of labels: the gallery of the published figures, and what a label generator saw in words."""
+"""Pictures of labels: the gallery of the published figures, and a report in words."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -55,14 +56,14 @@ def panel(labels: Labelled, i: int, size: tuple[int, int] = (330, 330)) -> np.nd
     """2D, right view, 3D before and after the search of label i, BGR."""
     lifted = labels.lifted
     right, left = lifted["right_2d"][i], lifted["left_2d"][i]
-    seen = np.isfinite(right).all()
+    has_right_view = np.isfinite(right).all()
     return sheets.side_by_side(
         labels.poses_2d[i],
-        right if seen else None,
+        right if has_right_view else None,
         lifted["coarse_3d"][i],
         lifted["pose_3d"][i],
         image=labels.images[i] if labels.images is not None else None,
-        left_2d=left if seen else None,
+        left_2d=left if has_right_view else None,
         truth_3d=None if labels.truth_3d is None else labels.truth_3d[i],
         joint_mask=labels.usable(i),
         provenance=labels.provenance[i],
@@ -87,7 +88,7 @@ def best(labels: Labelled) -> int:
     return int(np.nanargmax(np.where(labels.lifted["reason"] == 0, labels.lifted["quality"], np.nan)))
 
 
-def turning(labels: Labelled, i: int, frames: int = 48):
+def turning(labels: Labelled, i: int, frames: int = 48) -> Iterator[np.ndarray]:
     """Frames of label i seen from all around."""
     image = labels.images[i] if labels.images is not None else None
     truth = None if labels.truth_3d is None else labels.truth_3d[i]
@@ -97,7 +98,7 @@ def turning(labels: Labelled, i: int, frames: int = 48):
 
 
 def report(labels: Labelled) -> str:
-    """What was seen, in a few lines."""
+    """Counts, quality and distances of the labels, in a few lines."""
     lifted = labels.lifted
     good = lifted["reason"] == 0
     lines = [f"{len(good):,} poses, {int(good.sum()):,} labels"]

@@ -5,13 +5,19 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import zipfile
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from label_generator.labelling import array_rows
+from label_generator.labelling.array_rows import Rows
 from tfrecords.source import Info
 from tools.cli.errors import InputError
 from tools.pose import joints
+
+if TYPE_CHECKING:  # it imports this module
+    from label_generator.labelling.inputs import Spec
 
 INFO = Info(
     name="arrays",
@@ -55,7 +61,16 @@ class PoseArrays:
       description: what was taken for what.
     """
 
-    def __init__(self, rows, joint_set, layout, permutation, min_confidence, intrinsics=None, mask=None):
+    def __init__(
+        self,
+        rows: Rows,
+        joint_set: joints.JointSet,
+        layout: str,
+        permutation: Sequence[int] | None,
+        min_confidence: float,
+        intrinsics: Rows | None = None,
+        mask: Rows | None = None,
+    ):
         self._rows, self._set, self._min_confidence = rows, joint_set, min_confidence
         self._intrinsics, self._mask, self._permutation = intrinsics, mask, permutation
         place = rows.place
@@ -102,7 +117,7 @@ class PoseArrays:
         return Piece(poses, provenance, intrinsics, ids)
 
 
-def _unlabelled(poses: np.ndarray, joint_set) -> np.ndarray:
+def _unlabelled(poses: np.ndarray, joint_set: joints.JointSet) -> np.ndarray:
     """[n, J] bool, joints at exactly (0, 0): how COCO, OpenPose and MPII say that a joint is missing.
 
     One alone stays in sets that have a root: poses relative to it have it there.
@@ -111,7 +126,7 @@ def _unlabelled(poses: np.ndarray, joint_set) -> np.ndarray:
     return zero & ((zero.sum(1) >= 2) | (joint_set.name in _ROOTLESS))[:, None]
 
 
-def _as_17(poses: np.ndarray, joint_set) -> tuple[np.ndarray, np.ndarray]:
+def _as_17(poses: np.ndarray, joint_set: joints.JointSet) -> tuple[np.ndarray, np.ndarray]:
     """`joints.convert`, short where nothing is missing and nothing has to be made."""
     if set(joint_set.joints) >= set(joints.POSE17.joints) and not np.isnan(poses).any():
         order = [joint_set.index(name) for name in joints.POSE17.joints]
@@ -119,7 +134,7 @@ def _as_17(poses: np.ndarray, joint_set) -> tuple[np.ndarray, np.ndarray]:
     return joints.convert(poses, joint_set.name)
 
 
-def components(shape, joint_set, place: str) -> int:
+def components(shape: Sequence[int], joint_set: joints.JointSet, place: str) -> int:
     """2 for x and y, 3 for x, y and confidence; raises `InputError` for a shape that is neither."""
     for size in (2, 3):
         if tuple(shape[1:]) in ((joint_set.size, size), (joint_set.size * size,)):
@@ -140,13 +155,13 @@ def unflatten(values: np.ndarray, size: int, numbers: int, layout: str) -> np.nd
     return values.reshape(-1, size, numbers)
 
 
-def guess_layout(rows, joint_set, numbers: int, permutation=None) -> str:
+def guess_layout(rows: Rows, joint_set: joints.JointSet, numbers: int, permutation: Sequence[int] | None = None) -> str:
     """'planar' or 'interleaved': where the bones are clearly shorter; raises `InputError` when nowhere."""
     starts = np.unique(np.linspace(0, max(len(rows) - 1, 0), _LAYOUT_ROWS).astype(int)) if len(rows) else []
-    sample = [rows.read(start, start + 1) for start in starts]
-    if not sample:
+    rows_read = [rows.read(start, start + 1) for start in starts]
+    if not rows_read:
         return "interleaved"
-    sample = np.concatenate(sample).astype(np.float64)
+    sample = np.concatenate(rows_read).astype(np.float64)
     child = [i for i, parent in enumerate(joint_set.parents) if parent >= 0]
     parent = [joint_set.parents[i] for i in child]
     lengths = {}
@@ -156,7 +171,7 @@ def guess_layout(rows, joint_set, numbers: int, permutation=None) -> str:
         bones = np.linalg.norm(poses[:, child] - poses[:, parent], axis=-1)
         known = bones[np.isfinite(bones)]
         lengths[layout] = float(known.mean()) if len(known) else 0.0
-    short, long = sorted(lengths, key=lengths.get)
+    short, long = sorted(lengths, key=lambda layout: lengths[layout])
     if lengths[short] < _CLEARLY_SHORTER * lengths[long]:
         return short
     raise InputError(f"{rows.place}: rows may be planar (x..., y...) or interleaved (x0 y0 x1 ...); give --layout")
@@ -171,7 +186,7 @@ def is_videopose3d(path: pathlib.Path) -> bool:
         raise InputError(f"{path}: no .npz archive, or cut short ({error})") from None
 
 
-def open_arrays(spec) -> PoseArrays:
+def open_arrays(spec: Spec) -> PoseArrays:
     """Opens the file of a `label_inputs.Spec`; raises `InputError` when no array in it fits."""
     path = pathlib.Path(spec.path)
     suffix = path.suffix.lower()
@@ -197,7 +212,7 @@ def open_arrays(spec) -> PoseArrays:
     return PoseArrays(rows, joint_set, spec.layout, spec.permutation, spec.min_confidence, intrinsics, mask)
 
 
-def _choose(path, arrays, key):
+def _choose(path: pathlib.Path, arrays: Mapping[str, Rows], key: str) -> Rows:
     if key:
         if key not in arrays:
             raise InputError(f"{path}: no array '{key}'; it has {', '.join(arrays) or 'none'}")
@@ -212,7 +227,7 @@ def _choose(path, arrays, key):
     return next(iter(poses.values()))
 
 
-def _joint_set(name: str, rows):
+def _joint_set(name: str, rows: Rows) -> joints.JointSet:
     if name:
         return joints.joint_set(name)
     fitting = [

@@ -14,7 +14,7 @@ import pathlib
 import re
 import zipfile
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
@@ -66,11 +66,11 @@ class _ByteRows(Rows):
 class _Plain(_ByteRows):
     """Bytes that lie in a file as they are."""
 
-    def __init__(self, path: pathlib.Path, offset: int, *described):
+    def __init__(self, path: pathlib.Path, offset: int, *described: Any):
         super().__init__(*described)
         self._file, self._offset = open(path, "rb", buffering=0), offset  # noqa: SIM115 (lives as long as the rows)
 
-    def _bytes(self, start, size):
+    def _bytes(self, start: int, size: int) -> bytes:
         parts, at = [], self._offset + start
         while size:
             part = os.pread(self._file.fileno(), min(size, 1 << 28), at)
@@ -84,12 +84,12 @@ class _Plain(_ByteRows):
 class _Member(_ByteRows):
     """Bytes of a member of an archive; zipfile seeks forwards by reading, and backwards by starting anew."""
 
-    def __init__(self, path: pathlib.Path, member: str, offset: int, *described):
+    def __init__(self, path: pathlib.Path, member: str, offset: int, *described: Any):
         super().__init__(*described)
         self._path, self._member, self._offset = path, member, offset
         self._file: IO[bytes] | None = None
 
-    def _bytes(self, start, size):
+    def _bytes(self, start: int, size: int) -> bytes:
         try:
             if self._file is None:
                 self._file = zipfile.ZipFile(self._path).open(self._member)  # noqa: SIM115 (lives as long as the rows)
@@ -106,7 +106,7 @@ class _Whole(Rows):
         super().__init__(place, array.shape, array.dtype)
         self._array = array
 
-    def read(self, start, stop):
+    def read(self, start: int, stop: int) -> np.ndarray:
         return np.ascontiguousarray(self._array[start:stop])
 
 
@@ -125,7 +125,7 @@ def open_npy(path: pathlib.Path) -> Rows:
 
 def open_npz(path: pathlib.Path) -> dict[str, Rows]:
     """The arrays of an .npz archive by name, those of objects left out; raises `InputError` when it is none."""
-    arrays_by_name = {}
+    arrays_by_name: dict[str, Rows] = {}
     try:
         with zipfile.ZipFile(path) as archive:
             for member in archive.infolist():
@@ -180,11 +180,12 @@ class CsvRows(Rows):
         self.id_columns = {name: names.index(name) for name in ID_COLUMNS if name in names}
         self._columns = [i for i in range(len(first)) if i not in self.id_columns.values()]
         self.names = [names[i] for i in self._columns] if self._header else []
-        self._lines, self._at = None, 0
+        self._lines: Iterator[list[str]] | None = None
+        self._at = 0
         self.ids: dict[str, list[str]] = {}
-        super().__init__(str(path), (count - self._header, len(self._columns)), np.float64)
+        super().__init__(str(path), (count - self._header, len(self._columns)), np.dtype(np.float64))
 
-    def read(self, start, stop):
+    def read(self, start: int, stop: int) -> np.ndarray:
         """As `Rows.read`; `ids` then holds the cells of the id columns of the same rows."""
         start, stop, _ = slice(start, stop).indices(len(self))
         if self._lines is None or self._at > start:
@@ -208,7 +209,7 @@ class CsvRows(Rows):
                 next(lines)
             yield from lines
 
-    def _take(self, cells, into) -> None:
+    def _take(self, cells: list[str], into: np.ndarray) -> None:
         try:
             into[:] = [float(cells[i]) if cells[i].strip() else math.nan for i in self._columns]
             for name, column in self.id_columns.items():

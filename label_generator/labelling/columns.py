@@ -6,13 +6,14 @@ A run that was killed cuts the files to what the journal says and goes on. Memor
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pathlib
 import shutil
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import IO, Any
 
 import numpy as np
 
@@ -66,10 +67,10 @@ class _Texts:
     def state(self) -> dict[str, int]:
         return {"count": self.count, "bytes": self.bytes, "width": self.width}
 
-    def flush(self):
+    def flush(self) -> None:
         self._file.flush()
 
-    def close(self):
+    def close(self) -> None:
         self._file.close()
 
 
@@ -134,7 +135,7 @@ class LabelFiles:
     def _path(self, name: str) -> pathlib.Path:
         return self.folder / f"{name}.raw"
 
-    def _open(self, name: str):
+    def _open(self, name: str) -> io.FileIO:
         path, size = self._path(name), self.rows * self._row_bytes(name)
         path.touch()
         if path.stat().st_size < size:
@@ -158,11 +159,11 @@ class LabelFiles:
                 array = np.ascontiguousarray(values[name], kind)
                 if array.shape != (count, *shape):
                     raise ValueError(f"{name} is {array.shape}, expected {(count, *shape)}")
-                view = memoryview(array.reshape(-1)).cast("B")
+                view = array.reshape(-1).data.cast("B")
                 while view:
                     view = view[self._files[name].write(view) :]
             for name, table in self._texts.items():
-                view = memoryview(table.numbers(values[name])).cast("B")
+                view = table.numbers(values[name]).data.cast("B")
                 while view:
                     view = view[self._files[name].write(view) :]
                 table.flush()
@@ -215,15 +216,17 @@ class LabelFiles:
         except OSError as error:
             raise InputError(f"{path}: can't be written: {error.strerror}") from error
 
-    def _copy(self, name: str, member) -> None:
+    def _copy(self, name: str, member: IO[bytes]) -> None:
         with open(self._path(name), "rb", buffering=0) as file:
             while data := file.read(_COPIED_AT_ONCE):
                 member.write(data)
 
     def close(self) -> None:
         """Closes the files; what was written stays."""
-        for file in (*self._files.values(), *self._texts.values()):
+        for file in self._files.values():
             file.close()
+        for table in self._texts.values():
+            table.close()
 
     def discard(self) -> None:
         """Closes and removes the folder."""
@@ -231,7 +234,7 @@ class LabelFiles:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _member(archive: zipfile.ZipFile, name: str, kind: str, shape: tuple[int, ...]):
+def _member(archive: zipfile.ZipFile, name: str, kind: str, shape: tuple[int, ...]) -> IO[bytes]:
     """An open .npy member whose header is written."""
     # A fixed time: the same labels are the same bytes.
     info = zipfile.ZipInfo(f"{name}.npy", _EPOCH)
@@ -242,7 +245,7 @@ def _member(archive: zipfile.ZipFile, name: str, kind: str, shape: tuple[int, ..
     return member
 
 
-def _parts(values, size: int) -> Iterator[list]:
+def _parts(values: Iterable[Any], size: int) -> Iterator[list]:
     part = []
     for value in values:
         part.append(value)

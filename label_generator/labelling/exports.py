@@ -6,11 +6,11 @@ import dataclasses
 import json
 import pathlib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
-from label_generator.labelling import array_rows
-from label_generator.labelling import inputs as label_inputs
+from label_generator.labelling import array_rows, inputs
 from label_generator.labelling.columns import LabelFiles
 from tfrecords import schema
 from tfrecords.conversion.reviewed import swap_sides
@@ -23,7 +23,7 @@ from tools.pose.joints import POSE17
 
 _ROWS = 4096
 _MM_DECIMALS, _QUALITY_DECIMALS = 2, 4
-_NOMINAL = label_inputs.CAMERA_KINDS.index(schema.NOMINAL)
+_NOMINAL = inputs.CAMERA_KINDS.index(schema.NOMINAL)
 
 
 def _labelled_rows(files: LabelFiles, names: Sequence[str], texts: Sequence[str] = ()) -> Iterator[dict]:
@@ -32,7 +32,7 @@ def _labelled_rows(files: LabelFiles, names: Sequence[str], texts: Sequence[str]
     for start in range(0, files.rows, _ROWS):
         stop = min(start + _ROWS, files.rows)
         good = np.flatnonzero(files.read("reason", start, stop) == 0)
-        piece = {name: files.read(name, start, stop)[good] for name in names}
+        piece: dict[str, Any] = {name: files.read(name, start, stop)[good] for name in names}
         for name, table in tables.items():
             piece[name] = [table[i] for i in files.read(name, start, stop)[good]]
         yield {"row": start + good, **piece}
@@ -41,14 +41,14 @@ def _labelled_rows(files: LabelFiles, names: Sequence[str], texts: Sequence[str]
 def write_json(files: LabelFiles, path: pathlib.Path, weights: str) -> int:
     """Writes the labels as one JSON object, a label a line; returns how many."""
     names = ("frame", "person", "poses_3d", "roots", "quality", "joint_quality", "provenance", "camera_kind")
-    head = {"unit": "mm", "axes": "x right, y down, z away; relative to the root", "weights": weights}
+    head: dict[str, Any] = {"unit": "mm", "axes": "x right, y down, z away; relative to the root", "weights": weights}
     head |= {"joints": list(POSE17.joints), "root": POSE17.root, "provenance": list(joints.PROVENANCE_NAMES)}
     count = 0
     with open(path, "w", encoding="utf-8") as file:
         file.write(json.dumps(head)[:-1] + ', "labels": [')
         for piece in _labelled_rows(files, names, ("file", "sequence")):
             for i in range(len(piece["row"])):
-                kind = label_inputs.CAMERA_KINDS[piece["camera_kind"][i]]
+                kind = inputs.CAMERA_KINDS[piece["camera_kind"][i]]
                 label = {
                     "row": int(piece["row"][i]),
                     "file": piece["file"][i],
@@ -97,7 +97,7 @@ class LabelledSource(Source):
 
     def __init__(
         self,
-        spec: label_inputs.Spec,
+        spec: inputs.Spec,
         labels: pathlib.Path,
         unlabelled: bool = False,
         decisions: Decisions | None = None,
@@ -112,7 +112,7 @@ class LabelledSource(Source):
         Raises:
           InputError: the two don't belong together.
         """
-        self._input, self._decisions = label_inputs.open_input(spec), decisions
+        self._input, self._decisions = inputs.open_input(spec), decisions
         info = self._input.source_info
         self.info = Info(
             name=f"{info.name}-labels",
@@ -133,12 +133,13 @@ class LabelledSource(Source):
     def __len__(self) -> int:
         return len(self._input)
 
-    def files(self):
+    def files(self) -> Sequence[pathlib.Path]:
         return [*self._input.files(), self._npz]
 
-    def records(self, numbers):
+    def records(self, numbers: Sequence[int] | np.ndarray) -> Iterator[PoseRecord | Skip]:
         numbers = np.asarray(numbers, np.int64)
-        at, columns = 0, {}
+        at = 0
+        columns: dict[str, np.ndarray] = {}
         for i, item in enumerate(self._input.records(numbers)):
             number = int(numbers[i])
             if not columns or not at <= number < at + _ROWS:
@@ -165,16 +166,17 @@ class LabelledSource(Source):
             return Skip(str(self._reasons[reason]), record.where())
         if reason:
             # A pose that the input brought along is no label of this run.
-            return dataclasses.replace(record, pose_3d=None, provenance_3d=None, root_3d=None)
+            nothing: dict[str, Any] = dict.fromkeys(("pose_3d", "provenance_3d", "root_3d"))
+            return dataclasses.replace(record, **nothing)
         record.pose_3d = columns["poses_3d"][i].copy()
-        # A joint that nobody labelled has a 3D place that was made.
+        # The 3D position of a joint without a 2D label is made.
         labelled = columns["provenance"][i] == joints.LABELLED
         record.provenance_3d = np.where(labelled, joints.LABELLED, joints.MADE).astype(np.uint8)
         nominal = columns["camera_kind"][i] == _NOMINAL
         # A nominal depth is no place in the picture's own camera.
         record.root_3d = np.full(3, np.nan, np.float32) if nominal else columns["roots"][i].copy()
         record.intrinsics = columns["intrinsics"][i].copy()
-        record.camera_kind = label_inputs.CAMERA_KINDS[columns["camera_kind"][i]]
+        record.camera_kind = inputs.CAMERA_KINDS[columns["camera_kind"][i]]
         record.quality = float(columns["quality"][i])
         record.joint_quality = columns["joint_quality"][i].copy()
         record.weights = self._weights

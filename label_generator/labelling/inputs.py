@@ -19,7 +19,7 @@ import numpy as np
 from label_generator.labelling import array_inputs
 from tfrecords import reader, schema
 from tfrecords.schema import PoseRecord
-from tfrecords.source import Options, Skip, Source
+from tfrecords.source import Info, Options, Skip, Source
 from tfrecords.sources import open_source
 from tfrecords.sources.records import RecordSource
 from tools.cli.errors import InputError
@@ -70,8 +70,8 @@ class Batch:
     image_size: np.ndarray
     frame: np.ndarray
     person: np.ndarray
-    file: Sequence[str]
-    sequence: Sequence[str]
+    file: list[str]
+    sequence: list[str]
     skipped: dict[int, str] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -141,7 +141,7 @@ class Input(abc.ABC):
 
     @property
     @abc.abstractmethod
-    def source_info(self):
+    def source_info(self) -> Info:
         """`tfrecords.source.Info` of the data."""
 
 
@@ -180,16 +180,16 @@ class SourceInput(Input):
         return len(self.source)
 
     @property
-    def source_info(self):
+    def source_info(self) -> Info:
         return self.source.info
 
-    def files(self):
+    def files(self) -> Sequence[pathlib.Path]:
         return self.source.files()
 
-    def records(self, numbers):
+    def records(self, numbers: Sequence[int] | np.ndarray) -> Iterator[PoseRecord | Skip]:
         return self.source.records(numbers)
 
-    def batches(self, start, size):
+    def batches(self, start: int, size: int) -> Iterator[Batch]:
         records = self.source.records(np.arange(start, len(self)))
         while start < len(self):
             batch = empty_batch(min(size, len(self) - start))
@@ -233,7 +233,7 @@ class RecordsInput(SourceInput):
         super().__init__(RecordSource(where, options), f"{where} ({FORMATS['tfrecords']})")
         self._where = where
 
-    def batches(self, start, size):
+    def batches(self, start: int, size: int) -> Iterator[Batch]:
         data = reader.dataset(self._where, size, self._FIELDS, start_step=start // size)
         with reader.named_damage(self._where):
             for parsed in data.as_numpy_iterator():
@@ -252,7 +252,7 @@ class RecordsInput(SourceInput):
                 )
 
 
-def _texts(values) -> list[str]:
+def _texts(values: Sequence[bytes]) -> list[str]:
     return [value.decode("utf-8", "surrogateescape") for value in values]
 
 
@@ -268,13 +268,13 @@ class ArrayInput(Input):
         return len(self._arrays)
 
     @property
-    def source_info(self):
+    def source_info(self) -> Info:
         return array_inputs.INFO
 
-    def files(self):
+    def files(self) -> Sequence[pathlib.Path]:
         return [self._path]
 
-    def batches(self, start, size):
+    def batches(self, start: int, size: int) -> Iterator[Batch]:
         while start < len(self):
             stop = min(start + size, len(self))
             batch = empty_batch(stop - start)
@@ -290,7 +290,7 @@ class ArrayInput(Input):
             yield batch
             start = stop
 
-    def records(self, numbers):
+    def records(self, numbers: Sequence[int] | np.ndarray) -> Iterator[PoseRecord | Skip]:
         numbers = np.asarray(numbers, np.int64)
         while len(numbers):
             first = int(numbers[0])

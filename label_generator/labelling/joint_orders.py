@@ -31,23 +31,25 @@ class Finding:
     told_mm: float
     other_mm: float
 
-    def message(self, told: str) -> str:
+    def message(self, stated: str) -> str:
         """One line for the user.
 
         Args:
-          told: what the input was said to be, such as '--joints=pose17'.
+          stated: what the input was said to be, such as '--joints=pose17'.
         """
         return (
-            f"warning: the 2D poses look like {self.order}, not like {told}: labels would be expected to be wrong by "
+            f"warning: the 2D poses look like {self.order}, not like {stated}: labels would be expected to be wrong by "
             f"{self.other_mm:.0f} mm instead of {self.told_mm:.0f} mm"
         )
 
 
-def other_orders(poses_2d: np.ndarray, labelled: np.ndarray, told: str) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+def other_orders(
+    poses_2d: np.ndarray, labelled: np.ndarray, stated: str
+) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """What the poses would be if the input's order were another: (order in words, poses, labelled).
 
     Args:
-      poses_2d: [n, 17, 2] px, as made of joint set `told`. labelled: [n, 17] bool.
+      poses_2d: [n, 17, 2] px, as made of joint set `stated`. labelled: [n, 17] bool.
     """
     for words, names in (("legs", _LEGS), ("arms", _ARMS), ("all sides", (*_LEGS, *_ARMS))):
         order = np.arange(POSE17.size)
@@ -55,24 +57,26 @@ def other_orders(poses_2d: np.ndarray, labelled: np.ndarray, told: str) -> Itera
             left, right = POSE17.index("L" + name), POSE17.index("R" + name)
             order[left], order[right] = right, left
         yield f"{words} with left and right exchanged", poses_2d[:, order], labelled[:, order]
-    yield "a y axis that points up", poses_2d * np.float32([1.0, -1.0]), labelled
+    yield "a y axis that points up", poses_2d * np.array([1.0, -1.0], np.float32), labelled
     for group in _ALIKE:
-        if told in group and told != "coco17":  # whose face is not among the 17, so that its order can't be had back
-            raw, codes = joints.convert(np.where(labelled[..., None], poses_2d, np.nan), "pose17", told)
+        if (
+            stated in group and stated != "coco17"
+        ):  # whose face is not among the 17, so that its order can't be had back
+            raw, codes = joints.convert(np.where(labelled[..., None], poses_2d, np.nan), "pose17", stated)
             raw = np.where((codes == joints.LABELLED)[..., None], raw, np.nan)
             for other in group:
-                if other != told:
+                if other != stated:
                     poses, provenance = joints.convert(raw, other)
                     yield f"joint set {other}", poses, provenance == joints.LABELLED
 
 
-def look_at(lift: Callable, poses_2d: np.ndarray, labelled: np.ndarray, told: str = "") -> Finding | None:
+def look_at(lift: Callable, poses_2d: np.ndarray, labelled: np.ndarray, stated: str = "") -> Finding | None:
     """Tries other orders; None where nothing else fits much better.
 
     Args:
       lift: from poses [n, 17, 2] and labelled [n, 17] to expected errors [n] mm, NaN where there is no label.
       poses_2d: [N, 17, 2] px, of which up to `LOOKED_AT` are looked at. labelled: [N, 17] bool.
-      told: joint set that the input was said to have; '' where its format says it.
+      stated: joint set that the input was said to have; '' where its format says it.
     """
     usable = np.flatnonzero((labelled & np.isfinite(poses_2d).all(-1)).sum(1) >= _FEWEST)
     if len(usable) < _FEWEST:
@@ -83,7 +87,7 @@ def look_at(lift: Callable, poses_2d: np.ndarray, labelled: np.ndarray, told: st
     if told_mm is None:
         return None
     best = None
-    for words, poses, mask in other_orders(poses_2d, labelled, told):
+    for words, poses, mask in other_orders(poses_2d, labelled, stated):
         error = _mean(lift(poses.astype(np.float32), mask))
         if error is not None and error < min(_BETTER * told_mm, _GOOD_MM) and (best is None or error < best.other_mm):
             best = Finding(words, told_mm, error)

@@ -12,19 +12,18 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from label_generator.labelling import cameras as label_cameras
-from label_generator.labelling import exports as label_exports
-from label_generator.labelling import inputs as label_inputs
-from label_generator.labelling import joint_orders, output_joints
+from label_generator.labelling import cameras, exports, inputs, joint_orders, output_joints
 from label_generator.labelling.columns import FOLDER, LabelFiles
+from label_generator.labelling.options import LabellingOptions
 from tfrecords import schema
 from tfrecords.storage import manifest
 from tfrecords.storage.partial import locked
 from tools.cli import outputs
+from tools.cli.command import Flags
 from tools.cli.errors import InputError
 from tools.cli.progress import Progress
 from tools.files import atomic
@@ -32,6 +31,9 @@ from tools.files import decisions as decisions_file
 from tools.files.decisions import Decisions
 from tools.pose import joints
 from tools.pose.joints import POSE17
+
+if TYPE_CHECKING:  # it imports TensorFlow, and bad flags are reported before that
+    from label_generator.lifting.lifter import Lifter, LifterSettings
 
 BELOW_QUALITY = "quality below --min_quality"
 NOT_FINITE = "label is not finite"
@@ -65,32 +67,24 @@ _JOINTS_OF_FORMATS = {"lsp": "lsp14", "aichallenger": "aichallenger14", "npy_tre
 _LIFTED = ("coarse_3d", "quality", "expected_error_mm", "joint_quality", "residual_mm", "at_range_end")
 
 
-@dataclasses.dataclass(frozen=True)
-class RunOptions:
-    """What the user asked for; see the flags of `generate.py`."""
+def generate(flags: Flags) -> int:
+    """Labels what the flags of `generate.py` name; returns the exit status.
 
-    spec: label_inputs.Spec
-    camera: label_cameras.CameraChoice
-    output: str
-    batch_size: int = 4096
-    min_quality: float = 0.0
-    json: bool = False
-    wild_npy: bool = False
-    tfrecords: bool = False
-    unlabelled: bool = False
-    images: str = ""
-    output_joints: str = ""
-    overwrite: bool = False
-    precision: str = "float32"
-    decisions: Decisions | None = None
+    Raises:
+      InputError: bad flags or input, which is known before TensorFlow is loaded; see `run`.
+    """
+    options = LabellingOptions.of_flags(flags)
+    check_output(options)
+    poses = inputs.open_input(options.spec)
+    print(f"input: {poses.description}, {len(poses):,} poses", flush=True)
+    from label_generator.lifting.lifter_of_flags import make_lifter
 
-    @property
-    def folder(self) -> pathlib.Path:
-        """The output folder."""
-        return pathlib.Path(self.output)
+    lifter, fingerprint = make_lifter(flags)
+    run(options, poses, lifter, fingerprint)
+    return 0
 
 
-def check_output(options: RunOptions) -> None:
+def check_output(options: LabellingOptions) -> None:
     """Raises `InputError` when finished labels lie in the output that may not be replaced."""
     wanted = [_LABELS, *([_JSON] * options.json), *([_WILD] * options.wild_npy), *([_RECORDS] * options.tfrecords)]
     wanted += [f"poses_3d_{options.output_joints}.npy"] * bool(options.output_joints)
@@ -98,11 +92,11 @@ def check_output(options: RunOptions) -> None:
     outputs.check_all_free((options.folder / name for name in wanted), options.overwrite or unfinished)
 
 
-def run(options: RunOptions, poses: label_inputs.Input, lifter, fingerprint: str) -> dict[str, Any]:
+def run(options: LabellingOptions, poses: inputs.Input, lifter: Lifter, fingerprint: str) -> dict[str, Any]:
     """Labels all poses of the input, writes the files and prints a summary, which it returns.
 
     Args:
-      lifter: `lifter.Lifter`. fingerprint: of its weights.
+      fingerprint: of the lifter's weights.
 
     Raises:
       InputError: bad input, another run's unfinished labels in the output, or a full disk.
@@ -110,8 +104,8 @@ def run(options: RunOptions, poses: label_inputs.Input, lifter, fingerprint: str
     from label_generator.lifting.lifter import REASONS
 
     weights = f"{lifter.name_of_weights} ({lifter.recipe}, {fingerprint[:12]})"
-    print(f"weights: {weights}; {_told(lifter.settings)}")
-    print(f"camera: {_told_camera(options.camera)}", flush=True)
+    print(f"weights: {weights}; {_settings_text(lifter.settings)}")
+    print(f"camera: {_camera_text(options.camera)}", flush=True)
     if options.decisions is not None:
         print(f"review: {options.decisions.path}, {len(options.decisions):,} decisions", flush=True)
     with locked(options.folder):
@@ -142,7 +136,7 @@ def run(options: RunOptions, poses: label_inputs.Input, lifter, fingerprint: str
     return summary
 
 
-def _told(settings) -> str:
+def _settings_text(settings: LifterSettings) -> str:
     return (
         f"search {settings.min_depth_mm:g}-{settings.max_depth_mm:g} mm by {settings.step_mm:g}, "
         f"{settings.objective}{', weighted' if settings.weighted else ''}, {settings.refinement}"
@@ -150,7 +144,7 @@ def _told(settings) -> str:
     )
 
 
-def _told_camera(camera: label_cameras.CameraChoice) -> str:
+def _camera_text(camera: cameras.CameraChoice) -> str:
     return {
         "auto": "each record's own calibrated one; unknown, so depth nominal, where it has none",
         "h36m": "Human3.6M's intrinsics for all, the published assumption",
@@ -160,7 +154,7 @@ def _told_camera(camera: label_cameras.CameraChoice) -> str:
     }[camera.name]
 
 
-def _header(options: RunOptions, poses, lifter, fingerprint: str) -> dict[str, Any]:
+def _header(options: LabellingOptions, poses: inputs.Input, lifter: Lifter, fingerprint: str) -> dict[str, Any]:
     stats = [(path, path.stat()) for path in poses.files()]
     spec = dataclasses.asdict(options.spec)
     return {
@@ -178,7 +172,7 @@ def _header(options: RunOptions, poses, lifter, fingerprint: str) -> dict[str, A
     }
 
 
-def _lift_all(options: RunOptions, poses, lifter, files: LabelFiles) -> float:
+def _lift_all(options: LabellingOptions, poses: inputs.Input, lifter: Lifter, files: LabelFiles) -> float:
     """Lifts what is missing; returns the seconds that it took."""
     total, already = len(poses), files.rows
     # Small inputs need no big batch; powers of two, as the search has them.
@@ -197,28 +191,28 @@ def _lift_all(options: RunOptions, poses, lifter, files: LabelFiles) -> float:
     return time.monotonic() - start
 
 
-def _other_order(options: RunOptions, poses, lifter) -> str | None:
+def _other_order(options: LabellingOptions, poses: inputs.Input, lifter: Lifter) -> str | None:
     """Warns when the first poses look like another order of joints, which it returns in words."""
     size = min(options.batch_size, 1 << max(len(poses) - 1, 0).bit_length())
     batch = next(poses.batches(0, size), None)
     if batch is None:
         return None
 
-    def lift(poses_2d, labelled):
-        seen = _filled(poses_2d, size, np.nan)
-        lifted = lifter.lift(seen, np.full((size, 4), np.nan, np.float32), _filled(labelled, size, False))
+    def lift(poses_2d: np.ndarray, labelled: np.ndarray) -> np.ndarray:
+        filled = _filled(poses_2d, size, np.nan)
+        lifted = lifter.lift(filled, np.full((size, 4), np.nan, np.float32), _filled(labelled, size, False))
         return lifted.expected_error_mm.numpy()[: len(poses_2d)]
 
     spec = options.spec
-    told = spec.joints or _JOINTS_OF_FORMATS.get(spec.format, "")
-    finding = joint_orders.look_at(lift, batch.poses_2d, batch.provenance == joints.LABELLED, told)
+    stated = spec.joints or _JOINTS_OF_FORMATS.get(spec.format, "")
+    finding = joint_orders.look_at(lift, batch.poses_2d, batch.provenance == joints.LABELLED, stated)
     if finding is None:
         return None
     print(finding.message(f"--joints={spec.joints}" if spec.joints else spec.format), file=sys.stderr, flush=True)
     return finding.order
 
 
-def _ahead(poses, already: int, size: int) -> Iterator[tuple[int, label_inputs.Batch]]:
+def _ahead(poses: inputs.Input, already: int, size: int) -> Iterator[tuple[int, inputs.Batch]]:
     """(number of the first pose, batch), each read while the one before is lifted."""
     if already >= len(poses):
         return
@@ -232,13 +226,17 @@ def _ahead(poses, already: int, size: int) -> Iterator[tuple[int, label_inputs.B
             first += len(batch)
 
 
-def _label(options: RunOptions, lifter, files: LabelFiles, batch, first: int, size: int) -> None:
+def _label(
+    options: LabellingOptions, lifter: Lifter, files: LabelFiles, batch: inputs.Batch, first: int, size: int
+) -> None:
     """Lifts one batch and appends its rows."""
     dropped = {} if options.decisions is None else _review(options.decisions, batch, first)
-    seen, intrinsics, kinds = options.camera.pinhole_views(batch, first)
+    views, intrinsics, kinds = options.camera.pinhole_views(batch, first)
     labelled = batch.provenance == 2
     # One size for all batches, so that the graph is compiled once.
-    lifted = lifter.lift(_filled(seen, size, np.nan), _filled(intrinsics, size, np.nan), _filled(labelled, size, False))
+    lifted = lifter.lift(
+        _filled(views, size, np.nan), _filled(intrinsics, size, np.nan), _filled(labelled, size, False)
+    )
     count = len(batch)
     values = {name: getattr(lifted, name).numpy()[:count] for name in _LIFTED}
     values["poses_3d"], values["roots"] = lifted.pose_3d.numpy()[:count], lifted.root_3d.numpy()[:count]
@@ -272,7 +270,7 @@ def _label(options: RunOptions, lifter, files: LabelFiles, batch, first: int, si
     )
 
 
-def _review(decisions: Decisions, batch: label_inputs.Batch, first: int) -> dict[int, str]:
+def _review(decisions: Decisions, batch: inputs.Batch, first: int) -> dict[int, str]:
     """Swaps left and right in the batch where a review says so; returns place in the batch -> why it is dropped."""
     dropped, poses, provenance = {}, batch.poses_2d.copy(), batch.provenance.copy()
     for i in range(len(batch)):
@@ -287,7 +285,7 @@ def _review(decisions: Decisions, batch: label_inputs.Batch, first: int) -> dict
     return dropped
 
 
-def _check_matched(options: RunOptions, count: int) -> None:
+def _check_matched(options: LabellingOptions, count: int) -> None:
     """Says which decisions fitted no pose; raises `InputError` when none did, since they are another input's."""
     decisions = options.decisions
     if decisions is None:
@@ -300,7 +298,7 @@ def _check_matched(options: RunOptions, count: int) -> None:
     raise InputError(f"{decisions.path}: no decision fits any of the {count:,} poses of {options.spec.path}")
 
 
-def _filled(values: np.ndarray, size: int, filler) -> np.ndarray:
+def _filled(values: np.ndarray, size: int, filler: float | bool) -> np.ndarray:
     if len(values) == size:
         return values
     full = np.full((size, *values.shape[1:]), filler, values.dtype)
@@ -312,12 +310,14 @@ def _like(rows: np.ndarray, values: np.ndarray) -> np.ndarray:
     return rows.reshape(-1, *[1] * (values.ndim - 1))
 
 
-def _summary(options: RunOptions, files: LabelFiles, weights: str, seconds: float, lifter) -> dict[str, Any]:
+def _summary(
+    options: LabellingOptions, files: LabelFiles, weights: str, seconds: float, lifter: Lifter
+) -> dict[str, Any]:
     """Counts of everything, taken from the columns piece by piece."""
     from label_generator.lifting import quality
 
     reasons = np.zeros(len(files.reasons), np.int64)
-    kinds = np.zeros(len(label_inputs.CAMERA_KINDS), np.int64)
+    kinds = np.zeros(len(inputs.CAMERA_KINDS), np.int64)
     bins = np.zeros(_QUALITY_BINS, np.int64)
     at_end, errors = 0, 0.0
     for start in range(0, files.rows, _ROWS_AT_ONCE):
@@ -337,7 +337,7 @@ def _summary(options: RunOptions, files: LabelFiles, weights: str, seconds: floa
         "labels": labels,
         "without_label": {text: int(n) for text, n in zip(files.reasons[1:], reasons[1:]) if n},
         "camera": options.camera.name,
-        "camera_kinds": {text or "none": int(n) for text, n in zip(label_inputs.CAMERA_KINDS, kinds) if n},
+        "camera_kinds": {text or "none": int(n) for text, n in zip(inputs.CAMERA_KINDS, kinds) if n},
         "weights": weights,
         "settings": dataclasses.asdict(lifter.settings),
         "quality_calibrated": lifter.calibration is not quality.UNCALIBRATED,
@@ -357,19 +357,19 @@ def _quantile(bins: np.ndarray, share: float) -> float | None:
     return float((np.searchsorted(np.cumsum(bins), share * total) + 0.5) / len(bins)) if total else None
 
 
-def _finish(options: RunOptions, files: LabelFiles, summary: dict, weights: str) -> None:
+def _finish(options: LabellingOptions, files: LabelFiles, summary: dict, weights: str) -> None:
     """Writes the files into `.partial` and moves them into place, labels.npz last."""
-    part, made = options.folder / FOLDER, [_SUMMARY]
+    part, written = options.folder / FOLDER, [_SUMMARY]
     if options.output_joints:
         name = f"poses_3d_{options.output_joints}.npy"
         summary["output_joints"] = output_joints.write(files, part / name, options.output_joints)
-        made.append(name)
+        written.append(name)
     if not (part / _LABELS).exists():
         # The records' conversion is gone on with only while its source stays as it was.
         temporary = part / f"{_LABELS}.tmp"
         extra = {
             "reasons": np.array(files.reasons),
-            "camera_kinds": np.array(label_inputs.CAMERA_KINDS),
+            "camera_kinds": np.array(inputs.CAMERA_KINDS),
             "weights": np.array([weights]),
             # Without the time it took: the same labels are the same bytes.
             "summary": np.array([json.dumps({**summary, "seconds": None})]),
@@ -380,24 +380,24 @@ def _finish(options: RunOptions, files: LabelFiles, summary: dict, weights: str)
     if options.decisions is not None:
         # What the labels were made with stays with them: a later review goes on from it.
         (part / decisions_file.NAME).write_bytes(options.decisions.data)
-        made.append(decisions_file.NAME)
+        written.append(decisions_file.NAME)
     if options.json:
-        label_exports.write_json(files, part / _JSON, weights)
-        made.append(_JSON)
+        exports.write_json(files, part / _JSON, weights)
+        written.append(_JSON)
     if options.wild_npy:
-        label_exports.write_wild_npy(files, part / _WILD)
-        made.append(_WILD)
+        exports.write_wild_npy(files, part / _WILD)
+        written.append(_WILD)
     if options.tfrecords and summary["labels"]:
         _write_records(options, part)
-        made.append(_RECORDS)
-    for name in (*made, _LABELS):
+        written.append(_RECORDS)
+    for name in (*written, _LABELS):
         place = options.folder / name
         if place.is_dir():
             shutil.rmtree(place)
         os.replace(part / name, place)
 
 
-def _write_records(options: RunOptions, part: pathlib.Path) -> None:
+def _write_records(options: LabellingOptions, part: pathlib.Path) -> None:
     from tfrecords import writer
 
     if (part / _RECORDS / manifest.NAME).exists():
@@ -405,14 +405,12 @@ def _write_records(options: RunOptions, part: pathlib.Path) -> None:
     spec = dataclasses.replace(options.spec, images=options.images)
     if not options.images:
         try:
-            label_inputs.open_input(spec)
+            inputs.open_input(spec)
         except InputError as error:
             spec = dataclasses.replace(spec, images="none")
             print(f"records without pictures: {error}")
     try:
-        source = functools.partial(
-            label_exports.LabelledSource, spec, part / _LABELS, options.unlabelled, options.decisions
-        )
+        source = functools.partial(exports.LabelledSource, spec, part / _LABELS, options.unlabelled, options.decisions)
         content = writer.convert(source, part / _RECORDS)
     except InputError as error:
         if not options.images or options.images == "none":
@@ -423,7 +421,7 @@ def _write_records(options: RunOptions, part: pathlib.Path) -> None:
     print(f"records: {content.records:,} in {len(content.shards)} shards")
 
 
-def _print(summary: dict[str, Any], options: RunOptions) -> None:
+def _print(summary: dict[str, Any], options: LabellingOptions) -> None:
     print(f"{summary['labels']:,} labels for {summary['poses']:,} poses in {summary['seconds']:.1f} s")
     for reason, count in sorted(summary["without_label"].items(), key=lambda item: -item[1]):
         print(f"without label: {count:,}, {reason}")

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from label_generator.lifting import canonical_view
 from label_generator.lifting.canonical_view import CanonicalView
-from label_generator.lifting.views import RIGHT_BASELINE_MM, ROOT, Coarse, View, halves, unmirrored
+from label_generator.lifting.views import RIGHT_BASELINE_MM, ROOT, Coarse, SearchView, halves, unmirrored
 from label_generator.networks import network_files, prenorm_model
 from label_generator.networks.network_files import Network
 from label_generator.stages import names
@@ -29,7 +29,7 @@ def build_canonical(network: Network) -> tf.keras.Model:
     return model
 
 
-def _canonical(view: View) -> CanonicalView:
+def _canonical(view: SearchView) -> CanonicalView:
     assert view.canonical is not None, "a view of the published recipe"
     return view.canonical
 
@@ -47,7 +47,7 @@ class CanonicalChain(tf.Module):
         self._inputs = _compiled(canonical_view.network_inputs)
         self._decode = _compiled(self._decoded)
 
-    def to_search_camera(self, poses_2d: tf.Tensor, intrinsics: tf.Tensor, joint_mask: tf.Tensor) -> View:
+    def to_search_camera(self, poses_2d: tf.Tensor, intrinsics: tf.Tensor, joint_mask: tf.Tensor) -> SearchView:
         """The canonical view. Joints that are not labelled are ignored.
 
         Args: see `lifter.Lifter.lift`.
@@ -58,7 +58,7 @@ class CanonicalChain(tf.Module):
         rays = (tf.where(labelled[..., None], poses_2d, 0.0) - camera[:, None, 2:]) / camera[:, None, :2]
         view = canonical_view.canonical_view(rays, labelled, ~known)
         hips = labelled[:, POSE17.index("RHip")] & labelled[:, POSE17.index("LHip")]
-        return View(
+        return SearchView(
             points=view.points,
             intrinsics=tf.constant([1.0, 1.0, 0.0, 0.0]),
             weights=tf.maximum(view.joint_mask, tf.one_hot(ROOT, POSE17.size)),
@@ -67,7 +67,7 @@ class CanonicalChain(tf.Module):
             canonical=view,
         )
 
-    def reconstruct(self, view: View, right_2d: tf.Tensor | None = None, mirror: bool = False) -> Coarse:
+    def reconstruct(self, view: SearchView, right_2d: tf.Tensor | None = None, mirror: bool = False) -> Coarse:
         """Runs the networks; see `PublishedChain.reconstruct`. This recipe has no use for a true right view."""
         if right_2d is not None:
             raise InputError(
@@ -78,7 +78,7 @@ class CanonicalChain(tf.Module):
         coarse = unmirrored(self._reconstructed(canonical_view.mirrored(_canonical(view))))
         return coarse._replace(right_2d=tf.fill(tf.shape(view.points), float("nan")))
 
-    def reconstruct_both(self, view: View) -> tuple[Coarse, Coarse]:
+    def reconstruct_both(self, view: SearchView) -> tuple[Coarse, Coarse]:
         """`reconstruct` of the picture and of its mirror image, in one run of the networks."""
         pairs = zip(_canonical(view), canonical_view.mirrored(_canonical(view)))
         straight, mirror = halves(self._reconstructed(CanonicalView(*(tf.concat(pair, 0) for pair in pairs))))

@@ -260,7 +260,7 @@ def _in_chunks(
         piece = search(*(tf.slice(x, [start] + [0] * (x.shape.rank - 1), [size, *x.shape[1:]]) for x in inputs), *grid)
         return i + 1, tuple(array.write(i, value) for array, value in zip(results, piece))
 
-    dtypes = SearchResult(*[cap.dtype] * 4, tf.bool, tf.bool)
+    dtypes = (*[cap.dtype] * 4, tf.bool, tf.bool)
     arrays = tuple(tf.TensorArray(d, size=pieces, element_shape=s) for d, s in zip(dtypes, _result_shapes()))
     _, arrays = tf.while_loop(lambda i, _: i < pieces, body, (0, arrays), parallel_iterations=_PIECES_AT_ONCE)
     before, rest = (pieces - 1) * size, filled - (pieces - 1) * size

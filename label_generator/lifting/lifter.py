@@ -18,7 +18,7 @@ from label_generator.lifting import chains, quality
 from label_generator.lifting.bone_refinement import refine_bones
 from label_generator.lifting.geometric_search import SearchResult, geometric_search, next_power_of_two
 from label_generator.lifting.joint_weights import joint_weights
-from label_generator.lifting.views import RIGHT_BASELINE_MM, ROOT, Coarse, View
+from label_generator.lifting.views import RIGHT_BASELINE_MM, ROOT, Coarse, SearchView
 from label_generator.networks import network_files
 from tools.cli.errors import InputError
 from tools.pose.joints import POSE17
@@ -114,7 +114,7 @@ class Lifted(NamedTuple):
 class _InputView(NamedTuple):
     """The view of B poses, which joints are labelled [B, 17], whose intrinsics are known and whose unusable [B]."""
 
-    view: View
+    view: SearchView
     labelled: tf.Tensor
     known: tf.Tensor
     camera_bad: tf.Tensor
@@ -286,7 +286,7 @@ class Lifter(tf.Module):
 
     def _measure(
         self,
-        view: View,
+        view: SearchView,
         coarse: Coarse,
         search: SearchResult,
         refined: tf.Tensor,
@@ -383,7 +383,7 @@ def _ray_distances(coarse: Coarse, search: SearchResult) -> tf.Tensor:
 
 
 def _by_joint(
-    expected: tf.Tensor, measured: quality.Measured, view: View, coarse: Coarse, search: SearchResult
+    expected: tf.Tensor, measured: quality.Measured, view: SearchView, coarse: Coarse, search: SearchResult
 ) -> tf.Tensor:
     """[B, 17] expected error of each joint, mm, with the pose's expected error as their mean.
 

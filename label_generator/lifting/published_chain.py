@@ -11,7 +11,7 @@ import inspect
 import tensorflow as tf
 
 from label_generator.lifting import canonical_view
-from label_generator.lifting.views import ROOT, Coarse, View, halves, unmirrored
+from label_generator.lifting.views import ROOT, Coarse, SearchView, halves, unmirrored
 from label_generator.networks import linear_model
 from label_generator.networks.network_files import Network
 from label_generator.stages import pose_rows, published
@@ -85,7 +85,7 @@ class PublishedChain(tf.Module):
                 config, variables, network.statistics["input"], network.statistics["output"], compute_dtype
             )
 
-    def to_search_camera(self, poses_2d: tf.Tensor, intrinsics: tf.Tensor, joint_mask: tf.Tensor) -> View:
+    def to_search_camera(self, poses_2d: tf.Tensor, intrinsics: tf.Tensor, joint_mask: tf.Tensor) -> SearchView:
         """The joints' rays projected by the assumed camera; or the joints scaled, where intrinsics are NaN.
 
         Args: see `lifter.Lifter.lift`. Joints that are not labelled must be made, or the pose gets no label.
@@ -104,7 +104,7 @@ class PublishedChain(tf.Module):
         scale = nominal_px * tf.math.rsqrt(tf.maximum(spread, 1e-6))
         moved = (safe_2d - safe_2d[:, ROOT, None]) * scale[:, None, None] + self._camera[2:]
         points = tf.where(known[:, None, None], projected, moved)
-        return View(
+        return SearchView(
             points=points,
             intrinsics=self._camera,
             weights=tf.maximum(weights, tf.one_hot(ROOT, POSE17.size)),
@@ -113,7 +113,7 @@ class PublishedChain(tf.Module):
             canonical=None,
         )
 
-    def reconstruct(self, view: View, right_2d: tf.Tensor | None = None, mirror: bool = False) -> Coarse:
+    def reconstruct(self, view: SearchView, right_2d: tf.Tensor | None = None, mirror: bool = False) -> Coarse:
         """Runs the networks.
 
         Args:
@@ -126,7 +126,7 @@ class PublishedChain(tf.Module):
         coarse = self._reconstructed(_mirrored_2d(view.points), mirrored_right)
         return unmirrored(coarse)._replace(right_2d=_mirrored_2d(coarse.right_2d))
 
-    def reconstruct_both(self, view: View) -> tuple[Coarse, Coarse]:
+    def reconstruct_both(self, view: SearchView) -> tuple[Coarse, Coarse]:
         """`reconstruct` of the picture and of its mirror image, in one run of the networks."""
         both = self._reconstructed(tf.concat([view.points, _mirrored_2d(view.points)], 0))
         straight, mirror = halves(both)

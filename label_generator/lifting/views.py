@@ -16,7 +16,7 @@ ROOT = POSE17.root
 RIGHT_BASELINE_MM = 500.0
 
 
-class View(NamedTuple):
+class SearchView(NamedTuple):
     """Joints in the camera of the networks and the search, for B poses.
 
     Attributes:

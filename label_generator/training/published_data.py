@@ -17,7 +17,7 @@ _PREDICTED_AT_ONCE = 4096
 
 
 @dataclasses.dataclass(frozen=True)
-class Poses:
+class PublishedPoses:
     """Root-centred poses of N records.
 
     Attributes:
@@ -44,7 +44,7 @@ class Poses:
         return poses
 
 
-def load_poses(where: str, stage: str, flag: str, actions: bool = False, needs_right: bool = True) -> Poses:
+def load_poses(where: str, stage: str, flag: str, actions: bool = False, needs_right: bool = True) -> PublishedPoses:
     """The poses of all records that have every joint that the stage needs.
 
     Args:
@@ -70,7 +70,9 @@ def load_poses(where: str, stage: str, flag: str, actions: bool = False, needs_r
     if left_out:
         arrays = {field: values[whole] for field, values in arrays.items()}
     centred = {field: pose_rows.root_centred(arrays[field]) for field in fields}
-    return Poses(centred["pose_2d"], centred.get("right_2d"), centred.get("pose_3d"), arrays.get("action"), left_out)
+    return PublishedPoses(
+        centred["pose_2d"], centred.get("right_2d"), centred.get("pose_3d"), arrays.get("action"), left_out
+    )
 
 
 def predict_right_views(network: network_files.Network, left: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from label_generator.networks import linear_model, network_files, normalization
 from label_generator.networks.linear_model import LinearModelConfig
 from label_generator.stages import published
 from label_generator.training import published_data
-from label_generator.training.published_data import Poses
+from label_generator.training.published_data import PublishedPoses
 from tfrecords import reader
 from tools.pose import metric_tables, metrics
 from tools.pose.joints import POSE17
@@ -48,7 +48,13 @@ class PublishedSetup:
 class PublishedTraining:
     """The parts of a published training; `make_model` builds the network, under the caller's strategy."""
 
-    def __init__(self, setup: PublishedSetup, train: Poses, test: Poses, rights: Mapping[str, tuple] | None = None):
+    def __init__(
+        self,
+        setup: PublishedSetup,
+        train: PublishedPoses,
+        test: PublishedPoses,
+        rights: Mapping[str, tuple] | None = None,
+    ):
         """
         Args:
           train, test: the poses; held until this returns, rows are made of them.

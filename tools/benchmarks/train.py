@@ -15,7 +15,7 @@ from label_generator.networks import linear_model, normalization
 from label_generator.stages import pose_rows
 from label_generator.stages.published import stage_named
 from label_generator.training import canonical_training, published_training
-from label_generator.training.published_data import Poses
+from label_generator.training.published_data import PublishedPoses
 from tfrecords import reader, writer
 from tfrecords.source import Options
 from tools.benchmarks import limits, search, torch_networks
@@ -29,12 +29,12 @@ _CANONICAL_BATCH = 512
 _READ_RECORDS = 100_000
 
 
-def poses(count: int) -> Poses:
+def poses(count: int) -> PublishedPoses:
     """Made people as the published recipe trains on them."""
     poses_3d, pixels, _ = search.people(count)
     left, pose_3d = pose_rows.root_centred(pixels), pose_rows.root_centred(poses_3d)
     right = pose_rows.root_centred(pixels + poses_3d[..., 2:] * np.array([-0.02, 0.0], np.float32))
-    return Poses(left, right, pose_3d, None, 0)
+    return PublishedPoses(left, right, pose_3d, None, 0)
 
 
 def published(batch_size: int, count: int = 65_536, **options: Any) -> published_training.PublishedTraining:

@@ -7,7 +7,7 @@ import tensorflow as tf
 from label_generator.networks.linear_model import LinearModelConfig
 from label_generator.stages.published import STAGES
 from label_generator.training import published_data as training_data
-from label_generator.training.published_data import Poses
+from label_generator.training.published_data import PublishedPoses
 from label_generator.training.published_training import NOT_IN_14, PublishedSetup, PublishedTraining
 from tfrecords import reader
 from tfrecords.storage import fingerprints
@@ -26,7 +26,7 @@ def poses(count, seed, joints_scale=100.0):
     left = centred(2, joints_scale)
     right = (left * 0.9 + 3 + centred(2, 5)).astype(np.float32)
     actions = np.array(["Walking", "Sitting"] * count, object)[:count]
-    return Poses(left, right - right[:, 10:11], centred(3, 300), actions, 0)
+    return PublishedPoses(left, right - right[:, 10:11], centred(3, 300), actions, 0)
 
 
 def training(stage="left2right", statistics="train", predict_14=False, rights=None, count=50, batch_size=8, **options):

@@ -1,0 +1,115 @@
+"""What the user asked `generate.py` for: the one object that its flags become."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+
+from label_generator.labelling import cameras, inputs
+from tools.cli.command import Flags
+from tools.cli.errors import InputError
+from tools.files.decisions import Decisions
+from tools.pose import joints
+
+# The formats that each of these flags of the input is for.
+_FORMATS_OF_FLAGS = {
+    "joints": ("array", "coco_results", "videopose3d", "mmpose", "mediapipe", "yolo", "deeplabcut"),
+    "key": ("array",),
+    "layout": ("array", "npy_tree", "mpii_lsp"),
+    "permutation": ("array", "npy_tree", "mpii_lsp"),
+    "min_confidence": ("array", "coco_results", "videopose3d", "mmpose", "mediapipe", "yolo", "deeplabcut"),
+    "frame_step": ("openpose", "npy_tree", "videopose3d"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class LabellingOptions:
+    """One run of `generate.py`; see its flags, of which the fields have the names.
+
+    Attributes:
+      spec: the input. camera: the camera that is assumed for it.
+      decisions: those of a review (--keep), None without one.
+    """
+
+    spec: inputs.Spec
+    camera: cameras.CameraChoice
+    output: str
+    batch_size: int = 4096
+    min_quality: float = 0.0
+    json: bool = False
+    wild_npy: bool = False
+    tfrecords: bool = False
+    unlabelled: bool = False
+    images: str = ""
+    output_joints: str = ""
+    overwrite: bool = False
+    precision: str = "float32"
+    decisions: Decisions | None = None
+
+    @classmethod
+    def of_flags(cls, flags: Flags) -> LabellingOptions:
+        """The options of the flags of `generate.py`.
+
+        Raises:
+          InputError: a bad value, or a flag that this input has no use for.
+        """
+        if not 0 <= flags.min_quality <= 1:  # neither is nan
+            raise InputError(f"--min_quality={flags.min_quality:g}: qualities are between 0 and 1")
+        if flags.output_joints:
+            joints.joint_set(flags.output_joints)  # raises what there are
+        image_size = parse_image_size(flags.image_size)
+        camera = cameras.parse_camera(flags.camera, image_size)
+        spec = inputs.Spec(
+            path=flags.input,
+            format=inputs.guess_format(flags.input) if flags.format == "auto" else flags.format,
+            joints=flags.joints,
+            key=flags.key,
+            layout="" if flags.layout == "auto" else flags.layout,
+            min_confidence=flags.min_confidence,
+            split=flags.split,
+            permutation=joints.parse_permutation(flags.permutation, None),
+            frame_step=flags.frame_step,
+            image_size=image_size,
+        )
+        _check_used(flags, spec.format)
+        of_the_same_name = (field.name for field in dataclasses.fields(cls) if field.name not in _NOT_FLAGS)
+        return cls(
+            spec=spec,
+            camera=camera,
+            decisions=Decisions(flags.keep) if flags.keep else None,
+            **{name: getattr(flags, name) for name in of_the_same_name},
+        )
+
+    @property
+    def folder(self) -> pathlib.Path:
+        """The output folder."""
+        return pathlib.Path(self.output)
+
+
+_NOT_FLAGS = ("spec", "camera", "decisions")
+
+
+def parse_image_size(words: list[str] | None) -> tuple[int, int] | None:
+    """(width, height) px of ``--image_size``, None when it was not given; raises `InputError` when it is none."""
+    if not words:
+        return None
+    try:
+        width, height = (int(word) for word in words)
+    except ValueError:
+        width = height = 0
+    if min(width, height) <= 0:
+        raise InputError(f"--image_size={','.join(words)}: expected WIDTH,HEIGHT in px")
+    return width, height
+
+
+def _check_used(flags: Flags, kind: str) -> None:
+    """Raises `InputError` for a flag that this format has no use for."""
+    for name, kinds in _FORMATS_OF_FLAGS.items():
+        if flags.given(name) and kind not in kinds:
+            raise InputError(f"--{name}: is for {', '.join(kinds)} input; this is {kind}")
+    if flags.split and kind in ("array", "tfrecords"):
+        raise InputError(f"--split: {kind} input has no splits")
+    if flags.images and not flags.tfrecords:
+        raise InputError("--images: goes with --tfrecords")
+    if flags.unlabelled and not flags.tfrecords:
+        raise InputError("--unlabelled: goes with --tfrecords")
