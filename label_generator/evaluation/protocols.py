@@ -26,6 +26,7 @@ from tfrecords import reader
 from tfrecords.conversion import placing
 from tfrecords.source import Options
 from tfrecords.sources import open_source
+from tfrecords.sources.mocap import Mocap
 from tools.cli.errors import InputError
 from tools.pose import joints
 from tools.pose.joints import POSE17
@@ -62,7 +63,7 @@ class PoseSet:
     actions: np.ndarray
     sequences: np.ndarray
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.poses_2d)
 
 
@@ -78,7 +79,7 @@ def check(name: str, cameras: str) -> None:
 
 
 def build(
-    name: str, motion: str | pathlib.Path, cameras: str = "", seed: int = 0, step: int = 1, split="all"
+    name: str, motion: str | pathlib.Path, cameras: str = "", seed: int = 0, step: int = 1, split: str = "all"
 ) -> PoseSet:
     """The poses of a protocol.
 
@@ -97,6 +98,7 @@ def build(
     wild = name in _WILD
     options = Options(split=split, cameras=cameras, cameras_style="wild" if wild else "h36m")
     source = open_source("mocap", motion, options)
+    assert isinstance(source, Mocap)
     calibrated = {} if wild else placing.load_cameras(cameras, "mocap")
     parts: dict[str, list] = {field.name: [] for field in dataclasses.fields(PoseSet) if field.name != "name"}
     definition = skeletons.DEFINITIONS[_MOVED[name]] if name in _MOVED else None
@@ -138,7 +140,7 @@ def build(
     return PoseSet(name, **whole)
 
 
-def _places(source) -> dict[int, skeletons.Places]:
+def _places(source: Mocap) -> dict[int, skeletons.Places]:
     """Clip number -> where its person's joints lie, measured on all clips of the same skeleton."""
     clips, poses = zip(*source.sequences())
     numbers = np.repeat([clip.number for clip in clips], [len(part) for part in poses])

@@ -282,13 +282,13 @@ def _chunks(frames: int) -> list[tuple[int, int]]:
 def _joined(parts: Sequence[tuple[int, np.ndarray, np.ndarray]], frames: int) -> tuple[np.ndarray, np.ndarray]:
     """Overlapping solutions faded into each other."""
     results = []
-    for k in (1, 2):
-        total, weight = np.zeros((frames, *parts[0][k].shape[1:])), np.zeros(frames)
-        for part in parts:
-            count = len(part[k])
+    for solutions in ([part[1] for part in parts], [part[2] for part in parts]):
+        total, weight = np.zeros((frames, *solutions[0].shape[1:])), np.zeros(frames)
+        for (start, _, _), solution in zip(parts, solutions):
+            count = len(solution)
             fade = np.minimum(np.arange(1, count + 1), np.arange(count, 0, -1)).clip(max=_OVERLAP).astype(np.float64)
-            total[part[0] : part[0] + count] += part[k] * fade.reshape(-1, *[1] * (part[k].ndim - 1))
-            weight[part[0] : part[0] + count] += fade
+            total[start : start + count] += solution * fade.reshape(-1, *[1] * (solution.ndim - 1))
+            weight[start : start + count] += fade
         results.append(total / weight.reshape(-1, *[1] * (total.ndim - 1)))
     return results[0], results[1]
 
@@ -312,7 +312,17 @@ def _log_scale(poses: np.ndarray, lengths: np.ndarray, expected: np.ndarray) -> 
     return (weight * np.log(lengths[ENDS] / size)).sum(1) / weight.sum(1)
 
 
-def _refine_part(poses, roots, rays, expected, noise_mm, known, lengths, fps, settings):
+def _refine_part(
+    poses: np.ndarray,
+    roots: np.ndarray,
+    rays: np.ndarray,
+    expected: np.ndarray,
+    noise_mm: np.ndarray,
+    known: np.ndarray,
+    lengths: np.ndarray,
+    fps: float,
+    settings: SmoothingSettings,
+) -> tuple[np.ndarray, np.ndarray]:
     """Poses and roots of some frames, by Gauss-Newton steps for the poses and linear ones for the path in turn."""
     direction = ray_directions(rays)
     across = np.eye(3) - direction[..., :, None] * direction[..., None, :]
@@ -346,7 +356,18 @@ def _refine_part(poses, roots, rays, expected, noise_mm, known, lengths, fps, se
 _PLACE = {joint: k for k, joint in enumerate(ENDS.tolist())}
 
 
-def _pose_step(found, measured, target, across, direction, lateral, depth, lengths, smooth, bone_mm):
+def _pose_step(
+    found: np.ndarray,
+    measured: np.ndarray,
+    target: np.ndarray,
+    across: np.ndarray,
+    direction: np.ndarray,
+    lateral: np.ndarray,
+    depth: np.ndarray,
+    lengths: np.ndarray,
+    smooth: np.ndarray,
+    bone_mm: float,
+) -> np.ndarray:
     """One Gauss-Newton step for the poses of all frames, the root at 0."""
     frames, count = len(found), len(ENDS)
     along = direction[..., :, None] * direction[..., None, :]

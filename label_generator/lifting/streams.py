@@ -50,7 +50,7 @@ class OneEuroFilter:
         return self._value.copy()
 
 
-def _share(cutoff_hz, step_s: float):
+def _share(cutoff_hz: float | np.ndarray, step_s: float) -> float | np.ndarray:
     """How much of the new value a first-order low pass takes."""
     turn = 2.0 * math.pi * cutoff_hz * step_s
     return turn / (turn + 1.0)

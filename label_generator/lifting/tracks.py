@@ -29,7 +29,7 @@ def identities(frames: np.ndarray, poses_2d: np.ndarray, most_gap: int = 30) -> 
     seen = np.isfinite(poses_2d).all(-1).any(1)
     known: dict[int, tuple[int, np.ndarray]] = {}  # number -> frame and pose of the last time
     count = 0
-    starts = np.flatnonzero(np.r_[True, frames[1:] != frames[:-1]]) if len(frames) else []
+    starts = np.flatnonzero(np.r_[True, frames[1:] != frames[:-1]][: len(frames)])
     for start, stop in zip(starts, [*starts[1:], len(frames)]):
         frame = int(frames[start])
         rows = start + np.flatnonzero(seen[start:stop])

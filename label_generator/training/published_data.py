@@ -37,6 +37,12 @@ class PublishedPoses:
     def __len__(self) -> int:
         return len(self.left)
 
+    @property
+    def named_actions(self) -> np.ndarray:
+        """[N] texts; they must have been asked for."""
+        assert self.actions is not None, "the actions were not read"
+        return self.actions
+
     def field(self, name: str) -> np.ndarray:
         """The poses of a field of the records: 'pose_2d' (left), 'right_2d' or 'pose_3d'."""
         poses = {"pose_2d": self.left, "right_2d": self.right, "pose_3d": self.pose_3d}[name]

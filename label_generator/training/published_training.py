@@ -172,7 +172,7 @@ class PublishedTraining:
             for name in self._rows
             for metric, errors in self.errors(name).items()
         }
-        return metric_tables.action_table(columns, self._test.actions).render()
+        return metric_tables.action_table(columns, self._test.named_actions).render()
 
     def draw(self, epoch: int) -> dict[str, np.ndarray]:
         """Pictures of some test poses, predicted over the truth in grey."""

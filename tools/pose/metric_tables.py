@@ -77,7 +77,7 @@ class ActionTable:
 
 
 def action_table(
-    errors: Mapping[str, np.ndarray], actions: Sequence[str], order: Sequence[str] | None = None
+    errors: Mapping[str, np.ndarray], actions: Sequence[str] | np.ndarray, order: Sequence[str] | None = None
 ) -> ActionTable:
     """The `ActionTable` of errors that lie beside each other.
 
