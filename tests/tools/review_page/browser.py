@@ -186,7 +186,9 @@ class Browser:
         return [url for url in asked if not url.startswith(("data:", "blob:"))]
 
     def close(self):
-        """Ends the browser, which writes what it keeps."""
+        """Ends the browser, which writes what it keeps; a second time does nothing."""
+        if self._process.poll() is not None:
+            return
         self._session = None
         try:
             self.call("Browser.close")

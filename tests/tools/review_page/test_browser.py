@@ -2,7 +2,6 @@
 
 import base64
 import json
-import shutil
 import time
 
 import cv2
@@ -374,12 +373,8 @@ def test_progress_is_kept(open_browser, folder, tmp_path):
     assert text(browser, "#progress") == "3 of 60 decided"
     assert browser.run("[review.decisions.values[2], document.getElementById('order').value]") == [2, "best"]
     row = browser.run("review.row")
-    time.sleep(1)
-    browser.call("Page.navigate", url="about:blank")
-    time.sleep(6)  # Chromium writes localStorage some seconds later
-    copy = tmp_path / "copy"
-    shutil.copytree(profile, copy, ignore=shutil.ignore_patterns("Singleton*"))
-    again = open_browser(copy)
+    browser.close()
+    again = open_browser(profile)
     again.open(folder / "review.html")
     assert text(again, "#progress") == "3 of 60 decided"
     assert again.run("review.row") == row
@@ -418,6 +413,11 @@ def test_export_and_import(page, folder, tmp_path, arrays):
     page.press("Escape")
 
 
+def busy_seconds(browser):
+    """What the page's thread has computed since the start."""
+    return {one["name"]: one["value"] for one in browser.call("Performance.getMetrics")["metrics"]}["TaskDuration"]
+
+
 def test_twenty_thousand_labels(browser, tmp_path, labels, write_labels):
     """All of the list can be scrolled through; few of its rows are in the page at any time."""
     folder = write_labels(tmp_path / "labels", labels(20_000))
@@ -426,29 +426,34 @@ def test_twenty_thousand_labels(browser, tmp_path, labels, write_labels):
     browser.open(tmp_path / "review.html")
     assert text(browser, "#count") == "20,000 of 20,000 poses"
     script = """new Promise((done) => {
-      const list = document.getElementById('list'), took = [], cards = [];
-      let step = 0, before = performance.now();
-      const go = (now) => {
-        took.push(now - before); before = now;
+      const list = document.getElementById('list'), cards = [];
+      let step = 0;
+      const go = () => {
         cards.push(document.querySelectorAll('.card').length);
-        if (++step > 120) return done([Math.max(...cards), list.scrollTop, took.slice(2)]);
+        if (++step > 120) return done([Math.max(...cards), list.scrollTop]);
         list.scrollTop = (list.scrollHeight - list.clientHeight) * step / 120;
         requestAnimationFrame(go);
       };
       requestAnimationFrame(go);
     })"""
-    cards, end, took = browser.run(script)
+    browser.call("Performance.enable", timeDomain="threadTicks")
+    before = busy_seconds(browser)
+    cards, end = browser.run(script)
     assert cards < 60
     assert end > 1e6
-    print(f"120 jumps through 20,000 labels: frames of {np.median(took):.1f} ms (median), {max(took):.1f} ms (longest)")
+    # The processor's time, which other programs do not lengthen.
+    print(f"120 jumps through 20,000 labels: {(busy_seconds(browser) - before) / 120 * 1000:.1f} ms a frame")
     settled(browser)
     last = browser.run("Array.from(document.querySelectorAll('.card:not([hidden])'), (c) => Number(c.dataset.place))")
     assert max(last) == 19_999
     choose(browser, "order", "worst")
     assert len(set(shown_rows(browser))) == 20_000
+    browser.press("Home")
     browser.press("d")
     browser.press("d")
     assert text(browser, "#progress") == "2 of 20,000 decided"
+    chosen = "Array.from(document.querySelectorAll('[aria-selected=true]:not([hidden])'), (c) => c.dataset.place)"
+    assert browser.run(chosen) == ["2"]
     assert browser.errors() == []
 
 
@@ -459,8 +464,9 @@ def test_lists_taller_than_browsers_can_do(page):
         page.run(f"review.go({place})")
         settled(page)
         where, box = (corners(page, selector) for selector in ("[aria-selected=true]:not([hidden])", "#list"))
-        assert box["top"] - 1 <= where["top"]
-        assert where["bottom"] <= box["bottom"] + 1
+        # A px of scrolling is three of this list.
+        assert box["top"] - 4 <= where["top"]
+        assert where["bottom"] <= box["bottom"] + 4
 
 
 @pytest.mark.parametrize("dark", [False, True])

@@ -51,13 +51,16 @@ export class List {
       return;
     }
     const shown = this.element.clientHeight;
-    const top = this.topOf(place);
-    const at = this.element.scrollTop;
-    if (shown && top < at) this.element.scrollTop = top;
-    if (shown && top + ROW_HEIGHT > at + shown) this.element.scrollTop = top + ROW_HEIGHT - shown;
+    const top = place * ROW_HEIGHT;
+    const from = this.element.scrollTop / this.share; // the px of the whole list that is uppermost on the screen
+    if (shown && top < from) this.element.scrollTop = top * this.share;
+    if (shown && top + ROW_HEIGHT > from + shown) this.element.scrollTop = (top + ROW_HEIGHT - shown) * this.share;
     this.draw();
     const card = this.cards.get(place);
-    if (card) this.element.setAttribute("aria-activedescendant", card.id);
+    if (card) {
+      this.fill(card); // it may have been on the screen before it was chosen
+      this.element.setAttribute("aria-activedescendant", card.id);
+    }
   }
 
   /** Draws a place anew, its decision having changed. */
@@ -78,10 +81,6 @@ export class List {
   get share() {
     const whole = this.rows.length * ROW_HEIGHT - this.element.clientHeight;
     return whole > TALLEST_PX ? (TALLEST_PX - this.element.clientHeight) / whole : 1;
-  }
-
-  topOf(place) {
-    return place * ROW_HEIGHT * this.share;
   }
 
   plan() {
