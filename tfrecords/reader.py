@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Callable
+from typing import Any, Callable, Protocol
 
 import numpy as np
 
@@ -27,6 +27,15 @@ _PARSED_AT_ONCE = 4096
 _READ_BUFFER = 4 << 20
 _FILES_AT_ONCE, _RECORDS_OF_EACH = 16, 16
 _LARGEST_SHUFFLE_BUFFER = 10_000
+
+
+class Chosen(Protocol):
+    """Some of a data set's records: how many, and whether a serialized one (a text tensor) is one of them."""
+
+    @property
+    def count(self) -> int: ...
+
+    def predicate(self, serialized: Any) -> Any: ...
 
 
 def damage_errors() -> tuple[type[Exception], ...]:
@@ -173,7 +182,8 @@ def dataset(
     shard: tuple[int, int] = (0, 1),
     shuffle_buffer: int = _LARGEST_SHUFFLE_BUFFER,
     verify: bool = False,
-) -> np.ndarray:
+    chosen: Chosen | None = None,
+) -> Any:
     """Batches of records: a `tf.data.Dataset` of field -> tensor `[B, ...]`, as `parser` describes.
 
     Args:
@@ -189,6 +199,7 @@ def dataset(
       shard: (index, count): only the part of one of `count` workers. Streamed: whole files; cached: every count-th
         record.
       shuffle_buffer: records in the buffer of the streamed shuffle.
+      chosen: which records are taken, when streamed and not sharded; None: all.
 
     Raises:
       InputError: as `find`. While iterating TensorFlow raises its own errors; see `named_damage`.
@@ -211,7 +222,7 @@ def dataset(
     records = find(where, verify)
     records = records.shard(index, count) if count > 1 else records
     parse = parser(fields)
-    streamed = _stream(records, batch_size, shuffle_seed, start_step, epochs, drop_remainder, shuffle_buffer)
+    streamed = _stream(records, batch_size, shuffle_seed, start_step, epochs, drop_remainder, shuffle_buffer, chosen)
     import tensorflow as tf
 
     def parse_batch(serialized: Any) -> dict[str, Any]:
@@ -250,16 +261,18 @@ def _stream(
     epochs: int | None,
     drop_remainder: bool,
     shuffle_buffer: int,
+    chosen: Chosen | None = None,
 ) -> Any:
     """Serialized examples `[B]`, epoch after epoch."""
     import tensorflow as tf
 
-    per_epoch = _checked_steps(len(records), batch_size, drop_remainder)
+    per_epoch = _checked_steps(len(records) if chosen is None else chosen.count, batch_size, drop_remainder)
     first, skipped = divmod(start_step, per_epoch)
 
     def one_epoch(epoch: Any) -> Any:
         if shuffle_seed is None:
             serialized = tf.data.TFRecordDataset(list(records.files), records.compression, _READ_BUFFER, 1)
+            serialized = serialized if chosen is None else serialized.filter(chosen.predicate)
         else:
             # Sets the seed of this epoch's graph only, so that the order depends on nothing outside.
             tf.random.set_seed(shuffle_seed + 1)
@@ -273,6 +286,7 @@ def _stream(
                 num_parallel_calls=tf.data.AUTOTUNE,
                 deterministic=True,
             )
+            serialized = serialized if chosen is None else serialized.filter(chosen.predicate)
             buffer = min(shuffle_buffer, len(records))
             serialized = serialized.shuffle(buffer, seed=epoch, reshuffle_each_iteration=False)
         # Before parsing, so that the batches before the first step cost no more than reading them.

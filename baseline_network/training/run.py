@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from baseline_network.network import decoding, hourglass, network_files
-from baseline_network.training import losses, trainer, training_data, training_flags
+from baseline_network.training import losses, reviewed, trainer, training_data, training_flags
 from tfrecords import reader
 from tfrecords.storage import fingerprints
 from tools.cli.command import Flags
 from tools.cli.errors import InputError
 from tools.files import checksums
+from tools.files.decisions import Decisions
 from tools.training import schedules
 from tools.training.session import TrainingDevices, TrainingJob, TrainingSession
 
@@ -34,11 +36,13 @@ class TrainingRecords:
     Attributes:
       train: places of the training sets, as `reader.find` takes them. test: place of the test records.
       counts: number of records of each training set.
+      reviewed: what a review leaves of each training set, None for all of it.
     """
 
     train: list[str]
     test: str
     counts: list[int]
+    reviewed: Sequence[reviewed.Reviewed | None] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +75,7 @@ def train(flags: Flags) -> int:
     augmentation = training_flags.augmentation(flags)
     devices = TrainingDevices.of_flags(flags)
     start = network_files.load(flags.weights) if flags.weights else None
+    records = leave_out(flags, records)
     sizes = network_sizes(flags, start)
     sets = training_sets(flags, records)
     for place in records.train:
@@ -137,6 +142,17 @@ def find_records(flags: Flags) -> TrainingRecords:
     return TrainingRecords(train, test, counts)
 
 
+def leave_out(flags: Flags, records: TrainingRecords) -> TrainingRecords:
+    """The records without those that --decisions leave out; raises `InputError` when that leaves none of a set."""
+    if not flags.decisions:
+        return dataclasses.replace(records, reviewed=[None] * len(records.train))
+    decisions = Decisions(flags.decisions)
+    left = [reviewed.reviewed(place, decisions) for place in records.train]
+    for place, one in zip(records.train, left):
+        print(f"{place}: {one.count:,} records; {one.dropped:,} dropped in review, {one.swapped:,} with swapped sides")
+    return dataclasses.replace(records, counts=[one.count for one in left], reviewed=left)
+
+
 def _count(flags: Flags, place: str, flag: str) -> int:
     try:
         return len(reader.find(place))
@@ -168,8 +184,8 @@ def training_sets(flags: Flags, records: TrainingRecords) -> list[training_data.
         if count < share:
             raise InputError(f"--train_data={place}: {count} records don't fill its {share} places of a batch")
     return [
-        training_data.TrainingSet(place, share, place not in flags.unaugmented, place in flags.scaled_3d)
-        for place, share in zip(records.train, shares)
+        training_data.TrainingSet(place, share, place not in flags.unaugmented, place in flags.scaled_3d, left)
+        for place, share, left in zip(records.train, shares, records.reviewed)
     ]
 
 
@@ -184,11 +200,12 @@ def collect_settings(
     settings = {**flags.as_dict(), **dataclasses.asdict(sizes), "precision": precision}
     settings["train_records"] = [fingerprints.fingerprint(place) for place in records.train]
     settings["test_records"] = fingerprints.fingerprint(records.test)
+    settings["decisions"] = checksums.of_file(flags.decisions) if flags.decisions else ""
     # Which of the sets these are, not where they lie.
     for name in ("unaugmented", "scaled_3d"):
         settings[name] = [records.train.index(place) for place in getattr(flags, name)]
     decisive = [*training_flags.SIZES, *training_flags.DECISIVE, *training_flags.AUGMENTATION]
-    decisive += ["precision", "train_records"]
+    decisive += ["precision", "train_records", *(["decisions"] if flags.decisions else [])]
     if start is not None:
         settings["first_weights"] = checksums.of_arrays(start.values)[: checksums.SHORT]
         decisive.append("first_weights")

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from baseline_network.images import augment, crop
 from baseline_network.network import targets
+from baseline_network.training.reviewed import Reviewed
 from tfrecords import reader
 from tfrecords.storage import example, framing
 from tools.cli.errors import InputError
@@ -33,12 +34,14 @@ class TrainingSet:
       share: how many of a batch's pictures come from it.
       varied: whether its pictures are augmented.
       scaled_3d: whether its 2D is taken from the scaled 3D pose (`targets.make_targets`).
+      reviewed: which of its records are taken; None: all.
     """
 
     where: str
     share: int
     varied: bool = True
     scaled_3d: bool = False
+    reviewed: Reviewed | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,6 +128,7 @@ def _batches_of(
         epochs=None,
         drop_remainder=True,
         shuffle_buffer=_SHUFFLE_BUFFER,
+        chosen=one.reviewed,
     )
     steps = tf.data.Dataset.range(start_step, tf.int64.max)
 

@@ -75,6 +75,7 @@ def declare(description: str) -> command.Flags:
         )
         flags.strings("unaugmented", [], "sets of --train_data that are not varied (published: Human3.6M)")
         flags.strings("scaled_3d", [], "sets whose 2D is taken from the scaled 3D pose (published: Human3.6M)")
+        flags.string("decisions", "", "decisions.json of a review (tools/review.py): dropped records are left out")
         flags.integer("test_limit", 2000, "how many test records are looked at after an epoch; 0: all", lower_bound=0)
     with flags.group("Network"):
         flags.string("weights", "", "weights folder to start from, such as the former stage's; not given: at random")
