@@ -153,7 +153,7 @@ class PoseRecord:
             value = values[field] = np.asarray(value, dtype)
             if value.shape != shape:
                 raise InputError(f"{self.where()}: {field} must be {list(shape)}, is {list(value.shape)}")
-        # A provenance that nobody gave says what the numbers say: labelled where there are numbers.
+        # Without a provenance, joints are labelled where there are numbers.
         for pose, provenance in (("pose_2d", "provenance_2d"), ("pose_3d", "provenance_3d")):
             if values[provenance].tobytes() == _NO_JOINT and values[pose].tobytes() != _NO_POSE[pose]:
                 known = ~np.isnan(values[pose]).any(-1)

@@ -19,7 +19,7 @@ from tfrecords.schema import PoseRecord
 
 @dataclasses.dataclass(frozen=True)
 class Info:
-    """What a user must know of a data set before he uses it; goes into the manifest.
+    """What a user must know of a data set before they use it; goes into the manifest.
 
     Attributes:
       name: the value of ``--source``.
@@ -41,7 +41,7 @@ class Info:
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What a source may be told besides its input; each source reads those that concern it.
+    """The options of sources besides the input; each source reads those that concern it.
 
     Attributes:
       split: one of the source's splits.

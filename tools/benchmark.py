@@ -28,7 +28,7 @@ SECTIONS = {name: f"tools.benchmarks.{name}" for name in _NAMES}
 def declare() -> command.Flags:
     """The flags of this command."""
     flags = command.Flags(__doc__, positional=f"{'|'.join(SECTIONS)}|all")
-    flags.string("data", "", "records with 2D, 3D and intrinsics, to measure errors on (lift); else made people")
+    flags.string("data", "", "records with 2D, 3D and intrinsics, to measure errors on (lift); else synthetic people")
     flags.boolean("json", False, "print one JSON object instead of tables")
     flags.integer("repeats", 5, "how often each candidate runs", lower_bound=1)
     flags.float("scale", 1.0, "how much work, 1 for figures to publish, less for a quick look", lower_bound=0.001)

@@ -89,7 +89,7 @@ def _import_hg3d(flags: command.Flags) -> int:
     model = pytorch_hg3d.import_hg3d(flags.input)
     sizes = hourglass.sizes_of(model)
     print(f"{flags.input}: {sizes.joints} joints, crops of {sizes.resolution} px, {model.count_params():,} numbers")
-    print(f"  found in it: stacks {sizes.stacks}, modules {sizes.modules}, features {sizes.features}")
+    print(f"  contents: stacks {sizes.stacks}, modules {sizes.modules}, features {sizes.features}")
     facts = {
         "origin": "PyTorch weights of the published network (hg3d)",
         "checkpoint": pathlib.Path(flags.input).name,
@@ -117,7 +117,7 @@ def _import_tf1(flags: command.Flags) -> int:
     config = checkpoint.config(**choices)
     print(f"{checkpoint.path}: {checkpoint.stage}, {config.input_size} -> {config.output_size} numbers")
     print(
-        f"  found in it: linear_size {config.linear_size}, num_layers {config.num_layers}, batch_norm "
+        f"  contents: linear_size {config.linear_size}, num_layers {config.num_layers}, batch_norm "
         f"{_yes(config.batch_norm)}" + "".join(f", {name} {value:g}" for name, value in checkpoint.facts.items())
     )
     print("  settings: " + ", ".join(f"{name} {_yes(choices[name])} ({origins[name]})" for name in choices))

@@ -77,7 +77,7 @@ def _sheet_path(flags: command.Flags, folder: pathlib.Path) -> pathlib.Path | No
     if not flags.sheet and path.exists() and not flags.overwrite:
         print(f"contact sheet: {path} is there already; --overwrite draws it again")
         return None
-    # Told now, not after minutes of reading.
+    # Checked now, not after minutes of reading.
     drawing.check_picture_path(path, flags.overwrite)
     return path
 

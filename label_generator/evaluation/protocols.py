@@ -113,7 +113,7 @@ def build(
                 camera = placing.room_camera(calibrated, view, rng)[1]
             if definition:
                 placed = skeletons.moved_to(placed, definition, places[clip.number])
-            seen = placing.see(placed, camera, 500.0)
+            seen = placing.view_from(placed, camera, 500.0)
             kept = np.flatnonzero(seen.nearest_mm > placing.NEAREST_MM)
             noise = rng.normal(0.0, 1.0, (len(kept), POSE17.size, 2)) * _NOISE_PX.get(name, 0.0)
             noise, kept = noise[::step], kept[::step]

@@ -185,7 +185,7 @@ def test_a_finished_output_is_not_touched_without_overwrite(tmp_path):
 
 def test_shards_of_unknown_origin_are_not_touched(tmp_path):
     (tmp_path / "other-00000-of-00001.tfrecord").write_bytes(b"x")
-    with pytest.raises(InputError, match="which no manifest knows"):
+    with pytest.raises(InputError, match="which is in no manifest"):
         convert(tmp_path)
     assert os.listdir(tmp_path) == ["other-00000-of-00001.tfrecord"]
 

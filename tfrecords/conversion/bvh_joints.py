@@ -145,21 +145,21 @@ def _mapping(skeleton: Skeleton, named: dict[str, int], head: int, path: pathlib
             rows[side + "Wrist"] = elbow + _CMU_FOREARM * (hand - elbow)
     rows["Hip"] = (rows["RHip"] + rows["LHip"]) / 2
     rows["Thorax"] = one[thorax]
-    made = {"Hip", "Spine"}
+    derived = {"Hip", "Spine"}
     top = _head_top(skeleton, head)
     if top is None:
         # Without either, nothing says how long the head is: it is then as long as the neck below it.
         base = one[thorax] if thorax != head else one[skeleton.parents[head]]
-        made.add("Head")
+        derived.add("Head")
         rows["Head"] = one[head] + (one[head] - base) * (1 - NECK_SHARE) / NECK_SHARE
     else:
         rows["Head"] = one[top]
     rows["Neck/Nose"] = one[head]
     if thorax == head:
-        made.add("Neck/Nose")
+        derived.add("Neck/Nose")
         rows["Neck/Nose"] = rows["Thorax"] * (1 - NECK_SHARE) + rows["Head"] * NECK_SHARE
     rows["Spine"] = _half_way(skeleton, rows, thorax, parting, one)
-    provenance = [MADE if joint in made else LABELLED for joint in POSE17.joints]
+    provenance = [MADE if joint in derived else LABELLED for joint in POSE17.joints]
     return Mapping(np.stack([rows[joint] for joint in POSE17.joints]), np.array(provenance, np.uint8))
 
 

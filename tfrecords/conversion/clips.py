@@ -34,7 +34,7 @@ def subject_number(name: str) -> int | None:
 
 
 def h36m_split(subject: int | None) -> str:
-    """'train' or 'test' as the whole field splits Human3.6M's subjects, '' for nobody of them."""
+    """'train' or 'test' as the whole field splits Human3.6M's subjects, '' for other subjects."""
     return "train" if subject in TRAIN_SUBJECTS else "test" if subject in TEST_SUBJECTS else ""
 
 
@@ -121,7 +121,7 @@ class MotionSource(ClipSource):
         for motion in self._motions:
             yield motion, self._load(motion)[0]
 
-    def _seen_from(self, clip: int) -> tuple[np.ndarray, np.ndarray, tuple]:
+    def _clip_view(self, clip: int) -> tuple[np.ndarray, np.ndarray, tuple]:
         """World poses, provenance and camera of a clip; the last sequence and view are kept, since numbers ascend."""
         sequence, view = divmod(clip, self._views)
         motion = self._motions[sequence]
@@ -144,17 +144,17 @@ class MotionSource(ClipSource):
 
     def _read(self, clip: int, rows: np.ndarray) -> Iterator[PoseRecord | Skip]:
         motion = self._motions[clip // self._views]
-        world, provenance, (name, camera, size) = self._seen_from(clip)
+        world, provenance, (name, camera, size) = self._clip_view(clip)
         frames = rows * self._step
         poses = world[frames]
-        seen = placing.see(poses, camera, self.options.baseline_mm, self.options.distort)
+        view = placing.view_from(poses, camera, self.options.baseline_mm, self.options.distort)
         finite = np.isfinite(poses).all((1, 2))
         for i, frame in enumerate(frames.tolist()):
             where = f"{motion.name} frame {frame} {name}"
             if not finite[i]:
                 yield Skip("joint is not a number", where)
-            elif seen.nearest_mm[i] <= placing.NEAREST_MM:
-                yield Skip("joint nearer than 1 m to the camera", f"{where}: {seen.nearest_mm[i]:.0f} mm")
+            elif view.nearest_mm[i] <= placing.NEAREST_MM:
+                yield Skip("joint nearer than 1 m to the camera", f"{where}: {view.nearest_mm[i]:.0f} mm")
             else:
                 yield PoseRecord(
                     dataset=self.info.name,
@@ -164,12 +164,12 @@ class MotionSource(ClipSource):
                     sequence=motion.name,
                     frame=frame,
                     file=motion.file,
-                    pose_2d=seen.poses_2d[i],
+                    pose_2d=view.poses_2d[i],
                     provenance_2d=provenance,
-                    right_2d=None if seen.right_2d is None else seen.right_2d[i],
-                    pose_3d=seen.poses_3d[i],
+                    right_2d=None if view.right_2d is None else view.right_2d[i],
+                    pose_3d=view.poses_3d[i],
                     provenance_3d=provenance,
-                    root_3d=seen.roots[i],
+                    root_3d=view.roots[i],
                     intrinsics=camera.intrinsics,
                     distortion=camera.distortion if self.options.distort else None,
                     camera=name,

@@ -19,7 +19,7 @@ NOT_PIXELS = "key points not in px"
 _BY_COUNT = {17: "coco17", 25: "body25", 26: "halpe26", 33: "mediapipe33", 133: "coco17", 136: "halpe26"}
 KNOWN_COUNTS = frozenset(_BY_COUNT)
 # Nobody is this small in px: such key points are shares of the picture's size.
-_LEAST_EXTENT_PX = 2.0
+_MIN_EXTENT_PX = 2.0
 
 
 def match_of(count: int, names: Sequence[str] | None, joint_set: str, where: str) -> Match:
@@ -70,7 +70,7 @@ def add_detected(
         known &= scores > min_confidence
     chosen = match.select(np.where(known[:, None], points, np.nan))
     seen = chosen[np.isfinite(chosen).all(-1)]
-    if len(seen) > 1 and np.ptp(seen, axis=0).max() <= _LEAST_EXTENT_PX:
+    if len(seen) > 1 and np.ptp(seen, axis=0).max() <= _MIN_EXTENT_PX:
         people.add_bad(picture, person, NOT_PIXELS)
         return
     usable = box is not None and (box[2:] > 0).all()

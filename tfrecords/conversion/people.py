@@ -136,7 +136,7 @@ class People:
         for start in range(0, len(rows), _CHUNK):
             chunk = rows[start : start + _CHUNK]
             poses, provenance = joints.convert(points[chunk], self.joint_set.name)
-            # A made joint was seen by nobody: its visibility is unknown.
+            # The visibility of a joint that was made by a rule is unknown.
             labelled = (provenance == joints.LABELLED) & (origin >= 0)
             visibility = np.where(labelled, codes[chunk][:, origin], schema.UNKNOWN)
             given = boxes[chunk]

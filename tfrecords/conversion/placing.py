@@ -1,9 +1,8 @@
-"""Who is seen by which camera: motion capture placed in a room, cameras around it, and what each camera sees.
+"""Motion capture placed in a room, cameras around it, and the poses in each camera's view.
 
 Poses here are in the world, z up, float64 mm `[F, 17, 3]` in this project's joint order. Random numbers are drawn in
-the order of the evaluation protocols for motion capture (a: Human3.6M's cameras, c: cameras that nobody trained on), so
-that records made from the same file and seed are the same poses.
-"""
+the order of the evaluation protocols for motion capture (a: Human3.6M's cameras, c: cameras outside the training set),
+so that records made from the same file and seed are the same poses."""
 
 from __future__ import annotations
 
@@ -18,7 +17,7 @@ from tools.pose import cameras as camera_files
 from tools.pose.cameras import Camera
 from tools.pose.joints import POSE17
 
-# A frame with a joint nearer than this to the camera is not used: nobody would film so.
+# A frame with a joint nearer than this to the camera is not used.
 NEAREST_MM = 1000.0
 # Human3.6M's subjects with 3D, whose four cameras each stand a little differently.
 SUBJECTS = (1, 5, 6, 7, 8, 9, 11)
@@ -35,7 +34,7 @@ _STYLES = ("h36m", "wild", "level")
 LEVEL_DISTANCE_MM = 5000.0
 
 
-class Seen(NamedTuple):
+class CameraView(NamedTuple):
     """What a camera sees of `n` poses, float32: root-relative poses and roots in camera axes, left and right pixels."""
 
     poses_3d: np.ndarray  # [n, 17, 3] mm
@@ -164,8 +163,8 @@ def level_view(world: np.ndarray) -> tuple[np.ndarray, str, Camera, tuple[int, i
     return placed, "level", camera, (WILD_SIZE_PX, WILD_SIZE_PX)
 
 
-def see(world: np.ndarray, camera: Camera, baseline_mm: float, distort: bool = False) -> Seen:
-    """What `camera` and its twin moved by `baseline_mm` see of the poses; pixels are NaN behind the camera.
+def view_from(world: np.ndarray, camera: Camera, baseline_mm: float, distort: bool = False) -> CameraView:
+    """The poses in the view of `camera` and of its twin moved by `baseline_mm`; pixels are NaN behind the camera.
 
     Args:
       world: [n, 17, 3] mm.
@@ -180,7 +179,7 @@ def see(world: np.ndarray, camera: Camera, baseline_mm: float, distort: bool = F
 
     poses = camera.to_camera(world)
     roots = poses[:, POSE17.root]
-    return Seen(
+    return CameraView(
         poses_3d=(poses - roots[:, None]).astype(np.float32),
         roots=roots.astype(np.float32),
         poses_2d=pixels(poses),

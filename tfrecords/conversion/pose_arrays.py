@@ -122,30 +122,30 @@ class ArraySource(clips.ClipSource):
         return schema.GIVEN if self.options.intrinsics else schema.ASSUMED
 
     def _views(self, fields: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """3D made relative to its root, the root, the intrinsics, and pixels of 3D that has none, NaN where unknown."""
-        made, count = {}, len(next(iter(fields.values())))
+        """3D relative to its root, the root, the intrinsics, and pixels of 3D without 2D; NaN where unknown."""
+        views, count = {}, len(next(iter(fields.values())))
         intrinsics = np.tile(np.array(self.options.intrinsics or cameras.SEARCH_INTRINSICS, np.float64), (count, 1))
         if "pose_3d" in fields:
             poses = fields["pose_3d"]
             root = poses[:, POSE17.root]
-            made["pose_3d"] = poses - root[:, None]
+            views["pose_3d"] = poses - root[:, None]
             # Poses that are relative to their root already, or stand somewhere else than before a camera, say nothing
             # of where the root is.
-            seen = (poses[..., 2] > 0).all(-1)
-            made["root_3d"] = np.where(seen[:, None], root, np.nan)
+            in_front = (poses[..., 2] > 0).all(-1)
+            views["root_3d"] = np.where(in_front[:, None], root, np.nan)
             if "pose_2d" not in fields and self.options.intrinsics:
                 camera = intrinsics[:, None]
-                blind = ~seen[:, None, None]
-                made["pose_2d"] = np.where(blind, np.nan, cameras.project(poses, camera))
+                blind = ~in_front[:, None, None]
+                views["pose_2d"] = np.where(blind, np.nan, cameras.project(poses, camera))
                 if self.options.baseline_mm:
                     moved = cameras.right_view(poses, self.options.baseline_mm)
-                    made["right_2d"] = np.where(blind, np.nan, cameras.project(moved, camera))
-        left = made.get("pose_2d", fields.get("pose_2d"))
+                    views["right_2d"] = np.where(blind, np.nan, cameras.project(moved, camera))
+        left = views.get("pose_2d", fields.get("pose_2d"))
         if left is not None:
             # 2D with its root at the origin was moved there; no camera belongs to it.
             centred = (left[:, POSE17.root] == 0).all(-1)
-            made["intrinsics"] = np.where(centred[:, None], np.nan, intrinsics)
-        return made
+            views["intrinsics"] = np.where(centred[:, None], np.nan, intrinsics)
+        return views
 
 
 def kind_of(path: pathlib.Path, relative: pathlib.Path) -> str:

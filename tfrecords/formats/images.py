@@ -212,7 +212,7 @@ class Pictures:
     """The pictures of a data set: a folder, or a tar archive that is read in place.
 
     Names that lead out of the folder are looked up by their last part only, so that annotations can't reach other
-    files, and annotations that carry the paths of somebody else's machine still find their pictures.
+    files, and annotations with the paths of another machine still find their pictures.
     """
 
     def __init__(self, path: str | os.PathLike, verify: bool = False):

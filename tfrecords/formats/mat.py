@@ -168,7 +168,7 @@ class _Reader:
         # Each value takes eight bytes at least: a count beyond that is wrong, and would take all the memory.
         if count * max(len(fields), 1) * 8 > stop - position or (not fields and count > 1):
             raise _Damaged("more elements than bytes")
-        made = np.empty(count, object)
+        cells = np.empty(count, object)
         for i in range(count):
             values = []
             for _ in fields:
@@ -176,8 +176,8 @@ class _Reader:
                 if inner != _MATRIX:
                     raise _Damaged("element that is no matrix")
                 values.append(self.matrix(start, end, depth + 1))
-            made[i] = dict(zip(fields, values)) if kind == _STRUCT else values[0]
-        return _shaped(made, shape)
+            cells[i] = dict(zip(fields, values)) if kind == _STRUCT else values[0]
+        return _shaped(cells, shape)
 
     def _fields(self, position: int, stop: int) -> tuple[list[str], int]:
         """(field names of a struct, position behind them)."""

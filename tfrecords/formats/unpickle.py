@@ -47,7 +47,7 @@ class _Maker:
 
 
 class _DType:
-    """Stands for a dtype while the pickle is read; `real` is the dtype, made anew from its letter and byte order."""
+    """Stands for a dtype while the pickle is read; `real` is the dtype, rebuilt from its letter and byte order."""
 
     __slots__ = ("real",)
 
@@ -79,8 +79,8 @@ class _Array(np.ndarray):
             # Filling anew frees the memory that rows taken meanwhile still point to.
             raise _Refused("array that is filled twice")
         _, shape, dtype, fortran, content = state
-        made = _fill(shape, dtype, bool(fortran), content)
-        super().__setstate__(made.__reduce__()[2])  # type: ignore[arg-type]
+        array = _fill(shape, dtype, bool(fortran), content)
+        super().__setstate__(array.__reduce__()[2])  # type: ignore[arg-type]
 
 
 def _fill(shape: Any, dtype: Any, fortran: bool, content: Any) -> np.ndarray:
@@ -100,19 +100,19 @@ def _fill(shape: Any, dtype: Any, fortran: bool, content: Any) -> np.ndarray:
     if dtype.real.hasobject:
         if not isinstance(content, list) or len(content) != size:
             raise _Refused("array whose content does not fit its shape")
-        made = np.empty(size, object)
+        array = np.empty(size, object)
         for i, item in enumerate(content):
-            made[i] = item
+            array[i] = item
         # The list is in C order, whichever order the array had in memory; bytes are in the array's own.
-        return made.reshape(shape)
+        return array.reshape(shape)
     else:
         content = content.encode("latin1") if isinstance(content, str) else content
         if not isinstance(content, (bytes, bytearray)) or len(content) != size * dtype.real.itemsize:
             raise _Refused("array whose content does not fit its shape")
         if not dtype.real.itemsize and size > 1:  # empty texts: their number is limited by nothing in the file
             raise _Refused("array of nothing")
-        made = np.frombuffer(bytes(content), dtype.real) if dtype.real.itemsize else np.zeros(size, dtype.real)
-        return made.reshape(shape, order="F" if fortran else "C").copy(order="K")
+        array = np.frombuffer(bytes(content), dtype.real) if dtype.real.itemsize else np.zeros(size, dtype.real)
+        return array.reshape(shape, order="F" if fortran else "C").copy(order="K")
 
 
 def _make_empty(kind: Any, shape: Any, letters: Any) -> _Array:
@@ -229,12 +229,12 @@ def _load(file: IO[bytes]) -> Any:
 
 def _plain(loaded: Any) -> Any:
     """What was loaded; raises when a stand-in of the reader would get out with it."""
-    seen, waiting = set(), [loaded]
+    visited, waiting = set(), [loaded]
     while waiting:
         value = waiting.pop()
         if isinstance(value, (_Maker, _DType, type)):
             raise _Refused("a class instead of a value")
-        if id(value) in seen:
+        if id(value) in visited:
             continue
         if isinstance(value, dict):
             waiting += [*value, *value.values()]
@@ -244,5 +244,5 @@ def _plain(loaded: Any) -> Any:
             waiting += value.reshape(-1).tolist()
         else:
             continue
-        seen.add(id(value))
+        visited.add(id(value))
     return loaded.view(np.ndarray) if isinstance(loaded, _Array) else loaded

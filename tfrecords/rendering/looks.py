@@ -130,7 +130,7 @@ def skin(rng: np.random.Generator) -> np.ndarray:
 def _cloth(rng: np.random.Generator, kind: Any, base: np.ndarray | None = None) -> Cloth:
     first = colour(rng) if base is None else base
     second = colour(rng)
-    if np.abs(second - first).sum() < 0.5:  # a pattern that nobody sees is none
+    if np.abs(second - first).sum() < 0.5:  # such a pattern is not visible
         second = np.ones(3) * (0.93 if first.mean() < 0.5 else 0.08)
     pattern = int(rng.choice(7, p=_PATTERN_SHARE[kind]))
     return Cloth(first, second, pattern, float(rng.choice([28, 45, 70, 110]) * rng.uniform(0.8, 1.3)),

@@ -15,7 +15,7 @@ from tfrecords.rendering import textures as render_textures
 from tfrecords.rendering.mesh import Mesh, cross, cuboid
 from tfrecords.rendering.shading import Light
 
-# Nothing that is put behind a person stands nearer to him than this, mm.
+# Nothing that is put behind a person stands nearer to them than this, mm.
 _CLEAR_MM = 700.0
 
 
@@ -285,7 +285,7 @@ def clutter(
         things.append((back, rng.choice(3, p=(0.55, 0.25, 0.2)), spot))
     for _, kind, spot in sorted(things, key=lambda thing: -thing[0]):
         if kind == 2:
-            _stranger(rng, picture, view, spot, ground)
+            _bystander(rng, picture, view, spot, ground)
             continue
         wide, deep, tall = rng.uniform(200, 1100), rng.uniform(200, 700), rng.uniform(200, 1900)
         if kind == 1:
@@ -296,8 +296,8 @@ def clutter(
         draw_box(picture, view, cuboid(low, low + [wide, deep, tall], rng.uniform(0, np.pi)), _wall_colour(rng), light)
 
 
-def _stranger(rng: np.random.Generator, picture: np.ndarray, view: View, spot: np.ndarray, ground: float) -> None:
-    """Somebody who stands far behind: head, trunk and legs as flat shapes."""
+def _bystander(rng: np.random.Generator, picture: np.ndarray, view: View, spot: np.ndarray, ground: float) -> None:
+    """A person far behind: head, trunk and legs as flat shapes."""
     import cv2
 
     if view.to_camera(spot)[2] < 500:

@@ -73,7 +73,7 @@ class Coco(PeopleSource):
             if isinstance(entry, dict) and isinstance(entry.get("file_name"), str):
                 numbers[_key(entry.get("id"))] = people.add_picture(self._picture(entry))
         unlisted = None
-        seen: dict[int, int] = {}
+        persons: dict[int, int] = {}
         for entry in content["annotations"]:
             if not isinstance(entry, dict) or (categories and _key(entry.get("category_id")) not in categories):
                 continue
@@ -82,8 +82,8 @@ class Coco(PeopleSource):
                 unlisted = people.add_picture(Picture(sequence="unlisted")) if unlisted is None else unlisted
                 people.add_bad(unlisted, 0, NO_IMAGE_ENTRY, f"image_id {str(entry.get('image_id'))[:40]}")
                 continue
-            person = seen.get(picture, 0)
-            seen[picture] = person + 1
+            person = persons.get(picture, 0)
+            persons[picture] = person + 1
             self._add(people, picture, person, entry, match)
         return people
 

@@ -71,8 +71,8 @@ class Human36M(clips.MotionSource):
         chosen = [motion for motion in motions if self.split in ("all", motion.split)]
         self._cameras, self._camera_file = {}, options.cameras
         if not self._wild:
-            own = self.path / "cameras.h5"
-            self._camera_file = options.cameras or (str(own) if own.is_file() else "")
+            beside = self.path / "cameras.h5"
+            self._camera_file = options.cameras or (str(beside) if beside.is_file() else "")
             self._cameras = placing.load_cameras(self._camera_file, self.info.name)
             subjects = sorted({self._files[motion.number].subject for motion in chosen})
             placing.check_subjects(self._cameras, subjects, self._camera_file)

@@ -19,7 +19,7 @@ from tools.pose.joints import JOINT_SETS, POSE17
 
 # About one subject in ten is held out; which ones is decided by the hash of the name, so that it never changes.
 _HELD_OUT = 0.1
-# Subjects of the CMU data base who were captured together: both see the same seconds, so both are on one side.
+# Subjects of the CMU data base who were captured together, so both are in one split.
 _TOGETHER = (("18", "19"), ("20", "21"), ("22", "23"), ("33", "34"), ("60", "61"))
 # Subjects of the CMU data base, as its files name them: 60_12, 060/060_12.
 _CMU_NAME = re.compile(r"(?:.*/)?0*(\d+)_\d+[a-z]?")
@@ -78,7 +78,7 @@ class Mocap(clips.MotionSource):
             if len(shape) != 3 or shape[1:] != (POSE17.size, 3):
                 raise InputError(f"{self.path}: {name} has shape {list(shape)}, expected [frames, {POSE17.size}, 3]")
             entry = entries.get(name, {})
-            # The index counts people from 1; 0 stands for people whom nobody named.
+            # The index counts people from 1; 0 stands for people without a name.
             subject = str(entry["subject"] or "") if "subject" in entry else cmu_subject(name)
             action = str(entry.get("description", ""))
             motions.append(clips.Motion(number, subject, action, name, shape[0], split=split_of(subject)))

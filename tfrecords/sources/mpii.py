@@ -108,7 +108,7 @@ def _read_json(path: pathlib.Path, declared: str) -> People:
         raise InputError(f"{path}: expected MPII people, a list of objects with img_paths and joint_self")
     people = People("mpii16", str(path))
     numbers: dict[tuple[str, str], int] = {}
-    seen: dict[int, int] = {}
+    persons: dict[int, int] = {}
     for record, entry in enumerate(content):
         entry = entry if isinstance(entry, dict) else {}
         file = entry.get("img_paths", entry.get("image"))
@@ -123,7 +123,7 @@ def _read_json(path: pathlib.Path, declared: str) -> People:
             size = (-1, -1) if sides is None else (int(sides[0]), int(sides[1]))
             numbers[file, part] = people.add_picture(Picture(file=file, split=part, size=size))
         picture = numbers[file, part]
-        person = seen[picture] = seen.get(picture, -1) + 1
+        person = persons[picture] = persons.get(picture, -1) + 1
         if "joint_self" in entry:
             joints = labels.number_array(entry["joint_self"], _JOINTS, 3)
             points, visible = (None, None) if joints is None else (joints[:, :2], joints[:, 2])

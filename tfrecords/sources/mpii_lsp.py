@@ -36,7 +36,7 @@ _SETS = {16: "mpii16", 17: "pose17"}
 # A root nearer than this to the origin is the origin: the file has relative poses.
 _NO_PLACE_MM = 1.0
 # From the hip no joint of a person, child or giant, is nearer than this if all are; metres and unit poses are.
-_LEAST_EXTENT_MM = 100.0
+_MIN_EXTENT_MM = 100.0
 
 
 class MpiiLsp3D(Source):
@@ -123,7 +123,7 @@ class MpiiLsp3D(Source):
         if len(found) < 3:
             return Skip(BAD_ROW, f"{where} has {', '.join(found) or 'none of them'}")
         found["3D"] = found["3D"] * np.float32(self.options.unit_mm or 1)
-        if np.abs(found["3D"] - found["3D"].mean(0)).max() < _LEAST_EXTENT_MM:
+        if np.abs(found["3D"] - found["3D"].mean(0)).max() < _MIN_EXTENT_MM:
             return Skip(NOT_MM, f"{where}: --unit_mm tells how many mm one unit is")
         return found["name"], found["2D"], found["3D"]
 
@@ -159,7 +159,7 @@ def _name(part: Any) -> str:
 
 
 def _title(file: str) -> str:
-    """The image's own name: the folders before it are those of somebody's machine."""
+    """The image's own name: the folders before it are those of another machine."""
     return file.replace("\\", "/").rsplit("/", 1)[-1]
 
 

@@ -30,8 +30,8 @@ NOT_PIXELS = "key points not in px"
 _NAME = re.compile(r"(.*?)[_\-. ]?(\d+)(?:[_\-.](?:keypoints|pose|openpose))?$", re.IGNORECASE | re.DOTALL)
 _SUFFIX = ".json"
 _TARS = (".tar", ".tar.gz", ".tgz")
-# OpenPose can scale its output to [0, 1] or [-1, 1] (--keypoint_scale); nobody is that small in px.
-_LEAST_EXTENT = 2.0
+# OpenPose can scale its output to [0, 1] or [-1, 1] (--keypoint_scale).
+_MIN_EXTENT = 2.0
 _BODY25, _COCO18 = joints.JOINT_SETS["body25"], joints.JOINT_SETS["openpose18"]
 _18_AS_25 = np.array([_BODY25.index(name) for name in _COCO18.joints])
 
@@ -125,7 +125,7 @@ def _add_frame(people: People, picture: int, name: str, data: bytes) -> None:
         detected = numbers.reshape(-1, 3)
         points = np.where(detected[:, 2:] > 0, detected[:, :2], np.nan)
         known = points[np.isfinite(points).all(-1)]
-        if len(known) > 1 and (known.max(0) - known.min(0)).max() <= _LEAST_EXTENT:
+        if len(known) > 1 and (known.max(0) - known.min(0)).max() <= _MIN_EXTENT:
             people.add_bad(picture, person, NOT_PIXELS)
             continue
         if len(points) == _COCO18.size:

@@ -1,4 +1,4 @@
-"""Photographs of anybody's own with key points: a folder or tar of pictures and one .npz that names them.
+"""Your own photographs with key points: a folder or tar of pictures and one .npz that names them.
 
 The .npz holds
   files      [n] text: the picture of each person, by its name in the folder or tar; a name may repeat, for several
@@ -29,7 +29,7 @@ from tools.pose import joints
 
 BAD_JOINTS = "joint that is not a number"
 NO_NAME = "person without a picture's name"
-# Sets that are told by how many joints they have; sets of 17 and 18 are several.
+# Sets that follow from their number of joints; sets of 17 and 18 are several.
 _SETS = {14: "lsp14", 16: "mpii16", 33: "mediapipe33"}
 # _joints at the end of a name is no part of what its pictures are called.
 _ENDS = ("_joints", "_keypoints", "_labels")

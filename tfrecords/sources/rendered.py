@@ -1,4 +1,4 @@
-"""Pictures for whoever has none: synthetic or captured poses as people of many looks before cameras in the wild."""
+"""Pictures without a data set: synthetic or captured poses as people of many looks before cameras in the wild."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tools.pose.joints import POSE17
 _KEPT_BYTES = 128 << 20
 # Share of a sequence's frames in which some joint may lie lower than where the floor is put: outliers.
 _LOWEST_SHARE = 0.03
-# Bodies that are taller or shorter than this were captured wrongly, and look like nobody.
+# Bodies that are taller or shorter than this were captured wrongly.
 _STATURE_MM = (950.0, 2250.0)
 # Joints rest about this high above the floor.
 _REST_MM = np.array([40, 60, 80, 70, 40, 40, 70, 40, 40, 95, 95, 85, 55, 75, 85, 55, 75], np.float64)
@@ -47,7 +47,7 @@ class _Pose(NamedTuple):
 
 
 class Rendered(Source):
-    """Record i of a seed and a split is the same whatever `count` is and whoever reads it.
+    """Record i of a seed and a split is the same whatever `count` is.
 
     With motion capture, records go through all frames of the split in a scattered order, the same frame again with
     another person, camera and place when they are through.
@@ -107,7 +107,7 @@ class Rendered(Source):
         if not _STATURE_MM[0] <= tall <= _STATURE_MM[1]:
             return Skip("body of no person's size", f"{where}: {tall:.0f} mm tall")
         rng = np.random.default_rng([self.options.seed, self._stream, number, 2])
-        view = synthetic_cameras.see(rng, pose.joints[None] - [0.0, 0.0, pose.ground], "wild")
+        view = synthetic_cameras.sample_views(rng, pose.joints[None] - [0.0, 0.0, pose.ground], "wild")
         # the camera was placed above a floor at height 0
         shift = view.translation[0] - view.rotation[0] @ [0.0, 0.0, pose.ground]
         camera = Camera(view.intrinsics[0], None, view.rotation[0], shift)
@@ -195,7 +195,7 @@ class _Captured(mocap.Mocap):
         return _Pose(
             joints=world[frame],
             provenance=provenance,
-            # nobody is under the floor; what was captured without its travel stands on its lowest joint
+            # no joint is under the floor; what was captured without its travel stands on its lowest joint
             ground=float(lowest if not ground <= lowest < ground + 1500 else ground),
             subject=motion.subject,
             action=motion.action,

@@ -1,4 +1,4 @@
-"""Endless poses for whoever has no data: people of a kinematic model, seen by cameras sampled around them."""
+"""Poses without a data set: people of a kinematic model, in the view of cameras sampled around them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tools.pose.joints import POSE17
 
 
 class Synthetic(Source):
-    """Record i of a seed and a split is the same whatever `count` is and whoever reads it.
+    """Record i of a seed and a split is the same whatever `count` is.
 
     Poses come in blocks of ``synthetic_poses.BLOCK``; reading one record costs its whole block, so numbers are best
     read in runs. Every record is another body; splits draw from separate random streams.
@@ -63,7 +63,7 @@ class Synthetic(Source):
         options = self.options
         poses = synthetic_poses.make_block(options.seed, block, stream=self._stream)
         rng = np.random.default_rng([options.seed, self._stream, block, 1])
-        views = synthetic_cameras.see(rng, poses.joints, options.cameras_style)
+        views = synthetic_cameras.sample_views(rng, poses.joints, options.cameras_style)
         intrinsics, pixels, kind = views.intrinsics, views.pixels, schema.CALIBRATED
         size: tuple[int, int] | None = views.image_size
         if options.intrinsics is not None:

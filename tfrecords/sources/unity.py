@@ -10,7 +10,7 @@ from tfrecords.formats import arrays
 from tfrecords.source import Info, Options
 from tools.cli.errors import InputError
 
-# Folder below 2D-3D -> the split that its poses are for. The synthetic bodies are nobody's, so they only train.
+# Folder below 2D-3D -> the split that its poses are for. Synthetic bodies belong to no subject, so they only train.
 _PARTS = (("H36m/train", "train"), ("H36m/test", "test"), ("Unity", "train"))
 
 

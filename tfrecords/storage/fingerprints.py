@@ -9,7 +9,7 @@ from tools.files import checksums
 
 
 def fingerprint(where: locate.Where) -> str:
-    """A text that tells these records from others: of the manifest's checksums, or of names, sizes and counts.
+    """A text that identifies these records: of the manifest's checksums, or of names, sizes and counts.
 
     Raises:
       InputError: as `locate.find`.

@@ -25,7 +25,7 @@ _POSES = (("pose_2d", "provenance_2d"), ("pose_3d", "provenance_3d"))
 
 @dataclasses.dataclass
 class Range:
-    """Of one field: in how many records it is, and the least, mean and largest of its numbers."""
+    """Of one field: in how many records it is, and the minimum, mean and maximum of its numbers."""
 
     records: int = 0
     numbers: int = 0

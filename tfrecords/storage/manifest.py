@@ -18,7 +18,7 @@ from tools.files import atomic
 
 NAME = "manifest.json"
 FORMAT = 1
-KEPT_DETAILS = 5  # how many examples of each reason for skipping are told
+KEPT_DETAILS = 5  # how many examples of each reason for skipping are kept
 _SHARD = re.compile(r"(?P<name>.+)-(?P<index>\d{5,})-of-(?P<count>\d{5,})\.tfrecord(?P<gzip>\.gz)?")
 
 
@@ -53,7 +53,7 @@ class Shard:
 
 @dataclasses.dataclass
 class Manifest:
-    """What a conversion made.
+    """The result of a conversion.
 
     Attributes:
       name: what the shards' names begin with.

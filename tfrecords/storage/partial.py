@@ -30,7 +30,7 @@ def locked(output: pathlib.Path) -> Iterator[None]:
 
     The lock is the kernel's on the folder itself: it ends with the process, however that ends, and leaves no file.
     """
-    made = not output.exists()
+    created = not output.exists()
     try:
         output.mkdir(parents=True, exist_ok=True)
         handle = os.open(output, os.O_RDONLY | os.O_DIRECTORY)
@@ -44,7 +44,7 @@ def locked(output: pathlib.Path) -> Iterator[None]:
         try:
             yield
         finally:
-            if made:
+            if created:
                 with contextlib.suppress(OSError):
                     output.rmdir()  # only when nothing came of it
     finally:
@@ -87,14 +87,14 @@ class Partial:
             atomic.write_text(self.folder / _JOURNAL, "".join(json.dumps(line) + "\n" for line in lines))
         else:
             shutil.rmtree(self.folder, ignore_errors=True)
-        strangers = sorted(set(self._shards_in_output()) - self._placed)
-        if strangers and not overwrite:
-            raise InputError(f"{output}: holds {strangers[0]}, which no manifest knows; --overwrite replaces it")
+        unknown = sorted(set(self._shards_in_output()) - self._placed)
+        if unknown and not overwrite:
+            raise InputError(f"{output}: holds {unknown[0]}, which is in no manifest; --overwrite replaces it")
         if not lines:
             try:
                 self.folder.mkdir()
             except OSError as error:
-                raise InputError(f"{self.folder}: can't be made: {error.strerror}") from error
+                raise InputError(f"{self.folder}: can't be created: {error.strerror}") from error
             self._append(header)
         self.remove_temporaries()
 

@@ -95,7 +95,7 @@ class _Job:
     final: pathlib.Path
 
     def write(self, source: Source, group: tuple[int, ...], report: Callable[[int], None]) -> list[Written]:
-        # The process id: what a process left over from a killed conversion still writes is nobody else's file.
+        # The process id: a process left over from a killed conversion writes to a file of its own.
         paths = [self.folder / f"{self.plan.file(shard)}.{os.getpid()}.tmp" for shard in group]
         shown_as = [str(self.final / self.plan.file(shard)) for shard in group]
         return list(zip(group, paths, shards.write_group(source, self.plan, group, paths, shown_as, report)))

@@ -4,7 +4,7 @@ Three styles:
 
 * ``h36m``: cameras placed as Human3.6M's four stand around its room, with their intrinsics; people walk about in it.
 * ``wild``: height 0.3-4 m, distance 2.5-9 m, pitch within 40 degrees and up to 10 degrees past the person, field of
-  view 30-90 degrees over 1000 px: the cameras nobody trained on.
+  view 30-90 degrees over 1000 px: cameras outside the training set.
 * ``level``: on the floor, 5 m away, held level: keeps the vertical for training that draws its own cameras.
 
 Camera axes: x right, y down, z away; X_camera = R X_world + t. Pinhole cameras without distortion.
@@ -113,7 +113,7 @@ def _h36m(rng: np.random.Generator, root: np.ndarray) -> tuple[np.ndarray, np.nd
     return rotation, eye, H36M_INTRINSICS[rng.integers(len(H36M_INTRINSICS), size=n)], H36M_SIZE
 
 
-def see(rng: np.random.Generator, poses_world: np.ndarray, style: str = "h36m") -> Views:
+def sample_views(rng: np.random.Generator, poses_world: np.ndarray, style: str = "h36m") -> Views:
     """Returns one random view of each of the poses ``[n, 17, 3]`` mm, z up, the ground at z = 0.
 
     A camera that would have a joint nearer than ``placing.NEAREST_MM`` to its plane steps back along its axis until

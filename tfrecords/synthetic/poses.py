@@ -1,7 +1,7 @@
 """Synthetic poses by number: joint angles of the activities, put on bodies; NumPy only.
 
-Poses come in blocks of ``BLOCK``, each from its own random stream, so that pose i of a seed is the same whoever asks
-for it and in whatever batches.
+Poses come in blocks of ``BLOCK``, each from its own random stream, so that pose i of a seed is the same
+whoever reads it and in whatever batches.
 """
 
 from __future__ import annotations

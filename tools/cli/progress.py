@@ -17,7 +17,7 @@ class Progress:
     def __init__(self, total: int, unit: str, already: int = 0, every: float = LINE_EVERY_SECONDS, quiet: bool = False):
         """unit: plural name of the things. already: done by an earlier run, so not counted in the rate."""
         self._total, self._unit, self._already, self._every = total, unit, already, every
-        self._start = self._told = time.monotonic()
+        self._start = self._reported = time.monotonic()
         self._done, self._bar, self._quiet = already, None, quiet
         if not quiet and sys.stderr.isatty():
             import tqdm
@@ -28,8 +28,8 @@ class Progress:
         """done: how many of all are done now."""
         if self._bar is not None:
             self._bar.update(done - self._done)
-        elif not self._quiet and time.monotonic() - self._told >= self._every:
-            self._told = time.monotonic()
+        elif not self._quiet and time.monotonic() - self._reported >= self._every:
+            self._reported = time.monotonic()
             print(self.line(done), file=sys.stderr, flush=True)
         self._done = done
 

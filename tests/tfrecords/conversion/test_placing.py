@@ -13,7 +13,7 @@ from tools.pose.cameras import Camera
 def test_what_a_camera_sees_is_what_opencv_projects(bodies, camera_values, distort):
     rotation, translation, intrinsics, distortion = camera_values[9, "55011271"]
     world = bodies(50).astype(np.float64)
-    seen = placing.see(world, Camera(intrinsics, distortion, rotation, translation), 400.0, distort)
+    seen = placing.view_from(world, Camera(intrinsics, distortion, rotation, translation), 400.0, distort)
 
     matrix = np.array([[intrinsics[0], 0, intrinsics[2]], [0, intrinsics[1], intrinsics[3]], [0, 0, 1]])
     lens = distortion if distort else np.zeros(5)
@@ -29,7 +29,9 @@ def test_what_a_camera_sees_is_what_opencv_projects(bodies, camera_values, disto
 
 
 def test_no_baseline_no_right_view(bodies):
-    assert placing.see(bodies(2) + [0, 0, 5000.0], Camera(np.array([1000.0, 1000, 500, 500])), 0.0).right_2d is None
+    assert (
+        placing.view_from(bodies(2) + [0, 0, 5000.0], Camera(np.array([1000.0, 1000, 500, 500])), 0.0).right_2d is None
+    )
 
 
 def test_wild_cameras_keep_their_ranges():

@@ -129,7 +129,7 @@ def compare(synthetic, captured):
     lengths = bone_lengths(captured)
     ratios = {name: np.median(values) / np.median(lengths[name]) for name, values in bone_lengths(synthetic).items()}
     flat = [
-        normalised_2d(cameras.see(np.random.default_rng([0, i]), poses, "wild").pixels)
+        normalised_2d(cameras.sample_views(np.random.default_rng([0, i]), poses, "wild").pixels)
         for i, poses in enumerate((synthetic, captured))
     ]
     for joint in range(17):

@@ -18,7 +18,7 @@ def people():
 
 @pytest.fixture(scope="module", params=["h36m", "wild"])
 def views(request, people):
-    return request.param, cameras.see(np.random.default_rng(1), people, request.param)
+    return request.param, cameras.sample_views(np.random.default_rng(1), people, request.param)
 
 
 def test_joints_and_pixels_equal_a_slow_loop(views, people):
@@ -68,7 +68,7 @@ def test_most_people_are_whole_in_the_picture(views):
 def test_camera_that_is_too_near_steps_back():
     """Someone 4 m tall who spreads towards every camera: still nobody behind it, and the same extrinsics tell so."""
     giant = synthetic_poses.make_poses(2, 0, 500).joints.astype(np.float64) * 2.6
-    seen = cameras.see(np.random.default_rng(0), giant, "wild")
+    seen = cameras.sample_views(np.random.default_rng(0), giant, "wild")
     assert seen.joints[..., 2].min() >= 1000.0 - 1e-9
     assert (seen.joints[..., 2].min(1) < 1000.0 + 1e-6).any()
     again = np.einsum("nij,nkj->nki", seen.rotation, giant) + seen.translation[:, None]
@@ -76,7 +76,7 @@ def test_camera_that_is_too_near_steps_back():
 
 
 def test_wild_cameras_keep_their_ranges(people):
-    seen = cameras.see(np.random.default_rng(3), people, "wild")
+    seen = cameras.sample_views(np.random.default_rng(3), people, "wild")
     eye = -np.einsum("nji,nj->ni", seen.rotation, seen.translation)
     root = people[:, HIP].astype(np.float64)
     distance = np.linalg.norm(eye - root, axis=-1)
@@ -102,7 +102,7 @@ def test_h36m_cameras_stand_like_the_real_ones(pose3d_data, people):
     real = json.loads((pose3d_data / "h36m_camera_parameters.json").read_text())
     matrices = [np.array(camera["calibration_matrix"]) for camera in real["intrinsics"].values()]
     expected = np.array([[m[0, 0], m[1, 1], m[0, 2], m[1, 2]] for m in matrices])
-    seen = cameras.see(np.random.default_rng(3), people, "h36m")
+    seen = cameras.sample_views(np.random.default_rng(3), people, "h36m")
     found = np.unique(seen.intrinsics, axis=0)
     np.testing.assert_allclose(found, expected[np.argsort(expected[:, 0])], atol=1e-3)
     eye = -np.einsum("nji,nj->ni", seen.rotation, seen.translation)
@@ -119,11 +119,11 @@ def test_h36m_cameras_stand_like_the_real_ones(pose3d_data, people):
 
 
 def test_same_generator_same_views(people):
-    first, second = (cameras.see(np.random.default_rng([4, 2]), people[:50], "wild") for _ in range(2))
+    first, second = (cameras.sample_views(np.random.default_rng([4, 2]), people[:50], "wild") for _ in range(2))
     np.testing.assert_array_equal(first.pixels, second.pixels)
 
 
 @pytest.mark.parametrize(("shape", "style"), [((5, 16, 3), "wild"), ((17, 3), "wild"), ((2, 17, 3), "drone")])
 def test_bad_arguments_are_refused(shape, style):
     with pytest.raises(InputError):
-        cameras.see(np.random.default_rng(0), np.ones(shape), style)
+        cameras.sample_views(np.random.default_rng(0), np.ones(shape), style)
