@@ -1,6 +1,7 @@
 """Installs the packages of the project; `pip install -e .` is what demo.sh and test.sh do."""
 
 import pathlib
+import re
 
 from setuptools import find_namespace_packages, setup
 
@@ -13,9 +14,15 @@ def requirements(name):
     return [line for line in lines if line]
 
 
+def version():
+    """The project's version, from the one place that states it."""
+    text = (HERE / "label_generator" / "__init__.py").read_text(encoding="utf-8")
+    return re.search(r'__version__ = "([^"]+)"', text)[1]
+
+
 setup(
     name="pose3d-label-generator",
-    version="0.1.0",
+    version=version(),
     description="3D labels for in-the-wild 2D human poses, and a network trained on them (TensorFlow 2 / Keras)",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
@@ -24,7 +31,25 @@ setup(
     packages=find_namespace_packages(
         include=["label_generator*", "baseline_network*", "tfrecords*", "tools*"], exclude=["*__pycache__*"]
     ),
-    package_data={"label_generator": ["flags/*.cfg", "weights/*"], "baseline_network": ["flags/*.cfg", "weights/*"]},
+    package_data={
+        **{
+            name: ["flags/*.cfg", "weights/*", "weights/*/*", "py.typed"]
+            for name in ("label_generator", "baseline_network")
+        },
+        **{name: ["py.typed", "*/*.css", "*/*.js", "*/*.html"] for name in ("tfrecords", "tools")},
+    },
+    # the commands under names of their own, for who installs the wheel
+    entry_points={
+        "console_scripts": [
+            "pose3d-labels=tools.cli.console:labels",
+            "pose3d-demo=tools.cli.console:demo",
+            "pose3d-evaluate=tools.cli.console:evaluate",
+            "pose3d-train=tools.cli.console:train",
+            "pose3d-export=tools.cli.console:export",
+            "pose3d-records=tools.cli.console:records",
+            "pose3d-predict=tools.cli.console:predict",
+        ]
+    },
     install_requires=requirements("requirements.txt"),
     extras_require={
         # what ./test.sh adds

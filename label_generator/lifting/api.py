@@ -1,0 +1,212 @@
+"""The label generator in three lines of somebody's own program: NumPy arrays in, a dataclass of NumPy arrays out.
+
+import label_generator as lg
+
+labels = lg.lift(poses_2d, joints="coco17", camera="fov:60", image_size=(1920, 1080))
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Callable, Union
+
+import numpy as np
+
+from tools.cli.errors import InputError
+from tools.pose import cameras
+from tools.pose import joints as joint_sets
+
+Camera = Union[str, Sequence[float], np.ndarray, None]
+# Poses lifted at once: enough to keep the processor busy, few enough that 100,000 poses need no more memory than these.
+_AT_ONCE = 4096
+
+
+@dataclasses.dataclass(frozen=True)
+class Labels:
+    """3D labels of N poses, in the order of the input. A pose without a label has NaN everywhere and a reason.
+
+    Attributes:
+      poses_3d: [N, 17, 3] float32 mm relative to the root (Hip), joints of `pose17`; x right, y down, z away.
+      roots: [N, 3] float32 mm, the root in camera axes; nominal where the camera is unknown.
+      quality: [N] float32, 0 to 1: exp(-expected MPJPE / 100 mm).
+      joint_quality: [N, 17] float32, the same for each joint.
+      expected_error_mm: [N] float32, the MPJPE to be expected.
+      nominal: [N] bool, whether the camera was unknown, so that `roots` mean nothing.
+      reasons: N texts, '' where there is a label.
+    """
+
+    poses_3d: np.ndarray
+    roots: np.ndarray
+    quality: np.ndarray
+    joint_quality: np.ndarray
+    expected_error_mm: np.ndarray
+    nominal: np.ndarray
+    reasons: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.quality)
+
+    @property
+    def labelled(self) -> np.ndarray:
+        """[N] bool, which poses have a label."""
+        return np.array([not reason for reason in self.reasons], bool)
+
+
+class PoseLifter:
+    """Trained networks with the rules around them, loaded once and called for any number of poses."""
+
+    def __init__(self, weights: str | os.PathLike | None = None, precision: str = "float32", **settings: Any):
+        """Loads weights.
+
+        Args:
+          weights: folder of trained networks; None: those that come with the project.
+          precision: of the networks' matrix products: 'float32', 'bfloat16' or 'float16'.
+          settings: fields of `label_generator.lifting.lifter.LifterSettings` that differ from the recipe's.
+
+        Raises:
+          InputError: no weights there, or a setting that there is none of.
+        """
+        import tensorflow as tf
+
+        from label_generator.lifting import chains, lifter
+        from label_generator.networks import network_files
+
+        folders = [weights if weights is not None else lifter.SHIPPED]
+        networks = network_files.find_networks(folders)
+        recipe = next(networks[stage].recipe for stage in chains.stages_of(networks) if stage in networks)
+        try:
+            chosen = dataclasses.replace(lifter.RECIPE_SETTINGS[recipe], **settings)
+        except TypeError:
+            names = ", ".join(field.name for field in dataclasses.fields(lifter.LifterSettings))
+            raise InputError(f"settings {', '.join(settings)}: there are {names}") from None
+        self._run: Callable[..., Any] = lifter.load_lifter(folders, chosen, tf.as_dtype(precision)).lift
+
+    @classmethod
+    def from_saved_model(cls, folder: str | os.PathLike) -> PoseLifter:
+        """The chain that `label_generator/export.py` wrote; raises `InputError` when there is none."""
+        import tensorflow as tf
+
+        if not os.path.isfile(os.path.join(folder, "saved_model.pb")):
+            raise InputError(f"{folder}: no saved_model.pb; expected what label_generator/export.py writes")
+        signature = tf.saved_model.load(str(folder)).signatures["serving_default"]
+        made = cls.__new__(cls)
+        made._run = lambda poses, intrinsics, mask: signature(
+            poses_2d=tf.constant(poses), intrinsics=tf.constant(intrinsics), joint_mask=tf.constant(mask)
+        )
+        return made
+
+    def lift(
+        self,
+        poses_2d: np.ndarray,
+        joints: str = "pose17",
+        camera: Camera = "unknown",
+        image_size: tuple[int, int] | None = None,
+        confidences: np.ndarray | None = None,
+        min_confidence: float = 0.0,
+    ) -> Labels:
+        """3D labels of 2D poses.
+
+        Args:
+          poses_2d: [N, J, 2] px (or [J, 2] for one), x right, y down, without lens distortion; NaN at missing joints.
+          joints: name of their joint set, J joints (docs/joints.md).
+          camera: 'unknown', 'h36m', 'fov:DEGREES' (with `image_size`), or intrinsics fx, fy, cx, cy px, [4] or [N, 4].
+          image_size: width, height px.
+          confidences: [N, J]; a joint with a confidence not above `min_confidence` is missing.
+
+        Raises:
+          InputError: shapes that do not fit, or an unknown joint set or camera.
+        """
+        poses = np.asarray(poses_2d, np.float32)
+        if poses.ndim == 2:
+            poses = poses[None]
+        size = joint_sets.joint_set(joints).size
+        if poses.ndim != 3 or poses.shape[1:] != (size, 2):
+            raise InputError(f"poses_2d of joint set {joints} are [N, {size}, 2] px, not {list(np.shape(poses_2d))}")
+        if confidences is not None:
+            known = np.asarray(confidences, np.float32).reshape(-1, *np.shape(confidences)[-1:]) > min_confidence
+            if known.shape != poses.shape[:2]:
+                raise InputError(f"confidences are {list(poses.shape[:2])}, not {list(np.shape(confidences))}")
+            poses = np.where(known[..., None], poses, np.nan)
+        intrinsics = _intrinsics(camera, image_size, len(poses))
+        converted, provenance = joint_sets.convert(poses, joints)
+        mask = provenance == joint_sets.LABELLED
+        parts = [
+            self._labels_of(converted[i : i + _AT_ONCE], intrinsics[i : i + _AT_ONCE], mask[i : i + _AT_ONCE])
+            for i in range(0, len(poses), _AT_ONCE)
+        ]
+        return _joined(parts)
+
+    def stream(self, poses_2d: Iterable[np.ndarray], **options: Any) -> Iterator[Labels]:
+        """Yields the label of each pose as it comes, [J, 2] each; options as for `lift`."""
+        for pose in poses_2d:
+            yield self.lift(np.asarray(pose)[None] if np.ndim(pose) == 2 else pose, **options)
+
+    def _labels_of(self, poses: np.ndarray, intrinsics: np.ndarray, mask: np.ndarray) -> Labels:
+        from label_generator.lifting.lifter import REASONS
+
+        lifted = self._run(poses, intrinsics, mask)
+        values = lifted if isinstance(lifted, dict) else lifted._asdict()
+        return Labels(
+            poses_3d=values["pose_3d"].numpy(),
+            roots=values["root_3d"].numpy(),
+            quality=values["quality"].numpy(),
+            joint_quality=values["joint_quality"].numpy(),
+            expected_error_mm=values["expected_error_mm"].numpy(),
+            nominal=values["nominal"].numpy(),
+            reasons=tuple(REASONS[code] for code in values["reason"].numpy()),
+        )
+
+
+def lift(poses_2d: np.ndarray, joints: str = "pose17", camera: Camera = "unknown", **options: Any) -> Labels:
+    """3D labels of 2D poses with the weights that come with the project, which are loaded by the first call.
+
+    Args and errors: as `PoseLifter.lift`.
+    """
+    return _shipped().lift(poses_2d, joints, camera, **options)
+
+
+@functools.cache
+def _shipped() -> PoseLifter:
+    return PoseLifter()
+
+
+def _intrinsics(camera: Camera, image_size: tuple[int, int] | None, count: int) -> np.ndarray:
+    """[count, 4] fx, fy, cx, cy px, NaN where unknown."""
+    if camera is None or (isinstance(camera, str) and camera == "unknown"):
+        return np.full((count, 4), np.nan, np.float32)
+    if isinstance(camera, str):
+        if camera == "h36m":
+            values = np.asarray(cameras.SEARCH_INTRINSICS, np.float32)
+        else:
+            if camera.startswith("fov") and image_size is None:
+                raise InputError(f"camera='{camera}': a field of view needs image_size=(width, height)")
+            values = np.asarray(cameras.parse_intrinsics(camera, image_size or (1000, 1000)), np.float32)
+    else:
+        values = np.asarray(camera, np.float32)
+    if values.shape not in ((4,), (count, 4)):
+        raise InputError(f"camera: intrinsics are [4] or [{count}, 4], not {list(values.shape)}")
+    return np.broadcast_to(values, (count, 4)).astype(np.float32)
+
+
+def _joined(parts: Sequence[Labels]) -> Labels:
+    if not parts:
+        nothing = np.zeros(0, np.float32)
+        joint_count = joint_sets.POSE17.size
+        return Labels(
+            np.zeros((0, joint_count, 3), np.float32),
+            np.zeros((0, 3), np.float32),
+            nothing,
+            np.zeros((0, joint_count), np.float32),
+            nothing,
+            np.zeros(0, bool),
+            (),
+        )
+    arrays = {
+        field.name: np.concatenate([getattr(part, field.name) for part in parts])
+        for field in dataclasses.fields(Labels)
+        if field.name != "reasons"
+    }
+    return Labels(**arrays, reasons=tuple(reason for part in parts for reason in part.reasons))
