@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Callable, Protocol
+from typing import TYPE_CHECKING, Any, Callable, Protocol
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from tfrecords import schema
 from tfrecords.storage import example, framing
 from tfrecords.storage.locate import Records, Where, find
 from tools.cli.errors import InputError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 _PARSED_AT_ONCE = 4096
 _READ_BUFFER = 4 << 20
@@ -306,7 +309,7 @@ def from_arrays(
     start_step: int = 0,
     epochs: int | None = 1,
     drop_remainder: bool = False,
-) -> np.ndarray:
+) -> tf.data.Dataset:
     """Batches of arrays `[N, ...]` in memory: a `tf.data.Dataset` of name -> tensor `[B, ...]`.
 
     Each epoch is a random permutation of all N, a function of seed and epoch that is unlike those of other seeds and

@@ -124,6 +124,7 @@ def build(
             parts["poses_2d"].append(poses_2d.astype(np.float32))
             parts["poses_3d"].append(seen.poses_3d[kept])
             parts["roots"].append(seen.roots[kept])
+            assert seen.right_2d is not None  # a baseline was given above
             parts["right_2d"].append(seen.right_2d[kept])
             parts["intrinsics"].append(np.tile(camera.intrinsics.astype(np.float32), (len(kept), 1)))
             parts["actions"].append(np.full(len(kept), clip.action, object))

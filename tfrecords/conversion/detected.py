@@ -73,5 +73,8 @@ def add_detected(
     if len(seen) > 1 and np.ptp(seen, axis=0).max() <= _MIN_EXTENT_PX:
         people.add_bad(picture, person, NOT_PIXELS)
         return
-    usable = box is not None and (box[2:] > 0).all()
-    people.add(picture, person, chosen, np.full(len(chosen), schema.UNKNOWN), *([box] if usable else []))
+    codes = np.full(len(chosen), schema.UNKNOWN)
+    if box is not None and (box[2:] > 0).all():
+        people.add(picture, person, chosen, codes, box)
+    else:
+        people.add(picture, person, chosen, codes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -42,7 +43,7 @@ class ReviewedSource(Source):
     def __len__(self) -> int:
         return len(self._source)
 
-    def files(self):
+    def files(self) -> list[pathlib.Path]:
         return [*self._source.files(), self._decisions.path]
 
     def records(self, numbers: Sequence[int] | np.ndarray) -> Iterator[PoseRecord | Skip]:

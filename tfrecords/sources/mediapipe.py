@@ -67,7 +67,7 @@ class MediaPipe(PeopleSource):
                             f"{name}: entry {number}: landmarks beyond {_LARGEST_SHARE:g} are no shares of a picture; "
                             "write pixels as arrays with --joints=mediapipe33"
                         )
-                    points = points * np.float32(size)
+                    points = points * np.array(size, np.float32)
                 add_detected(people, match, row, person, points, scores, None, self.options.min_confidence)
         return people
 
@@ -112,7 +112,7 @@ class MediaPipe(PeopleSource):
 
 
 def _people_of(entry: dict) -> Iterator[list]:
-    value = next((entry[key] for key in _LANDMARKS if isinstance(entry.get(key), (list, dict))), [])
+    value: Any = next((entry[key] for key in _LANDMARKS if isinstance(entry.get(key), (list, dict))), [])
     if isinstance(value, dict):  # a protobuf message as JSON
         value = value.get("landmark", [])
     if value and all(isinstance(landmark, dict) for landmark in value):

@@ -73,8 +73,9 @@ class Yolo(PeopleSource):
                     people.add_bad(row, person, BAD_LINE)
                     continue
                 if size:
-                    points = points * np.float32(size[1])
-                    box = box * np.float32([*size[1], *size[1]]) if box is not None else None
+                    pixels = np.array(size[1], np.float32)
+                    points = points * pixels
+                    box = box * np.tile(pixels, 2) if box is not None else None
                 add_detected(people, match, row, person, points, scores, box, self.options.min_confidence)
         return people
 
@@ -88,15 +89,16 @@ class Yolo(PeopleSource):
         content = labels.parse_json(labels.read_file(file), str(file))
         for entry in content if isinstance(content, list) else []:
             entry = entry if isinstance(entry, dict) else {}
-            keypoints = entry.get("keypoints") if isinstance(entry.get("keypoints"), dict) else {}
-            columns = [labels.number_array(keypoints.get(axis), -1) for axis in ("x", "y", "visible")]
-            box = entry.get("box") if isinstance(entry.get("box"), dict) else {}
+            keypoints, box = entry.get("keypoints"), entry.get("box")
+            keypoints = keypoints if isinstance(keypoints, dict) else {}
+            x, y, visible = (labels.number_array(keypoints.get(axis), -1) for axis in ("x", "y", "visible"))
+            box = box if isinstance(box, dict) else {}
             corners = labels.number_array([box.get(key) for key in ("x1", "y1", "x2", "y2")], 4)
             box = None if corners is None else np.concatenate([corners[:2], corners[2:] - corners[:2]])
-            if columns[0] is None or columns[1] is None or len(columns[0]) != len(columns[1]):
+            if x is None or y is None or len(x) != len(y):
                 yield None, None, None
                 continue
-            yield np.stack(columns[:2], -1), columns[2], box
+            yield np.stack([x, y], -1), visible, box
 
     def _size_of(self, name: str) -> tuple[str, tuple[int, int]]:
         """(file name of the picture, its width and height px) for the labels of that name."""
