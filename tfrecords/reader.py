@@ -190,7 +190,8 @@ def dataset(
     """Batches of records: a `tf.data.Dataset` of field -> tensor `[B, ...]`, as `parser` describes.
 
     Args:
-      where, verify: as `find`.
+      where: which records, as for `find`.
+      verify: as for `find`.
       fields: what to parse; None: all but the image.
       shuffle_seed: None: the order in which the records were written. Otherwise another order in every epoch, the same
         for the same seed, whatever TensorFlow's global seed is.

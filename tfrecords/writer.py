@@ -42,7 +42,8 @@ def convert(
       output: folder; made when needed.
       num_shards: how many files; 0 chooses by the number of records.
       num_workers: how many processes; 0: as many as there are cores, or one where that is not worth it.
-      shuffle, seed: spread the records among the shards at random. Within a shard they keep their order.
+      shuffle: spread the records among the shards at random. Within a shard they keep their order.
+      seed: of that spreading.
       compressed: write each shard as one gzip stream, named ``.tfrecord.gz``.
       limit: only the first so many records of the source, skipped ones included; 0 for all.
       overwrite: replace what lies in `output`. Other files there are left alone.

@@ -125,7 +125,9 @@ def geometric_search(
       intrinsics: [4] or [B, 4], (fx, fy, cx, cy) in pixels.
       joint_weights: [B, 17], 0 leaves a joint out; None counts all alike. A joint with a weight or a coordinate that
         is not finite, or a negative weight, is left out.
-      min_depth_mm, max_depth_mm, step_mm: the grid of root depths, max not included.
+      min_depth_mm: the first of the root depths.
+      max_depth_mm: where they end, itself not tried.
+      step_mm: from depth to depth.
       objective: 'distance', the released sum of distances, or 'squared', the paper's sum of squares.
       method: 'convex', or 'exhaustive' as released. Both return the first of the grid depths with the least cost; in
         float32 costs that differ by rounding count as equal.

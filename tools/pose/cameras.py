@@ -67,7 +67,8 @@ def intrinsics_from_fov(fov_deg: float, width: float, height: float, axis: str =
 
     Args:
         fov_deg: full angle of view in degrees, between 0.01 and 180.
-        width, height: of the picture in pixels.
+        width: of the picture in pixels.
+        height: of the picture in pixels.
         axis: what the angle spans: ``x`` the width, ``y`` the height, ``diagonal`` the diagonal.
 
     Raises:

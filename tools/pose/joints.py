@@ -190,7 +190,8 @@ def convert(
 
     Args:
       poses: [..., J, D] pixels or millimetres, J the size of `from_set`. A joint with a NaN is missing.
-      from_set, to_set: names of joint sets.
+      from_set: name of their joint set.
+      to_set: name of the joint set that is wanted.
       provenance: [..., J] what is known of each joint: `MISSING`, `MADE` or `LABELLED`, or booleans (True: labelled).
         None: every joint without a NaN is labelled.
 

@@ -71,8 +71,10 @@ def mpjpe(
     """Mean per-joint position error, protocol 1: the mean distance of the usable joints, for each pose.
 
     Args:
-        predicted, truth: ``[..., J, D]``, both root-relative or both absolute; 2D or 3D.
-        joint_mask: ``[..., J]``; per_joint: distances ``[..., J]`` instead of their mean.
+        predicted: ``[..., J, D]``, both root-relative or both absolute; 2D or 3D.
+        truth: the same of the true poses.
+        joint_mask: ``[..., J]``, usable joints.
+        per_joint: distances ``[..., J]`` instead of their mean.
 
     Returns:
         ``[...]`` or ``[..., J]``, in the poses' unit.
@@ -86,7 +88,10 @@ def p_mpjpe(
     """MPJPE after Procrustes alignment with scale and without mirroring, protocol 2 (see `procrustes_align`).
 
     Args:
-        predicted, truth: ``[..., J, 3]``; joint_mask, per_joint: as for `mpjpe`; the mask also rules the alignment.
+        predicted: ``[..., J, 3]``.
+        truth: the same of the true poses.
+        joint_mask: as for `mpjpe`; it also rules the alignment.
+        per_joint: as for `mpjpe`.
 
     Returns:
         ``[...]`` or ``[..., J]``; NaN also for one or two usable joints, which any alignment fits without error.
@@ -130,7 +135,8 @@ def mpjve(
     """Mean per-joint velocity error: the length of the difference of the two displacements from the frame before.
 
     Args:
-        predicted, truth: ``[N, J, D]``, the frames of sequences in order, each sequence in one piece.
+        predicted: ``[N, J, D]``, the frames of sequences in order, each sequence in one piece.
+        truth: the same of the true poses.
         sequence: ``[N]`` of anything comparable: which sequence each frame belongs to. No displacement is taken from
             the last frame of one sequence to the first of the next.
         joint_mask: ``[N, J]``; a joint counts where it is usable in both frames.
@@ -170,7 +176,8 @@ def acceleration_error(
     """Mean per-joint acceleration error: the length of the difference of the two second differences about each frame.
 
     Args:
-        predicted, truth: ``[N, J, D]``; truth None: against 0, so that it is the acceleration itself.
+        predicted: ``[N, J, D]``.
+        truth: the same of the true poses; None: against 0, so that it is the acceleration itself.
         sequence: ``[N]``; as for `mpjve`: nothing is taken across the ends of sequences.
         fps: frames per second; None leaves the error in mm a frame squared instead of mm a second squared.
 
@@ -201,7 +208,9 @@ def pckh(
     """PCKh: the percentage of usable joints that are nearer to the truth than `threshold` head sizes.
 
     Args:
-        predicted, truth: ``[..., J, 2]`` pixels (or any unit); joint_mask: as for `mpjpe`.
+        predicted: ``[..., J, 2]`` pixels (or any unit).
+        truth: the same of the true poses.
+        joint_mask: as for `mpjpe`.
         head_sizes: ``[...]`` in the poses' unit; None takes the distance of `head_joints` in the truth of each pose.
         threshold: 0.5 is the usual PCKh@0.5.
 
@@ -236,7 +245,9 @@ def pck_3d(
     """3DPCK: the percentage of usable joints nearer to the truth than `threshold_mm` (MPI-INF-3DHP: 150 mm).
 
     Args:
-        predicted, truth: ``[..., J, 3]`` mm; joint_mask: as for `mpjpe`.
+        predicted: ``[..., J, 3]`` mm.
+        truth: the same of the true poses.
+        joint_mask: as for `mpjpe`.
 
     Returns:
         ``[...]`` percent, or ``[..., J]`` of 0 and 100.
@@ -271,7 +282,8 @@ def root_depth_error(predicted_depth_mm: np.ndarray, truth_depth_mm: np.ndarray,
     """How far the root's absolute depth is off: mm, or percent of the true depth.
 
     Args:
-        predicted_depth_mm, truth_depth_mm: ``[...]`` z of the root in camera coordinates; NaN where there is none.
+        predicted_depth_mm: ``[...]`` z of the root in camera coordinates; NaN where there is none.
+        truth_depth_mm: the same of the true root.
 
     Returns:
         ``[...]`` float64; NaN where either is.

@@ -158,7 +158,8 @@ def procrustes_align(predicted: np.ndarray, truth: np.ndarray, joint_mask: np.nd
     """Poses moved, turned and scaled, never mirrored, to lie nearest to their truth (least squares over usable joints).
 
     Args:
-        predicted, truth: ``[..., J, 3]``, of one shape and unit.
+        predicted: ``[..., J, 3]``.
+        truth: of the same shape and unit.
         joint_mask: ``[..., J]`` bool or float, True (> 0) = usable; unusable joints may be NaN and have no weight, but
             are moved along with the others.
 

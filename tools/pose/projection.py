@@ -122,7 +122,8 @@ def undistort(points: Array, distortion: Array | None, model: str = "opencv") ->
 
     Args:
         points: ``[..., 2]`` distorted normalised points.
-        distortion, model: as for `distort`.
+        distortion: as for `distort`.
+        model: as for `distort`.
 
     Returns:
         ``[..., 2]``; NaN for points that no ray reaches, beyond the radius where the polynomial folds back, and where
