@@ -1,4 +1,4 @@
-"""What both train.py share: strategies, checkpoints, loop, schedules, precision.
+"""What both train.py share: session, strategies, checkpoints, schedules, precision.
 
 May import tools.cli.
 """
