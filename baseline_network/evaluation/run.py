@@ -28,7 +28,7 @@ def evaluate_network(flags: Flags) -> int:
         f"{network.directory}: {sizes.stacks} stacks, {sizes.modules} modules, {sizes.features} features, "
         f"{sizes.resolution} px; {len(records):,} records"
     )
-    people = detection.Chooser().people if flags.boxes == "detected" else None
+    people = detection.Chooser(detector=flags.detector).people if flags.boxes == "detected" else None
     rule: dict[str, Any] = {
         "min_provenance": joints.LABELLED if flags.labelled_only else joints.MADE,
         "published_thorax": flags.published_thorax,

@@ -1,14 +1,15 @@
-"""Boxes of the people in a photograph: given by the user, by OpenCV's people detector, or the whole picture.
+"""Boxes of the people in a photograph: given by the user, by a detector, or the whole picture.
 
-The detector (histograms of oriented gradients, Dalal and Triggs, CVPR 2005) comes with OpenCV: nothing is downloaded.
-It knows people who stand or walk upright and misses most others: measured on 12 people in 9 photographs it finds 7, on
-67 photographs of sports 15. Every box therefore states its origin.
+The detector is MediaPipe's (`tools/detection`), whose boxes go around its landmarks; or OpenCV's (histograms of
+oriented gradients, Dalal and Triggs, CVPR 2005), which knows people who stand or walk upright and misses most others:
+measured on 12 people in 9 photographs it finds 7, on 67 photographs of sports 15. Every box states its origin.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -16,7 +17,11 @@ from tfrecords.source import Skip
 from tools.cli.command import Flags
 from tools.cli.errors import InputError
 
-GIVEN, DETECTED, WHOLE = "given", "detector", "whole picture"
+if TYPE_CHECKING:
+    from tools.detection.people import PeopleFinder
+
+GIVEN, DETECTED, LANDMARKS, WHOLE = "given", "detector", "mediapipe", "whole picture"
+DETECTORS = ("mediapipe", "hog")
 NOBODY, OUTSIDE = "nobody found", "box outside the picture"
 
 # Chosen on those pictures among sides of 400 to 960 px, strides of 4 and 8 px and thresholds of -0.2 to 0.6: larger
@@ -89,6 +94,20 @@ def detect_people(picture: np.ndarray, threshold: float = THRESHOLD) -> list[Box
     return people
 
 
+def people_boxes(finder: PeopleFinder, picture: np.ndarray) -> list[Box]:
+    """Boxes around the landmarks of the people in a picture [H, W, 3] uint8 BGR, inside it, the surest first."""
+    height, width = picture.shape[:2]
+    found = []
+    for person in finder.find(picture):
+        # Pixel centres are whole numbers there, and halves here.
+        low = np.maximum(person.box[:2] + 0.5, 0.0)
+        high = np.minimum(person.box[:2] + person.box[2:] + 0.5, [width, height])
+        if (high - low > 1.0).all():
+            numbers = (round(float(value), 2) for value in (*low, *(high - low)))
+            found.append(Box(*numbers, LANDMARKS, round(person.sureness, 3)))
+    return found
+
+
 def _people_of_windows(boxes: np.ndarray, scores: np.ndarray) -> list[tuple[np.ndarray, float]]:
     """(box [4], score) of each person, surest first: windows that overlap much are one, their weighted mean."""
     left, people = np.argsort(-scores, kind="stable"), []
@@ -136,6 +155,7 @@ class Chooser:
         largest: bool = False,
         nobody_is_whole: bool = False,
         threshold: float = THRESHOLD,
+        detector: str = "hog",
     ):
         """How boxes are found.
 
@@ -144,13 +164,19 @@ class Chooser:
           detect: ask the detector; otherwise the whole picture is one person.
           largest: of the detected people only the one with the largest box.
           nobody_is_whole: where no person is detected the whole picture is one person.
-          threshold: of the detector.
+          threshold: of OpenCV's detector.
+          detector: of `DETECTORS`.
 
         Raises:
-          InputError: a box that is none.
+          InputError: a box that is none, or no models.
         """
         self._given = [parse_box(text) for text in boxes or ()]
         self._detect, self._largest, self._whole, self._threshold = detect, largest, nobody_is_whole, threshold
+        self._finder: PeopleFinder | None = None
+        if self.detects and detector == "mediapipe":
+            from tools.detection.people import PeopleFinder
+
+            self._finder = PeopleFinder(threads=len(os.sched_getaffinity(0)))
 
     @property
     def detects(self) -> bool:
@@ -169,7 +195,10 @@ class Chooser:
         whole = Box(0.0, 0.0, float(width), float(height), WHOLE)
         if not self._detect:
             return [whole]
-        found = detect_people(picture, self._threshold)
+        if self._finder is None:
+            found = detect_people(picture, self._threshold)
+        else:
+            found = people_boxes(self._finder, picture)
         if found:
             return [max(found, key=lambda box: box.width * box.height)] if self._largest else found
         return [whole] if self._whole else Skip(NOBODY, name)
@@ -184,16 +213,28 @@ def declare(flags: Flags, nobody: str) -> None:
         "boxes",
         "detect",
         ["detect", "whole"],
-        "without --box: detect: OpenCV's people detector, which knows people who stand or walk; whole: each picture is "
-        "one person",
+        "without --box: detect: by --detector; whole: each picture is one person",
+    )
+    flags.enum(
+        "detector",
+        "mediapipe",
+        DETECTORS,
+        "mediapipe: MediaPipe's pose models, boxes around their landmarks; hog: OpenCV's people detector, which knows "
+        "people who stand or walk",
     )
     flags.boolean("largest", False, "of the detected people only the one with the largest box")
     flags.float(
-        "threshold", THRESHOLD, "lowest score of a detected person; lower detects more people and more false positives"
+        "threshold",
+        THRESHOLD,
+        "lowest score of a person with --detector=hog; lower detects more people and more false positives",
     )
     flags.enum("nobody", nobody, ["skip", "whole"], "where no person is detected: skip the picture, or take it whole")
 
 
 def chooser(flags: Flags) -> Chooser:
     """The `Chooser` of parsed flags; raises `InputError` for a box that is none."""
-    return Chooser(flags.box, flags.boxes == "detect", flags.largest, flags.nobody == "whole", flags.threshold)
+    if flags.given("threshold") and flags.detector != "hog":
+        raise InputError("--threshold: goes with --detector=hog")
+    return Chooser(
+        flags.box, flags.boxes == "detect", flags.largest, flags.nobody == "whole", flags.threshold, flags.detector
+    )

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from baseline_network.images import detection, person_images
+from baseline_network.images import detection
 from baseline_network.network import targets
 from baseline_network.prediction import network_flags, pictures, prediction_files
 from baseline_network.prediction.people_in_pictures import Person, PictureResult, predict_people
+from tfrecords.formats import photographs
 from tfrecords.source import Skip
 from tfrecords.storage.partial import locked
 from tools.cli.command import Flags
@@ -44,7 +45,7 @@ class Picture:
       people: the network's predictions, once `add_predictions` has run.
     """
 
-    photo: person_images.Photo
+    photo: photographs.Photo
     boxes: list[detection.Box]
     truth_3d: np.ndarray | None = None
     truth_2d: np.ndarray | None = None
@@ -77,11 +78,11 @@ def show(flags: Flags, output: pathlib.Path) -> None:
 def from_photograph(path: str, chooser: detection.Chooser) -> list[Picture]:
     """The user's photograph; raises `InputError` when it cannot be read, or a box lies outside of it."""
     suffix = os.path.splitext(path)[1].lower()
-    if os.path.isdir(path) or suffix in person_images.VIDEO_SUFFIXES:
+    if os.path.isdir(path) or suffix in photographs.VIDEO_SUFFIXES:
         raise InputError(f"{path}: not one photograph; baseline_network/predict.py takes folders and videos")
     if not os.path.isfile(path):
         raise InputError(f"{path}: no such file")
-    photo = person_images.read(path)
+    photo = photographs.read(path)
     if isinstance(photo, Skip):
         raise InputError(f"{photo.detail}: {photo.reason}")
     people = chooser.people(photo.pixels, path)
@@ -108,7 +109,7 @@ def rendered(count: int, seed: int) -> list[Picture]:
         if isinstance(record, Skip):
             continue
         pixels = cv2.imdecode(np.frombuffer(record.image, np.uint8), cv2.IMREAD_COLOR)
-        photo = person_images.Photo(f"{record.action} {record.frame}", pixels)
+        photo = photographs.Photo(f"{record.action} {record.frame}", pixels)
         truth_3d, _ = joints.convert(record.pose_3d, "pose17", pictures.JOINT_SET, record.provenance_3d)
         truth_2d, _ = joints.convert(record.pose_2d, "pose17", pictures.JOINT_SET, record.provenance_2d)
         x, y, width, height = (float(number) for number in record.box)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
-from baseline_network.images import detection, person_images
+from baseline_network.images import detection
+from tfrecords.formats import photographs
 from tfrecords.source import Skip
 from tools.cli.errors import InputError
 
@@ -39,7 +40,7 @@ class PictureResult(NamedTuple):
     """One picture's people; `skip` says why there are none, `photo` is None when the picture could not be read."""
 
     name: str
-    photo: person_images.Photo | None
+    photo: photographs.Photo | None
     people: list[Person]
     skip: Skip | None = None
 
@@ -54,7 +55,7 @@ class PeopleChooser(Protocol):
 def predict_people(
     predictor: Predictor,
     chooser: PeopleChooser,
-    pictures: Iterable[tuple[str, person_images.Photo | Skip]],
+    pictures: Iterable[tuple[str, photographs.Photo | Skip]],
     batch_size: int,
     every: int = 1,
 ) -> Iterator[PictureResult]:

@@ -8,9 +8,10 @@ import pathlib
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from baseline_network.images import detection, person_images
+from baseline_network.images import detection
 from baseline_network.prediction import network_flags, pictures, prediction_files
 from baseline_network.prediction.people_in_pictures import PictureResult, predict_people
+from tfrecords.formats import photographs
 from tfrecords.source import Skip
 from tools.cli.command import Flags
 from tools.cli.errors import InputError
@@ -40,13 +41,13 @@ class PictureFiles:
         """
         self._path, self._names = pathlib.Path(path), []
         self._limit = limit or None
-        self.video: person_images.Video | None = None
+        self.video: photographs.Video | None = None
         if not self._path.exists():
             raise InputError(f"{self._path}: no such file or folder")
         if self._path.is_dir():
-            self._names = person_images.list_pictures(self._path, output)
-        elif self._path.suffix.lower() in person_images.VIDEO_SUFFIXES:
-            self.video = person_images.Video(self._path)
+            self._names = photographs.list_pictures(self._path, output)
+        elif self._path.suffix.lower() in photographs.VIDEO_SUFFIXES:
+            self.video = photographs.Video(self._path)
         else:
             self._path, self._names = self._path.parent, [self._path.name]
         self._names = self._names[: self._limit]
@@ -54,10 +55,10 @@ class PictureFiles:
         if self.video is not None:
             self.total = min(self.video.count, limit or self.video.count)
 
-    def read(self) -> Iterator[tuple[str, person_images.Photo | Skip]]:
+    def read(self) -> Iterator[tuple[str, photographs.Photo | Skip]]:
         """(name, picture or why it cannot be read), in order."""
         if self.video is None:
-            return ((name, person_images.read(self._path / name, name)) for name in self._names)
+            return ((name, photographs.read(self._path / name, name)) for name in self._names)
         return ((photo.name, photo) for photo in itertools.islice(self.video.photos(), self._limit))
 
 

@@ -49,6 +49,10 @@ def from_input(path: str, flags: command.Flags, lifter: Lifter) -> Labelled:
       InputError: it is not one, or has no pose.
     """
     wanted = inputs.guess_format(path) if flags.format == "auto" else flags.format
+    if wanted == "photographs" and not path.lower().endswith(".npz"):
+        raise InputError(
+            f"{path}: photographs; label_generator/generate.py --input={path} detects and labels their people"
+        )
     spec = inputs.Spec(path, wanted, joints=flags.joints)
     source = inputs.open_input(spec)
     choice = cameras.parse_camera(flags.camera, parse_image_size(flags.image_size))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import glob
 import gzip
 import itertools
 import pathlib
@@ -16,7 +17,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from label_generator.labelling import array_inputs
+from label_generator.labelling import array_inputs, people_file, picture_files
 from tfrecords import reader, schema
 from tfrecords.schema import PoseRecord
 from tfrecords.source import Info, Options, Skip, Source
@@ -41,6 +42,7 @@ FORMATS = {
     "mpii_lsp": "the released wild.npy (its 2D)",
     "npy_tree": "the original's trees of arrays",
     "tfrecords": "this project's records",
+    "photographs": "pictures, videos, or the people.npz made of them",
 }
 _TRIED = 20  # texts that are looked into for YOLO's lines
 _RECORD_ROWS = 1024  # of arrays that become records together
@@ -160,6 +162,8 @@ def open_input(spec: Spec) -> Input:
         min_confidence=spec.min_confidence,
         image_size=spec.image_size,
     )
+    if spec.format == "photographs":
+        return PeopleInput(spec)
     if spec.format == "tfrecords":
         return RecordsInput(spec.path, options)
     if spec.format not in FORMATS:
@@ -314,6 +318,42 @@ class ArrayInput(Input):
             numbers = numbers[count:]
 
 
+class PeopleInput(Input):
+    """The people of photographs and videos, found before."""
+
+    def __init__(self, spec: Spec):
+        self._people = people_file.PeopleFile(pathlib.Path(spec.path))
+        self._spec = spec
+        self.description = f"{spec.path} ({FORMATS['photographs']})"
+
+    def __len__(self) -> int:
+        return len(self._people)
+
+    @property
+    def source_info(self):
+        return people_file.INFO
+
+    def files(self):
+        return [self._people.path]
+
+    def records(self, numbers):
+        return self._people.records(np.asarray(numbers), self._spec.min_confidence, self._spec.images != "none")
+
+    def batches(self, start, size):
+        while start < len(self):
+            stop = min(start + size, len(self))
+            batch = empty_batch(stop - start)
+            batch.poses_2d, batch.provenance = self._people.poses(start, stop, self._spec.min_confidence)
+            for name in ("image_size", "frame", "person"):
+                setattr(batch, name, self._people.read(name, start, stop))
+            batch.file = self._people.files(start, stop)
+            batch.sequence = [name if frame >= 0 else "" for name, frame in zip(batch.file, batch.frame.tolist())]
+            reasons = self._people.read("reason", start, stop)
+            batch.skipped = {i: self._people.reasons[reasons[i]] for i in np.flatnonzero(reasons).tolist()}
+            yield batch
+            start = stop
+
+
 def guess_format(text: str) -> str:
     """The format of what the user named, by its name and its first bytes.
 
@@ -325,9 +365,13 @@ def guess_format(text: str) -> str:
     if ".tfrecord" in name or name == "manifest.json":
         return "tfrecords"
     if not path.exists():
+        if picture_files.is_pictures(text) and glob.has_magic(text):
+            return "photographs"
         raise InputError(f"{text}: no such file or folder")
     if path.is_dir():
         return _guess_folder(path)
+    if picture_files.is_pictures(text):
+        return "photographs"
     if name.endswith((".tar", ".tar.gz", ".tgz")):
         return "openpose"
     if name.endswith((".json", ".json.gz", ".jsonl", ".ndjson")):
@@ -339,6 +383,8 @@ def guess_format(text: str) -> str:
     if name.endswith((".h5", ".hdf5")):
         return "mpii"
     if name.endswith(".npz"):
+        if people_file.is_people_file(path):
+            return "photographs"
         return "videopose3d" if array_inputs.is_videopose3d(path) else "array"
     if name.endswith(".csv") and _starts_with(path, b"scorer,"):
         return "deeplabcut"
@@ -362,6 +408,11 @@ def _guess_folder(path: pathlib.Path) -> str:
     for name, kind in (("wild.npy", "mpii_lsp"), ("joints.mat", "lsp")):
         if name in names:
             return kind
+    own = [name.lower() for name in names]
+    if any(name.endswith(picture_files.SUFFIXES) for name in own) and not any(
+        name.endswith((".json", ".npy", ".txt")) for name in own
+    ):
+        return "photographs"  # whatever lies in folders below, such as labels made of them before
     first = next(path.rglob("*.json"), None)
     if first is not None:
         return "openpose" if "_keypoints" in first.name else _guess_folder_of_json(first)
@@ -369,7 +420,12 @@ def _guess_folder(path: pathlib.Path) -> str:
         return "npy_tree"
     if any(_is_yolo(file) for file in itertools.islice(path.rglob("*.txt"), _TRIED)):
         return "yolo"
-    raise InputError(f"{path}: no records, OpenPose JSON, arrays, joints.mat or wild.npy in it; what is it (--format)?")
+    if picture_files.is_pictures(str(path)):
+        return "photographs"
+    raise InputError(
+        f"{path}: no pictures, videos, records, OpenPose JSON, arrays, joints.mat or wild.npy in it; what is it "
+        "(--format)?"
+    )
 
 
 def _is_yolo(file: pathlib.Path) -> bool:

@@ -17,9 +17,15 @@ _FORMATS_OF_FLAGS = {
     "key": ("array",),
     "layout": ("array", "npy_tree", "mpii_lsp"),
     "permutation": ("array", "npy_tree", "mpii_lsp"),
-    "min_confidence": ("array", "coco_results", "videopose3d", "mmpose", "mediapipe", "yolo", "deeplabcut"),
+    "min_confidence": ("array", "coco_results", "videopose3d", "mmpose", "mediapipe", "yolo", "deeplabcut")
+    + ("photographs",),
+    "detector": ("photographs",),
+    "every_seconds": ("photographs",),
+    "overlays": ("photographs",),
     "frame_step": ("openpose", "npy_tree", "videopose3d"),
 }
+# Landmarks of photographs of a lower visibility are guesses.
+MIN_VISIBILITY = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +50,9 @@ class LabellingOptions:
     output_joints: str = ""
     overwrite: bool = False
     precision: str = "float32"
+    detector: str = "mediapipe"
+    every_seconds: float = 0.0
+    overlays: bool = True
     decisions: Decisions | None = None
 
     @classmethod
@@ -59,13 +68,15 @@ class LabellingOptions:
             joints.joint_set(flags.output_joints)  # raises what there are
         image_size = parse_image_size(flags.image_size)
         camera = cameras.parse_camera(flags.camera, image_size)
+        kind = inputs.guess_format(flags.input) if flags.format == "auto" else flags.format
+        usual = kind == "photographs" and not flags.given("min_confidence")
         spec = inputs.Spec(
             path=flags.input,
-            format=inputs.guess_format(flags.input) if flags.format == "auto" else flags.format,
+            format=kind,
             joints=flags.joints,
             key=flags.key,
             layout="" if flags.layout == "auto" else flags.layout,
-            min_confidence=flags.min_confidence,
+            min_confidence=MIN_VISIBILITY if usual else flags.min_confidence,
             split=flags.split,
             permutation=joints.parse_permutation(flags.permutation, None),
             frame_step=flags.frame_step,

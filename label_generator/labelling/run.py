@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from label_generator.labelling import cameras, exports, inputs, joint_orders, output_joints
+from label_generator.labelling import cameras, exports, inputs, joint_orders, output_joints, overlays, photographs
 from label_generator.labelling.columns import FOLDER, LabelFiles
 from label_generator.labelling.options import LabellingOptions
 from tfrecords import schema
@@ -75,12 +75,16 @@ def generate(flags: Flags) -> int:
     """
     options = LabellingOptions.of_flags(flags)
     check_output(options)
+    if options.spec.format == "photographs":
+        options = photographs.with_people(options)
     poses = inputs.open_input(options.spec)
     print(f"input: {poses.description}, {len(poses):,} poses", flush=True)
     from label_generator.lifting.lifter_of_flags import make_lifter
 
     lifter, fingerprint = make_lifter(flags)
-    run(options, poses, lifter, fingerprint)
+    summary = run(options, poses, lifter, fingerprint)
+    if options.spec.format == "photographs" and options.overlays and summary["labels"]:
+        print(f"drawn in {overlays.draw(pathlib.Path(options.spec.path), options.folder)}")
     return 0
 
 

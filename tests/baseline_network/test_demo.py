@@ -56,7 +56,7 @@ def test_a_photograph_with_boxes(run, photograph, tmp_path, capsys, assert_error
 
 
 def test_where_nobody_is_found_the_whole_picture_is_taken_and_that_is_said(run, photograph, tmp_path, capsys):
-    assert run(photograph, f"--output={tmp_path / 'out'}", "--threshold=1000") == 0
+    assert run(photograph, f"--output={tmp_path / 'out'}", "--threshold=1000", "--detector=hog") == 0
     assert "box 0,0,160,120 from whole picture" in capsys.readouterr().out
 
 
@@ -87,7 +87,7 @@ def test_without_a_photograph_it_renders_people_whose_truth_is_known(run, tmp_pa
         (["{}/photo.png", "{}/photo.png"], ["one PHOTO at a time"]),
         (["{}/text.jpg"], ["text.jpg (4 bytes): not a picture"]),
         (["{}/photo.png", "--box=500,0,10,10"], ["box 500,0,10,10, picture 160 x 120: box outside the picture"]),
-        (["{}/photo.png", "--nobody=skip", "--threshold=1000"], ["photo.png: nobody found"]),
+        (["{}/photo.png", "--nobody=skip", "--threshold=1000", "--detector=hog"], ["photo.png: nobody found"]),
         (["{}/photo.png", "--output={}/text.jpg"], ["is not a folder"]),
         (["{}"], ["not one photograph; baseline_network/predict.py takes folders and videos"]),
         (["{}/film.mp4"], ["not one photograph"]),

@@ -151,7 +151,7 @@ def test_pictures_without_people_are_counted(run, pose3d_data, tmp_path, capsys)
     photograph = cv2.imread(str(pose3d_data / "images" / "person.jpg"))
     cv2.imwrite(str(folder / "a.png"), np.full((200, 200, 3), 90, np.uint8))
     cv2.imwrite(str(folder / "b.png"), photograph)
-    assert run(f"--input={folder}", f"--output={tmp_path / 'out'}", "--largest") == 0
+    assert run(f"--input={folder}", f"--output={tmp_path / 'out'}", "--largest", "--detector=hog") == 0
     told = capsys.readouterr().out
     assert "1 people in 2 pictures" in told
     assert "skipped: 1 (nobody found)" in told
@@ -160,7 +160,8 @@ def test_pictures_without_people_are_counted(run, pose3d_data, tmp_path, capsys)
     assert (empty["skipped"], empty["people"]) == ("nobody found", [])
     assert found["people"][0]["box_source"] == "detector"
     assert found["people"][0]["box_score"] > 1
-    assert run(f"--input={folder}", f"--output={tmp_path / 'out2'}", "--nobody=whole", "--threshold=1000") == 0
+    flags = "--nobody=whole", "--threshold=1000", "--detector=hog"
+    assert run(f"--input={folder}", f"--output={tmp_path / 'out2'}", *flags) == 0
     assert "boxes: 2 whole picture" in capsys.readouterr().out
 
 

@@ -111,3 +111,11 @@ def test_without_libgl_the_headless_build_takes_over(with_fake_python):
     assert "-m pip install --quiet --disable-pip-version-check opencv-python-headless==4.11.0.86" in calls(
         with_fake_python
     )
+
+
+def test_models_wheel_is_installed_without_its_dependencies(with_fake_python, repository):
+    from tools.detection import mediapipe_models
+
+    run(with_fake_python, "test.sh")
+    expected = f"-m pip install --quiet --disable-pip-version-check --no-deps {mediapipe_models.WHEEL}\n"
+    assert expected in calls(with_fake_python)

@@ -182,7 +182,7 @@ def _inspect_png(data: bytes) -> Image:
     if _PNG_END not in data:
         raise _Bad(TRUNCATED)
     try:
-        # Not PIL.Image.open, which refuses sizes that `person_images` has its own limit for.
+        # Not PIL.Image.open, which refuses sizes that `photographs` has its own limit for.
         with PngImagePlugin.PngImageFile(io.BytesIO(data)) as image:
             size, has_pixels = image.size, bool(image.tile)
             if has_pixels:

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from baseline_network.images import detection, person_images
+from baseline_network.images import detection
 from baseline_network.prediction import people_in_pictures
 from baseline_network.prediction.people_in_pictures import predict_people
+from tfrecords.formats import photographs
 from tfrecords.source import Skip
 from tools.cli.errors import InputError
 
@@ -50,7 +51,7 @@ class Boxes:
 def photo(red, side=4):
     pixels = np.zeros((side, side, 3), np.uint8)
     pixels[..., 2] = red
-    return person_images.Photo(f"{red}.png", pixels)
+    return photographs.Photo(f"{red}.png", pixels)
 
 
 def stream(reds):

@@ -419,7 +419,7 @@ def test_joints_at_zero_are_missing(tmp_path, people):
         ("a.json", "[1, 2]", "no key of this JSON is known"),
         ("a.json", "", "is empty"),
         ("a.xyz", "", "format not known by its name; --format is one of"),
-        ("folder/a.txt", "", "no records, OpenPose JSON"),
+        ("folder/a.txt", "", "no pictures, videos, records, OpenPose JSON"),
     ],
 )
 def test_unknown_formats(tmp_path, name, content, message):

@@ -7,8 +7,10 @@ coordinates in results refer to the upright picture. Grey pictures, transparency
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import pathlib
+import stat
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -42,12 +44,14 @@ _TRANSPOSES = {
 
 
 class Photo(NamedTuple):
-    """A picture: its name, [H, W, 3] uint8 BGR upright, the EXIF orientation it was stored in, the frame or -1."""
+    """A picture: its name, [H, W, 3] uint8 BGR upright, the EXIF orientation it was stored in, the frame or -1, and
+    the seconds from a video's start, NaN of a photograph."""
 
     name: str
     pixels: np.ndarray
     orientation: int = 1
     frame: int = -1
+    seconds: float = math.nan
 
 
 def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
@@ -81,6 +85,8 @@ def read(path: str | os.PathLike, name: str = "") -> Photo | Skip:
     """The picture of a file, called `name` (by default as its path)."""
     name = name or str(path)
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # reading a pipe would wait for ever
+            return Skip(images.UNREADABLE, f"{name}: not a file")
         data = pathlib.Path(path).read_bytes()
     except OSError as error:
         return Skip(images.UNREADABLE, f"{name}: {error.strerror}")
@@ -141,14 +147,26 @@ class Video:
         finally:
             video.release()
 
-    def photos(self) -> Iterator[Photo]:
-        """The frames from the first on, upright as OpenCV turns them."""
+    def photos(self, every_seconds: float = 0.0) -> Iterator[Photo]:
+        """The frames in order, upright as OpenCV turns them, with the times that the file gives them.
+
+        Args:
+          every_seconds: the least time from one frame to the next; those between are passed over. 0: every frame.
+        """
+        import cv2
+
         name = os.path.basename(self._path)
         with self._opened() as video:
-            number = 0
-            while True:
-                read, frame = video.read()
-                if not read:
-                    return
-                yield Photo(name, frame, frame=number)
+            number, last, following = 0, -1.0, 0.0
+            while video.grab():
+                seconds = video.get(cv2.CAP_PROP_POS_MSEC) / 1000.0
+                if not seconds > last:  # formats without times, or with wrong ones
+                    seconds = number / self.fps if last < 0 else last + 1.0 / self.fps
+                last = seconds
+                if seconds >= following - 1e-6:
+                    read, frame = video.retrieve()
+                    if not read:
+                        return
+                    yield Photo(name, frame, frame=number, seconds=seconds)
+                    following = seconds + every_seconds
                 number += 1

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from baseline_network.images import person_images
+from tfrecords.formats import photographs
 from tfrecords.source import Skip
 from tools.cli.errors import InputError
 from tools.drawing import animation
@@ -34,7 +34,7 @@ def test_photographs_are_turned_as_their_exif_says(orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     Image.fromarray(scene()[..., ::-1].copy()).save(file, "jpeg", quality=95, exif=exif)
-    photo = person_images.decode(file.getvalue(), "a.jpg")
+    photo = photographs.decode(file.getvalue(), "a.jpg")
     expected = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(file.getvalue()))).convert("RGB"))[..., ::-1]
     assert photo.orientation == orientation
     assert photo.pixels.shape == expected.shape
@@ -44,21 +44,21 @@ def test_photographs_are_turned_as_their_exif_says(orientation):
 
 @pytest.mark.parametrize("ending", [".png", ".bmp", ".webp", ".tiff"])
 def test_other_formats_are_read(ending):
-    photo = person_images.decode(encoded(scene(), ending), "a")
+    photo = photographs.decode(encoded(scene(), ending), "a")
     assert np.abs(photo.pixels.astype(int) - scene()).mean() < 3
     assert (photo.orientation, photo.frame) == (1, -1)
 
 
 def test_grey_transparent_and_deep_pictures_become_bgr():
     grey = cv2.cvtColor(scene(), cv2.COLOR_BGR2GRAY)
-    np.testing.assert_array_equal(person_images.decode(encoded(grey), "a").pixels, np.repeat(grey[..., None], 3, 2))
+    np.testing.assert_array_equal(photographs.decode(encoded(grey), "a").pixels, np.repeat(grey[..., None], 3, 2))
     clear = np.dstack([scene(), np.full(scene().shape[:2], 90, np.uint8)])
-    np.testing.assert_array_equal(person_images.decode(encoded(clear), "a").pixels, scene())
+    np.testing.assert_array_equal(photographs.decode(encoded(clear), "a").pixels, scene())
     deep = scene().astype(np.uint16) * 257
-    found = person_images.decode(encoded(deep), "a").pixels
+    found = photographs.decode(encoded(deep), "a").pixels
     assert found.dtype == np.uint8
     np.testing.assert_array_equal(found, scene())
-    assert person_images.decode(encoded(scene()[:1, :1]), "a").pixels.shape == (1, 1, 3)
+    assert photographs.decode(encoded(scene()[:1, :1]), "a").pixels.shape == (1, 1, 3)
 
 
 @pytest.mark.parametrize(
@@ -73,39 +73,37 @@ def test_grey_transparent_and_deep_pictures_become_bgr():
     ],
 )
 def test_what_is_no_picture_is_told(data, reason):
-    skip = person_images.decode(data, "a.jpg")
+    skip = photographs.decode(data, "a.jpg")
     assert isinstance(skip, Skip)
     assert skip.reason == reason
     assert "a.jpg" in skip.detail
 
 
 def test_pictures_of_too_many_pixels_are_not_decoded(monkeypatch):
-    monkeypatch.setattr(person_images, "MOST_PIXELS", 100)
-    assert person_images.decode(encoded(scene()), "a.png") == Skip("picture too large", "a.png (40 x 24)")
+    monkeypatch.setattr(photographs, "MOST_PIXELS", 100)
+    assert photographs.decode(encoded(scene()), "a.png") == Skip("picture too large", "a.png (40 x 24)")
 
 
 def test_reading_files(tmp_path):
     (tmp_path / "a.png").write_bytes(encoded(scene()))
-    assert person_images.read(tmp_path / "a.png", "a.png").name == "a.png"
-    assert person_images.read(tmp_path / "b.png", "b.png") == Skip(
-        "image unreadable", "b.png: No such file or directory"
-    )
+    assert photographs.read(tmp_path / "a.png", "a.png").name == "a.png"
+    assert photographs.read(tmp_path / "b.png", "b.png") == Skip("image unreadable", "b.png: No such file or directory")
 
 
 def test_listing_is_sorted_and_leaves_out_what_is_written(tmp_path):
     for name in ("b.JPG", "a/z.png", "a/y.txt", "c.tif", ".hidden.png", ".dir/x.png", "out/old.png", "a.b/k.webp"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
-    assert person_images.list_pictures(tmp_path, tmp_path / "out") == ["a.b/k.webp", "a/z.png", "b.JPG", "c.tif"]
+    assert photographs.list_pictures(tmp_path, tmp_path / "out") == ["a.b/k.webp", "a/z.png", "b.JPG", "c.tif"]
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"empty: no picture in it \(.jpg"):
-        person_images.list_pictures(tmp_path / "empty")
+        photographs.list_pictures(tmp_path / "empty")
 
 
 def test_videos_give_their_frames_in_order(tmp_path):
     frames = [np.full((32, 48, 3), 30 + 40 * number, np.uint8) for number in range(5)]
     path = animation.write_animation(tmp_path / "a.mp4", frames, fps=12)
-    video = person_images.Video(path)
+    video = photographs.Video(path)
     assert (video.count, video.fps, video.width, video.height) == (5, 12.0, 48, 32)
     photos = list(video.photos())
     assert [photo.frame for photo in photos] == [0, 1, 2, 3, 4]
@@ -114,6 +112,6 @@ def test_videos_give_their_frames_in_order(tmp_path):
         assert photo.name == "a.mp4"
     (tmp_path / "b.mp4").write_bytes(path.read_bytes()[:200])
     with pytest.raises(InputError, match=r"b.mp4: not a video that OpenCV can read, or damaged"):
-        person_images.Video(tmp_path / "b.mp4")
+        photographs.Video(tmp_path / "b.mp4")
     with pytest.raises(InputError, match=r"c.mp4: no such file"):
-        person_images.Video(tmp_path / "c.mp4")
+        photographs.Video(tmp_path / "c.mp4")

@@ -1,0 +1,128 @@
+"""Labels drawn on the photographs and videos they were made from, with the 3D beside."""
+
+from __future__ import annotations
+
+import itertools
+import pathlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from label_generator.labelling import array_rows, people_file
+from label_generator.labelling.people_file import PeopleFile
+from tfrecords.formats.photographs import Photo
+from tfrecords.source import Skip
+from tools.cli.progress import Progress
+from tools.drawing import animation, drawing, figures
+from tools.drawing.figures import Room
+from tools.files import atomic
+from tools.pose import joints
+
+FOLDER = "overlays"
+# Heights of the drawn photographs and frames in px, and how wide the photograph may be for its height.
+_HEIGHT, _FILM_HEIGHT, _WIDEST = 720, 480, 2.0
+# A film's room is the same in all frames, so that nothing jumps: mm beside and before the root, below it, above it.
+_SIDE, _BELOW, _ABOVE = 1000.0, 1100.0, 1000.0
+
+
+class Drawn(NamedTuple):
+    """One picture and its labels: poses_2d [P, 17, 2] px, provenance [P, 17], poses_3d [P, 17, 3] mm, names [P]."""
+
+    name: str
+    photo: Photo
+    poses_2d: np.ndarray
+    provenance: np.ndarray
+    poses_3d: np.ndarray
+    names: list[str]
+
+
+def draw(people: pathlib.Path, output: pathlib.Path) -> pathlib.Path:
+    """Draws the labels in `output` on their pictures, into its folder overlays/, whole or not at all.
+
+    A photograph with people becomes NAME.png, a video NAME.mp4. people: the people.npz. Returns the folder.
+    """
+    content = PeopleFile(people)
+    with atomic.write_folder(output / FOLDER) as folder, Progress(len(content), "rows drawn") as progress:
+        pictures = _labelled(content, array_rows.open_npz(output / "labels.npz"), progress)
+        for (name, video), group in itertools.groupby(pictures, key=lambda item: (item.name, item.photo.frame >= 0)):
+            target = folder / (name + (".mp4" if video else ".png"))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if video:
+                rate = _Rate(group)
+                animation.write_animation(target, rate.frames(), rate.fps, overwrite=True)
+                continue
+            for picture in group:
+                if len(picture.poses_3d):
+                    drawing.write_image(target, panel(picture, _HEIGHT), overwrite=True)
+    return output / FOLDER
+
+
+def _labelled(content: PeopleFile, labels: dict, progress: Progress) -> Iterator[Drawn]:
+    """Each picture that can be read, with its labels."""
+    for picture, (number, rows) in zip(content.pictures(), people_file.by_picture(content)):
+        progress.update(int(rows[-1]) + 1)
+        if isinstance(picture.photo, Skip) or picture.number != number:
+            continue
+        start, stop = int(rows[0]), int(rows[-1]) + 1
+        good = labels["reason"].read(start, stop) == 0
+        values = [labels[name].read(start, stop)[good] for name in ("poses_2d", "provenance", "poses_3d", "quality")]
+        persons = labels["person"].read(start, stop)[good].tolist()
+        names = [f"{person}: {quality:.2f}" for person, quality in zip(persons, values[3].tolist())]
+        yield Drawn(picture.name, picture.photo, *values[:3], names)
+
+
+class _Rate:
+    """The frames of a film, and how many of them a second, which the times of the first two say."""
+
+    def __init__(self, pictures: Iterator[Drawn]):
+        self._first = list(itertools.islice(pictures, 2))
+        self._rest = pictures
+        seconds = [picture.photo.seconds for picture in self._first]
+        self.fps = float(np.clip(1.0 / (seconds[1] - seconds[0]), 0.5, 240.0)) if len(seconds) == 2 else 25.0
+
+    def frames(self) -> Iterator[np.ndarray]:
+        """BGR."""
+        room = Room(np.array([-_SIDE, -_ABOVE, -_SIDE]), np.array([_SIDE, _BELOW, _SIDE]))
+        for picture in itertools.chain(self._first, self._rest):
+            yield panel(picture, _FILM_HEIGHT, room)
+
+
+def panel(picture: Drawn, height: int, room: Room | None = None) -> np.ndarray:
+    """The picture with its skeletons, and a square of the same height with their 3D, BGR.
+
+    room: of the 3D when it is one person; by default one that fits.
+    """
+    import cv2
+
+    pixels = picture.photo.pixels
+    zoom = min(height / pixels.shape[0], _WIDEST * height / pixels.shape[1])
+    size = max(1, round(pixels.shape[1] * zoom)), max(1, round(pixels.shape[0] * zoom))
+    shown = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_CUBIC)
+    poses = (picture.poses_2d + 0.5) * zoom - 0.5
+    if len(poses):
+        shown = drawing.draw_skeleton_2d(shown, poses, provenance=picture.provenance, labels=picture.names)
+    missing = height - shown.shape[0]
+    shown = np.pad(shown, ((missing // 2, missing - missing // 2), (0, 0), (0, 0)), constant_values=255)
+    if len(poses):
+        together = placed(picture.poses_2d, picture.poses_3d)
+        solid = figures.figure_3d(together, size=(height, height), room=room if len(together) == 1 else None)
+    else:
+        solid = np.full((height, height, 3), 255, np.uint8)
+    return np.concatenate([shown, solid], 1)
+
+
+def placed(poses_2d: np.ndarray, poses_3d: np.ndarray) -> np.ndarray:
+    """People side by side as the picture has them, [P, 17, 3] mm.
+
+    Nobody knows how far each is from a camera that is not known: they stand at one depth, where the picture shows
+    them, by the mean of millimetres in a pixel.
+    """
+    root = joints.POSE17.root
+    flat = np.where(np.isfinite(poses_2d), poses_2d, np.nan)
+    extents_2d = np.sqrt(np.nanmean((flat - np.nanmean(flat, 1, keepdims=True)) ** 2, (1, 2)))
+    extents_3d = poses_3d[..., :2].std(1)
+    scale = float(np.median(np.sqrt((extents_3d**2).mean(1)) / np.maximum(extents_2d, 1e-6)))
+    roots = np.where(np.isfinite(flat[:, root]), flat[:, root], np.nanmean(flat, 1))
+    offsets = (roots - roots.mean(0)) * scale
+    return poses_3d + np.concatenate([offsets, np.zeros((len(offsets), 1))], 1)[:, None]

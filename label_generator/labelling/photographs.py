@@ -1,0 +1,374 @@
+"""From photographs and videos to a file of people: key points, identities, and what the detector thinks of them.
+
+Rows grow on disk picture by picture; a run that was stopped goes on with the picture after the last whole one. A
+picture without people has one row, with the reason, so that the file says of every picture what became of it.
+"""
+
+from __future__ import annotations
+
+import collections
+import concurrent.futures
+import dataclasses
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from label_generator.labelling.columns import LabelFiles
+from label_generator.labelling.options import LabellingOptions
+from label_generator.labelling.picture_files import Picture, PictureFiles
+from tfrecords.source import Skip
+from tfrecords.storage.partial import locked
+from tools.cli.errors import InputError
+from tools.cli.progress import Progress
+
+NAME = "people.npz"
+NOBODY = "nobody found"
+_WORK = ".people"
+_CHECKPOINT_PICTURES = 64
+# Frames of a video further apart than this are photographs to the detector; people are looked for so often.
+_FOLLOWED_SECONDS, _DETECT_SECONDS = 0.3, 0.2
+DETECTORS = ("mediapipe", "baseline", "hog")
+_COLUMNS = {
+    "boxes": ("<f4", (4,)),
+    "presence": ("<f4", ()),
+    "sureness": ("<f4", ()),
+    "score": ("<f4", ()),
+    "picture": ("<i8", ()),
+    "frame": ("<i8", ()),
+    "seconds": ("<f8", ()),
+    "person": ("<i8", ()),
+    "image_size": ("<i8", (2,)),
+    "reason": ("<i4", ()),
+    "file": ("<i4", ()),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What is looked for where; see the flags of `generate.py`."""
+
+    path: str
+    output: pathlib.Path
+    detector: str = "mediapipe"
+    every_seconds: float = 0.0
+    threads: int = 0
+    overwrite: bool = False
+
+    @property
+    def file(self) -> pathlib.Path:
+        """Where the people are written."""
+        return self.output / NAME
+
+
+class FoundPeople(
+    collections.namedtuple("_FoundPeople", "points confidence world boxes presence sureness score person")
+):
+    """The people of one picture: points [P, J, 2] px, confidence [P, J], world [P, J, 3] m, boxes [P, 4], [P] numbers,
+    person [P] identities."""
+
+
+def with_people(options: LabellingOptions) -> LabellingOptions:
+    """The options of a run on photographs with the file of their people as input, which is made when need be.
+
+    Raises:
+      InputError: see `find_people`.
+    """
+    path = pathlib.Path(options.spec.path)
+    if path.suffix.lower() != ".npz":
+        request = Request(
+            options.spec.path, options.folder, options.detector, options.every_seconds, overwrite=options.overwrite
+        )
+        with locked(options.folder):
+            path = find_people(request)
+    return dataclasses.replace(options, spec=dataclasses.replace(options.spec, path=str(path)))
+
+
+def find_people(request: Request) -> pathlib.Path:
+    """Writes the people of all pictures; returns the file, which is taken as it is when it is this request's already.
+
+    Raises:
+      InputError: nothing to read, another request's file in the output, or no models.
+    """
+    files = PictureFiles(request.path, request.output)
+    header = _header(request, files)
+    if request.file.exists() and not request.overwrite:
+        if _header_of(request.file) != str(header):
+            raise InputError(f"{request.file}: people of another input or detector; --overwrite replaces it")
+        return request.file
+    if request.detector != "mediapipe" and any(files.is_video(name) for name in files.names) and len(files.names) > 1:
+        raise InputError(f"{request.path}: with --detector={request.detector} one video at a time")
+    total = files.frames(request.every_seconds)
+    joint_set = "mediapipe33" if request.detector == "mediapipe" else "mpii16"
+    size = 33 if request.detector == "mediapipe" else 16
+    columns = {"joints": ("<f4", (size, 3)), "world": ("<f4", (size, 3)), **_COLUMNS}
+    work = request.output / _WORK
+    try:
+        table = LabelFiles(work, columns, ("file",), header, ["", NOBODY])
+    except InputError:
+        if not request.overwrite:
+            raise
+        shutil.rmtree(work)
+        table = LabelFiles(work, columns, ("file",), header, ["", NOBODY])
+    try:
+        start = int(table.read("picture", table.rows - 1, table.rows)[0]) + 1 if table.rows else 0
+        results = (
+            _mediapipe(request, files, start) if request.detector == "mediapipe" else _baseline(request, files, start)
+        )
+        people = int((table.read("reason", 0, table.rows) == 0).sum())
+        with Progress(total, "pictures", min(start, total)) as progress:
+            for picture, found in results:
+                people += _append(table, picture, found)
+                if picture.number % _CHECKPOINT_PICTURES == 0:
+                    table.checkpoint()
+                progress.update(min(picture.number + 1, total))
+        table.checkpoint()
+        _check_readable(request, table)
+        extra = {
+            "joint_set": np.array([joint_set]),
+            "input": np.array([os.path.abspath(request.path)]),
+            "every_seconds": np.array([request.every_seconds]),
+            "reasons": np.array(table.reasons),
+            "header": np.array([str(header)]),
+        }
+        temporary = work / NAME
+        table.write_npz(temporary, extra)
+        os.replace(temporary, request.file)
+    finally:
+        table.close()
+    shutil.rmtree(work, ignore_errors=True)
+    return request.file
+
+
+def _check_readable(request: Request, table: LabelFiles) -> None:
+    """Raises `InputError`, and leaves nothing behind, when no picture could be read."""
+    reasons = collections.Counter(table.read("reason", 0, table.rows).tolist())
+    if table.rows and reasons.keys() & {0, 1}:
+        return
+    shutil.rmtree(request.output / _WORK, ignore_errors=True)
+    told = ", ".join(f"{table.reasons[code]}: {count:,}" for code, count in reasons.items()) or "no frame"
+    raise InputError(f"{request.path}: none of its {table.rows:,} pictures can be read ({told})")
+
+
+def _header(request: Request, files: PictureFiles) -> dict[str, Any]:
+    """What the people depend on."""
+    stats = [os.stat(path) for path in files.paths]
+    settings: Any = request.detector
+    if request.detector == "mediapipe":
+        from tools.detection import mediapipe_models
+        from tools.detection.people import Settings
+
+        mediapipe_models.model_file("detector")  # says at once when there is none
+        settings = [request.detector, dataclasses.asdict(Settings())]
+    return {
+        "input": os.path.abspath(request.path),
+        "files": len(stats),
+        "bytes": sum(stat.st_size for stat in stats),
+        "changed": max(stat.st_mtime_ns for stat in stats),
+        "detector": settings,
+        "every_seconds": request.every_seconds,
+    }
+
+
+def _header_of(path: pathlib.Path) -> str:
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            return str(content["header"][0])
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise InputError(f"{path}: not a file of people, or damaged; --overwrite replaces it") from error
+
+
+def _append(table: LabelFiles, picture: Picture, found: FoundPeople | Skip) -> int:
+    """Adds the rows of one picture; returns how many people."""
+    count = 0 if isinstance(found, Skip) else len(found.points)
+    rows = max(count, 1)
+    size = table.columns["joints"][1][0]
+    values: dict[str, Any] = {
+        "joints": np.full((rows, size, 3), np.nan, np.float32),
+        "world": np.full((rows, size, 3), np.nan, np.float32),
+        "boxes": np.full((rows, 4), np.nan, np.float32),
+        "person": np.full(rows, -1, np.int64),
+        **{name: np.full(rows, np.nan, np.float32) for name in ("presence", "sureness", "score")},
+    }
+    if not isinstance(found, Skip) and count:
+        values["joints"] = np.concatenate([found.points, found.confidence[..., None]], -1)
+        for name in ("world", "boxes", "presence", "sureness", "score", "person"):
+            values[name] = getattr(found, name)
+    reason = found.reason if isinstance(found, Skip) else "" if count else NOBODY
+    photo = picture.photo
+    read = not isinstance(photo, Skip)
+    shape = photo.pixels.shape[1::-1] if read else (-1, -1)
+    table.append(
+        {
+            **values,
+            "picture": np.full(rows, picture.number),
+            "frame": np.full(rows, photo.frame if read else -1),
+            "seconds": np.full(rows, photo.seconds if read else np.nan),
+            "image_size": np.tile(shape, (rows, 1)),
+            "reason": np.full(rows, table.reason(reason)),
+            "file": [picture.name] * rows,
+        }
+    )
+    return count
+
+
+def _mediapipe(request: Request, files: PictureFiles, start: int) -> Iterator[tuple[Picture, FoundPeople | Skip]]:
+    """Photographs side by side, a video's frames one after the other; in the order of the pictures."""
+    threads = request.threads or len(os.sched_getaffinity(0))
+    finders: dict[int, Any] = {}
+
+    def finder(own_threads: int):
+        from tools.detection.people import PeopleFinder
+
+        if own_threads not in finders:
+            finders[own_threads] = PeopleFinder(threads=own_threads)
+        return finders[own_threads]
+
+    pictures = files.pictures(request.every_seconds, start)
+    if len(files.names) == 1 or threads == 1:
+        yield from _one_by_one(pictures, finder(threads), request.every_seconds)
+        return
+    yield from _side_by_side(pictures, threads, request.every_seconds, lambda: finder(threads))
+
+
+def _side_by_side(
+    pictures: Iterator[Picture], threads: int, every_seconds: float, video_finder: Callable
+) -> Iterator[tuple[Picture, FoundPeople | Skip]]:
+    """As `_one_by_one`, with as many photographs at once as there are threads; at most two of each wait."""
+    import threading
+
+    from tools.detection.people import PeopleFinder
+
+    own = threading.local()
+
+    def find(picture: Picture):
+        if not hasattr(own, "finder"):
+            own.finder = PeopleFinder()
+        return picture, _of_photograph(own.finder, picture)
+
+    waiting: collections.deque = collections.deque()
+    follower: _Follower | None = None
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        for picture in pictures:
+            if picture.video:
+                while waiting:
+                    yield waiting.popleft().result()
+                if follower is None or follower.name != picture.name:
+                    follower = _Follower(picture.name, video_finder())
+                yield picture, follower.find(picture)
+                continue
+            waiting.append(pool.submit(find, picture))
+            while len(waiting) >= 2 * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _one_by_one(
+    pictures: Iterator[Picture], finder, every_seconds: float
+) -> Iterator[tuple[Picture, FoundPeople | Skip]]:
+    follower: _Follower | None = None
+    for picture in pictures:
+        if not picture.video:
+            yield picture, _of_photograph(finder, picture)
+            continue
+        if follower is None or follower.name != picture.name:
+            follower = _Follower(picture.name, finder)
+        yield picture, follower.find(picture)
+
+
+def _of_photograph(finder, picture: Picture) -> FoundPeople | Skip:
+    if isinstance(picture.photo, Skip):
+        return picture.photo
+    people = finder.find(picture.photo.pixels)
+    return _as_arrays(people, list(range(len(people))))
+
+
+class _Follower:
+    """The people of one video, frame by frame."""
+
+    def __init__(self, name: str, finder):
+        from tools.detection.tracking import Tracker
+
+        self.name, self._finder, self._tracker = name, finder, Tracker()
+        self._last, self._detected = -np.inf, -np.inf
+
+    def find(self, picture: Picture) -> FoundPeople | Skip:
+        """The people of the next frame."""
+        if isinstance(picture.photo, Skip):
+            return picture.photo
+        seconds = picture.photo.seconds
+        gap, self._last = seconds - self._last, seconds
+        known = self._tracker.regions if gap <= _FOLLOWED_SECONDS else []
+        if known and seconds - self._detected < _DETECT_SECONDS - 1e-6:
+            people = self._finder.follow(picture.photo.pixels, known, detect=False)
+        elif known:
+            people, self._detected = self._finder.follow(picture.photo.pixels, known, detect=True), seconds
+        else:
+            people, self._detected = self._finder.find(picture.photo.pixels), seconds
+        return _as_arrays(people, self._tracker.number(people, seconds, gap if np.isfinite(gap) else 0.04))
+
+
+def _as_arrays(people: Sequence, numbers: Sequence[int]) -> FoundPeople:
+    """People of the finder as arrays; landmarks outside of what was looked at have no confidence."""
+    order = np.argsort(numbers, kind="stable")
+    people, numbers = [people[i] for i in order], [numbers[i] for i in order]
+
+    def stacked(name: str, shape: tuple[int, ...]) -> np.ndarray:
+        return np.array([getattr(person, name) for person in people], np.float32).reshape(len(people), *shape)
+
+    confidence = np.where(stacked("inside", (33,)) >= 0.5, stacked("visibility", (33,)), 0.0)
+    return FoundPeople(
+        stacked("points", (33, 2)),
+        confidence.astype(np.float32),
+        stacked("world", (33, 3)),
+        stacked("box", (4,)),
+        stacked("presence", ()),
+        stacked("sureness", ()),
+        stacked("score", ()),
+        np.array(numbers, np.int64),
+    )
+
+
+def _baseline(request: Request, files: PictureFiles, start: int) -> Iterator[tuple[Picture, FoundPeople | Skip]]:
+    """The key points of the baseline network, which runs as a command of its own: neither network imports the other."""
+    root = pathlib.Path(__file__).resolve().parents[2]
+    source = files.root / files.names[0] if len(files.names) == 1 else files.root
+    with tempfile.TemporaryDirectory() as folder:
+        predictions = pathlib.Path(folder) / "predictions"
+        boxes = "hog" if request.detector == "hog" else "mediapipe"
+        command = [sys.executable, str(root / "baseline_network" / "predict.py"), f"--input={source}"]
+        command += [f"--output={predictions}", "--nooverlays", f"--detector={boxes}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            line = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            raise InputError(
+                f"--detector={request.detector}: baseline_network/predict.py: {line.removeprefix('error: ')}"
+            )
+        with np.load(predictions / "predictions.npz", allow_pickle=False) as content:
+            table = {name: content[name] for name in content.files}
+    rows: dict[tuple[str, int], list[int]] = collections.defaultdict(list)
+    for row, (name, frame) in enumerate(zip(table["files"].tolist(), table["frames"].tolist())):
+        rows[str(name), int(frame)].append(row)
+    for picture in files.pictures(request.every_seconds, start):
+        if isinstance(picture.photo, Skip):
+            yield picture, picture.photo
+            continue
+        mine = rows.get((picture.name, picture.photo.frame), [])
+        count = len(mine)
+        # Pixel centres are halves to that network, whole numbers here.
+        points = table["points"][mine].reshape(count, 16, 2) - np.float32(0.5)
+        nothing = np.full(count, np.nan, np.float32)
+        yield picture, FoundPeople(
+            points.astype(np.float32),
+            table["confidence"][mine].reshape(count, 16).astype(np.float32),
+            np.full((count, 16, 3), np.nan, np.float32),
+            table["boxes"][mine].reshape(count, 4).astype(np.float32),
+            nothing, nothing, nothing, np.arange(count),
+        )  # fmt: skip

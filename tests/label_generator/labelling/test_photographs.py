@@ -1,0 +1,222 @@
+"""From pictures to a file of people: order, identities, resumption and bad files, with a finder that sees colours."""
+
+import os
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from label_generator.labelling import inputs, people_file, photographs, picture_files
+from tools.cli.errors import InputError
+from tools.detection import people as people_module
+from tools.detection.people import Person
+from tools.detection.regions import Region
+from tools.drawing import animation
+from tools.pose import joints
+
+BODY = np.random.default_rng(0).uniform(-20, 20, (33, 2))
+
+
+class RedSpots:
+    """Sees a person around the middle of each red spot; what it saw is known from the picture."""
+
+    calls = 0
+
+    def __init__(self, settings=None, threads=1):
+        pass
+
+    def find(self, picture):
+        RedSpots.calls += 1
+        mask = ((picture[..., 2] > 180) & (picture[..., 1] < 90)).astype(np.uint8)
+        _, _, stats, centres = cv2.connectedComponentsWithStats(mask)
+        found = []
+        for x, y in centres[1:][stats[1:, cv2.CC_STAT_AREA] > 20]:  # smaller ones are the codec's
+            points = BODY + [x, y]
+            visibility = np.where(np.arange(33) == 25, 0.05, 0.9)  # one knee is hidden
+            found.append(Person(points, visibility, np.ones(33), np.zeros((33, 3)), 0.9, 0.8, 0.7, Region(x, y, 50)))
+        return found
+
+    def follow(self, picture, known, detect):
+        return self.find(picture)
+
+
+@pytest.fixture
+def red_spots(monkeypatch):
+    monkeypatch.setattr(people_module, "PeopleFinder", RedSpots)
+    monkeypatch.setattr("tools.detection.mediapipe_models.model_file", lambda name: "")
+
+
+def picture(*spots, size=(80, 120)):
+    pixels = np.full((*size, 3), 120, np.uint8)
+    for x, y in spots:
+        cv2.circle(pixels, (x, y), 5, (0, 0, 255), -1)
+    return pixels
+
+
+def find(source, output, **options):
+    output.mkdir(exist_ok=True)
+    return people_file.PeopleFile(photographs.find_people(photographs.Request(str(source), output, **options)))
+
+
+def column(people, name):
+    return people.read(name, 0, len(people))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    place = tmp_path / "in"
+    (place / "more").mkdir(parents=True)
+    cv2.imwrite(str(place / "a.png"), picture((30, 40), (90, 30)))
+    cv2.imwrite(str(place / "b.png"), picture())
+    (place / "c.jpg").write_bytes(b"\xff\xd8 not a picture")
+    cv2.imwrite(str(place / "more" / "d.png"), picture((60, 50)))
+    return place
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_every_picture_has_rows_in_order(red_spots, folder, tmp_path, threads):
+    people = find(folder, tmp_path / "out", threads=threads)
+    assert people.files(0, len(people)) == ["a.png", "a.png", "b.png", "c.jpg", "more/d.png"]
+    reasons = [people.reasons[code] for code in column(people, "reason")]
+    assert reasons == ["", "", "nobody found", "image damaged", ""]
+    assert column(people, "person").tolist() == [0, 1, -1, -1, 0]
+    middles = column(people, "joints")[..., :2] - BODY
+    np.testing.assert_allclose(middles[4], np.broadcast_to([60, 50], (33, 2)), atol=0.1)
+    assert column(people, "image_size").tolist() == [[120, 80]] * 3 + [[-1, -1]] + [[120, 80]]
+
+
+def test_hidden_landmarks_are_missing_joints(red_spots, folder, tmp_path):
+    people = find(folder, tmp_path / "out")
+    poses, provenance = people.poses(0, 1, 0.1)
+    hidden = joints.POSE17.index("LKnee")
+    assert provenance[0, hidden] == joints.MISSING
+    assert np.isnan(poses[0, hidden]).all()
+    assert (np.delete(provenance[0], hidden) != joints.MISSING).all()
+    assert people.poses(0, 1, 0.01)[1][0, hidden] == joints.LABELLED
+
+
+def test_turned_photographs_are_looked_at_upright(red_spots, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter, clockwise
+    stored = picture((20, 10))
+    Image.fromarray(stored[..., ::-1]).save(tmp_path / "t.png", exif=exif)
+    Image.fromarray(stored[..., ::-1]).save(tmp_path / "t.jpg", exif=exif, quality=95)
+    people = find(tmp_path / "t.jpg", tmp_path / "out")
+    assert column(people, "image_size").tolist() == [[80, 120]]
+    # Stored (x, y) is upright (height - 1 - y, x).
+    np.testing.assert_allclose((column(people, "joints")[0, :, :2] - BODY)[0], [80 - 1 - 10, 20], atol=1)
+    record = next(people.records(np.array([0]), 0.1, True))
+    pixels = cv2.imdecode(np.frombuffer(record.image, np.uint8), cv2.IMREAD_COLOR)
+    assert pixels.shape == (120, 80, 3)
+    np.testing.assert_allclose(RedSpots().find(pixels)[0].points[0] - BODY[0], [69, 20], atol=1.5)
+
+
+@pytest.fixture
+def film(tmp_path):
+    """Two people who walk past each other in 20 frames; in frames 8 to 10 only one is there."""
+    frames = []
+    for frame in range(20):
+        spots = [(20 + 6 * frame, 30), (180 - 6 * frame, 90)]
+        frames.append(picture(*(spots[:1] if 8 <= frame <= 10 else spots), size=(128, 208)))
+    return animation.write_animation(tmp_path / "walk.mp4", frames, fps=10)
+
+
+def test_people_of_a_video_keep_their_numbers(red_spots, film, tmp_path):
+    people = find(film, tmp_path / "out")
+    frames, persons = column(people, "frame"), column(people, "person")
+    assert np.unique(frames).tolist() == list(range(20))
+    np.testing.assert_allclose(column(people, "seconds"), frames / 10, atol=1e-3)
+    middles = (column(people, "joints")[..., :2] - BODY).mean(1)
+    for person, path in enumerate([lambda t: 20 + 6 * t, lambda t: 180 - 6 * t]):
+        mine = persons == person
+        assert mine.sum() == (20 if person == 0 else 17)
+        np.testing.assert_allclose(middles[mine, 0], path(frames[mine]), atol=2)
+
+
+def test_every_seconds_takes_fewer_frames(red_spots, film, tmp_path):
+    people = find(film, tmp_path / "out", every_seconds=0.5)
+    assert np.unique(column(people, "frame")).tolist() == [0, 5, 10, 15]
+
+
+def test_a_run_that_was_stopped_goes_on(red_spots, folder, tmp_path, monkeypatch):
+    whole = find(folder, tmp_path / "whole")
+    seen = []
+
+    def stopping(finder, picture):
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        seen.append(picture.name)
+        return of_photograph(finder, picture)
+
+    of_photograph = photographs._of_photograph
+    monkeypatch.setattr(photographs, "_of_photograph", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        find(folder, tmp_path / "out", threads=1)
+    assert not (tmp_path / "out" / photographs.NAME).exists()
+    seen[:] = ["already"]
+    monkeypatch.setattr(photographs, "_of_photograph", of_photograph)
+    RedSpots.calls = 0
+    again = find(folder, tmp_path / "out", threads=1)
+    assert RedSpots.calls < 3
+    for name in ("joints", "person", "picture", "reason"):
+        np.testing.assert_array_equal(column(again, name), column(whole, name))
+    RedSpots.calls = 0
+    find(folder, tmp_path / "out")
+    assert RedSpots.calls == 0  # taken as it is
+
+
+def test_people_of_another_input_are_not_taken(red_spots, folder, film, tmp_path):
+    find(folder, tmp_path / "out")
+    with pytest.raises(InputError, match="another input"):
+        find(film, tmp_path / "out")
+    assert len(find(film, tmp_path / "out", overwrite=True)) == 37
+
+
+def test_patterns_and_folders(folder, tmp_path):
+    files = picture_files.PictureFiles(str(folder / "*.png"))
+    assert files.names == ["a.png", "b.png"]
+    assert [path.exists() for path in files.paths] == [True, True]
+    assert picture_files.PictureFiles(str(folder), folder / "more").names == ["a.png", "b.png", "c.jpg"]
+    for bad in (folder / "*.gif", folder / "none.jpg"):
+        with pytest.raises(InputError):
+            picture_files.PictureFiles(str(bad))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="no picture or video in it"):
+        picture_files.PictureFiles(str(tmp_path / "empty"))
+
+
+def test_a_pipe_is_no_picture(red_spots, tmp_path):
+    place = tmp_path / "in"
+    place.mkdir()
+    os.mkfifo(place / "a.jpg")
+    with pytest.raises(InputError, match="none of its 1 pictures can be read"):
+        find(place, tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.jpg"])
+def test_empty_files_are_one_line(red_spots, tmp_path, name):
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(InputError, match=rf"{name}"):
+        find(tmp_path / name, tmp_path / "out")
+
+
+def test_formats_are_guessed(red_spots, folder, film, tmp_path):
+    find(folder, tmp_path / "out")
+    for source in (folder, folder / "a.png", folder / "*.png", film, tmp_path / "out" / photographs.NAME):
+        assert inputs.guess_format(str(source)) == "photographs"
+
+
+def test_rows_become_batches_and_records(red_spots, folder, tmp_path):
+    find(folder, tmp_path / "out")
+    spec = inputs.Spec(str(tmp_path / "out" / photographs.NAME), "photographs", min_confidence=0.1, images="")
+    source = inputs.open_input(spec)
+    batches = list(source.batches(0, 2))
+    assert [len(batch) for batch in batches] == [2, 2, 1]
+    assert batches[1].skipped == {0: "nobody found", 1: "image damaged"}
+    assert list(batches[0].image_size[0]) == [120, 80]
+    records = list(source.records(np.arange(5)))
+    assert [getattr(record, "person", None) for record in records] == [0, 1, None, None, 0]
+    np.testing.assert_array_equal(records[4].pose_2d, batches[2].poses_2d[0])
+    assert records[4].image_format == "jpeg"

@@ -1,0 +1,161 @@
+"""Who is found: rules with invented people, and the real models on pictures whose people are annotated."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+
+from tools.cli.errors import InputError
+from tools.detection import mediapipe_models, people, regions
+from tools.detection.people import Person, Settings
+from tools.detection.regions import Region
+from tools.pose import joints
+
+COCO_SIGMAS = np.array([26, 25, 25, 35, 35, 79, 79, 72, 72, 62, 62, 107, 107, 87, 87, 89, 89]) / 1000
+
+
+def similarity(points, truth, visible, area):
+    """COCO's object key point similarity."""
+    distances = ((points - truth) ** 2).sum(-1)
+    return np.exp(-distances / (2 * area * (2 * COCO_SIGMAS) ** 2))[visible].mean()
+
+
+def person(points, sureness=0.9, **others):
+    given = {"world": np.zeros((33, 3)), "presence": 1.0, "score": 0.9, "following": Region(0, 0, 100)}
+    return Person(points, np.ones(33), np.ones(33), sureness=sureness, **{**given, **others})
+
+
+def standing(x=0.0, y=0.0, size=100.0):
+    """Landmarks of somebody who stands, made of their heights and sides."""
+    heights = {"Nose": 0.05, "Eye": 0.03, "Ear": 0.04, "Mouth": 0.07, "Shoulder": 0.2, "Elbow": 0.38, "Wrist": 0.52}
+    heights |= {"Pinky": 0.55, "Index": 0.55, "Thumb": 0.54, "Hip": 0.52, "Knee": 0.75, "Ankle": 0.95}
+    heights |= {"Heel": 0.98, "FootIndex": 1.0}
+    points = []
+    for name in joints.joint_set("mediapipe33").joints:
+        key = next(key for key in sorted(heights, key=len, reverse=True) if key in name)
+        side = 0.12 if name[0] == "L" else -0.12 if name[0] == "R" else 0.0
+        points.append([side, heights[key]])
+    return np.array(points) * size + [x, y]
+
+
+def test_without_the_wheel_one_line_says_how_to_get_it(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert not mediapipe_models.available()
+    with pytest.raises(InputError, match=r"pip install --no-deps mediapipe==0\.10\.21"):
+        mediapipe_models.model_file("detector")
+
+
+def test_damaged_model_is_named(tmp_path, monkeypatch):
+    broken = tmp_path / "broken.tflite"
+    broken.write_bytes(b"TFL3" * 10)
+    monkeypatch.setattr(mediapipe_models, "model_file", lambda name: broken)
+    with pytest.raises(InputError, match=r"broken\.tflite"):
+        mediapipe_models.Detector()
+
+
+def test_refined_landmarks_are_those_of_a_plain_loop():
+    rng = np.random.default_rng(0)
+    maps, places = rng.normal(-2, 3, (64, 64, 39)).astype(np.float32), rng.uniform(-0.1, 1.1, (39, 2))
+    found, peaks = mediapipe_models.refined(places, maps)
+    moved = 0
+    for k, (x, y) in enumerate(places):
+        column, row = int(np.floor(x * 64)), int(np.floor(y * 64))
+        if not (0 <= column < 64 and 0 <= row < 64):
+            assert peaks[k] == 0
+            np.testing.assert_array_equal(found[k], places[k])
+            continue
+        total, mean, peak = 0.0, np.zeros(2), 0.0
+        for r in range(max(row - 3, 0), min(row + 4, 64)):
+            for c in range(max(column - 3, 0), min(column + 4, 64)):
+                weight = 1 / (1 + np.exp(-float(maps[r, c, k])))
+                total, mean, peak = total + weight, mean + weight * np.array([c, r]), max(peak, weight)
+        assert peaks[k] == pytest.approx(peak)
+        moved += peak >= 0.5
+        np.testing.assert_allclose(found[k], mean / total / 64 if peak >= 0.5 else places[k], atol=1e-6)
+    assert moved > 0
+
+
+def test_readings_of_one_person_are_one():
+    settings = Settings()
+    upright = standing()
+    upside_down = np.array([0.0, 100.0]) + [1, -1] * upright
+    nudged = upright + np.random.default_rng(0).normal(0, 3, upright.shape)
+    assert people.same_person(person(upright), person(nudged), settings)
+    assert people.same_person(person(upright), person(upside_down), settings)
+
+
+@pytest.mark.parametrize("other", [standing(x=40), standing(y=-5, x=30, size=110), standing(size=40, x=10, y=30)])
+def test_neighbours_are_two(other):
+    assert not people.same_person(person(standing()), person(other), Settings())
+
+
+def test_the_surest_reading_stays():
+    finder = object.__new__(people.PeopleFinder)
+    finder.settings = Settings()
+    readings = [person(standing(), 0.5), person(standing(x=2), 0.8), person(standing(x=300), 0.6)]
+    assert [kept.sureness for kept in finder._judged(readings)] == [0.8, 0.6]
+
+
+def test_joint_mask_asks_for_inside_and_visible():
+    one = person(standing())._replace(visibility=np.r_[0.05, 0.9, np.ones(31)], inside=np.r_[1, 0.4, np.ones(31)])
+    mask = people.joint_mask(one, 0.1)
+    assert mask.tolist() == [False, False] + [True] * 31
+
+
+def test_key_points_of_photographs(finder, annotated):
+    for picture, truth, visible, area in annotated:
+        found = finder.find(picture)
+        best = max((similarity(_coco(one), truth, visible, area) for one in found), default=0.0)
+        assert best > 0.6
+
+
+@pytest.mark.parametrize("quarter", [1, 2, 3])
+def test_people_are_found_however_the_picture_is_turned(finder, annotated, quarter):
+    picture, truth, visible, area = annotated[0]
+    height, width = picture.shape[:2]
+    turned = np.ascontiguousarray(np.rot90(picture, quarter))
+    x, y = truth.T
+    x, y = {1: (y, width - 1 - x), 2: (width - 1 - x, height - 1 - y), 3: (height - 1 - y, x)}[quarter]
+    found = finder.find(turned)
+    best = max((similarity(_coco(one), np.stack([x, y], 1), visible, area) for one in found), default=0.0)
+    assert best > 0.6
+
+
+def test_world_landmarks_turn_with_the_picture(finder, annotated):
+    picture, *_ = annotated[0]
+    upright, region = finder.find(picture)[0], None
+    region = upright.following
+    straight = finder._network.look(picture, region)
+    # The same square of the picture turned by a quarter: the network sees the same pixels.
+    turned = np.ascontiguousarray(np.rot90(picture))
+    other = finder._network.look(
+        turned, Region(region.y, picture.shape[1] - 1 - region.x, region.side, region.angle - np.pi / 2)
+    )
+    x, y, z = straight.world.T
+    np.testing.assert_allclose(other.world, np.stack([y, -x, z], 1), atol=0.02)
+
+
+def test_nobody_is_found_in_noise_and_flat_pictures(finder):
+    rng = np.random.default_rng(0)
+    for picture in (
+        np.zeros((120, 160, 3), np.uint8),
+        np.full((40, 900, 3), 255, np.uint8),
+        rng.integers(0, 256, (200, 200, 3), dtype=np.uint8),
+        np.zeros((1, 1, 3), np.uint8),
+    ):
+        assert finder.find(picture) == []
+
+
+def test_whole_square_of_a_turned_picture_shows_it_turned(annotated):
+    picture, *_ = annotated[0]
+    side = max(picture.shape[:2])
+    square = np.zeros((side, side, 3), np.uint8)
+    top, left = (side - picture.shape[0]) // 2, (side - picture.shape[1]) // 2
+    square[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+    plain = regions.cut(square, regions.whole(side, side), 128)
+    quarter = regions.cut(square, regions.whole(side, side, np.pi / 2), 128)
+    assert np.abs(np.rot90(plain).astype(int) - quarter).mean() < 1.0
+
+
+def _coco(one):
+    return joints.convert(one.points, people.JOINT_SET, "coco17")[0]

@@ -1,0 +1,198 @@
+"""The people of a picture: candidates of the detector, looked at by the landmark network until each is there once."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from tools.detection import mediapipe_models, tiles
+from tools.detection.mediapipe_models import Candidate, Landmarks
+from tools.detection.regions import Region, whole
+from tools.pose import joints
+
+JOINT_SET = "mediapipe33"
+_SET = joints.joint_set(JOINT_SET)
+# Joints by which people are compared and measured: those of the face are too near to each other.
+LIMBS = [_SET.index(side + name) for side in "LR" for name in ("Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle")]
+_TORSO = [_SET.index(name) for name in ("LShoulder", "RShoulder", "LHip", "RHip")]
+
+# For `Settings.same_torso`: of the smaller person's size to the larger's, and of their boxes' overlap.
+_LIKE_SIZE, _TOUCHING = 0.6, 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How people are looked for; the numbers were chosen on photographs of COCO and on half of LSP's.
+
+    Attributes:
+      score: least of the detector's for a candidate; low, since the landmark network judges after it.
+      most_overlap: of the detector's boxes, see `boxes.suppress`.
+      presence, sureness: least of a person.
+      looks: how often the landmark network looks, each time where the look before says.
+      tiles: look for small people in tiles where the whole picture leaves room for them.
+      turns: look at the picture turned where nobody is sure.
+      sure: a person of this sureness ends the search for other readings of them.
+      same_pose: two whose limbs are on the mean nearer than this share of their size are one person.
+      same_box: as are two whose limbs' boxes overlap so much (intersection over union), such as a reading upside down.
+      same_torso: as are two of like size whose torsos' centres are nearer than this share of it.
+    """
+
+    score: float = 0.2
+    most_overlap: float = 0.3
+    presence: float = 0.5
+    sureness: float = 0.35
+    looks: int = 2
+    tiles: bool = True
+    turns: bool = True
+    sure: float = 0.75
+    same_pose: float = 0.2
+    same_box: float = 0.55
+    same_torso: float = 0.15
+
+
+class Person(NamedTuple):
+    """One person.
+
+    Attributes:
+      points: [33, 2] px. visibility, inside: [33] 0..1, see `mediapipe_models.Landmarks`.
+      world: [33, 3] metres from the middle of the hips, x right, y down, z away.
+      presence, sureness, score: 0..1, that somebody is there, how sharply the landmarks stand out, the detector's.
+      following: where to look for them in the next frame.
+    """
+
+    points: np.ndarray
+    visibility: np.ndarray
+    inside: np.ndarray
+    world: np.ndarray
+    presence: float
+    sureness: float
+    score: float
+    following: Region
+
+    @property
+    def box(self) -> np.ndarray:
+        """[4] px: x, y of the upper left corner, width, height of a box around all landmarks and the crown."""
+        crown = joints.convert(self.points, JOINT_SET)[0][joints.POSE17.index("Head")]
+        points = np.concatenate([self.points, crown[None]])
+        low, high = points.min(0), points.max(0)
+        return np.concatenate([low, high - low])
+
+    @property
+    def size(self) -> float:
+        """The longer side of the box around the limbs, px."""
+        return float(max(np.ptp(self.points[LIMBS], axis=0).max(), 1e-6))
+
+
+class PeopleFinder:
+    """Finds people in pictures. Not to be shared by threads; each makes its own."""
+
+    def __init__(self, settings: Settings | None = None, threads: int = 1):
+        """threads: that each network uses. Raises `InputError` without MediaPipe's wheel."""
+        self.settings = settings or Settings()
+        self._detector = mediapipe_models.Detector(threads)
+        self._network = mediapipe_models.LandmarkNetwork(threads)
+
+    def find(self, picture: np.ndarray) -> list[Person]:
+        """The people of a photograph [H, W, 3] uint8 BGR, the surest first."""
+        people: list[Person] = []
+        height, width = picture.shape[:2]
+        self._add(picture, [whole(width, height)], people)
+        if self.settings.tiles and tiles.worthwhile(width, height, [person.size for person in people]):
+            for squares in tiles.levels(width, height):
+                self._add(picture, squares, people)
+        if self.settings.turns and not any(person.sureness >= self.settings.sure for person in people):
+            turned = [whole(width, height, quarter * np.pi / 2) for quarter in (1, 2, 3)]
+            self._add(picture, turned, people)
+        return self._judged(people)
+
+    def follow(self, picture: np.ndarray, known: Sequence[Region], detect: bool) -> list[Person]:
+        """The people of a frame of a video [H, W, 3] uint8 BGR, the surest first.
+
+        Args:
+          known: where the people of the frame before are to be looked for.
+          detect: look for others too.
+        """
+        people = [person for region in known for person in self._looked_at(picture, region, 1.0, 1)]
+        if detect:
+            self._add(picture, [whole(picture.shape[1], picture.shape[0])], people)
+        return self._judged(people)
+
+    def _add(self, picture: np.ndarray, squares: Iterable[Region], people: list[Person]) -> None:
+        """Adds whom the detector sees in squares of the picture to the people."""
+        for square in squares:
+            for candidate in self._detector.candidates(
+                picture, square, self.settings.score, self.settings.most_overlap
+            ):
+                if not any(self._explained(candidate, person) for person in people):
+                    people += self._looked_at(picture, candidate.region, candidate.score, self.settings.looks)
+
+    def _explained(self, candidate: Candidate, person: Person) -> bool:
+        """Whether a candidate is somebody who is known well already."""
+        one, other = candidate.region, person.following
+        near = np.hypot(one.x - other.x, one.y - other.y) < 0.15 * max(one.side, other.side)
+        alike = 0.67 < one.side / other.side < 1.5 and np.cos(one.angle - other.angle) > 0.7
+        return bool(near and alike and person.sureness >= self.settings.sure)
+
+    def _looked_at(self, picture: np.ndarray, region: Region, score: float, looks: int) -> list[Person]:
+        """The person in a region, or nobody."""
+        found: Landmarks | None = None
+        for _ in range(looks):
+            found = self._network.look(picture, region)
+            # A second look can find somebody again, but not where the first sees hardly anything.
+            if found.presence < self.settings.presence / 2 or not found.following.side > 1.0:
+                return []
+            region = found.following
+        if found is None or found.presence < self.settings.presence or found.sureness < self.settings.sureness:
+            return []
+        return [
+            Person(
+                found.points,
+                found.visibility,
+                found.inside,
+                found.world,
+                found.presence,
+                found.sureness,
+                score,
+                found.following,
+            )
+        ]
+
+    def _judged(self, people: Sequence[Person]) -> list[Person]:
+        """Each person once: of those that are the same the surest."""
+        kept: list[Person] = []
+        for person in sorted(people, key=lambda person: -person.sureness):
+            if not any(same_person(person, other, self.settings) for other in kept):
+                kept.append(person)
+        return kept
+
+
+def same_person(one: Person, other: Person, settings: Settings) -> bool:
+    """Whether two are readings of one person: limbs at the same places, or bodies."""
+    size = max(one.size, other.size)
+    apart = np.linalg.norm(one.points[LIMBS] - other.points[LIMBS], axis=-1).mean()
+    if apart < settings.same_pose * size:
+        return True
+    boxes = [
+        np.concatenate([limbs.min(0), np.ptp(limbs, axis=0)]) for limbs in (one.points[LIMBS], other.points[LIMBS])
+    ]
+    overlap = overlap_of(*boxes)
+    if overlap >= settings.same_box:
+        return True
+    torsos = one.points[_TORSO].mean(0) - other.points[_TORSO].mean(0)
+    alike = min(one.size, other.size) > _LIKE_SIZE * size and overlap > _TOUCHING
+    return bool(alike and np.hypot(*torsos) < settings.same_torso * size)
+
+
+def overlap_of(one: np.ndarray, other: np.ndarray) -> float:
+    """Intersection over union of boxes [4] (x, y, width, height)."""
+    low, high = np.maximum(one[:2], other[:2]), np.minimum(one[:2] + one[2:], other[:2] + other[2:])
+    common = np.prod(np.maximum(high - low, 0.0))
+    return float(common / max(np.prod(one[2:]) + np.prod(other[2:]) - common, 1e-9))
+
+
+def joint_mask(person: Person, least: float) -> np.ndarray:
+    """[33] bool: landmarks inside of the picture's region that are visible by `least` or more."""
+    return (person.inside >= 0.5) & (person.visibility >= least)

@@ -1,0 +1,95 @@
+"""Turned squares of a picture: cut out for a network, and its answers brought back.
+
+Coordinates are OpenCV's: the centre of the first pixel is (0, 0). A network's input is a square of cells; the middle of
+cell i lies (i + 0.5) / side of the way through the region, so that no half pixel is lost between the two.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+# Pictures are shrunk by averaging before they are sampled with more than so many of their pixels in a step.
+_LARGEST_STEP = 2.0
+
+
+class Region(NamedTuple):
+    """A square: centre x, y px, side px, and the angle in radians by which its right edge's normal points downwards."""
+
+    x: float
+    y: float
+    side: float
+    angle: float = 0.0
+
+    @property
+    def turn(self) -> np.ndarray:
+        """[2, 2]: from the square's axes (right, down) to the picture's."""
+        cosine, sine = np.cos(self.angle), np.sin(self.angle)
+        return np.array([[cosine, -sine], [sine, cosine]])
+
+    def to_picture(self, places: np.ndarray) -> np.ndarray:
+        """Places [..., 2] in 0..1 of the square -> px of the picture."""
+        return (np.asarray(places, np.float64) - 0.5) * self.side @ self.turn.T + [self.x, self.y]
+
+    def from_picture(self, points: np.ndarray) -> np.ndarray:
+        """Points [..., 2] px of the picture -> 0..1 of the square."""
+        return (np.asarray(points, np.float64) - [self.x, self.y]) @ self.turn / self.side + 0.5
+
+
+def whole(width: int, height: int, angle: float = 0.0) -> Region:
+    """The smallest upright square around a picture, centred (letter-boxing); `angle` by quarter turns."""
+    return Region((width - 1) / 2, (height - 1) / 2, float(max(width, height)), angle)
+
+
+def upright_person(centre: np.ndarray, rim: np.ndarray, larger: float) -> Region:
+    """The square in which a person's body stands upright.
+
+    Args:
+      centre: [2] px, the middle of the hips. rim: [2] px, the point of the circle around the body above the head.
+      larger: by how much the square is larger than the circle.
+    """
+    way = np.asarray(rim, np.float64) - centre
+    # The rim is to be straight above the centre, that is at -90 degrees with y down.
+    angle = np.arctan2(way[1], way[0]) + np.pi / 2
+    angle -= 2 * np.pi * np.floor((angle + np.pi) / (2 * np.pi))
+    return Region(float(centre[0]), float(centre[1]), float(2 * np.hypot(*way) * larger), float(angle))
+
+
+def cut(picture: np.ndarray, region: Region, side: int, border: int = 0) -> np.ndarray:
+    """The square as [side, side, C]: bilinear samples of the picture, averaged first where it is much larger.
+
+    border: the value of what lies outside the picture, whose outermost pixels blend into it.
+    """
+    import cv2
+
+    # Cell (i, j) -> picture: its middle is at ((i + 0.5) / side - 0.5) * region.side from the centre.
+    turn = region.turn * (region.side / side)
+    matrix = np.column_stack([turn, np.array([region.x, region.y]) + turn @ np.full(2, 0.5 - side / 2)])
+    if region.side / side > _LARGEST_STEP:
+        picture, matrix = _shrunk(picture, matrix, side, region.side / side)
+    return cv2.warpAffine(
+        picture,
+        matrix,
+        (side, side),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=(border,) * 4,
+    )
+
+
+def _shrunk(picture: np.ndarray, matrix: np.ndarray, side: int, step: float) -> tuple[np.ndarray, np.ndarray]:
+    """The part of a picture that the cells of a square see, shrunk `step` times, and their matrix [2, 3] into it."""
+    import cv2
+
+    height, width = picture.shape[:2]
+    corners = np.array([[0, 0], [0, side], [side, 0], [side, side]]) @ matrix[:, :2].T + matrix[:, 2]
+    margin = 2 * np.ceil(step)
+    low = np.clip(np.floor(corners.min(0)) - margin, 0, [width - 1, height - 1]).astype(int)
+    high = np.clip(np.ceil(corners.max(0)) + margin, low + 1, [width, height]).astype(int)
+    size = np.maximum(np.rint((high - low) / step), 1).astype(int)
+    small = cv2.resize(picture[low[1] : high[1], low[0] : high[0]], tuple(map(int, size)), interpolation=cv2.INTER_AREA)
+    # The edges of the part are half a pixel before the middles of its outermost pixels, before and after.
+    zoom = size / (high - low)
+    shift = (matrix[:, 2] - low + 0.5) * zoom - 0.5
+    return small, np.column_stack([matrix[:, :2] * zoom[:, None], shift])

@@ -1,0 +1,48 @@
+"""Squares that cover a picture, for people who are small in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from tools.detection.regions import Region
+
+# Squares of a level share this much of their side with the next, so that everybody is whole in one of them.
+OVERLAP = 0.3
+# How many squares lie along the shorter side, level by level.
+LEVELS = (2, 3)
+# People who fill this much of the picture's height leave no room for others of the same distance to be too small.
+_LARGE = 0.6
+# Below this side in px a square holds no person whom the landmark network could read.
+_LEAST_SIDE = 96
+
+
+def squares(width: int, height: int, along: int) -> list[Region]:
+    """Equal squares that cover a picture: `along` of them along its shorter side, in rows."""
+    side = min(width, height) / (1 + (along - 1) * (1 - OVERLAP))
+    return [Region(x, y, side) for y in _centres(height, side) for x in _centres(width, side)]
+
+
+def _centres(length: int, side: float) -> np.ndarray:
+    """Centres of squares that cover a length, evenly; the outermost end where the picture does."""
+    step = side * (1 - OVERLAP)
+    # A hair less, so that a length of a whole number of steps needs no square more.
+    count = 1 + max(0, int(np.ceil((length - side) / step - 1e-6)))
+    first, last = side / 2 - 0.5, length - side / 2 - 0.5
+    return np.linspace(first, last, count) if count > 1 else np.array([(length - 1) / 2])
+
+
+def levels(width: int, height: int) -> Iterator[list[Region]]:
+    """The squares of each level, the largest first."""
+    if max(width, height) > 1.5 * min(width, height):
+        yield squares(width, height, 1)
+    for along in LEVELS:
+        level = squares(width, height, along)
+        if level[0].side >= _LEAST_SIDE:
+            yield level
+
+
+def worthwhile(width: int, height: int, sizes: Sequence[float]) -> bool:
+    """Whether somebody may have been missed: unless exactly one person was found, and fills the picture."""
+    return not (len(sizes) == 1 and sizes[0] >= _LARGE * min(width, height))

@@ -1,0 +1,71 @@
+"""Identities of the people of a video: who of this frame was who in the frames before."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from tools.detection.people import LIMBS, Person
+from tools.detection.regions import Region
+
+# Limbs of one person may move this share of their size from one frame to the next, on the mean, for each frame between.
+_REACH = 0.25
+# Somebody who is hidden keeps their identity for so many seconds, and may have moved as far as in so many frames.
+_PATIENCE_SECONDS, _PATIENCE_FRAMES = 1.0, 4
+
+
+@dataclasses.dataclass
+class _Track:
+    number: int
+    person: Person
+    seconds: float
+
+
+class Tracker:
+    """Numbers people from 0 in the order in which they appear. One a video."""
+
+    def __init__(self):
+        self._tracks: list[_Track] = []
+        self._next = 0
+
+    @property
+    def regions(self) -> list[Region]:
+        """Where the people of the last frame are to be looked for in the next."""
+        last = max((track.seconds for track in self._tracks), default=0.0)
+        return [track.person.following for track in self._tracks if track.seconds == last]
+
+    def number(self, people: Sequence[Person], seconds: float, frame_seconds: float) -> list[int]:
+        """The number of each of the people of one frame.
+
+        Args:
+          seconds: the frame's time; frames come in order. frame_seconds: from one frame to the next.
+        """
+        self._tracks = [track for track in self._tracks if seconds - track.seconds <= _PATIENCE_SECONDS + frame_seconds]
+        costs = np.full((len(people), len(self._tracks)), np.inf)
+        for i, person in enumerate(people):
+            for j, track in enumerate(self._tracks):
+                frames = np.clip((seconds - track.seconds) / max(frame_seconds, 1e-9), 1.0, _PATIENCE_FRAMES)
+                apart = limbs_apart(person, track.person)
+                costs[i, j] = apart if apart < _REACH * frames else np.inf
+        numbers = [-1] * len(people)
+        # The nearest pair first; the best assignment of all differs only where people cross.
+        while np.isfinite(costs).any():
+            i, j = np.unravel_index(int(np.argmin(costs)), costs.shape)
+            track = self._tracks[j]
+            track.person, track.seconds = people[i], seconds
+            numbers[i] = track.number
+            costs[i], costs[:, j] = np.inf, np.inf
+        for i, person in enumerate(people):
+            if numbers[i] < 0:
+                numbers[i] = self._next
+                self._tracks.append(_Track(self._next, person, seconds))
+                self._next += 1
+        return numbers
+
+
+def limbs_apart(one: Person, other: Person) -> float:
+    """The mean distance of the limbs' joints of two people, as a share of the larger one's size."""
+    apart = np.linalg.norm(one.points[LIMBS] - other.points[LIMBS], axis=-1).mean()
+    return float(apart / max(one.size, other.size))
