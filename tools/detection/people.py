@@ -43,7 +43,7 @@ class Settings:
     score: float = 0.2
     most_overlap: float = 0.3
     presence: float = 0.5
-    sureness: float = 0.35
+    sureness: float = 0.55
     looks: int = 2
     tiles: bool = True
     turns: bool = True
