@@ -103,8 +103,8 @@ def people_boxes(finder: PeopleFinder, picture: np.ndarray) -> list[Box]:
         low = np.maximum(person.box[:2] + 0.5, 0.0)
         high = np.minimum(person.box[:2] + person.box[2:] + 0.5, [width, height])
         if (high - low > 1.0).all():
-            numbers = (round(float(value), 2) for value in (*low, *(high - low)))
-            found.append(Box(*numbers, LANDMARKS, round(person.sureness, 3)))
+            x, y, width_px, height_px = (round(float(value), 2) for value in (*low, *(high - low)))
+            found.append(Box(x, y, width_px, height_px, LANDMARKS, round(person.sureness, 3)))
     return found
 
 

@@ -187,7 +187,7 @@ def nobody(find: Finder, path: pathlib.Path, limit: int = 0) -> Measured:
     names = pictures.names()[: limit or None]
     if not names:
         raise InputError(f"{path}: no picture in it")
-    found = {}
+    found: dict[str, int] = {}
     with Progress(len(names), "photographs") as progress:
         for number, name in enumerate(names):
             progress.update(number)

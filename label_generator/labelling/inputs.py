@@ -330,16 +330,16 @@ class PeopleInput(Input):
         return len(self._people)
 
     @property
-    def source_info(self):
+    def source_info(self) -> Info:
         return people_file.INFO
 
-    def files(self):
+    def files(self) -> Sequence[pathlib.Path]:
         return [self._people.path]
 
-    def records(self, numbers):
+    def records(self, numbers: Sequence[int] | np.ndarray) -> Iterator[PoseRecord | Skip]:
         return self._people.records(np.asarray(numbers), self._spec.min_confidence, self._spec.images != "none")
 
-    def batches(self, start, size):
+    def batches(self, start: int, size: int) -> Iterator[Batch]:
         while start < len(self):
             stop = min(start + size, len(self))
             batch = empty_batch(stop - start)

@@ -66,10 +66,12 @@ def _labelled(content: PeopleFile, labels: dict, progress: Progress) -> Iterator
             continue
         start, stop = int(rows[0]), int(rows[-1]) + 1
         good = labels["reason"].read(start, stop) == 0
-        values = [labels[name].read(start, stop)[good] for name in ("poses_2d", "provenance", "poses_3d", "quality")]
+        poses_2d, provenance, poses_3d, quality = (
+            labels[name].read(start, stop)[good] for name in ("poses_2d", "provenance", "poses_3d", "quality")
+        )
         persons = labels["person"].read(start, stop)[good].tolist()
-        names = [f"{person}: {quality:.2f}" for person, quality in zip(persons, values[3].tolist())]
-        yield Drawn(picture.name, picture.photo, *values[:3], names)
+        names = [f"{person}: {quality:.2f}" for person, quality in zip(persons, quality.tolist())]
+        yield Drawn(picture.name, picture.photo, poses_2d, provenance, poses_3d, names)
 
 
 class _Rate:

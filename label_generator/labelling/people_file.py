@@ -41,8 +41,8 @@ class PeopleFile:
         """Raises `InputError` when it is none."""
         self.path = path
         self._rows = array_rows.open_npz(path)
-        needed = ("joints", "boxes", "picture", "frame", "person", "image_size", "reason", "file", "files")
-        needed += ("joint_set", "reasons", "input", "every_seconds")
+        needed = ["joints", "boxes", "picture", "frame", "person", "image_size", "reason", "file", "files"]
+        needed += ["joint_set", "reasons", "input", "every_seconds"]
         missing = [name for name in needed if name not in self._rows]
         if missing:
             raise InputError(f"{path}: no array {missing[0]}; expected {INFO.input}")
@@ -118,7 +118,8 @@ class _Ahead:
     """A stream of pictures, read on to the one that is asked for; several people stand in one."""
 
     def __init__(self, pictures: Iterator[Picture]):
-        self._pictures, self._now = pictures, None
+        self._pictures = pictures
+        self._now: Picture | None = None
 
     def at(self, number: int) -> Picture | None:
         while self._now is None or self._now.number < number:

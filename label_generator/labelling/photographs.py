@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +27,9 @@ from tfrecords.source import Skip
 from tfrecords.storage.partial import locked
 from tools.cli.errors import InputError
 from tools.cli.progress import Progress
+
+if TYPE_CHECKING:
+    from tools.detection.people import PeopleFinder
 
 NAME = "people.npz"
 NOBODY = "nobody found"
@@ -202,14 +205,17 @@ def _append(table: LabelFiles, picture: Picture, found: FoundPeople | Skip) -> i
             values[name] = getattr(found, name)
     reason = found.reason if isinstance(found, Skip) else "" if count else NOBODY
     photo = picture.photo
-    read = not isinstance(photo, Skip)
-    shape = photo.pixels.shape[1::-1] if read else (-1, -1)
+    if isinstance(photo, Skip):
+        shape, frame, seconds = (-1, -1), -1, np.nan
+    else:
+        height, width = photo.pixels.shape[:2]
+        shape, frame, seconds = (width, height), photo.frame, photo.seconds
     table.append(
         {
             **values,
             "picture": np.full(rows, picture.number),
-            "frame": np.full(rows, photo.frame if read else -1),
-            "seconds": np.full(rows, photo.seconds if read else np.nan),
+            "frame": np.full(rows, frame),
+            "seconds": np.full(rows, seconds),
             "image_size": np.tile(shape, (rows, 1)),
             "reason": np.full(rows, table.reason(reason)),
             "file": [picture.name] * rows,
@@ -223,7 +229,7 @@ def _mediapipe(request: Request, files: PictureFiles, start: int) -> Iterator[tu
     threads = request.threads or len(os.sched_getaffinity(0))
     finders: dict[int, Any] = {}
 
-    def finder(own_threads: int):
+    def finder(own_threads: int) -> PeopleFinder:
         from tools.detection.people import PeopleFinder
 
         if own_threads not in finders:
@@ -232,13 +238,13 @@ def _mediapipe(request: Request, files: PictureFiles, start: int) -> Iterator[tu
 
     pictures = files.pictures(request.every_seconds, start)
     if len(files.names) == 1 or threads == 1:
-        yield from _one_by_one(pictures, finder(threads), request.every_seconds)
+        yield from _one_by_one(pictures, finder(threads))
         return
-    yield from _side_by_side(pictures, threads, request.every_seconds, lambda: finder(threads))
+    yield from _side_by_side(pictures, threads, lambda: finder(threads))
 
 
 def _side_by_side(
-    pictures: Iterator[Picture], threads: int, every_seconds: float, video_finder: Callable
+    pictures: Iterator[Picture], threads: int, video_finder: Callable[[], PeopleFinder]
 ) -> Iterator[tuple[Picture, FoundPeople | Skip]]:
     """As `_one_by_one`, with as many photographs at once as there are threads; at most two of each wait."""
     import threading
@@ -247,7 +253,7 @@ def _side_by_side(
 
     own = threading.local()
 
-    def find(picture: Picture):
+    def find(picture: Picture) -> tuple[Picture, FoundPeople | Skip]:
         if not hasattr(own, "finder"):
             own.finder = PeopleFinder()
         return picture, _of_photograph(own.finder, picture)
@@ -270,9 +276,7 @@ def _side_by_side(
             yield waiting.popleft().result()
 
 
-def _one_by_one(
-    pictures: Iterator[Picture], finder, every_seconds: float
-) -> Iterator[tuple[Picture, FoundPeople | Skip]]:
+def _one_by_one(pictures: Iterator[Picture], finder: PeopleFinder) -> Iterator[tuple[Picture, FoundPeople | Skip]]:
     follower: _Follower | None = None
     for picture in pictures:
         if not picture.video:
@@ -283,7 +287,7 @@ def _one_by_one(
         yield picture, follower.find(picture)
 
 
-def _of_photograph(finder, picture: Picture) -> FoundPeople | Skip:
+def _of_photograph(finder: PeopleFinder, picture: Picture) -> FoundPeople | Skip:
     if isinstance(picture.photo, Skip):
         return picture.photo
     people = finder.find(picture.photo.pixels)
@@ -293,7 +297,7 @@ def _of_photograph(finder, picture: Picture) -> FoundPeople | Skip:
 class _Follower:
     """The people of one video, frame by frame."""
 
-    def __init__(self, name: str, finder):
+    def __init__(self, name: str, finder: PeopleFinder):
         from tools.detection.tracking import Tracker
 
         self.name, self._finder, self._tracker = name, finder, Tracker()

@@ -16,6 +16,8 @@ _LARGEST_LOGIT = 100.0
 # Boxes come as y, x, ... in some of MediaPipe's graphs; in this one x is first. Then the key points follow.
 _NUMBERS_OF_BOX = 4
 
+Detections = tuple[np.ndarray, np.ndarray, np.ndarray]  # boxes [n, 4], points [n, K, 2], scores [n]
+
 
 def anchors(side: int = SIDE, strides: Sequence[int] = STRIDES) -> np.ndarray:
     """[A, 2] float32 centres x, y in 0..1: row by row over the cells of each stride, all anchors of a cell together."""
@@ -29,7 +31,7 @@ def anchors(side: int = SIDE, strides: Sequence[int] = STRIDES) -> np.ndarray:
     return np.concatenate(layers)
 
 
-def decode(raw: np.ndarray, logits: np.ndarray, centres: np.ndarray, threshold: float, side: int = SIDE):
+def decode(raw: np.ndarray, logits: np.ndarray, centres: np.ndarray, threshold: float, side: int = SIDE) -> Detections:
     """The anchors whose score reaches a threshold.
 
     Args:
@@ -61,7 +63,7 @@ def overlap(box: np.ndarray, others: np.ndarray) -> np.ndarray:
     return common / np.maximum(area + areas - common, 1e-12)
 
 
-def suppress(boxes: np.ndarray, points: np.ndarray, scores: np.ndarray, most_overlap: float):
+def suppress(boxes: np.ndarray, points: np.ndarray, scores: np.ndarray, most_overlap: float) -> Detections:
     """Weighted non-maximum suppression, as in the graph of MediaPipe: a box and all that overlap it become one.
 
     Args:
@@ -81,4 +83,5 @@ def suppress(boxes: np.ndarray, points: np.ndarray, scores: np.ndarray, most_ove
         left = left[~same]
     if not kept:
         return boxes[:0], points[:0], scores[:0]
-    return tuple(np.array(values) for values in zip(*kept))
+    together, places, surest = zip(*kept)
+    return np.array(together), np.array(places), np.array(surest)

@@ -26,7 +26,7 @@ class _Track:
 class Tracker:
     """Numbers people from 0 in the order in which they appear. One a video."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._tracks: list[_Track] = []
         self._next = 0
 
@@ -52,7 +52,7 @@ class Tracker:
         numbers = [-1] * len(people)
         # The nearest pair first; the best assignment of all differs only where people cross.
         while np.isfinite(costs).any():
-            i, j = np.unravel_index(int(np.argmin(costs)), costs.shape)
+            i, j = divmod(int(np.argmin(costs)), costs.shape[1])
             track = self._tracks[j]
             track.person, track.seconds = people[i], seconds
             numbers[i] = track.number
