@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 
-from label_generator.lifting import flags as lifter_flags
+from label_generator.lifting import lifter_flags
 from tools.cli import command, outputs
 from tools.cli.errors import InputError
 
@@ -27,7 +27,7 @@ def declare() -> command.Flags:
         flags.integer("limit", 2000, "at most so many poses", lower_bound=1)
         flags.integer("seed", 7, "of the people made when there is no INPUT", lower_bound=0)
         flags.string("camera", "auto", "auto (the input's own, else unknown), h36m, fx,fy,cx,cy, fov:DEG or unknown")
-        flags.strings("image_size", None, "WIDTH,HEIGHT in px, for fov: where the input does not tell")
+        flags.strings("image_size", None, "WIDTH,HEIGHT in px, for fov: where the input does not state it")
     with flags.group("Lifting"):
         lifter_flags.declare_weights(flags)
     with flags.group("Output"):
@@ -44,7 +44,7 @@ def main(flags: command.Flags) -> int:
     if len(flags.arguments) > 1:
         raise InputError(f"one INPUT at a time, got {' and '.join(flags.arguments)}")
     results = [os.path.join(flags.output, name) for name in ("gallery.png", "rotation.gif", "labels.npz", "report.txt")]
-    # Labels of generate.py have the same name as the demo's; the report tells which of them they are.
+    # Labels of generate.py have the same name as the demo's; the report shows which of them they are.
     of_a_demo = os.path.exists(results[3]) and flags.overwrite is None
     outputs.check_all_free([path for path in results if os.path.exists(path)], of_a_demo or flags.overwrite)
     outputs.check_folder(flags.output)

@@ -12,7 +12,7 @@ how well people and their key points are found in photographs.
 
 from __future__ import annotations
 
-from label_generator.lifting import flags as lifter_flags
+from label_generator.lifting import lifter_flags
 from tools.cli import command
 from tools.cli.errors import InputError
 

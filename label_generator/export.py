@@ -10,7 +10,7 @@ quality and the rest of what docs/label_your_data.md describes; normalisation an
 
 from __future__ import annotations
 
-from label_generator.lifting import flags as lifter_flags
+from label_generator.lifting import lifter_flags
 from tools.cli import command
 from tools.cli.errors import InputError
 

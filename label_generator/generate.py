@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import sys
 
-from label_generator.lifting import flags as lifter_flags
+from label_generator.lifting import lifter_flags
 from tools.cli import command
 
 _FORMATS = (
@@ -58,7 +58,7 @@ def declare() -> command.Flags:
         flags.float("every_seconds", 0.0, "of videos, least time from one frame to the next; 0: all", lower_bound=0)
         flags.boolean("overlays", True, "draw skeletons and 3D: overlays/, of videos .mp4")
     with flags.group("2D poses"):
-        flags.enum("format", "auto", _FORMATS, "of --input, where its name and content don't tell")
+        flags.enum("format", "auto", _FORMATS, "of --input, where its name and content don't show it")
         flags.string(
             "joints",
             "",
@@ -93,7 +93,7 @@ def declare() -> command.Flags:
         flags.strings(
             "image_size",
             None,
-            "width,height in px where the input does not tell it: for fov, for shares",
+            "width,height in px where the input does not state it: for fov, for shares",
         )
     with flags.group("Lifting"):
         lifter_flags.declare_weights(flags)
@@ -102,7 +102,7 @@ def declare() -> command.Flags:
     with flags.group("Geometric search"):
         lifter_flags.declare_search(flags)
     with flags.group("What is written"):
-        flags.string("output", None, "folder for labels.npz; made when needed")
+        flags.string("output", None, "folder for labels.npz; created when needed")
         flags.float("min_quality", 0.0, "labels of a lower quality are blanked, with that reason", lower_bound=0)
         flags.boolean("json", False, "write labels.json too")
         flags.boolean("wild_npy", False, "write wild.npy too: (filename, 2D, 3D) as the authors published their labels")

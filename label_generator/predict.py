@@ -10,7 +10,7 @@ from __future__ import annotations
 import pathlib
 import sys
 
-from label_generator.training import flags as training_flags
+from label_generator.training import training_flags
 from tools.cli import command, common_flags
 
 _UNUSED = "the release declares it and never reads it; accepted, without effect"

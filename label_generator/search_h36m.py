@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 
-from label_generator.lifting import flags as lifter_flags
+from label_generator.lifting import lifter_flags
 from tools.cli import command, outputs
 from tools.files import atomic
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 
 from label_generator.stages import names
-from label_generator.training import flags as training_flags
+from label_generator.training import training_flags
 from tools.cli import command
 from tools.cli.errors import InputError
 

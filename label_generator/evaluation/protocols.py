@@ -2,7 +2,7 @@
 
 a       Human3.6M's cameras (seven subjects' placements), exact 2D, no lens distortion, four views of every frame
 b2 b5 b10   the same with Gaussian noise of 2, 5, 10 px on the 2D
-c       cameras that nobody trained on: heights 0.3-4 m, pitch within 40 degrees, distances 2.5-9 m, fields of view
+c       cameras unlike those of training: heights 0.3-4 m, pitch within 40 degrees, distances 2.5-9 m, fields of view
         30-90 degrees over 1000 px; intrinsics known
 d       the pictures of c, intrinsics unknown
 e       the pictures of a with the 14 joints that LSP labels; e_mpii and e_coco: those that MPII and COCO label

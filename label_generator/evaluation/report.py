@@ -94,7 +94,7 @@ def write(output: str, results: list[Evaluated], lifter: Lifter) -> None:
 def _reliability(results: list[Evaluated]) -> np.ndarray:
     """Expected and true error of labels in groups of equal number by quality; where both agree, the lines meet."""
     series, most = {}, max(len(result.reliability()[0]) for result in results)
-    for result in results[:3]:  # more lines than that can't be told apart
+    for result in results[:3]:  # more lines than that are hard to tell apart
         for name, values in zip(("expected", "true"), result.reliability()):
             series[f"{result.name}, {name}"] = np.interp(
                 np.linspace(0, 1, most), np.linspace(0, 1, len(values)), values

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Sequence
 
-from label_generator.gallery import poses as demo_poses
-from label_generator.gallery import sheet
+from label_generator.gallery import demo_poses, sheet
 from label_generator.lifting.lifter_of_flags import make_lifter
 from tfrecords.storage.partial import locked
 from tools.cli import command

@@ -1,7 +1,7 @@
-"""Normalisation statistics for networks whose checkpoint has none, and what training poses say of an imported network.
+"""Normalisation statistics for networks whose checkpoint has none, and checks of an imported network on its poses.
 
 A released checkpoint lacks the statistics that its rows were normalised with. They are taken again from the poses it
-was trained on; the network's error on those also tells whether flags and order of joints are the right ones.
+was trained on; the network's error on those also shows whether flags and order of joints are right.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def read_training_data(
       total: how many records all batches have.
       stage: the network's.
       where: names the data in messages.
-      progress: is told after each batch how many records are done.
+      progress: called after each batch with the number of records done.
 
     Raises:
       InputError: no record has all poses that the stage needs, or poses don't vary.
@@ -142,7 +142,7 @@ def check_statistics(statistics: Mapping[str, normalization.Statistics], stage: 
 def errors_by_choice(checkpoint: Checkpoint, variables: Mapping, data: TrainingData) -> dict[tuple[bool, bool], float]:
     """(residual, max_norm) -> mean squared error over the columns that vary; 1 is what always answering the mean has.
 
-    The right choice is the one whose error is small, which tells wrong flags, wrong statistics or a wrong order.
+    The right choice is the one whose error is small; the others' errors reveal wrong flags, statistics or order.
     """
     varying = data.statistics["output"].std > 0
     errors = {}

@@ -1,9 +1,9 @@
 """Checkpoints of the released TensorFlow 1 code as networks of this project.
 
-Names, shapes and what they can't tell: docs/reference.md, "Flags and checkpoints". The stage, the
-sizes and batch norm follow from the variables. Whether the network has residual adds and clips its weights does not; it
-is told, or read from the name of the experiment directory. The normalisation statistics are not in a checkpoint either:
-`import_statistics` takes them from the poses that the network was trained on.
+Names, shapes and what does not follow from them: docs/reference.md, "Flags and checkpoints". The stage, the sizes and
+batch norm follow from the variables. Whether the network has residual adds and clips its weights does not; it is given,
+or read from the name of the experiment directory. The normalisation statistics are not in a checkpoint either:
+`statistics` takes them from the poses that the network was trained on.
 """
 
 from __future__ import annotations

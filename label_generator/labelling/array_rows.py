@@ -160,7 +160,7 @@ class CsvRows(Rows):
     """A CSV file of one pose a line, with or without a line of names.
 
     Attributes:
-      names: the names of the number columns, [] when the file tells none.
+      names: the names of the number columns, [] when the file has none.
       id_columns: name -> place of those of `ID_COLUMNS` that the file has.
     """
 

@@ -358,7 +358,7 @@ def guess_format(text: str) -> str:
     """The format of what the user named, by its name and its first bytes.
 
     Raises:
-      InputError: nothing there, or nothing that tells.
+      InputError: nothing there, or the format can't be recognised.
     """
     path = pathlib.Path(text)
     name = path.name.lower()

@@ -1,6 +1,7 @@
 """Does an input look like the joints that it is said to have? Other orders are tried on some of its poses.
 
-A network that is told another order lifts it all the same, to people who are knotted: it expects large errors of them.
+A network that reads joints in another order than the one stated still lifts them, to impossible poses of which it
+expects large errors.
 Which order makes it expect the least is what the input looks like.
 """
 
@@ -15,7 +16,7 @@ from tools.pose import joints
 from tools.pose.joints import POSE17
 
 LOOKED_AT = 256
-# Another order has to be expected to be so much better, and good by itself, before anybody is warned.
+# Another order has to be expected to be so much better, and good by itself, before there is a warning.
 _BETTER, _GOOD_MM = 0.75, 110.0
 _FEWEST = 8
 # Sets of equally many joints, which arrays of one are taken for those of the other.

@@ -56,8 +56,8 @@ def refine_bones(
       rays: [B, 17, 2] x/z and y/z of the joints in the camera of the poses.
       trust: [B, 17] from 0 to 1: how closely each joint follows its ray when its depth changes, and stays on it.
       expected_error_mm: [B, 17], or NaN for joints of which nothing is known.
-      joint_mask: [B, 17] of 0 and 1, which joints were seen; None: all. A limb that was not seen says nothing of how
-        long the other is, so pairs of bones with a hidden limb joint are left as they are.
+      joint_mask: [B, 17] of 0 and 1, which joints are labelled; None: all. A missing limb says nothing about the length
+        of the other, so pairs of bones with a missing limb joint are left as they are.
       spread: standard deviation of log(left / right), above 0.
       iterations: Gauss-Newton steps. The best of the poses that they pass through is taken, be it the first.
 

@@ -2,8 +2,8 @@
 
 Not in the paper, whose networks see root-centred pixels of one assumed camera: there a person at the edge of a picture
 or under a tilted camera looks like another pose. Here the rays of the joints are turned so that the root's ray is the
-optical axis, and divided by their size; the size itself, which tells distance, is one more input. The networks' outputs
-are turned back, so their errors don't depend on where in the picture the person stands.
+optical axis, and divided by their size; the size itself, a measure of distance, is one more input. The networks'
+outputs are turned back, so their errors don't depend on where in the picture the person stands.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def canonical_view(rays: tf.Tensor, joint_mask: tf.Tensor, unknown: tf.Tensor) -
     Args:
       rays: [B, 17, 2] x/z and y/z of the joints. Of unknown intrinsics any pixels with square pixels will do, y down.
       joint_mask: [B, 17]; masked joints may be NaN.
-      unknown: [B] bool. The view is then not turned (nobody knows where the axis is) but moved, and scaled to the size
+      unknown: [B] bool. The view is then not turned (the axis is unknown) but moved, and scaled to the size
         that it would have on average at `NOMINAL_MM`.
     """
     mask = tf.cast(joint_mask, rays.dtype)

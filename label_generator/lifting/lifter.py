@@ -246,7 +246,7 @@ class Lifter(tf.Module):
         refined = search.poses_3d
         if settings.refinement == "trust":
             refined = coarse.pose_3d + coarse.ray_trust[..., None] * (refined - coarse.pose_3d)
-        # Measured before the bones are made alike: how unlike they are tells how good the label is.
+        # Measured before the bones are made alike: their difference is a sign of the label's quality.
         measured = self._measure(view, coarse, search, refined, disagreement, input_view.labelled, input_view.known)
         expected = self.calibration.expected_error_mm(measured)
         if settings.symmetry:
@@ -360,7 +360,7 @@ def _complete(
 
 
 def filled_size(count: tf.Tensor) -> tf.Tensor:
-    """How many poses a batch of `count` is filled up to: few sizes, and few poses that nobody asked for."""
+    """How many poses a batch of `count` is filled up to: few sizes, and few poses beside those asked for."""
     small = next_power_of_two(tf.minimum(count, _LARGE))
     return tf.where(count > _LARGE, -(-count // _LARGE) * _LARGE, small)
 

@@ -7,8 +7,8 @@ import dataclasses
 import tensorflow as tf
 
 from label_generator.lifting import chains
-from label_generator.lifting.flags import given_settings
 from label_generator.lifting.lifter import RECIPE_SETTINGS, SHIPPED, Lifter, LifterSettings, load_lifter
+from label_generator.lifting.lifter_flags import given_settings
 from label_generator.networks import network_files
 from tools.cli import command
 from tools.cli.errors import InputError

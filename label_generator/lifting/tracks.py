@@ -1,4 +1,4 @@
-"""Who is who in a video, and which frames make one clip: functions on arrays."""
+"""Identities of people in a video, and which frames make one clip: functions on arrays."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _GATE, _GATE_PER_FRAME = 0.4, 0.05
 _NEVER = 1e6
 # From the root-mean-square distance of joints to their middle to a standing person's height, roughly.
 _HEIGHT = 3.5
-LEAST_FRAMES = 5  # shorter pieces say little of how somebody moves
+LEAST_FRAMES = 5  # shorter pieces say little about how a person moves
 
 
 def identities(frames: np.ndarray, poses_2d: np.ndarray, most_gap: int = 30) -> np.ndarray:
@@ -20,7 +20,7 @@ def identities(frames: np.ndarray, poses_2d: np.ndarray, most_gap: int = 30) -> 
 
     Args:
       frames: [N] ascending frame numbers; several rows may be of one frame. poses_2d: [N, 17, 2] px, NaN where missing.
-      most_gap: somebody who was not seen for more frames is somebody new.
+      most_gap: a person who was missing for more frames gets a new number.
 
     Returns:
       [N] int64 numbers from 0 on in the order of appearance; -1 where no joint was seen.
@@ -97,7 +97,7 @@ def pieces(frames: np.ndarray, usable: np.ndarray, step: int, most_gap: int) -> 
 def nominal_camera(
     poses_2d: np.ndarray, image_size: tuple[int, int] | None, body_mm: float, distance_mm: float
 ) -> np.ndarray:
-    """A camera for a clip of which nobody told one: its people are at the nominal distance in the median.
+    """A camera for a clip without intrinsics: its people are at the nominal distance in the median.
 
     Args:
       poses_2d: [N, 17, 2] px, NaN where missing. image_size: width and height, px, or None: then the axis passes

@@ -16,8 +16,7 @@ import tensorflow as tf
 
 from label_generator.networks import linear_model, network_files
 from label_generator.stages import names
-from label_generator.training import canonical_training, published_data, published_training
-from label_generator.training import flags as training_flags
+from label_generator.training import canonical_training, published_data, published_training, training_flags
 from tfrecords import reader
 from tfrecords.storage import fingerprints
 from tools.cli.command import Flags

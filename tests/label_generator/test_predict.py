@@ -11,7 +11,7 @@ import pytest
 from label_generator import predict
 from label_generator.networks import linear_model, network_files
 from label_generator.stages import pose_rows
-from label_generator.training import flags as training_flags
+from label_generator.training import training_flags
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import tensorflow as tf
 from label_generator import train
 from label_generator.networks import linear_model, network_files
 from label_generator.stages import pose_rows
-from label_generator.training import flags as training_flags
+from label_generator.training import training_flags
 from tfrecords import reader
 from tools.cli.errors import InputError
 

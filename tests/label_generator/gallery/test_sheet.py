@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from label_generator.gallery import poses as demo_poses
+from label_generator.gallery import demo_poses
 from label_generator.gallery import sheet as gallery
 from tools.pose import joints
 
