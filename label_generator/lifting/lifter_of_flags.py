@@ -16,18 +16,8 @@ from tools.files import checksums
 
 
 def settings_of_flags(flags: command.Flags, recipe: str) -> LifterSettings:
-    """The recipe's settings, replaced by those that were given.
-
-    Raises:
-      InputError: an empty search range.
-    """
-    settings = dataclasses.replace(RECIPE_SETTINGS[recipe], **given_settings(flags))
-    if not (settings.step_mm > 0 and settings.min_depth_mm < settings.max_depth_mm):
-        raise InputError(
-            f"--min_depth_mm={settings.min_depth_mm:g} --max_depth_mm={settings.max_depth_mm:g} "
-            f"--step_mm={settings.step_mm:g}: expected min < max and a step above 0"
-        )
-    return settings
+    """The recipe's settings, replaced by those that were given."""
+    return dataclasses.replace(RECIPE_SETTINGS[recipe], **given_settings(flags))
 
 
 def make_lifter(flags: command.Flags) -> tuple[Lifter, str]:
@@ -44,5 +34,10 @@ def make_lifter(flags: command.Flags) -> tuple[Lifter, str]:
     networks = network_files.find_networks(folders)
     used = [networks[stage] for stage in chains.stages_of(networks) if stage in networks]
     settings = settings_of_flags(flags, used[0].recipe if used else "published")
+    if not (settings.step_mm > 0 and settings.min_depth_mm < settings.max_depth_mm):
+        raise InputError(
+            f"--min_depth_mm={settings.min_depth_mm:g} --max_depth_mm={settings.max_depth_mm:g} "
+            f"--step_mm={settings.step_mm:g}: expected min < max and a step above 0"
+        )
     lifter = load_lifter(folders, settings, tf.as_dtype(flags.precision))
     return lifter, checksums.of_folders([network.directory for network in used])
