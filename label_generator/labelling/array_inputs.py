@@ -187,7 +187,7 @@ def is_videopose3d(path: pathlib.Path) -> bool:
 
 
 def open_arrays(spec: Spec) -> PoseArrays:
-    """Opens the file of a `label_inputs.Spec`; raises `InputError` when no array in it fits."""
+    """Opens the file of a `inputs.Spec`; raises `InputError` when no array in it fits."""
     path = pathlib.Path(spec.path)
     suffix = path.suffix.lower()
     if not path.is_file():
