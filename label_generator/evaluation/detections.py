@@ -44,10 +44,10 @@ def with_errors(poses_2d: np.ndarray, mm: np.ndarray, rng: np.random.Generator) 
         right, left = ([POSE17.index(side + name) for name in limb] for side in "RL")
         rows = np.flatnonzero(rng.random(len(poses_2d)) < _EXCHANGED)
         poses_2d[rows[:, None], right + left] = poses_2d[rows[:, None], left + right]
-    own = rng.standard_t(_FREEDOM, poses_2d.shape) / np.sqrt(_FREEDOM / (_FREEDOM - 2))
-    own *= _of(DEVIATION_MM, _MIDDLE_MM)[:, None]
-    own *= np.exp(_DIFFICULTY * rng.normal(size=(len(poses_2d), 1, 1)))
-    error, pending = np.zeros_like(own), list(range(POSE17.size))
+    independent = rng.standard_t(_FREEDOM, poses_2d.shape) / np.sqrt(_FREEDOM / (_FREEDOM - 2))
+    independent *= _of(DEVIATION_MM, _MIDDLE_MM)[:, None]
+    independent *= np.exp(_DIFFICULTY * rng.normal(size=(len(poses_2d), 1, 1)))
+    error, pending = np.zeros_like(independent), list(range(POSE17.size))
     done: set[int] = set()
     while pending:
         joint = pending.pop(0)
@@ -56,7 +56,7 @@ def with_errors(poses_2d: np.ndarray, mm: np.ndarray, rng: np.random.Generator) 
             pending.append(joint)
             continue
         # In such shares that a joint's error is as large as its own, whatever its parent's is.
-        error[:, joint] = own[:, joint]
+        error[:, joint] = independent[:, joint]
         if parent >= 0:
             ratio = _of(DEVIATION_MM, _MIDDLE_MM)[joint] / _of(DEVIATION_MM, _MIDDLE_MM)[parent]
             error[:, joint] *= np.sqrt(1.0 - _ALONG_LIMB**2)

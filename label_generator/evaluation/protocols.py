@@ -113,19 +113,19 @@ def build(
                 camera = placing.room_camera(calibrated, view, rng)[1]
             if definition:
                 placed = skeletons.moved_to(placed, definition, places[clip.number])
-            seen = placing.view_from(placed, camera, 500.0)
-            kept = np.flatnonzero(seen.nearest_mm > placing.NEAREST_MM)
+            projected = placing.view_from(placed, camera, 500.0)
+            kept = np.flatnonzero(projected.nearest_mm > placing.NEAREST_MM)
             noise = rng.normal(0.0, 1.0, (len(kept), POSE17.size, 2)) * _NOISE_PX.get(name, 0.0)
             noise, kept = noise[::step], kept[::step]
-            poses_2d = seen.poses_2d[kept] + noise
+            poses_2d = projected.poses_2d[kept] + noise
             if name == "g":
-                mm = camera.intrinsics[:2] / seen.roots[kept][:, 2:]
+                mm = camera.intrinsics[:2] / projected.roots[kept][:, 2:]
                 poses_2d = detections.with_errors(poses_2d, mm, rng)
             parts["poses_2d"].append(poses_2d.astype(np.float32))
-            parts["poses_3d"].append(seen.poses_3d[kept])
-            parts["roots"].append(seen.roots[kept])
-            assert seen.right_2d is not None  # a baseline was given above
-            parts["right_2d"].append(seen.right_2d[kept])
+            parts["poses_3d"].append(projected.poses_3d[kept])
+            parts["roots"].append(projected.roots[kept])
+            assert projected.right_2d is not None  # a baseline was given above
+            parts["right_2d"].append(projected.right_2d[kept])
             parts["intrinsics"].append(np.tile(camera.intrinsics.astype(np.float32), (len(kept), 1)))
             parts["actions"].append(np.full(len(kept), clip.action, object))
             parts["sequences"].append(runs(kept // step, f"{clip.name} view {view}"))

@@ -114,8 +114,8 @@ def report(labels: Labelled) -> str:
         kind = " (nominal: intrinsics unknown)" if nominal == 1 else f" ({nominal:.0%} nominal)" if nominal else ""
         lines.append(f"distance of the root{kind}: median {usual:.1f} m, a tenth below {near:.1f}, above {far:.1f}")
         lines.append(f"depth at the end of the search's range: {lifted['at_range_end'][good].mean():.1%}")
-        made = (labels.provenance == joints.MADE).mean(0)
-        names = [f"{joints.POSE17.joints[j]} {made[j]:.0%}" for j in np.flatnonzero(made > 0)]
+        made_share = (labels.provenance == joints.MADE).mean(0)
+        names = [f"{joints.POSE17.joints[j]} {made_share[j]:.0%}" for j in np.flatnonzero(made_share > 0)]
         if names:
             lines.append("joints made from others: " + ", ".join(names))
         if labels.truth_3d is not None:

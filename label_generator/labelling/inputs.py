@@ -408,9 +408,9 @@ def _guess_folder(path: pathlib.Path) -> str:
     for name, kind in (("wild.npy", "mpii_lsp"), ("joints.mat", "lsp")):
         if name in names:
             return kind
-    own = [name.lower() for name in names]
-    if any(name.endswith(picture_files.SUFFIXES) for name in own) and not any(
-        name.endswith((".json", ".npy", ".txt")) for name in own
+    lower_names = [name.lower() for name in names]
+    if any(name.endswith(picture_files.SUFFIXES) for name in lower_names) and not any(
+        name.endswith((".json", ".npy", ".txt")) for name in lower_names
     ):
         return "photographs"  # whatever lies in folders below, such as labels made of them before
     first = next(path.rglob("*.json"), None)

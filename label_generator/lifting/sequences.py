@@ -112,8 +112,8 @@ def bone_lengths(poses_3d: np.ndarray, rays: np.ndarray, expected_mm: np.ndarray
     length = np.maximum(np.linalg.norm(bones, axis=-1), 1.0)
     along = np.abs((bones * ray_directions(rays)[:, ENDS]).sum(-1)) / length
     variance = (expected_mm[:, ENDS] ** 2 + expected_mm[:, STARTS] ** 2) * (0.1 + along**2) / length**2
-    seen = labelled[:, ENDS] & (labelled[:, STARTS] | (STARTS == ROOT))
-    weight = np.where(seen, 1.0, 1e-2) / np.maximum(variance, 1e-6)
+    visible = labelled[:, ENDS] & (labelled[:, STARTS] | (STARTS == ROOT))
+    weight = np.where(visible, 1.0, 1e-2) / np.maximum(variance, 1e-6)
     logs, spread = np.zeros(POSE17.size), np.ones(POSE17.size)
     for k, joint in enumerate(ENDS):
         logs[joint] = _weighted_median(np.log(length[:, k]), weight[:, k])
@@ -137,13 +137,13 @@ def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
     return float(np.interp(total[-1] / 2.0, middle, values[order]))
 
 
-def ray_noise(rays: np.ndarray, seen: np.ndarray) -> np.ndarray:
+def ray_noise(rays: np.ndarray, visible: np.ndarray) -> np.ndarray:
     """[17] standard deviation of the noise of a clip's rays [T, 17, 2], as far as it differs from frame to frame.
 
     From the median of the fourth differences, which a movement hardly has and noise has much of; 0 where no five
     neighbouring frames are seen [T, 17].
     """
-    fourth = np.diff(np.where(seen[..., None], rays, np.nan), 4, axis=0) / np.sqrt(70.0)
+    fourth = np.diff(np.where(visible[..., None], rays, np.nan), 4, axis=0) / np.sqrt(70.0)
     noise = np.zeros(POSE17.size)
     for joint in range(POSE17.size):
         values = np.abs(fourth[:, joint])
@@ -253,16 +253,16 @@ def refine(clip: Clip, settings: SmoothingSettings | None = None) -> Refined:
     known = np.isfinite(clip.poses_3d).all((1, 2)) & np.isfinite(clip.roots).all(1)
     if not known.any():
         raise ValueError("a clip without any label")
-    seen = clip.labelled & known[:, None] & np.isfinite(clip.rays).all(-1)
+    visible = clip.labelled & known[:, None] & np.isfinite(clip.rays).all(-1)
     expected = np.where(np.isfinite(clip.expected_mm), clip.expected_mm, _UNKNOWN_MM)
-    expected = np.maximum(expected, settings.least_mm) * np.where(seen, 1.0, settings.unlabelled)
-    lengths = bone_lengths(clip.poses_3d, clip.rays, expected, seen)
+    expected = np.maximum(expected, settings.least_mm) * np.where(visible, 1.0, settings.unlabelled)
+    lengths = bone_lengths(clip.poses_3d, clip.rays, expected, visible)
     poses, roots = (interpolated_frames(x, known) for x in (clip.poses_3d, clip.roots))
     # A person taken for larger is taken to be farther away: the picture is the same.
     scale = np.exp(_log_scale(poses, lengths, expected))
     poses, roots = poses * scale[:, None, None], roots * scale[:, None]
-    rays = np.where(seen[..., None], np.nan_to_num(clip.rays), _rays_of(poses + roots[:, None]))
-    noise_mm = ray_noise(clip.rays, seen) * np.median(roots[:, 2])
+    rays = np.where(visible[..., None], np.nan_to_num(clip.rays), _rays_of(poses + roots[:, None]))
+    noise_mm = ray_noise(clip.rays, visible) * np.median(roots[:, 2])
     parts = []
     for start, stop in _chunks(len(clip)):
         rows = slice(start, stop)
@@ -271,7 +271,7 @@ def refine(clip: Clip, settings: SmoothingSettings | None = None) -> Refined:
         )
         parts.append((start, *part))
     poses, roots = _joined(parts, len(clip))
-    return Refined(with_bone_lengths(poses, lengths), roots, lengths, ~seen)
+    return Refined(with_bone_lengths(poses, lengths), roots, lengths, ~visible)
 
 
 def _chunks(frames: int) -> list[tuple[int, int]]:
@@ -334,30 +334,30 @@ def _refine_part(
     spread = np.full(POSE17.size, settings.acceleration)
     spread[_LIMBS] = settings.limb_acceleration
     smooth = np.broadcast_to((fps**2 / spread[ENDS]) ** 2, (len(poses), len(ENDS)))
-    measured, found = poses, poses
+    measured, solution = poses, poses
     for turn in range(settings.rounds):
         information = across * lateral[..., None, None]
         total = information.sum(1) * settings.root_share
-        wanted = np.einsum("tjab,tjb->ta", information, offset - found) * settings.root_share
+        wanted = np.einsum("tjab,tjb->ta", information, offset - solution) * settings.root_share
         total += np.eye(3) * 1e-9
         place = np.linalg.solve(total, wanted[..., None])[..., 0]
         roots = smooth_path(place, total, settings.root_acceleration / fps**2)
         target = offset - roots[:, None]
         robust = np.ones(lateral.shape)
         if turn:
-            off = np.einsum("tja,tjab,tjb->tj", found - target, across, found - target) * lateral
-            off += (((found - measured) * direction).sum(-1)) ** 2 * depth
+            off = np.einsum("tja,tjab,tjb->tj", solution - target, across, solution - target) * lateral
+            off += (((solution - measured) * direction).sum(-1)) ** 2 * depth
             robust = np.minimum(1.0, _HUBER / np.sqrt(np.maximum(off, 1e-9)))
         sure = lateral * robust, depth * robust
-        found = _pose_step(found, measured, target, across, direction, *sure, lengths, smooth, settings.bone_mm)
-    return found, roots
+        solution = _pose_step(solution, measured, target, across, direction, *sure, lengths, smooth, settings.bone_mm)
+    return solution, roots
 
 
 _PLACE = {joint: k for k, joint in enumerate(ENDS.tolist())}
 
 
 def _pose_step(
-    found: np.ndarray,
+    solution: np.ndarray,
     measured: np.ndarray,
     target: np.ndarray,
     across: np.ndarray,
@@ -369,7 +369,7 @@ def _pose_step(
     bone_mm: float,
 ) -> np.ndarray:
     """One Gauss-Newton step for the poses of all frames, the root at 0."""
-    frames, count = len(found), len(ENDS)
+    frames, count = len(solution), len(ENDS)
     along = direction[..., :, None] * direction[..., None, :]
     data = (across * lateral[..., None, None] + along * depth[..., None, None])[:, ENDS]
     right = np.einsum("tjab,tjb->tja", across * lateral[..., None, None], target)[:, ENDS]
@@ -377,7 +377,7 @@ def _pose_step(
     blocks = np.zeros((frames, count, 3, count, 3))
     for k in range(count):
         blocks[:, k, :, k, :] = data[:, k]
-    bones = found[:, ENDS] - found[:, STARTS]
+    bones = solution[:, ENDS] - solution[:, STARTS]
     size = np.maximum(np.linalg.norm(bones, axis=-1, keepdims=True), 20.0)
     unit = bones / size
     # |bone| = length, to first order about where the bone points now: unit . (end - start) = length.
@@ -396,6 +396,6 @@ def _pose_step(
     solved = _solve(
         blocks.reshape(frames, 3 * count, 3 * count), right.reshape(frames, -1), np.repeat(smooth, 3, axis=1)
     )
-    result = np.zeros_like(found)
+    result = np.zeros_like(solution)
     result[:, ENDS] = solved.reshape(frames, count, 3)
     return result

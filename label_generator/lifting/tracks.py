@@ -26,13 +26,13 @@ def identities(frames: np.ndarray, poses_2d: np.ndarray, most_gap: int = 30) -> 
       [N] int64 numbers from 0 on in the order of appearance; -1 where no joint was seen.
     """
     numbers = np.full(len(frames), -1, np.int64)
-    seen = np.isfinite(poses_2d).all(-1).any(1)
+    visible = np.isfinite(poses_2d).all(-1).any(1)
     known: dict[int, tuple[int, np.ndarray]] = {}  # number -> frame and pose of the last time
     count = 0
     starts = np.flatnonzero(np.r_[True, frames[1:] != frames[:-1]][: len(frames)])
     for start, stop in zip(starts, [*starts[1:], len(frames)]):
         frame = int(frames[start])
-        rows = start + np.flatnonzero(seen[start:stop])
+        rows = start + np.flatnonzero(visible[start:stop])
         known = {number: last for number, last in known.items() if frame - last[0] <= most_gap}
         candidates = list(known)
         cost = np.full((len(rows), len(candidates)), _NEVER)
@@ -64,8 +64,8 @@ def _apart(one: np.ndarray, other: np.ndarray) -> float:
 
 def spread(pose_2d: np.ndarray) -> float:
     """Root-mean-square distance of a pose's joints [17, 2] from their middle, px."""
-    seen = pose_2d[np.isfinite(pose_2d).all(-1)]
-    return float(np.sqrt(((seen - seen.mean(0)) ** 2).sum(-1).mean())) if len(seen) else 0.0
+    visible = pose_2d[np.isfinite(pose_2d).all(-1)]
+    return float(np.sqrt(((visible - visible.mean(0)) ** 2).sum(-1).mean())) if len(visible) else 0.0
 
 
 def frame_step(frames: np.ndarray) -> int:
@@ -112,8 +112,8 @@ def nominal_camera(
     if image_size is not None:
         middle = np.array(image_size, np.float64) / 2.0
     else:
-        seen = poses_2d[np.isfinite(poses_2d).all(-1)]
-        middle = (seen.min(0) + seen.max(0)) / 2.0 if len(seen) else np.zeros(2)
+        visible = poses_2d[np.isfinite(poses_2d).all(-1)]
+        middle = (visible.min(0) + visible.max(0)) / 2.0 if len(visible) else np.zeros(2)
     return np.array([focal, focal, *middle])
 
 

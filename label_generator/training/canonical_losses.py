@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from label_generator.lifting import canonical_view
 from label_generator.lifting.canonical_view import CanonicalView
+from label_generator.stages import names
 from label_generator.training.recipe_settings import LossWeights
 from tools.pose.joints import POSE17
 
@@ -87,12 +88,12 @@ class CanonicalTrainer(tf.keras.Model):
         super().__init__(name=stage)
         self.stage, self.left2right, self.pose3d = stage, left2right, pose3d
         self._loss_weights = loss_weights or LossWeights()
-        if stage == "pose3d" and left2right is not None:
+        if stage == names.POSE3D and left2right is not None:
             left2right.trainable = False
         self._means = {name: tf.keras.metrics.Mean(name=name) for name in self._figures()}
 
     def _figures(self) -> list[str]:
-        right = ["right_view_loss"] if self.stage in ("left2right", "chain") else []
+        right = ["right_view_loss"] if self.stage in (names.LEFT2RIGHT, names.CHAIN) else []
         return ["loss", *right] + (["coarse_mm", "refined_mm", "blended_mm"] if self.pose3d is not None else [])
 
     @property

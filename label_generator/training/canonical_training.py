@@ -11,6 +11,7 @@ import tensorflow as tf
 from label_generator.lifting import canonical_view
 from label_generator.networks import network_files, prenorm_model
 from label_generator.networks.network_files import Network
+from label_generator.stages import left2right, names
 from label_generator.training import skeletons, virtual_camera
 from label_generator.training.averaged_adamw import AveragedAdamW
 from label_generator.training.canonical_losses import CanonicalTrainer, squared_search
@@ -110,8 +111,8 @@ def load_level_poses(where: str) -> LevelPoses:
     whole = np.isfinite(arrays["pose_3d"]).all((1, 2)) & np.isfinite(arrays["root_3d"]).all(1)
     if not whole.any():
         raise InputError(f"--train_data={where}: no record has a whole pose_3d and its root_3d")
-    names = [f"{subject}/{sequence}" for subject, sequence in zip(arrays["subject"], arrays["sequence"])]
-    sequences = np.unique(names, return_inverse=True)[1][whole]
+    sequence_names = [f"{subject}/{sequence}" for subject, sequence in zip(arrays["subject"], arrays["sequence"])]
+    sequences = np.unique(sequence_names, return_inverse=True)[1][whole]
     poses, synthetic = arrays["pose_3d"][whole], arrays["dataset"][whole].astype(str) == "synthetic"
     # People of source synthetic all have one skeleton.
     library = skeletons.library(poses, np.where(synthetic, -1, sequences))
@@ -149,10 +150,10 @@ def pose_weights(train: LevelPoses, setup: CanonicalSetup) -> np.ndarray:
     weights = sizes[train.sequences].astype(np.float64) ** (setup.balance - 1.0)
     if setup.rarity:
         weights *= rarity(train.poses) ** setup.rarity
-    made = train.synthetic
-    if made is not None and made.any() and not made.all():
-        weights[made] *= setup.synthetic_share / weights[made].sum()
-        weights[~made] *= (1.0 - setup.synthetic_share) / weights[~made].sum()
+    synthetic = train.synthetic
+    if synthetic is not None and synthetic.any() and not synthetic.all():
+        weights[synthetic] *= setup.synthetic_share / weights[synthetic].sum()
+        weights[~synthetic] *= (1.0 - setup.synthetic_share) / weights[~synthetic].sum()
     return weights
 
 
@@ -221,7 +222,7 @@ class CanonicalTraining:
         self.train_poses, self.test_poses = len(train.poses), len(test.rays)
         self.left_out = train.left_out + test.left_out
         self.steps_per_epoch = setup.steps_per_epoch
-        if left2right is not None and (left2right.stage, left2right.recipe) != ("left2right", "canonical"):
+        if left2right is not None and (left2right.stage, left2right.recipe) != (names.LEFT2RIGHT, "canonical"):
             raise InputError(
                 f"--left2right={left2right.directory}: a {left2right.recipe} network of stage {left2right.stage}, "
                 "expected a canonical one of stage left2right"
@@ -234,13 +235,13 @@ class CanonicalTraining:
     def _make_configs(self) -> dict[str, dict]:
         setup, inputs = self._setup, canonical_view.INPUTS
         configs = {}
-        if setup.stage in ("left2right", "chain"):
-            layers = setup.num_layers if setup.stage == "left2right" else setup.left2right_layers
-            configs["left2right"] = {"inputs": inputs, "outputs": RIGHT_OUTPUTS, "num_layers": layers}
-        if setup.stage in ("pose3d", "chain"):
-            configs["pose3d"] = {"inputs": inputs + RIGHT_OUTPUTS, "outputs": canonical_view.OUTPUTS}
-        if setup.stage == "direct":
-            configs["direct"] = {"inputs": inputs, "outputs": canonical_view.OUTPUTS}
+        if setup.stage in (names.LEFT2RIGHT, names.CHAIN):
+            layers = setup.num_layers if setup.stage == names.LEFT2RIGHT else setup.left2right_layers
+            configs[names.LEFT2RIGHT] = {"inputs": inputs, "outputs": RIGHT_OUTPUTS, "num_layers": layers}
+        if setup.stage in (names.POSE3D, names.CHAIN):
+            configs[names.POSE3D] = {"inputs": inputs + RIGHT_OUTPUTS, "outputs": canonical_view.OUTPUTS}
+        if setup.stage == names.DIRECT:
+            configs[names.DIRECT] = {"inputs": inputs, "outputs": canonical_view.OUTPUTS}
         return {
             name: {"num_layers": setup.num_layers, **config, "linear_size": setup.linear_size}
             for name, config in configs.items()
@@ -252,15 +253,17 @@ class CanonicalTraining:
             for number, (name, config) in enumerate(self._configs.items())
         }
         if self._given is not None:
-            networks["left2right"] = prenorm_model.prenorm_model(**self._given.config, name="left2right")
+            networks[names.LEFT2RIGHT] = prenorm_model.prenorm_model(**self._given.config, name=names.LEFT2RIGHT)
             network_files.assign(
-                prenorm_model.variables_by_name(networks["left2right"]), self._given.variables, self._given.directory
+                prenorm_model.variables_by_name(networks[names.LEFT2RIGHT]),
+                self._given.variables,
+                self._given.directory,
             )
         if self._start:
             for name in self._configs:
                 _start(networks[name], name, self._start)
-        pose3d = networks.get("pose3d") or networks.get("direct")
-        return CanonicalTrainer(self._setup.stage, networks.get("left2right"), pose3d, self._setup.losses)
+        pose3d = networks.get(names.POSE3D) or networks.get(names.DIRECT)
+        return CanonicalTrainer(self._setup.stage, networks.get(names.LEFT2RIGHT), pose3d, self._setup.losses)
 
     def make_batches(self, start_step: int) -> tf.data.Dataset:
         """Endless batches of virtual views from a step on."""
@@ -278,8 +281,8 @@ class CanonicalTraining:
     def take_weights(self, model: tf.keras.Model) -> None:
         """Copies the averages of the trained weights, which figures, pictures and `export` are of."""
         optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-        for own, trained in zip(self._twin.trainable_variables, model.trainable_variables):
-            own.assign(optimizer.average_of(trained).numpy())
+        for copy, trained in zip(self._twin.trainable_variables, model.trainable_variables):
+            copy.assign(optimizer.average_of(trained).numpy())
 
     def _errors_of(self, rays: tf.Tensor, joint_mask: tf.Tensor, points: tf.Tensor) -> dict[str, tf.Tensor]:
         """Poses and right views in the turned camera, predicted and true."""
@@ -287,19 +290,19 @@ class CanonicalTraining:
         view = canonical_view.canonical_view(rays, joint_mask, unknown)
         turned = tf.einsum("bij,bkj->bki", view.rotation, points)
         inputs = canonical_view.network_inputs(view)
-        found = {"truth": turned - turned[:, POSE17.root, None]}
+        predictions = {"truth": turned - turned[:, POSE17.root, None]}
         if self._twin.left2right is not None:
             answer = self._twin.left2right(inputs, training=False)
             inputs = tf.concat([inputs, answer], -1)
             baseline = canonical_view.BASELINE_SHARE * canonical_view.BODY_MM / view.size
             moved = turned + tf.stack([baseline, tf.zeros_like(baseline), tf.zeros_like(baseline)], -1)[:, None]
-            seen = moved[..., :2] / moved[..., 2:]
-            found["right"] = canonical_view.decode_right(answer, view, baseline)
-            found["true_right"] = seen - seen[:, POSE17.root, None]
+            right_rays = moved[..., :2] / moved[..., 2:]
+            predictions["right"] = canonical_view.decode_right(answer, view, baseline)
+            predictions["true_right"] = right_rays - right_rays[:, POSE17.root, None]
         if self._twin.pose3d is not None:
             coarse, _ = canonical_view.decode(self._twin.pose3d(inputs, training=False), view)
-            found["coarse"], found["refined"] = coarse, squared_search(coarse, view)[0]
-        return found
+            predictions["coarse"], predictions["refined"] = coarse, squared_search(coarse, view)[0]
+        return predictions
 
     def predicted(self, rows: slice | np.ndarray = slice(None)) -> dict[str, np.ndarray]:
         """Of these test poses, in the camera turned to the root: 'truth', and by stage 'coarse' and 'refined' mm
@@ -313,15 +316,14 @@ class CanonicalTraining:
 
     def errors(self) -> dict[str, np.ndarray]:
         """Errors [N] of all test poses by metric: PCKh@0.5 of the right view, MPJPE in mm before and after a search."""
-        found, errors = self.predicted(), {}
-        if "right" in found:
-            first, last = metrics.HEAD_SEGMENT
-            heads = np.linalg.norm(found["true_right"][:, first] - found["true_right"][:, last], axis=-1)
-            right = metrics.pckh(found["right"], found["true_right"], self._test.joint_mask, head_sizes=heads)
-            errors["pckh"] = right
-        if "coarse" in found:
-            errors["mpjpe_mm"] = metrics.mpjpe(found["coarse"], found["truth"])
-            errors["refined_mm"] = metrics.mpjpe(found["refined"], found["truth"])
+        predictions, errors = self.predicted(), {}
+        if "right" in predictions:
+            right, truth = predictions["right"], predictions["true_right"]
+            heads = left2right.head_sizes(truth)
+            errors["pckh"] = metrics.pckh(right, truth, self._test.joint_mask, head_sizes=heads)
+        if "coarse" in predictions:
+            errors["mpjpe_mm"] = metrics.mpjpe(predictions["coarse"], predictions["truth"])
+            errors["refined_mm"] = metrics.mpjpe(predictions["refined"], predictions["truth"])
         return errors
 
     def figures(self) -> dict[str, float]:
@@ -337,27 +339,27 @@ class CanonicalTraining:
         from tools.drawing import drawing, figures, sheets
 
         chosen = np.unique(np.linspace(0, self.test_poses - 1, _PICTURED).astype(int))
-        found, size = self.predicted(chosen), (320, 320)
+        shown, size = self.predicted(chosen), (320, 320)
         pictures = {}
-        if "right" in found:
+        if "right" in shown:
             panels = [
                 drawing.pose_canvas(right, joint_mask=mask, size=size, ghost=truth)
-                for right, truth, mask in zip(found["right"], found["true_right"], self._test.joint_mask[chosen])
+                for right, truth, mask in zip(shown["right"], shown["true_right"], self._test.joint_mask[chosen])
             ]
             pictures["right view, truth in grey"] = sheets.contact_sheet(panels, 3)
-        if "coarse" in found:
-            panels = [figures.figure_3d(p, ghost=t, size=size) for p, t in zip(found["refined"], found["truth"])]
-            off = metrics.mpjpe(found["refined"], found["truth"])
-            captions = [f"test pose {place}: {error:.1f} mm" for place, error in zip(chosen, off)]
+        if "coarse" in shown:
+            panels = [figures.figure_3d(p, ghost=t, size=size) for p, t in zip(shown["refined"], shown["truth"])]
+            errors = metrics.mpjpe(shown["refined"], shown["truth"])
+            captions = [f"test pose {place}: {error:.1f} mm" for place, error in zip(chosen, errors)]
             pictures["3D, truth in grey"] = sheets.contact_sheet(panels, 3, captions)
         return pictures
 
     def export(self, directory: str, facts: Mapping) -> None:
         """Writes a weights folder of the weights that were taken last; for a chain one for each network inside it."""
         for name, config in self._configs.items():
-            network = self._twin.left2right if name == "left2right" else self._twin.pose3d
+            network = self._twin.left2right if name == names.LEFT2RIGHT else self._twin.pose3d
             variables = {n: v.numpy() for n, v in prenorm_model.variables_by_name(network).items()}
-            place = f"{directory}/{name}" if self._setup.stage == "chain" else directory
+            place = f"{directory}/{name}" if self._setup.stage == names.CHAIN else directory
             network_files.save_network(place, name, "canonical", config, variables, None, facts)
 
 
@@ -370,10 +372,10 @@ def _start(model: tf.keras.Model, stage: str, networks: Mapping[str, Network]) -
     Raises:
       InputError: there is neither, it is of the published recipe, or of another shape.
     """
-    network = networks.get(stage) or (networks.get("direct") if stage == "pose3d" else None)
+    network = networks.get(stage) or (networks.get(names.DIRECT) if stage == names.POSE3D else None)
     if network is None or network.recipe != "canonical":
         raise InputError(f"--start_from: no canonical network of stage {stage} among {', '.join(networks)}")
     values = dict(network.variables)
-    if stage == "pose3d" and network.stage == "direct" and values.get("in/kernel", np.zeros(0)).ndim == 2:
+    if stage == names.POSE3D and network.stage == names.DIRECT and values.get("in/kernel", np.zeros(0)).ndim == 2:
         values["in/kernel"] = np.pad(values["in/kernel"], [(0, RIGHT_OUTPUTS), (0, 0)])
     network_files.assign(prenorm_model.variables_by_name(model), values, network.directory)

@@ -76,10 +76,10 @@ def detected(rays: tf.Tensor, mm: tf.Tensor, draws: Draws, settings: DetectorNoi
             order[left], order[right] = right, left
         rays = tf.where(draws.happens([count, 1, 1], settings.swapped), tf.gather(rays, order, axis=1), rays)
     difficulty = tf.exp(settings.people_spread * draws.normal([count, 1, 1], cut=2.5))
-    own = draws.normal([count, POSE17.size, 2])
+    independent = draws.normal([count, POSE17.size, 2])
     squares = tf.square(draws.normal([settings.freedom, count, POSE17.size, 1]))
-    own *= tf.math.rsqrt(tf.maximum(tf.reduce_mean(squares, 0), 0.04))
-    own *= tf.constant(_joint_mm())[None, :, None]
+    independent *= tf.math.rsqrt(tf.maximum(tf.reduce_mean(squares, 0), 0.04))
+    independent *= tf.constant(_joint_mm())[None, :, None]
     errors: dict[int, tf.Tensor] = {}
     pending = list(range(POSE17.size))
     while pending:
@@ -88,7 +88,7 @@ def detected(rays: tf.Tensor, mm: tf.Tensor, draws: Draws, settings: DetectorNoi
         if parent >= 0 and parent not in errors:
             pending.append(joint)
             continue
-        errors[joint] = own[:, joint] + (settings.along_limb * errors[parent] if parent >= 0 else 0.0)
+        errors[joint] = independent[:, joint] + (settings.along_limb * errors[parent] if parent >= 0 else 0.0)
     error = tf.stack([errors[joint] for joint in range(POSE17.size)], 1) * difficulty
     far = tf.cast(draws.happens([count, POSE17.size, 1], settings.outlier), tf.float32)
     error += far * settings.outlier_mm * draws.normal([count, POSE17.size, 2])
