@@ -60,7 +60,7 @@ class Batch:
       camera_kind: [B] uint8 index into `CAMERA_KINDS`.
       image_size: [B, 2] int64 px, -1 where unknown.
       frame, person: [B] int64, -1 where unknown.
-      file, sequence: [B] texts; `file` says what is known of a pose that was skipped.
+      file, sequence, action: [B] texts; `file` says what is known of a pose that was skipped.
       skipped: place in the batch -> short reason why there is no pose.
     """
 
@@ -74,6 +74,7 @@ class Batch:
     person: np.ndarray
     file: list[str]
     sequence: list[str]
+    action: list[str]
     skipped: dict[int, str] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -93,6 +94,7 @@ def empty_batch(size: int) -> Batch:
         person=np.full(size, -1, np.int64),
         file=[""] * size,
         sequence=[""] * size,
+        action=[""] * size,
     )
 
 
@@ -214,7 +216,7 @@ def _fill(batch: Batch, i: int, record: PoseRecord) -> None:
     batch.camera_kind[i] = CAMERA_KINDS.index(record.camera_kind)
     batch.image_size[i] = record.image_size
     batch.frame[i], batch.person[i] = record.frame, record.person
-    batch.file[i], batch.sequence[i] = record.file, record.sequence
+    batch.file[i], batch.sequence[i], batch.action[i] = record.file, record.sequence, record.action
 
 
 class RecordsInput(SourceInput):
@@ -231,6 +233,7 @@ class RecordsInput(SourceInput):
         "person",
         "file",
         "sequence",
+        "action",
     )
 
     def __init__(self, where: str, options: Options):
@@ -253,6 +256,7 @@ class RecordsInput(SourceInput):
                     person=parsed["person"],
                     file=_texts(parsed["file"]),
                     sequence=_texts(parsed["sequence"]),
+                    action=_texts(parsed["action"]),
                 )
 
 

@@ -61,8 +61,9 @@ COLUMNS = {
     "person": ("<i8", ()),
     "file": ("<i4", ()),
     "sequence": ("<i4", ()),
+    "action": ("<i4", ()),
 }
-_TEXTS = ("file", "sequence")
+_TEXTS = ("file", "sequence", "action")
 _JOINTS_OF_FORMATS = {"lsp": "lsp14", "aichallenger": "aichallenger14", "npy_tree": "pose17"}
 _LIFTED = ("coarse_3d", "quality", "expected_error_mm", "joint_quality", "residual_mm", "at_range_end")
 
@@ -270,6 +271,7 @@ def _label(
             "person": batch.person,
             "file": batch.file,
             "sequence": batch.sequence,
+            "action": batch.action,
         }
     )
 

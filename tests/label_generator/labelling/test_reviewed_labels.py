@@ -67,7 +67,9 @@ def test_labels_obey(run, tmp_path, poses, people, capsys):
 
 
 def test_records_that_are_written_obey(run, tmp_path, synthetic_records):
-    arrays = reader.load_arrays(synthetic_records / "test", ["pose_2d", "file", "sequence", "frame", "person"])
+    arrays = reader.load_arrays(
+        synthetic_records / "test", ["pose_2d", "file", "sequence", "frame", "person", "action"]
+    )
     entries = []
     for row, decision, swap in ((5, "drop", False), (20, "", True)):
         identity = {name: arrays[name][row] for name in ("file", "sequence", "frame", "person")}
@@ -78,6 +80,7 @@ def test_records_that_are_written_obey(run, tmp_path, synthetic_records):
     written = reader.load_arrays(tmp_path / "out" / "tfrecords", ["pose_2d", "pose_3d", "frame"])
     labels = load(tmp_path / "out")
     assert labels["reasons"][labels["reason"][5]] == "dropped in review"
+    assert labels["actions"][labels["action"]].tolist() == arrays["action"].tolist()
     rows = np.flatnonzero(labels["reason"] == 0)
     expected = arrays["pose_2d"][rows].copy()
     expected[rows.tolist().index(20)] = arrays["pose_2d"][20][POSE17.mirror]

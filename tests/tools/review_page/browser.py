@@ -9,6 +9,8 @@ import shutil
 import subprocess
 import time
 
+import numpy as np
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _SECONDS = 60
 _KEYS = {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "Escape": 27, "Home": 36, "End": 35}
@@ -156,6 +158,35 @@ class Browser:
         """What the system prefers."""
         features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.call("Emulation.setEmulatedMedia", features=features)
+
+    def text(self, selector):
+        """The text of an element."""
+        return self.run(f"document.querySelector({selector!r}).textContent")
+
+    def corners(self, selector):
+        """left, top, right, bottom of an element in CSS px."""
+        return self.run(f"document.querySelector({selector!r}).getBoundingClientRect().toJSON()")
+
+    def pixels(self, selector):
+        """[H, W, 4] uint8 RGBA of a canvas."""
+        size = self.run(f"(c => [c.height, c.width])(document.querySelector({selector!r}))")
+        script = f"""(c => btoa(Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data,
+          (v) => String.fromCharCode(v)).join('')))(document.querySelector({selector!r}))"""
+        return np.frombuffer(base64.b64decode(self.run(script)), np.uint8).reshape(*size, 4)
+
+    def choose(self, name, value):
+        """A value for a control of the review page's filters, as a user would give it."""
+        self.run(f"""void ((c) => {{ c.value = {value!r}; c.dispatchEvent(new Event('input', {{ bubbles: true }})); }})
+          (document.getElementById('filters').elements[{name!r}])""")
+        time.sleep(0.3)  # the page waits for the next letter
+
+    def shown_rows(self):
+        """The rows of the review page's list."""
+        return self.run("Array.from(review.list.rows)")
+
+    def settled(self):
+        """Waits until everything is drawn."""
+        self.run("new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(() => go(true))))")
 
     def screenshot(self, path):
         """Writes what is seen as PNG."""

@@ -5,13 +5,24 @@ import json
 import pathlib
 import zipfile
 
+import cv2
 import numpy as np
 import pytest
 
 from tools.pose.joints import POSE17
+from tools.review_page import run
 
 _HERE = pathlib.Path(__file__).resolve().parent
 _JOINTS = POSE17.size
+NASTY = (
+    "</script><script>window.broken = 1</script>",
+    "<img src=x onerror='window.broken = 2'>",
+    "\u202egpj.exe",
+    "a\x00\x1b[31m",
+    "x" * 30_000,
+    "Ђ漢字😀 עברית",
+    "\udcff.jpg",
+)
 
 
 def _write_npz(path, arrays):
@@ -88,3 +99,66 @@ def browsers():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def strange_names():
+    """Names of files that would harm a careless page."""
+    return NASTY
+
+
+@pytest.fixture(scope="session")
+def open_browser(browsers, tmp_path_factory):
+    """open_browser(profile=None) -> a browser of a new profile, or of that folder; all are closed at the end."""
+    program = browsers.find()
+    if program is None:
+        pytest.skip("no Chromium here (apt-get install chromium, or POSE3D_CHROMIUM=program)")
+    opened = []
+
+    def start(profile=None):
+        opened.append(browsers.Browser(program, profile or tmp_path_factory.mktemp("profile")))
+        opened[-1].size(1400, 900)
+        return opened[-1]
+
+    yield start
+    for one in opened:
+        one.close()
+
+
+@pytest.fixture(scope="session")
+def browser(open_browser):
+    """One browser for all tests that need no fresh one."""
+    return open_browser()
+
+
+@pytest.fixture(scope="session")
+def arrays(labels):
+    """60 labels; file 0 to 6 have the names of strangers."""
+    made = labels(60)
+    made["files"] = np.array([*NASTY, *made["files"][len(NASTY) :]])
+    made["actions"], made["action"] = np.array(["Sitting", "<b>Walking</b>"]), (np.arange(60) % 2).astype(np.int32)
+    return made
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory, arrays, write_labels):
+    """The page of those labels, with pictures from row 20 on."""
+    folder = tmp_path_factory.mktemp("review")
+    (folder / "photographs" / "set").mkdir(parents=True)
+    for number in range(10, 30):
+        picture = np.full((480, 640, 3), (0, 200, 0), np.uint8)
+        cv2.imwrite(str(folder / "photographs" / "set" / f"img_{number:05d}.jpg"), picture)
+    labels = write_labels(folder / "labels", arrays)
+    run.make_page(str(labels), str(folder / "review.html"), images=str(folder / "photographs"))
+    return folder
+
+
+@pytest.fixture
+def page(browser, folder):
+    """The page opened for the first time."""
+    browser.events.clear()
+    browser.open(folder / "review.html")
+    browser.run("localStorage.clear()")
+    browser.run("void (review.decisions.values.fill(0), review.decisions.save = () => 0)")
+    browser.open(folder / "review.html")
+    return browser

@@ -72,7 +72,9 @@ def test_the_policy_admits_this_script_and_this_style_alone():
     assert "unsafe" not in policy
     assert not re.search(r"https?:", head + tail)
     # Every element that the script names is there, once.
-    wanted = set(re.findall(r'element\("([\w-]+)"\)', tail)) | set(re.findall(r'(?:click|menu)\("([\w-]+)"', tail))
+    wanted = set(re.findall(r'element\("([\w-]+)"\)', tail)) | set(
+        re.findall(r'(?:click|menu|getElementById)\("([\w-]+)"', tail)
+    )
     ids = re.findall(r'\bid="([\w-]+)"', head)
     assert wanted <= set(ids)
     assert len(ids) == len(set(ids))

@@ -11,10 +11,13 @@ export function themeColours() {
   return Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
 }
 
-/** The context of a canvas that is as sharp as the screen, cleared, with its size in CSS pixels. */
-export function prepared(canvas) {
-  const width = canvas.clientWidth;
-  const height = canvas.clientHeight;
+/**
+ * The context of a canvas that is as sharp as the screen, cleared, with its size in CSS pixels.
+ * side: of a square canvas whose size is known, 0: asked of the page, which then has to be laid out at once.
+ */
+export function prepared(canvas, side = 0) {
+  const width = side || canvas.clientWidth;
+  const height = side || canvas.clientHeight;
   const dense = Math.min(window.devicePixelRatio || 1, 3);
   const pixels = [Math.max(1, Math.round(width * dense)), Math.max(1, Math.round(height * dense))];
   if (canvas.width !== pixels[0] || canvas.height !== pixels[1]) [canvas.width, canvas.height] = pixels;

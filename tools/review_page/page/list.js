@@ -5,6 +5,7 @@ import { drawPhotograph } from "./photograph.js";
 import { NAMES } from "./decisions.js";
 
 export const ROW_HEIGHT = 76; // px, as in the style sheet
+const THUMBNAIL = 64; // px, likewise
 const BEYOND = 4; // rows kept ready above and below
 const QUIET_MS = 70; // pictures are asked for when scrolling has paused so long
 const TALLEST_PX = 8_000_000; // browsers stop at some 16 million px; longer lists are scrolled in larger steps
@@ -168,7 +169,7 @@ export class List {
     const entry = pictures.images.get(row);
     const image = entry && entry.ready ? entry.image : null;
     card.dataset.waits = String(!image && pictures.hopeful(row));
-    const options = { thumbnail: true, swapped: decisions.mirrored(row) };
+    const options = { thumbnail: THUMBNAIL, swapped: decisions.mirrored(row) };
     drawPhotograph(card.firstChild, labels, row, image, colours, options);
   }
 

@@ -1,17 +1,17 @@
 /** The page: what is chosen, what keys and buttons do, what is drawn when. */
 
-import { DROP, Decisions, KEEP, NAMES, UNSURE } from "./decisions.js";
+import { Decisions, NAMES } from "./decisions.js";
 import { JOINTS, Labels } from "./labels.js";
 import { JointTable, showFacts } from "./details.js";
-import { List, ROW_HEIGHT, aboutOf } from "./list.js";
+import { List, aboutOf } from "./list.js";
 import { ORDERS, select, sourceGroups } from "./selection.js";
 import { Pictures, drawPhotograph } from "./photograph.js";
 import { FIXED_VIEWS, TurningView, drawFixedView } from "./views.js";
 import { shortened, shownNumber, visible } from "./text.js";
+import { listenToTurns, pressed } from "./controls.js";
 import { themeColours } from "./drawing.js";
 
 const element = (id) => document.getElementById(id);
-const STEP_RAD = Math.PI / 18;
 const SPIN_RAD_PER_MS = 0.0006;
 const NARROW = 720; // px, as in the style sheet
 const THEMES = ["auto", "light", "dark"];
@@ -386,8 +386,8 @@ class Review {
     element("shortcuts").addEventListener("change", (event) => {
       this.shortcuts = event.target.checked;
     });
-    document.addEventListener("keydown", (event) => this.key_(event));
-    this.listenToTurns();
+    document.addEventListener("keydown", (event) => pressed(this, event));
+    listenToTurns(this, element("turning"));
     new ResizeObserver(() => this.plan()).observe(element("stage"));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.recolour());
     addEventListener("pagehide", () => this.decisions.save());
@@ -408,33 +408,6 @@ class Review {
       if (moved === "low") high.value = low.value;
       else low.value = high.value;
     }
-  }
-
-  listenToTurns() {
-    const canvas = element("turning");
-    const fingers = new Map();
-    canvas.addEventListener("pointerdown", (event) => {
-      canvas.setPointerCapture(event.pointerId);
-      fingers.set(event.pointerId, [event.clientX, event.clientY]);
-    });
-    canvas.addEventListener("pointermove", (event) => {
-      const before = fingers.get(event.pointerId);
-      if (!before) return;
-      const now = [event.clientX, event.clientY];
-      if (fingers.size === 1) {
-        this.view.turn(-(now[0] - before[0]) * 0.01, (now[1] - before[1]) * 0.01);
-      } else {
-        const other = [...fingers].find(([id]) => id !== event.pointerId)[1];
-        const apart = (point) => Math.hypot(point[0] - other[0], point[1] - other[1]);
-        this.view.zoomBy(apart(now) / Math.max(apart(before), 1));
-      }
-      fingers.set(event.pointerId, now);
-      this.plan();
-    });
-    for (const end of ["pointerup", "pointercancel"]) {
-      canvas.addEventListener(end, (event) => fingers.delete(event.pointerId));
-    }
-    canvas.addEventListener("dblclick", () => this.resetView());
   }
 
   resetView() {
@@ -470,54 +443,6 @@ class Review {
     this.list.mark(this.place);
     this.list.plan();
     this.plan();
-  }
-
-  key_(event) {
-    const { target } = event;
-    if (event.defaultPrevented || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
-    if ((event.ctrlKey && event.key.toLowerCase() !== "z") || target.matches("select, textarea, input:not([type=checkbox])")) return;
-    const act = this.actionOf(event, target.id === "turning");
-    if (act) {
-      event.preventDefault();
-      act();
-    }
-  }
-
-  actionOf(event, turning) {
-    const { key } = event;
-    const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
-    if (turning && key in arrows) {
-      const [yaw, pitch] = arrows[key];
-      return () => {
-        this.view.turn(yaw * STEP_RAD, pitch * STEP_RAD);
-        this.plan();
-      };
-    }
-    const page = Math.max(1, Math.floor(element("list").clientHeight / ROW_HEIGHT) - 1);
-    const moves = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1, PageUp: -page, PageDown: page };
-    if (key in moves) return () => this.step(moves[key]);
-    if (key === "Home" || key === "End") return () => this.step(key === "End" ? this.list.rows.length : -this.list.rows.length);
-    if (event.ctrlKey) return () => this.undo(event.shiftKey);
-    if (!this.shortcuts) return null;
-    const letters = {
-      k: () => this.decide(KEEP),
-      d: () => this.decide(DROP),
-      u: () => this.decide(UNSURE),
-      s: () => this.swap(),
-      z: () => this.undo(event.shiftKey),
-      j: () => this.pointNext(event.shiftKey ? -1 : 1),
-      escape: () => this.point(-1),
-      r: () => this.resetView(),
-      t: () => this.spin(),
-      b: () => this.bare(),
-      e: () => element("export").showModal(),
-      f: () => this.openFilters(),
-      "/": () => this.openFilters(),
-      "?": () => element("help").showModal(),
-      "+": () => this.zoom(1.2),
-      "-": () => this.zoom(1 / 1.2),
-    };
-    return letters[key.toLowerCase()] || null;
   }
 
   zoom(factor) {

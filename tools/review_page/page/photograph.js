@@ -48,9 +48,9 @@ function finish(entry, ready) {
   for (const then of waiting) then();
 }
 
-/** Draws row's 2D pose, on its picture when `image` is there. options: {swapped, pointed, thumbnail, skeleton}. */
+/** Draws row's 2D pose, on its picture when `image` is there. options: {swapped, pointed, thumbnail (its side in px), skeleton}. */
 export function drawPhotograph(canvas, labels, row, image, colours, options = {}) {
-  const { context, width, height } = prepared(canvas);
+  const { context, width, height } = prepared(canvas, options.thumbnail);
   const pose = labels.pose2d(row);
   const [left, top, scale] = labels.crop.subarray(3 * row, 3 * row + 3);
   const points = new Float64Array(pose.length);
