@@ -36,7 +36,7 @@ setup(
             name: ["flags/*.cfg", "weights/*", "weights/*/*", "py.typed"]
             for name in ("label_generator", "baseline_network")
         },
-        **{name: ["py.typed", "*/*.css", "*/*.js", "*/*.html"] for name in ("tfrecords", "tools")},
+        **{name: ["py.typed", "*/*/*.css", "*/*/*.js", "*/*/*.html"] for name in ("tfrecords", "tools")},
     },
     # the commands under names of their own, for who installs the wheel
     entry_points={
@@ -46,6 +46,7 @@ setup(
             "pose3d-evaluate=tools.cli.console:evaluate",
             "pose3d-train=tools.cli.console:train",
             "pose3d-export=tools.cli.console:export",
+            "pose3d-review=tools.cli.console:review",
             "pose3d-records=tools.cli.console:records",
             "pose3d-predict=tools.cli.console:predict",
         ]

@@ -36,6 +36,7 @@ def test_the_weights_flagfiles_and_types_are_in_it(wheel):
         "baseline_network/weights/weights.npz",
         "label_generator/py.typed",
         "tools/cli/console.py",
+        "tools/review_page/page/main.js",
     ):
         assert name in names
     assert not any(name.startswith("tests/") for name in names)

@@ -42,6 +42,11 @@ def records() -> None:
     _run("tools.make_tfrecords")
 
 
+def review() -> None:
+    """`pose3d-review`: a page for looking through labels."""
+    _run("tools.review")
+
+
 def predict() -> None:
     """`pose3d-predict`: pictures in, poses of the baseline network out."""
     _run("baseline_network.predict")

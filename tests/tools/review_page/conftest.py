@@ -14,7 +14,7 @@ from tools.review_page import run
 
 _HERE = pathlib.Path(__file__).resolve().parent
 _JOINTS = POSE17.size
-NASTY = (
+_STRANGE_NAMES = (
     "</script><script>window.broken = 1</script>",
     "<img src=x onerror='window.broken = 2'>",
     "\u202egpj.exe",
@@ -104,7 +104,7 @@ def browsers():
 @pytest.fixture(scope="session")
 def strange_names():
     """Names of files that would harm a careless page."""
-    return NASTY
+    return _STRANGE_NAMES
 
 
 @pytest.fixture(scope="session")
@@ -135,7 +135,7 @@ def browser(open_browser):
 def arrays(labels):
     """60 labels; file 0 to 6 have the names of strangers."""
     made = labels(60)
-    made["files"] = np.array([*NASTY, *made["files"][len(NASTY) :]])
+    made["files"] = np.array([*_STRANGE_NAMES, *made["files"][len(_STRANGE_NAMES) :]])
     made["actions"], made["action"] = np.array(["Sitting", "<b>Walking</b>"]), (np.arange(60) % 2).astype(np.int32)
     return made
 
