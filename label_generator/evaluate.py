@@ -29,7 +29,12 @@ def declare() -> command.Flags:
             "a, b2, b5, b10, c, d, e, e_mpii, e_coco, f_h36m, f_3dhp, f_smpl, f_coco, g, or all; needs --motion",
         )
         flags.string("h36m", "", "real views with measured 3D, of Human3.6M for example: .npz (evaluation/measured.py)")
-        flags.boolean("detected", False, "with --h36m: lift the detections in that file, not the exact 2D")
+        flags.enum(
+            "detected",
+            "",
+            ["", "all", "same"],
+            "with --h36m: lift the detections in that file, of all joints or of those that mean what the truth's mean",
+        )
         flags.strings(
             "photos",
             [],

@@ -21,11 +21,11 @@ from tools.pose.joints import POSE17
 _SHAPES = {"poses_3d": (17, 3), "roots": (3,), "poses_2d": (17, 2), "intrinsics": (4,)}
 
 
-def load(path: str | pathlib.Path, detected: bool = False, step: int = 1) -> PoseSet:
+def load(path: str | pathlib.Path, detected: str = "", step: int = 1) -> PoseSet:
     """The poses of such a file.
 
     Args:
-      detected: take the detections instead of the exact joints.
+      detected: '' for the exact joints; 'all' for all joints that were detected, 'same' for those that mean the same.
       step: every step-th view.
 
     Raises:
@@ -48,7 +48,7 @@ def load(path: str | pathlib.Path, detected: bool = False, step: int = 1) -> Pos
     order = _order(path, arrays.get("joints"))
     poses_2d = arrays["poses_2d_detected" if detected else "poses_2d"][:, order].astype(np.float32)
     mask = np.isfinite(poses_2d).all(-1)
-    if detected and "detected" in arrays:
+    if detected == "same" and "detected" in arrays:
         mask &= np.asarray(arrays["detected"], bool)[order]
     elif not detected and "labelled" in arrays:
         mask &= np.asarray(arrays["labelled"], bool)[:, order]
@@ -64,7 +64,7 @@ def load(path: str | pathlib.Path, detected: bool = False, step: int = 1) -> Pos
         # Such sets take a frame now and then: no two are neighbours.
         "sequences": np.arange(count).astype(str).astype(object),
     }
-    name = pathlib.Path(path).stem + ("_detected" if detected else "")
+    name = pathlib.Path(path).stem + (f"_detected_{detected}" if detected else "")
     return PoseSet(name, **{field: values[::step] for field, values in whole.items()})
 
 

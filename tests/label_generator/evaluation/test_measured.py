@@ -39,13 +39,14 @@ def test_detections_of_the_joints_that_mean_the_same(arrays, tmp_path):
     place = list(arrays["joints"]).index("RKnee")
     arrays["poses_2d_detected"][4, place] = np.nan
     np.savez(path, **arrays)
-    poses = measured.load(path, detected=True)
-    assert poses.name == "views_detected"
+    poses = measured.load(path, detected="same")
+    assert poses.name == "views_detected_same"
     assert {POSE17.joints[i] for i in np.flatnonzero(poses.joint_mask[0])} == {
         side + joint for side in "RL" for joint in ("Knee", "Foot", "Wrist")
     }
     assert not poses.joint_mask[4, POSE17.index("RKnee")]
     np.testing.assert_array_equal(np.isfinite(poses.poses_2d).all(-1), poses.joint_mask)
+    assert measured.load(path, detected="all").joint_mask.sum() == 20 * 17 - 1
 
 
 @pytest.mark.parametrize(
