@@ -69,8 +69,8 @@ def test_calibration(run_command, tmp_path, published_weights, synthetic_records
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--protocol=c"], "one of --test_data, --protocol and --h36m"),
-        (["--test_data="], "one of --test_data, --protocol and --h36m"),
+        (["--protocol=c"], "one of --test_data, --protocol, --h36m and --photos"),
+        (["--test_data="], "one of --test_data, --protocol, --h36m and --photos"),
         (["--test_data=", "--protocol=c"], "--protocol needs --motion"),
         (["--test_data=", "--protocol=zz", "--motion=x.npz"], "--protocol=zz"),
         (["--test_data=", "--protocol=c", "--motion=no.npz"], "no.npz"),

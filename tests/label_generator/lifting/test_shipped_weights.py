@@ -38,7 +38,7 @@ def test_figures_of_the_card(protocol, most_mm, shipped, pose3d_data):
     figures = evaluation.evaluate(shipped, poses).summary()
     assert figures["mpjpe"] < most_mm
     assert figures["labelled_percent"] == 100.0
-    assert figures["expected_mm"] == pytest.approx(figures["mpjpe"], rel=0.2)
+    assert figures["expected_mm"] == pytest.approx(figures["mpjpe"], rel=0.25)
     if protocol == "c":
         assert figures["spearman"] > 0.5
 
