@@ -413,10 +413,9 @@ def _guess_folder(path: pathlib.Path) -> str:
         if name in names:
             return kind
     lower_names = [name.lower() for name in names]
-    if any(name.endswith(picture_files.SUFFIXES) for name in lower_names) and not any(
-        name.endswith((".json", ".npy", ".txt")) for name in lower_names
-    ):
-        return "photographs"  # whatever lies in folders below, such as labels made of them before
+    pictures = sum(name.endswith(picture_files.SUFFIXES) for name in lower_names)
+    if pictures > sum(name.endswith((".json", ".npy", ".txt")) for name in lower_names):
+        return "photographs"  # whatever else is there, such as an annotation, or labels made before in a folder below
     first = next(path.rglob("*.json"), None)
     if first is not None:
         return "openpose" if "_keypoints" in first.name else _guess_folder_of_json(first)

@@ -30,7 +30,11 @@ class Settings:
     Attributes:
       score: least of the detector's for a candidate; low, since the landmark network judges after it.
       most_overlap: of the detector's boxes, see `boxes.suppress`.
-      presence, sureness: least of a person.
+      presence: least of a reading.
+      sure_alone: readings of this sureness are people, whatever the detector's score.
+      confirmed, confirming: so are less sure ones where the detector's score is `confirming` or more: of this sureness
+        in the picture as it stands, of `confirmed_in_tiles` and `confirmed_turned` there, since more of what is none
+        looks like somebody.
       looks: how often the landmark network looks, each time where the look before says.
       tiles: look for small people in tiles where the whole picture leaves room for them.
       turns: look at the picture turned where nobody is sure.
@@ -43,7 +47,11 @@ class Settings:
     score: float = 0.2
     most_overlap: float = 0.3
     presence: float = 0.5
-    sureness: float = 0.55
+    sure_alone: float = 0.6
+    confirmed: float = 0.4
+    confirmed_in_tiles: float = 0.55
+    confirmed_turned: float = 0.58
+    confirming: float = 0.65
     looks: int = 2
     tiles: bool = True
     turns: bool = True
@@ -86,6 +94,13 @@ class Person(NamedTuple):
         return float(max(np.ptp(self.points[LIMBS], axis=0).max(), 1e-6))
 
 
+class _Reading(NamedTuple):
+    """Somebody, and whether this reading alone is enough to believe in them."""
+
+    person: Person
+    believed: bool
+
+
 class PeopleFinder:
     """Finds people in pictures. Not to be shared by threads; each makes its own."""
 
@@ -97,37 +112,49 @@ class PeopleFinder:
 
     def find(self, picture: np.ndarray) -> list[Person]:
         """The people of a photograph [H, W, 3] uint8 BGR, the surest first."""
-        people: list[Person] = []
-        height, width = picture.shape[:2]
-        self._add(picture, [whole(width, height)], people)
-        if self.settings.tiles and tiles.worthwhile(width, height, [person.size for person in people]):
-            for squares in tiles.levels(width, height):
-                self._add(picture, squares, people)
-        if self.settings.turns and not any(person.sureness >= self.settings.sure for person in people):
-            turned = [whole(width, height, quarter * np.pi / 2) for quarter in (1, 2, 3)]
-            self._add(picture, turned, people)
-        return self._judged(people)
+        return self._search(picture, [])
 
     def follow(self, picture: np.ndarray, known: Sequence[Region], detect: bool) -> list[Person]:
         """The people of a frame of a video [H, W, 3] uint8 BGR, the surest first.
 
         Args:
           known: where the people of the frame before are to be looked for.
-          detect: look for others too.
+          detect: look for others too, in the whole picture.
         """
-        people = [person for region in known for person in self._looked_at(picture, region, 1.0, 1)]
+        readings: list[_Reading] = []
+        for region in known:
+            self._look(picture, region, 1.0, 1, self.settings.confirmed, readings)
         if detect:
-            self._add(picture, [whole(picture.shape[1], picture.shape[0])], people)
-        return self._judged(people)
+            self._add(picture, [whole(picture.shape[1], picture.shape[0])], self.settings.confirmed, readings)
+        return self._judged(readings)
 
-    def _add(self, picture: np.ndarray, squares: Iterable[Region], people: list[Person]) -> None:
-        """Adds whom the detector sees in squares of the picture to the people."""
+    def _search(self, picture: np.ndarray, readings: list[_Reading]) -> list[Person]:
+        """People of the whole picture, then of its tiles, then of the picture turned, as far as that is of use."""
+        height, width = picture.shape[:2]
+        chosen = self.settings
+        self._add(picture, [whole(width, height)], chosen.confirmed, readings)
+        if chosen.tiles and tiles.worthwhile(
+            width, height, [reading.person.size for reading in readings if reading.believed]
+        ):
+            for squares in tiles.levels(width, height):
+                before = len(self._judged(readings))
+                self._add(picture, squares, chosen.confirmed_in_tiles, readings)
+                # Where larger tiles show nobody else, smaller ones hardly ever do.
+                if len(self._judged(readings)) == before:
+                    break
+        if chosen.turns and not any(reading.person.sureness >= chosen.sure for reading in readings):
+            turned = [whole(width, height, quarter * np.pi / 2) for quarter in (1, 2, 3)]
+            self._add(picture, turned, chosen.confirmed_turned, readings)
+        return self._judged(readings)
+
+    def _add(self, picture: np.ndarray, squares: Iterable[Region], confirmed: float, readings: list[_Reading]) -> None:
+        """Adds readings of whom the detector sees in squares of the picture."""
         for square in squares:
             for candidate in self._detector.candidates(
                 picture, square, self.settings.score, self.settings.most_overlap
             ):
-                if not any(self._explained(candidate, person) for person in people):
-                    people += self._looked_at(picture, candidate.region, candidate.score, self.settings.looks)
+                if not any(self._explained(candidate, reading.person) for reading in readings):
+                    self._look(picture, candidate.region, candidate.score, self.settings.looks, confirmed, readings)
 
     def _explained(self, candidate: Candidate, person: Person) -> bool:
         """Whether a candidate is somebody who is known well already."""
@@ -136,37 +163,44 @@ class PeopleFinder:
         alike = 0.67 < one.side / other.side < 1.5 and np.cos(one.angle - other.angle) > 0.7
         return bool(near and alike and person.sureness >= self.settings.sure)
 
-    def _looked_at(self, picture: np.ndarray, region: Region, score: float, looks: int) -> list[Person]:
-        """The person in a region, or nobody."""
+    def _look(
+        self, picture: np.ndarray, region: Region, score: float, looks: int, confirmed: float, readings: list[_Reading]
+    ) -> None:
+        """Adds a reading of the person in a region, if somebody is there."""
         found: Landmarks | None = None
         for _ in range(looks):
             found = self._network.look(picture, region)
             # A second look can find somebody again, but not where the first sees hardly anything.
             if found.presence < self.settings.presence / 2 or not found.following.side > 1.0:
-                return []
+                return
             region = found.following
-        if found is None or found.presence < self.settings.presence or found.sureness < self.settings.sureness:
-            return []
-        return [
-            Person(
-                found.points,
-                found.visibility,
-                found.inside,
-                found.world,
-                found.presence,
-                found.sureness,
-                score,
-                found.following,
-            )
-        ]
+        if found is None or found.presence < self.settings.presence:
+            return
+        sure = found.sureness >= self.settings.sure_alone
+        confirms = found.sureness >= confirmed and score >= self.settings.confirming
+        person = Person(
+            found.points,
+            found.visibility,
+            found.inside,
+            found.world,
+            found.presence,
+            found.sureness,
+            score,
+            found.following,
+        )
+        readings.append(_Reading(person, sure or confirms))
 
-    def _judged(self, people: Sequence[Person]) -> list[Person]:
-        """Each person once: of those that are the same the surest."""
-        kept: list[Person] = []
-        for person in sorted(people, key=lambda person: -person.sureness):
-            if not any(same_person(person, other, self.settings) for other in kept):
-                kept.append(person)
-        return kept
+    def _judged(self, readings: Sequence[_Reading]) -> list[Person]:
+        """Each person once, by the surest reading of those that are the same, one of which must be believed."""
+        kept: list[_Reading] = []
+        for reading in sorted(readings, key=lambda reading: -reading.person.sureness):
+            for place, other in enumerate(kept):
+                if same_person(reading.person, other.person, self.settings):
+                    kept[place] = other._replace(believed=other.believed or reading.believed)
+                    break
+            else:
+                kept.append(reading)
+        return [reading.person for reading in kept if reading.believed]
 
 
 def same_person(one: Person, other: Person, settings: Settings) -> bool:

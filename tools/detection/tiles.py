@@ -14,6 +14,8 @@ OVERLAP = 0.3
 LEVELS = (2, 3)
 # People who fill this much of the picture's height leave no room for others of the same distance to be too small.
 _LARGE = 0.6
+# A picture is wide when its longer side is so many times the shorter one.
+_WIDE = 1.5
 # Below this side in px a square holds no person whom the landmark network could read.
 _LEAST_SIDE = 96
 
@@ -34,13 +36,13 @@ def _centres(length: int, side: float) -> np.ndarray:
 
 
 def levels(width: int, height: int) -> Iterator[list[Region]]:
-    """The squares of each level, the largest first."""
-    if max(width, height) > 1.5 * min(width, height):
-        yield squares(width, height, 1)
+    """The squares of each level, the largest first; of a wide picture those of its whole height are in the first."""
+    wide = max(width, height) > _WIDE * min(width, height)
     for along in LEVELS:
         level = squares(width, height, along)
         if level[0].side >= _LEAST_SIDE:
-            yield level
+            yield [*squares(width, height, 1), *level] if wide else level
+        wide = False
 
 
 def worthwhile(width: int, height: int, sizes: Sequence[float]) -> bool:

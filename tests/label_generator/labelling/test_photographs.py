@@ -204,6 +204,7 @@ def test_empty_files_are_one_line(red_spots, tmp_path, name):
 
 def test_formats_are_guessed(red_spots, folder, film, tmp_path):
     find(folder, tmp_path / "out")
+    (folder / "annotation.json").write_text('{"images": [], "annotations": []}')
     for source in (folder, folder / "a.png", folder / "*.png", film, tmp_path / "out" / photographs.NAME):
         assert inputs.guess_format(str(source)) == "photographs"
 

@@ -92,7 +92,9 @@ def test_neighbours_are_two(other):
 def test_the_surest_reading_stays():
     finder = object.__new__(people.PeopleFinder)
     finder.settings = Settings()
-    readings = [person(standing(), 0.5), person(standing(x=2), 0.8), person(standing(x=300), 0.6)]
+    found = [(standing(), 0.5, True), (standing(x=2), 0.8, False), (standing(x=300), 0.6, True)]
+    found += [(standing(x=600), 0.7, False)]  # in which no reading is believed
+    readings = [people._Reading(person(points, sureness), believed) for points, sureness, believed in found]
     assert [kept.sureness for kept in finder._judged(readings)] == [0.8, 0.6]
 
 
