@@ -17,7 +17,7 @@ JOINT_SET = "mediapipe33"
 _SET = joints.joint_set(JOINT_SET)
 # Joints by which people are compared and measured: those of the face are too near to each other.
 LIMBS = [_SET.index(side + name) for side in "LR" for name in ("Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle")]
-_TORSO = [_SET.index(name) for name in ("LShoulder", "RShoulder", "LHip", "RHip")]
+TORSO = [_SET.index(name) for name in ("LShoulder", "RShoulder", "LHip", "RHip")]
 
 # For `Settings.same_torso`: of the smaller person's size to the larger's, and of their boxes' overlap.
 _LIKE_SIZE, _TOUCHING = 0.6, 0.1
@@ -215,7 +215,7 @@ def same_person(one: Person, other: Person, settings: Settings) -> bool:
     overlap = overlap_of(*boxes)
     if overlap >= settings.same_box:
         return True
-    torsos = one.points[_TORSO].mean(0) - other.points[_TORSO].mean(0)
+    torsos = one.points[TORSO].mean(0) - other.points[TORSO].mean(0)
     alike = min(one.size, other.size) > _LIKE_SIZE * size and overlap > _TOUCHING
     return bool(alike and np.hypot(*torsos) < settings.same_torso * size)
 

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tools.detection.people import LIMBS, Person
+from tools.detection.people import LIMBS, TORSO, Person
 from tools.detection.regions import Region
 
 # Limbs of one person may move this share of their size from one frame to the next, on the mean, for each frame between.
 _REACH = 0.25
+# Added to the distance where the torsos alone say so.
+_TORSO_ALONE = 0.1
 # Somebody who is hidden keeps their identity for so many seconds, and may have moved as far as in so many frames.
 _PATIENCE_SECONDS, _PATIENCE_FRAMES = 1.0, 4
 
@@ -47,7 +49,7 @@ class Tracker:
         for i, person in enumerate(people):
             for j, track in enumerate(self._tracks):
                 frames = np.clip((seconds - track.seconds) / max(frame_seconds, 1e-9), 1.0, _PATIENCE_FRAMES)
-                apart = limbs_apart(person, track.person)
+                apart = distance(person, track.person)
                 costs[i, j] = apart if apart < _REACH * frames else np.inf
         numbers = [-1] * len(people)
         # The nearest pair first; the best assignment of all differs only where people cross.
@@ -65,7 +67,10 @@ class Tracker:
         return numbers
 
 
-def limbs_apart(one: Person, other: Person) -> float:
-    """The mean distance of the limbs' joints of two people, as a share of the larger one's size."""
-    apart = np.linalg.norm(one.points[LIMBS] - other.points[LIMBS], axis=-1).mean()
-    return float(apart / max(one.size, other.size))
+def distance(one: Person, other: Person) -> float:
+    """How far two readings are apart, as a share of the larger one's size: by the limbs' joints on the mean, or by the
+    middle of the torso and a little more, since left and right can change places from one frame to the next."""
+    size = max(one.size, other.size)
+    limbs = np.linalg.norm(one.points[LIMBS] - other.points[LIMBS], axis=-1).mean()
+    torso = np.hypot(*(one.points[TORSO].mean(0) - other.points[TORSO].mean(0)))
+    return float(min(limbs / size, torso / size + _TORSO_ALONE))

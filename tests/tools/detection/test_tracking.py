@@ -6,6 +6,7 @@ import pytest
 from tools.detection.people import Person
 from tools.detection.regions import Region
 from tools.detection.tracking import Tracker
+from tools.pose import joints
 
 
 def person_at(x, y, size=100.0, seed=0):
@@ -45,3 +46,11 @@ def test_regions_are_those_of_the_last_frame():
     tracker.number([person_at(0, 0), person_at(400, 0)], 0.0, 0.04)
     tracker.number([person_at(5, 0)], 0.04, 0.04)
     assert [region.x for region in tracker.regions] == [5]
+
+
+def test_left_and_right_may_change_places():
+    tracker = Tracker()
+    one = person_at(0, 0)
+    mirrored = one._replace(points=one.points[joints.joint_set("mediapipe33").mirror])
+    assert tracker.number([one, person_at(60, 0, seed=1)], 0.0, 0.04) == [0, 1]
+    assert tracker.number([person_at(63, 0, seed=1), mirrored], 0.04, 0.04) == [1, 0]
