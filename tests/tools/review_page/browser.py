@@ -12,7 +12,7 @@ import time
 import numpy as np
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-_SECONDS = 60
+_SECONDS = 180  # a busy machine takes its time
 _KEYS = {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "Escape": 27, "Home": 36, "End": 35}
 _KEYS |= {"PageUp": 33, "PageDown": 34, "Enter": 13, "Tab": 9}
 
