@@ -385,7 +385,7 @@ def test_bad_input(run, tmp_path, monkeypatch, capsys, archive, flags, message):
 
 
 def test_no_weights(run_command, tmp_path, monkeypatch, archive, capsys):
-    monkeypatch.setattr(lifter, "SHIPPED", tmp_path / "weights")
+    monkeypatch.setattr("label_generator.lifting.lifter_of_flags.SHIPPED", tmp_path / "weights")
     assert run_command(generate, f"--input={archive}", "--joints=pose17", f"--output={tmp_path / 'out'}") == 2
     error = capsys.readouterr().err
     assert f"no weights: {tmp_path / 'weights'} holds none; give a folder" in error
