@@ -1,5 +1,6 @@
 """From pictures to a file of people: order, identities, resumption and bad files, with a finder that sees colours."""
 
+import importlib.util
 import os
 
 import cv2
@@ -7,7 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from label_generator import generate
 from label_generator.labelling import inputs, people_file, photographs, picture_files
+from tfrecords import reader
+from tfrecords.formats import photographs as photograph_files
 from tools.cli.errors import InputError
 from tools.detection import people as people_module
 from tools.detection.people import Person
@@ -221,3 +225,82 @@ def test_rows_become_batches_and_records(red_spots, folder, tmp_path):
     assert [getattr(record, "person", None) for record in records] == [0, 1, None, None, 0]
     np.testing.assert_array_equal(records[4].pose_2d, batches[2].poses_2d[0])
     assert records[4].image_format == "jpeg"
+
+
+def labels_of(output):
+    with np.load(output / "labels.npz") as content:
+        return {name: content[name] for name in content.files}
+
+
+def test_generate_labels_and_draws_photographs(red_spots, folder, tmp_path, run_command, canonical_weights, capsys):
+    output = tmp_path / "labels"
+    weights = f"--weights={canonical_weights / 'left2right'},{canonical_weights / 'pose3d'}"
+    assert run_command(generate, f"--input={folder}", f"--output={output}", weights, "--tfrecords") == 0
+    told = capsys.readouterr().out
+    assert "3 labels for 5 poses" in told
+    assert "without label: 1, nobody found" in told
+    labels = labels_of(output)
+    assert labels["person"].tolist() == [0, 1, -1, -1, 0]
+    assert np.isfinite(labels["poses_3d"][[0, 1, 4]]).all()
+    drawn = {path.relative_to(output).as_posix() for path in (output / "overlays").rglob("*.png")}
+    assert drawn == {"overlays/a.png.png", "overlays/more/d.png.png"}
+    shown = cv2.imread(str(output / "overlays" / "a.png.png"))
+    # The photograph, three wide to two high, and a square of its height beside it.
+    assert shown.shape == (720, 1080 + 720, 3)
+    left, right = shown[:, :1080], shown[:, 1080:]
+    # The grey of the photograph is still there, and limbs have been drawn around both spots and in the room.
+    assert (np.abs(left.astype(int) - 120).max(-1) < 4).mean() > 0.5
+    for x in (30, 90):
+        part = left[:, 9 * x - 150 : 9 * x + 150]
+        assert (np.ptp(part, axis=-1) > 60).mean() > 0.02
+    assert (np.ptp(right, axis=-1) > 60).mean() > 0.002
+    records = reader.find(str(output / "tfrecords"))
+    assert len(records) == 3
+
+
+def test_generate_films_a_video(red_spots, film, tmp_path, run_command, canonical_weights):
+    output = tmp_path / "labels"
+    weights = f"--weights={canonical_weights / 'left2right'},{canonical_weights / 'pose3d'}"
+    assert run_command(generate, f"--input={film}", f"--output={output}", weights) == 0
+    labels = labels_of(output)
+    assert set(labels["person"]) == {0, 1}
+    assert labels["files"][labels["file"]].tolist() == ["walk.mp4"] * 37
+    video = photograph_files.Video(output / "overlays" / "walk.mp4.mp4")
+    assert video.count == 20
+    assert video.fps == pytest.approx(10, abs=0.01)
+    assert (video.height, video.width) == (480, 780 + 480)
+    # Lifted again from the people alone, to the same labels.
+    again = tmp_path / "again"
+    people = output / photographs.NAME
+    assert run_command(generate, f"--input={people}", f"--output={again}", weights, "--nooverlays") == 0
+    np.testing.assert_array_equal(labels_of(again)["poses_3d"], labels["poses_3d"])
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda place: (place / "a.jpg").write_bytes(b"\xff\xd8\xff no picture"), ["a.jpg", "can be read"]),
+        (lambda place: (place / "a.jpg").write_bytes(b""), ["a.jpg", "can be read"]),
+        (lambda place: (place / "a.mp4").write_bytes(b""), ["a.mp4: not a video"]),
+        (lambda place: os.mkfifo(place / "a.jpg"), ["a.jpg", "can be read"]),
+        (lambda place: os.mkfifo(place / "a.mp4"), ["a.mp4: no such file"]),
+        (lambda place: (place / "a.jpg").mkdir(), ["no pictures"]),
+    ],
+)
+def test_bad_pictures_are_one_line_and_leave_nothing(
+    red_spots, make, words, tmp_path, run_command, assert_error, capsys
+):
+    place = tmp_path / "in"
+    place.mkdir()
+    make(place)
+    source = next(place.iterdir())
+    assert run_command(generate, f"--input={source}", f"--output={tmp_path / 'out'}") == 2
+    assert_error(*words)
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_models_one_line_says_how_to_get_them(folder, tmp_path, run_command, assert_error, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert run_command(generate, f"--input={folder}", f"--output={tmp_path / 'out'}") == 2
+    assert_error("pip install --no-deps mediapipe==")
+    assert not (tmp_path / "out").exists()
