@@ -54,21 +54,24 @@ def evaluate(flags: command.Flags) -> int:
     Raises:
       InputError: see `measure`.
     """
-    results = measure(flags.photos, flags.limit)
-    for result in results:
-        print("\n".join([f"{result.name}:", *(f"  {line}" for line in result.lines)]))
+    results = []
+    for result in measure(flags.photos, flags.limit):
+        print("\n".join([f"{result.name}:", *(f"  {line}" for line in result.lines)]), flush=True)
+        results.append(result)
     print(json.dumps({result.name: result.figures for result in results}))
     return 0
 
 
-def measure(paths: list[str], limit: int = 0) -> list[Measured]:
-    """Measures the detector on each of the sources, see the module's head; limit: pictures of each, 0: all.
+def measure(paths: list[str], limit: int = 0) -> Iterator[Measured]:
+    """Yields what is measured on each of the sources, see the module's head; limit: pictures of each, 0: all.
 
     Raises:
       InputError: nothing of the kind there, or no models.
     """
+    kinds = [_kind(pathlib.Path(path)) for path in paths]
     finder = PeopleFinder()
-    return [_kind(pathlib.Path(path))(finder.find, pathlib.Path(path), limit) for path in paths]
+    for kind, path in zip(kinds, paths):
+        yield kind(finder.find, pathlib.Path(path), limit)
 
 
 def _kind(path: pathlib.Path) -> Callable[[Finder, pathlib.Path, int], Measured]:

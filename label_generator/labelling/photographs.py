@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import concurrent.futures
 import dataclasses
+import itertools
 import os
 import pathlib
 import shutil
@@ -121,9 +122,10 @@ def find_people(request: Request) -> pathlib.Path:
         table = LabelFiles(work, columns, ("file",), header, ["", NOBODY])
     try:
         start = int(table.read("picture", table.rows - 1, table.rows)[0]) + 1 if table.rows else 0
-        results = (
-            _mediapipe(request, files, start) if request.detector == "mediapipe" else _baseline(request, files, start)
-        )
+        if request.detector == "mediapipe":
+            results = _mediapipe(request, files, start, _numbers_after(table))
+        else:
+            results = _baseline(request, files, start)
         people = int((table.read("reason", 0, table.rows) == 0).sum())
         with Progress(total, "pictures", min(start, total)) as progress:
             for picture, found in results:
@@ -224,8 +226,22 @@ def _append(table: LabelFiles, picture: Picture, found: FoundPeople | Skip) -> i
     return count
 
 
-def _mediapipe(request: Request, files: PictureFiles, start: int) -> Iterator[tuple[Picture, FoundPeople | Skip]]:
-    """Photographs side by side, a video's frames one after the other; in the order of the pictures."""
+def _numbers_after(table: LabelFiles) -> dict[str, int]:
+    """{name: the next person's number} of the file that an earlier run stopped in."""
+    if not table.rows:
+        return {}
+    files = table.read("file", 0, table.rows)
+    name = next(itertools.islice(table.texts("file"), int(files[-1]), None))
+    return {name: int(table.read("person", 0, table.rows)[files == files[-1]].max()) + 1}
+
+
+def _mediapipe(
+    request: Request, files: PictureFiles, start: int, numbers: dict[str, int]
+) -> Iterator[tuple[Picture, FoundPeople | Skip]]:
+    """Photographs side by side, a video's frames one after the other; in the order of the pictures.
+
+    numbers: the first person's number in a video, 0 where there is none.
+    """
     threads = request.threads or len(os.sched_getaffinity(0))
     finders: dict[int, Any] = {}
 
@@ -238,13 +254,13 @@ def _mediapipe(request: Request, files: PictureFiles, start: int) -> Iterator[tu
 
     pictures = files.pictures(request.every_seconds, start)
     if len(files.names) == 1 or threads == 1:
-        yield from _one_by_one(pictures, finder(threads))
+        yield from _one_by_one(pictures, finder(threads), numbers)
         return
-    yield from _side_by_side(pictures, threads, lambda: finder(threads))
+    yield from _side_by_side(pictures, threads, lambda: finder(threads), numbers)
 
 
 def _side_by_side(
-    pictures: Iterator[Picture], threads: int, video_finder: Callable[[], PeopleFinder]
+    pictures: Iterator[Picture], threads: int, video_finder: Callable[[], PeopleFinder], numbers: dict[str, int]
 ) -> Iterator[tuple[Picture, FoundPeople | Skip]]:
     """As `_one_by_one`, with as many photographs at once as there are threads; at most two of each wait."""
     import threading
@@ -266,7 +282,7 @@ def _side_by_side(
                 while waiting:
                     yield waiting.popleft().result()
                 if follower is None or follower.name != picture.name:
-                    follower = _Follower(picture.name, video_finder())
+                    follower = _Follower(picture.name, video_finder(), numbers.get(picture.name, 0))
                 yield picture, follower.find(picture)
                 continue
             waiting.append(pool.submit(find, picture))
@@ -276,14 +292,16 @@ def _side_by_side(
             yield waiting.popleft().result()
 
 
-def _one_by_one(pictures: Iterator[Picture], finder: PeopleFinder) -> Iterator[tuple[Picture, FoundPeople | Skip]]:
+def _one_by_one(
+    pictures: Iterator[Picture], finder: PeopleFinder, numbers: dict[str, int]
+) -> Iterator[tuple[Picture, FoundPeople | Skip]]:
     follower: _Follower | None = None
     for picture in pictures:
         if not picture.video:
             yield picture, _of_photograph(finder, picture)
             continue
         if follower is None or follower.name != picture.name:
-            follower = _Follower(picture.name, finder)
+            follower = _Follower(picture.name, finder, numbers.get(picture.name, 0))
         yield picture, follower.find(picture)
 
 
@@ -297,10 +315,10 @@ def _of_photograph(finder: PeopleFinder, picture: Picture) -> FoundPeople | Skip
 class _Follower:
     """The people of one video, frame by frame."""
 
-    def __init__(self, name: str, finder: PeopleFinder):
+    def __init__(self, name: str, finder: PeopleFinder, first: int = 0):
         from tools.detection.tracking import Tracker
 
-        self.name, self._finder, self._tracker = name, finder, Tracker()
+        self.name, self._finder, self._tracker = name, finder, Tracker(first)
         self._last, self._detected = -np.inf, -np.inf
 
     def find(self, picture: Picture) -> FoundPeople | Skip:

@@ -26,11 +26,12 @@ class _Track:
 
 
 class Tracker:
-    """Numbers people from 0 in the order in which they appear. One a video."""
+    """Numbers people in the order in which they appear. One a video."""
 
-    def __init__(self) -> None:
+    def __init__(self, first: int = 0):
+        """first: the first number."""
         self._tracks: list[_Track] = []
-        self._next = 0
+        self._next = first
 
     @property
     def regions(self) -> list[Region]:

@@ -170,6 +170,26 @@ def test_a_run_that_was_stopped_goes_on(red_spots, folder, tmp_path, monkeypatch
     assert RedSpots.calls == 0  # taken as it is
 
 
+def test_a_video_goes_on_with_new_numbers(red_spots, film, tmp_path, monkeypatch):
+    read = photographs._Follower.find
+
+    def stopping(follower, picture):
+        if picture.number == 5:
+            raise KeyboardInterrupt
+        return read(follower, picture)
+
+    monkeypatch.setattr(photographs, "_CHECKPOINT_PICTURES", 1)
+    monkeypatch.setattr(photographs._Follower, "find", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        find(film, tmp_path / "out")
+    monkeypatch.setattr(photographs._Follower, "find", read)
+    people = find(film, tmp_path / "out")
+    frames, persons = column(people, "frame"), column(people, "person")
+    assert np.unique(frames).tolist() == list(range(20))
+    assert set(persons[frames < 5]) == {0, 1}
+    assert set(persons[frames >= 5]) == {2, 3}
+
+
 def test_people_of_another_input_are_not_taken(red_spots, folder, film, tmp_path):
     find(folder, tmp_path / "out")
     with pytest.raises(InputError, match="another input"):
