@@ -1,0 +1,66 @@
+"""Keeps TensorFlow's own notices off the user's terminal; what goes wrong still reaches it.
+
+TensorFlow's C++ code writes some lines to descriptor 2 whatever its log level is: that a cluster was compiled, that
+CUDA's plug-ins were registered twice, that a delegate was made. `quiet_notices` puts a small process between that
+descriptor and the terminal, which drops these lines and passes on every other one. It is a process of its own, so
+that the last words of a crash are not lost with the one that crashed.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+# Beginnings of lines (regular expressions) that say nothing to the user of a command.
+NOTICES = (
+    r"WARNING: All log messages before absl::InitializeLog",
+    r"I\d{4} \d\d:\d\d:",
+    r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: I ",
+    r"INFO: (Created|Initialized) TensorFlow Lite",
+    r".*Unable to register cu(DNN|FFT|BLAS) factory",
+    r".*TF-TRT Warning: Could not find TensorRT",
+    r".*Constant folding an instruction is taking > ",
+    r".*computation_placer already registered",
+)
+_FILTER = """
+import re, sys
+notice = re.compile(sys.argv[1].encode())
+for line in iter(sys.stdin.buffer.readline, b""):
+    if not notice.match(line):
+        sys.stdout.buffer.write(line)
+        sys.stdout.buffer.flush()
+"""
+
+
+_running: list[subprocess.Popen] = []  # the filter outlives its maker: it ends when nobody can write to it any more
+
+
+def quiet_notices() -> None:
+    """Drops `NOTICES` from what this process and its children write to descriptor 2 from now on.
+
+    Python's own `sys.stderr` goes on writing to where it did, so that progress still sees a terminal. Does nothing
+    where standard error is closed or no process can be started.
+    """
+    try:
+        terminal = os.dup(2)
+        reading, writing = os.pipe()
+    except OSError:
+        return
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", _FILTER, "|".join(NOTICES)],
+            stdin=reading,
+            stdout=terminal,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is meant for the command, not for the filter
+        )
+    except OSError:
+        os.close(terminal)
+        return
+    finally:
+        os.close(reading)
+    _running.append(process)
+    os.dup2(writing, 2)
+    os.close(writing)
+    sys.stderr = os.fdopen(terminal, "w", buffering=1, errors="backslashreplace")
