@@ -9,7 +9,7 @@ import os
 import numpy as np
 
 from label_generator.gallery.sheet import Labelled
-from label_generator.labelling import cameras, inputs
+from label_generator.labelling import cameras, formats, inputs
 from label_generator.labelling.inputs import Batch, Input
 from label_generator.labelling.options import parse_image_size
 from label_generator.lifting.lifter import Lifter
@@ -48,7 +48,7 @@ def from_input(path: str, flags: command.Flags, lifter: Lifter) -> Labelled:
     Raises:
       InputError: it is not one, or has no pose.
     """
-    wanted = inputs.guess_format(path) if flags.format == "auto" else flags.format
+    wanted = formats.guess_format(path) if flags.format == "auto" else flags.format
     if wanted == "photographs" and not path.lower().endswith(".npz"):
         raise InputError(
             f"{path}: photographs; label_generator/generate.py --input={path} detects and labels their people"

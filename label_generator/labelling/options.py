@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 
-from label_generator.labelling import cameras, inputs
+from label_generator.labelling import cameras, formats, inputs
 from tools.cli.command import Flags
 from tools.cli.errors import InputError
 from tools.files.decisions import Decisions
@@ -68,7 +68,7 @@ class LabellingOptions:
             joints.joint_set(flags.output_joints)  # raises what there are
         image_size = parse_image_size(flags.image_size)
         camera = cameras.parse_camera(flags.camera, image_size)
-        kind = inputs.guess_format(flags.input) if flags.format == "auto" else flags.format
+        kind = formats.guess_format(flags.input) if flags.format == "auto" else flags.format
         usual = kind == "photographs" and not flags.given("min_confidence")
         spec = inputs.Spec(
             path=flags.input,

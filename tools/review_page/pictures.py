@@ -71,7 +71,7 @@ class Photographs:
 
 def _open_input(columns: LabelColumns) -> tuple[Any, str]:
     """(the labelled input with its pictures or None, what the user is told)."""
-    from label_generator.labelling import inputs
+    from label_generator.labelling import formats, inputs
 
     where = columns.summary.get("input_spec") or {
         "path": columns.summary.get("input"),
@@ -81,7 +81,7 @@ def _open_input(columns: LabelColumns) -> tuple[Any, str]:
     if (
         not isinstance(where, dict)
         or not isinstance(where.get("path"), str)
-        or where.get("format") not in inputs.FORMATS
+        or where.get("format") not in formats.FORMATS
     ):
         return None, f"without pictures: the labels don't say what was labelled; {hint}"
     try:

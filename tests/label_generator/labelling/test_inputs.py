@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from label_generator.labelling import array_inputs, array_rows
+from label_generator.labelling import array_inputs, array_rows, formats
 from label_generator.labelling import inputs as label_inputs
 from label_generator.labelling.inputs import Spec
 from tfrecords import writer
@@ -162,7 +162,7 @@ def everything(opened, size=4, start=0):
 @pytest.mark.parametrize("name", FORMATS)
 def test_formats(tmp_path, poses, name):
     path = FORMATS[name](tmp_path, poses)
-    assert label_inputs.guess_format(str(path)) == name
+    assert formats.guess_format(str(path)) == name
     opened = label_inputs.open_input(Spec(str(path), name))
     assert len(opened) == COUNT
     found = everything(opened)
@@ -236,7 +236,7 @@ def test_results_of_alphapose_keep_frames_and_identities(tmp_path, count, expect
                 }
             )
     path = write(tmp_path / "alphapose-results.json", json.dumps(content))
-    assert label_inputs.guess_format(str(path)) == "coco_results"
+    assert formats.guess_format(str(path)) == "coco_results"
     batch = next(label_inputs.open_input(Spec(str(path), "coco_results")).batches(0, 16))
     assert list(zip(batch.frame, batch.person)) == [(frame, identity) for frame, identity, _ in people]
     assert set(batch.sequence) == {"alphapose-results"}
@@ -271,7 +271,7 @@ ARRAYS = {
 def test_arrays(tmp_path, people, name):
     path = tmp_path / name
     ARRAYS[name](path, people.pose_2d)
-    assert label_inputs.guess_format(str(path)) == "array"
+    assert formats.guess_format(str(path)) == "array"
     opened = label_inputs.open_input(Spec(str(path), "array", joints="pose17"))
     assert len(opened) == 300
     found = everything(opened, 64)
@@ -425,6 +425,6 @@ def test_joints_at_zero_are_missing(tmp_path, people):
 def test_unknown_formats(tmp_path, name, content, message):
     path = write(tmp_path / name, content)
     with pytest.raises(InputError, match=message):
-        label_inputs.guess_format(str(path if path.parent == tmp_path else path.parent))
+        formats.guess_format(str(path if path.parent == tmp_path else path.parent))
     with pytest.raises(InputError, match="no such file"):
-        label_inputs.guess_format(str(tmp_path / "nowhere.json"))
+        formats.guess_format(str(tmp_path / "nowhere.json"))

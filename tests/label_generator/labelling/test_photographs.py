@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from label_generator import generate
-from label_generator.labelling import inputs, people_file, photographs, picture_files
+from label_generator.labelling import formats, inputs, people_file, photographs, picture_files
 from tfrecords import reader
 from tfrecords.formats import photographs as photograph_files
 from tools.cli.errors import InputError
@@ -230,7 +230,7 @@ def test_formats_are_guessed(red_spots, folder, film, tmp_path):
     find(folder, tmp_path / "out")
     (folder / "annotation.json").write_text('{"images": [], "annotations": []}')
     for source in (folder, folder / "a.png", folder / "*.png", film, tmp_path / "out" / photographs.NAME):
-        assert inputs.guess_format(str(source)) == "photographs"
+        assert formats.guess_format(str(source)) == "photographs"
 
 
 def test_rows_become_batches_and_records(red_spots, folder, tmp_path):
