@@ -11,6 +11,16 @@ import pytest
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 
 
+def pytest_collection_modifyitems(config, items):
+    """Marks what needs PyTorch, and leaves slow tests out unless POSE3D_SLOW or `-m slow` asks for them."""
+    asked = os.environ.get("POSE3D_SLOW") or "slow" in (config.getoption("-m") or "")
+    for item in items:
+        if "torch" in getattr(item, "fixturenames", ()):
+            item.add_marker("torch")
+        if item.get_closest_marker("slow") and not asked:
+            item.add_marker(pytest.mark.skip(reason="takes minutes; run with -m slow or POSE3D_SLOW=1"))
+
+
 @pytest.fixture(scope="session")
 def repository():
     """The root folder of this project."""

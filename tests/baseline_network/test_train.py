@@ -22,7 +22,6 @@ from tools.cli.errors import InputError
 
 KILLS = int(os.environ.get("POSE3D_KILLS", "0"))
 # Graphs of a hundred layers take each process a minute or two.
-SLOW = pytest.mark.skipif(not os.environ.get("POSE3D_SLOW"), reason="takes minutes; set POSE3D_SLOW=1")
 SMALL = ("--stacks=1", "--modules=1", "--features=16", "--resolution=64", "--batch_size=8", "--pictures_every=0")
 
 
@@ -165,6 +164,7 @@ def test_load_goes_on_from_that_step_and_repeats_what_it_discarded(trained, trai
         np.testing.assert_allclose(after[name], array, rtol=1e-3, atol=1e-4, err_msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not KILLS, reason="takes minutes; set POSE3D_KILLS to the number of kills")
 def test_killed_at_random_moments_training_ends_with_the_same_arrays(
     pictured_records, tmp_path, start_train, trainings
@@ -177,7 +177,7 @@ def test_killed_at_random_moments_training_ends_with_the_same_arrays(
     trainings.assert_same_arrays(tmp_path / "killed", tmp_path / "whole", least=101)
 
 
-@SLOW
+@pytest.mark.slow
 def test_two_devices_and_two_processes_have_one_devices_losses(pictured_records, tmp_path, start_train, trainings):
     words = [*SMALL, *named(pictured_records), "--epochs=1", "--steps_per_epoch=1", "--reg_weight=0.3"]
     processes = [start_train(*words, "--strategy=mirrored", "--virtual_cpus=2", f"--train_dir={tmp_path / 'mirrored'}")]
@@ -193,7 +193,7 @@ def test_two_devices_and_two_processes_have_one_devices_losses(pictured_records,
             assert difference < 5e-5
 
 
-@SLOW
+@pytest.mark.slow
 def test_it_can_learn_32_pictures_by_heart(write_pictured, tmp_path):
     """Every joint within half a head, and the pose within 10 mm of what the network is taught.
 
