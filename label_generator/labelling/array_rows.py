@@ -20,7 +20,7 @@ import numpy as np
 
 from tfrecords.formats import arrays
 from tools.cli.errors import InputError
-from tools.files import archives
+from tools.files import archives, inputs
 
 # Columns of a CSV file that say where a pose is from.
 ID_COLUMNS = ("file", "sequence", "frame", "person")
@@ -112,12 +112,10 @@ class _Whole(Rows):
 
 def open_npy(path: pathlib.Path) -> Rows:
     """The rows of an .npy file; raises `InputError` when it is none."""
-    try:
-        with open(path, "rb") as file:
-            shape, fortran, dtype = arrays.read_header(file, str(path))
-            offset = file.tell()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    with inputs.open_file(path) as file:
+        shape, fortran, dtype = arrays.read_header(file, str(path))
+        offset = file.tell()
+    arrays.check_length(path, offset, shape, dtype)
     if fortran and len(shape) > 1:
         return _Whole(str(path), np.load(path, mmap_mode="r"))
     return _Plain(path, offset, str(path), shape, dtype)
@@ -126,33 +124,27 @@ def open_npy(path: pathlib.Path) -> Rows:
 def open_npz(path: pathlib.Path) -> dict[str, Rows]:
     """The arrays of an .npz archive by name, those of objects left out; raises `InputError` when it is none."""
     arrays_by_name: dict[str, Rows] = {}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for member in archive.infolist():
-                if not member.filename.endswith(".npy"):
+    with archives.open_zip(path) as archive:
+        for member in archive.infolist():
+            if not member.filename.endswith(".npy"):
+                continue
+            name = member.filename[: -len(".npy")]
+            archives.check_member(member, f"{path}: {name}")
+            try:
+                with archive.open(member) as file:
+                    shape, fortran, dtype = arrays.read_header(file, f"{path}: {name}")
+                    header = file.tell()
+            except InputError as error:
+                if "Python objects" in str(error):
                     continue
-                name = member.filename[: -len(".npy")]
-                try:
-                    with archive.open(member) as file:
-                        shape, fortran, dtype = arrays.read_header(file, f"{path}: {name}")
-                        header = file.tell()
-                except InputError as error:
-                    if "Python objects" in str(error):
-                        continue
-                    raise
-                described = f"{path}: {name}", shape, dtype
-                if not shape or (fortran and len(shape) > 1):
-                    with archive.open(member) as file:
-                        array = np.lib.format.read_array(file, allow_pickle=False)
-                    arrays_by_name[name] = _Whole(described[0], np.atleast_1d(array))
-                else:
-                    arrays_by_name[name] = _Member(path, member.filename, header, *described)
-    except InputError:
-        raise
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except archives.DAMAGED as error:
-        raise InputError(f"{path}: no .npz archive, or damaged ({error})") from None
+                raise
+            described = f"{path}: {name}", shape, dtype
+            if not shape or (fortran and len(shape) > 1):
+                with archive.open(member) as file:
+                    array = np.lib.format.read_array(file, allow_pickle=False)
+                arrays_by_name[name] = _Whole(described[0], np.atleast_1d(array))
+            else:
+                arrays_by_name[name] = _Member(path, member.filename, header, *described)
     return arrays_by_name
 
 

@@ -115,9 +115,11 @@ class LabelFiles:
         path = self.folder / _JOURNAL
         try:
             journal = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(journal, dict):
+                raise ValueError("no object")
         except FileNotFoundError:
             return {}
-        except ValueError:
+        except (ValueError, RecursionError):
             raise InputError(f"{path}: damaged; --overwrite starts anew") from None
         if journal.get("header") != self._header:
             there = journal.get("header", {})

@@ -13,6 +13,7 @@ import numpy as np
 
 from label_generator.labelling.columns import LabelFiles
 from label_generator.training import skeletons
+from tfrecords.formats import arrays
 from tools.pose import joints
 
 # Sets whose joints' places are known, and by which definition; how many labels it takes to measure those of the input.
@@ -30,18 +31,17 @@ def write(files: LabelFiles, path: pathlib.Path, name: str) -> dict:
     target = joints.joint_set(name)
     definition, places = _measured(files, name)
     missing = np.ones(target.size, bool)
-    out = np.lib.format.open_memmap(path, "w+", np.float32, (files.rows, target.size, 3))
-    for start in range(0, files.rows, _ROWS):
-        poses = files.read("poses_3d", start, start + _ROWS)
-        good = np.isfinite(poses).all((1, 2))
-        if places is not None and good.any():
-            poses = poses.copy()
-            moved = skeletons.moved_to(poses[good], skeletons.DEFINITIONS[definition], places)
-            poses[good] = moved - moved[:, joints.POSE17.root, None]
-        converted, provenance = joints.convert(poses, "pose17", name)
-        out[start : start + len(poses)] = converted
-        missing &= (provenance == joints.MISSING).all(0)
-    out.flush()
+    with arrays.NpyWriter(path, (files.rows, target.size, 3), np.float32) as out:
+        for start in range(0, files.rows, _ROWS):
+            poses = files.read("poses_3d", start, start + _ROWS)
+            good = np.isfinite(poses).all((1, 2))
+            if places is not None and good.any():
+                poses = poses.copy()
+                moved = skeletons.moved_to(poses[good], skeletons.DEFINITIONS[definition], places)
+                poses[good] = moved - moved[:, joints.POSE17.root, None]
+            converted, provenance = joints.convert(poses, "pose17", name)
+            out.append(converted)
+            missing &= (provenance == joints.MISSING).all(0)
     return {
         "set": name,
         "joints": list(target.joints),

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from tools.cli.errors import InputError
-from tools.files import atomic
+from tools.files import atomic, inputs
 from tools.pose.joints import POSE17
 
 QUALITY_SCALE_MM = 100.0
@@ -172,9 +172,8 @@ def save_calibration(path: str | os.PathLike, calibration: Calibration) -> None:
 
 def load_calibration(path: str | os.PathLike) -> Calibration:
     """Reads what `save_calibration` wrote; raises `InputError` when it is damaged or of other signals."""
+    content = inputs.read_json(path)
     try:
-        with open(path, encoding="utf-8") as file:
-            content = json.load(file)
         if content["signals"] != list(SIGNALS):
             raise InputError(f"{path}: made for the signals {', '.join(content['signals'])}")
         numbers = [content["intercept"], *content["coefficients"]]
@@ -183,7 +182,7 @@ def load_calibration(path: str | os.PathLike) -> Calibration:
                 f"{path}: expected {1 + len(SIGNALS)} finite numbers, the intercept and one for each signal"
             )
         return Calibration(float(numbers[0]), tuple(map(float, numbers[1:])), content.get("facts", {}))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: not a calibration of label quality ({error})") from error

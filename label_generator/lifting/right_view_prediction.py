@@ -177,13 +177,9 @@ def _write_right_view(
     if not len(array):
         raise InputError(f"{path}: holds no pose")
     predict = predictor.for_file(path, lambda: _pieces(array, permutation))
-    with atomic.write_file(result) as temporary:
-        written = np.lib.format.open_memmap(temporary, "w+", np.float32, array.shape)
-        start = 0
+    with atomic.write_file(result) as temporary, arrays.NpyWriter(temporary, array.shape, np.float32) as written:
         for poses in _pieces(array, permutation):
             right = predict(poses)
             if permutation is not None:
                 right = right[:, np.argsort(permutation)]
-            written[start : start + len(right)] = STAGE.output_rows(right) if array.ndim == 2 else right
-            start += len(right)
-        written.flush()
+            written.append(STAGE.output_rows(right) if array.ndim == 2 else right)

@@ -18,7 +18,7 @@ import numpy as np
 
 from label_generator.stages import pose_rows
 from tools.cli.errors import InputError
-from tools.files import atomic
+from tools.files import atomic, inputs
 from tools.pose.joints import POSE17
 
 MODES = ("train", "test", "input")
@@ -232,12 +232,7 @@ def save_statistics(path: str | os.PathLike, statistics: Mapping[str, Statistics
 
 def load_statistics(path: str | os.PathLike) -> dict[str, Statistics]:
     """Reads what `save_statistics` wrote; raises InputError naming the file when it is missing or damaged."""
-    try:
-        content = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot read normalisation statistics: {error.strerror}") from error
-    except ValueError as error:
-        raise InputError(f"{path}: not a file of normalisation statistics (JSON): {error}") from error
+    content = inputs.read_json(path)
     if not isinstance(content, dict) or not isinstance(content.get("statistics"), dict):
         raise InputError(f"{path}: not a file of normalisation statistics")
     if content.get("version") != _VERSION:
@@ -248,6 +243,6 @@ def load_statistics(path: str | os.PathLike) -> dict[str, Statistics]:
             raise InputError(f"{path}: statistics '{name}' must have exactly {', '.join(sorted(_FIELDS))}")
         try:
             statistics[name] = Statistics(**entry)
-        except (InputError, TypeError, ValueError) as error:
+        except (InputError, TypeError, ValueError, OverflowError) as error:
             raise InputError(f"{path}: statistics '{name}': {error}") from error
     return statistics

@@ -130,17 +130,17 @@ def _write_array(
     if not len(poses):
         np.save(target, np.zeros(shape, poses.dtype))
         return 0, 0
-    written = np.lib.format.open_memmap(target, "w+", poses.dtype, shape)
     left_out = 0
-    for start in range(0, len(poses), _ROWS_AT_ONCE):
-        piece = arrays.split_rows(np.asarray(poses[start : start + _ROWS_AT_ONCE]), 3, layout, options.permutation)
-        views = right_views(piece, intrinsics, options.baseline_mm)
-        bad = np.flatnonzero(np.isnan(views[:, 0, 0]))
-        if len(bad) and not options.skip:
-            problem = why_without_right_view(piece[bad[0]])
-            raise InputError(f"{path}: row {start + bad[0]}: {problem}; --skip leaves such rows out")
-        left_out += len(bad)
-        written[start : start + len(views)] = pose_rows.to_rows(views, layout) if poses.ndim == 2 else views
+    with arrays.NpyWriter(target, shape, poses.dtype) as written:
+        for start in range(0, len(poses), _ROWS_AT_ONCE):
+            piece = arrays.split_rows(np.asarray(poses[start : start + _ROWS_AT_ONCE]), 3, layout, options.permutation)
+            views = right_views(piece, intrinsics, options.baseline_mm)
+            bad = np.flatnonzero(np.isnan(views[:, 0, 0]))
+            if len(bad) and not options.skip:
+                problem = why_without_right_view(piece[bad[0]])
+                raise InputError(f"{path}: row {start + bad[0]}: {problem}; --skip leaves such rows out")
+            left_out += len(bad)
+            written.append(pose_rows.to_rows(views, layout) if poses.ndim == 2 else views)
     return len(poses), left_out
 
 

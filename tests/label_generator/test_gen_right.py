@@ -175,7 +175,7 @@ def test_records_without_a_place(run, tmp_path, capsys):
         (["--input=IN", "--output=x.npy", "--intrinsics=1,2,3"], "expected fx,fy,cx,cy"),
         (["--input=IN", "--output=x.npy", "--permutation=1,2"], "expected each of 0 to 16 once"),
         (["--input=IN", "--output=x.npy", "--layout=interleaved"], "rows are planar, not interleaved"),
-        (["--input=none.npy", "--output=x.npy"], "none.npy: cannot be read"),
+        (["--input=none.npy", "--output=x.npy"], "none.npy: no such file"),
         (["--input=nowhere", "--output=x"], "nowhere: no such file or folder"),
         (["--input=2d.npy", "--output=x.npy"], "holds 2D poses, expected 3D"),
     ],

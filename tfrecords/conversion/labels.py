@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import os
 import pathlib
 import re
@@ -14,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tools.cli.errors import InputError
+from tools.files import inputs
 
 ALL, TRAIN, VAL, TEST = "all", "train", "val", "test"
 
@@ -29,20 +28,14 @@ _BOX_MARGIN = 0.1
 
 def read_file(path: str | os.PathLike) -> bytes:
     """The bytes of a file, decompressed when it is gzip; raises `InputError` that names it."""
-    try:
-        data = pathlib.Path(path).read_bytes()
-        return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise InputError(f"{path}: a folder, expected a file") from None
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: can't be read ({error})") from None
+    return inputs.read_bytes(path)
 
 
 def check_file(path: pathlib.Path, expected: str) -> None:
     """Raises `InputError` telling what was expected when `path` is not a file, or one that may not be read."""
     if not path.is_file():
+        if path.exists() and not path.is_dir():
+            inputs.check_regular(path)
         raise InputError(f"{path}: {'a folder' if path.is_dir() else 'no such file'}; expected {expected}")
     if not os.access(path, os.R_OK):
         raise InputError(f"{path}: can't be read: permission denied")
@@ -65,10 +58,7 @@ def parse_json(data: bytes, name: str, drop: Sequence[str] = ()) -> Any:
             entry.pop(key, None)
         return entry
 
-    try:
-        return json.loads(data, object_hook=without if drop else None)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{name}: not JSON ({str(error)[:200] or 'nested too deeply'})") from None
+    return inputs.parse_json(data, name, object_hook=without if drop else None)
 
 
 def number_array(value: Any, *shape: int) -> np.ndarray | None:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import math
+import os
 import pathlib
 import warnings
-import zipfile
-import zlib
 from collections.abc import Sequence
 from typing import IO, Any
 
 import numpy as np
 
 from tools.cli.errors import InputError
+from tools.files import archives, inputs, limits
 from tools.pose.joints import POSE17
 
 PLANAR, INTERLEAVED = "planar", "interleaved"
 # Rows whose bones would together be this much shorter in the other layout are in the other layout.
 _CLEARLY_SHORTER = 0.6
 _LAYOUT_ROWS = 64
+_MOST_DIMENSIONS, _LONGEST = 32, 1 << 62
+_READ_BYTES = 16 << 20
 
 
 def read_header(file: IO[bytes], place: str) -> tuple[tuple[int, ...], bool, np.dtype]:
@@ -32,10 +35,15 @@ def read_header(file: IO[bytes], place: str) -> tuple[tuple[int, ...], bool, np.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # headers that Python 2 wrote
             shape, fortran, dtype = read(file)
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{place}: no .npy array: {str(error).splitlines()[0]}") from None
+    except (*archives.DAMAGED, TypeError, SyntaxError, RecursionError, AttributeError, KeyError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise InputError(f"{place}: no .npy array: {reason}") from None
     if dtype.hasobject:
         raise InputError(f"{place}: an array of Python objects, expected floating numbers")
+    if len(shape) > _MOST_DIMENSIONS or not all(isinstance(side, int) and 0 <= side < _LONGEST for side in shape):
+        raise InputError(f"{place}: no .npy array: shape {str(shape)[:100]}")
+    if math.prod(shape) * dtype.itemsize >= _LONGEST:
+        raise InputError(f"{place}: no .npy array: shape {str(shape)[:100]} of {dtype} is larger than memory can be")
     return shape, fortran, dtype
 
 
@@ -45,25 +53,111 @@ def check_floating(dtype: np.dtype, place: str) -> None:
         raise InputError(f"{place}: holds {dtype}, expected floating numbers")
 
 
-def open_npy(path: pathlib.Path) -> np.ndarray:
-    """The floating array of an .npy file, mapped and not read.
+def open_npy(path: pathlib.Path) -> np.ndarray | NpyRows:
+    """The floating array of an .npy file, read row by row when asked for.
 
     Raises:
       InputError: no .npy file, cut short, or not floating numbers.
     """
-    try:
-        with open(path, "rb") as file:
-            shape, fortran, dtype = read_header(file, str(path))
-            start = file.tell()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    with inputs.open_file(path) as file:
+        shape, fortran, dtype = read_header(file, str(path))
+        start = file.tell()
     check_floating(dtype, str(path))
-    wanted = start + int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-    if path.stat().st_size < wanted:
-        raise InputError(f"{path}: cut short: {path.stat().st_size} bytes of the {wanted} that its header announces")
-    if 0 in shape:
-        return np.zeros(shape, dtype)
-    return np.memmap(path, dtype, "r", start, shape, "F" if fortran else "C")
+    check_length(path, start, shape, dtype)
+    if fortran and len(shape) > 1:
+        size = math.prod(shape) * dtype.itemsize
+        if size > limits.current().array_bytes:
+            raise inputs.too_large(
+                f"{path}: in Fortran's order, so it has to be in memory", limits.current().array_bytes
+            )
+        with inputs.open_file(path) as file:
+            file.seek(start)
+            return np.frombuffer(_read(file, size, path), dtype).reshape(shape, order="F")
+    return NpyRows(path, start, shape, dtype)
+
+
+class NpyRows:
+    """The array of an .npy file whose rows are read when they are asked for.
+
+    Read and not mapped into memory: a mapped file that is cut while it is used ends the process without a word.
+
+    Attributes:
+      shape, dtype, ndim: as of an array.
+    """
+
+    def __init__(self, path: pathlib.Path, start: int, shape: tuple[int, ...], dtype: np.dtype):
+        self._path, self._start = path, start
+        self.shape, self.dtype, self.ndim = shape, dtype, len(shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
+        """The rows of a slice, or of an array of row numbers. Raises `InputError` when the file has become shorter."""
+        numbers = np.arange(len(self))[rows]
+        if not len(numbers):
+            return np.zeros((0, *self.shape[1:]), self.dtype)
+        first, size = int(numbers.min()), math.prod(self.shape[1:]) * self.dtype.itemsize
+        out = np.empty((len(numbers), *self.shape[1:]), self.dtype)
+        with inputs.open_file(self._path) as file:
+            at_once = max(1, _READ_BYTES // max(size, 1))
+            for low in range(first, int(numbers.max()) + 1, at_once):
+                wanted = np.flatnonzero((numbers >= low) & (numbers < low + at_once))
+                if not len(wanted):
+                    continue
+                count = int(numbers[wanted].max()) + 1 - low
+                file.seek(self._start + low * size)
+                part = np.frombuffer(_read(file, count * size, self._path), self.dtype)
+                out[wanted] = part.reshape(count, *self.shape[1:])[numbers[wanted] - low]
+        return out
+
+    def __array__(self, dtype: Any = None) -> np.ndarray:
+        return np.asarray(self[:], dtype)
+
+
+def _read(file: IO[bytes], size: int, path: pathlib.Path) -> bytes:
+    data = file.read(size)
+    if len(data) != size:
+        raise InputError(f"{path}: became shorter while it was read")
+    return data
+
+
+class NpyWriter:
+    """An .npy file that is written row by row; as a context manager it is closed, and complete, at the end.
+
+    Written and not mapped into memory: writing into a mapped file on a full disk ends the process without a word.
+    """
+
+    def __init__(self, path: str | os.PathLike, shape: tuple[int, ...], dtype: Any):
+        """shape: of the whole array. Raises OSError."""
+        self._shape, self._dtype, self._rows = shape, np.dtype(dtype), 0
+        self._file = open(path, "wb")  # noqa: SIM115 (closed by __exit__)
+        header = {"descr": np.lib.format.dtype_to_descr(self._dtype), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(self._file, header)
+
+    def append(self, rows: np.ndarray) -> None:
+        """Writes the next rows. Raises OSError when the disk is full."""
+        rows = np.ascontiguousarray(rows, self._dtype)
+        if rows.shape[1:] != self._shape[1:]:
+            raise ValueError(f"rows are {list(rows.shape[1:])}, the array has {list(self._shape[1:])}")
+        self._file.write(rows.tobytes())
+        self._rows += len(rows)
+
+    def __enter__(self) -> NpyWriter:
+        return self
+
+    def __exit__(self, kind: Any, *_: Any) -> None:
+        self._file.close()
+        if kind is None and self._rows != self._shape[0]:
+            raise ValueError(f"{self._rows} rows were written of {self._shape[0]}")
+
+
+def check_length(path: pathlib.Path, start: int, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    """Raises `InputError` when the file is shorter than the array that its header announces from byte `start` on."""
+    wanted = start + math.prod(shape) * dtype.itemsize
+    size = path.stat().st_size
+    if size < wanted:
+        raise InputError(f"{path}: cut short: {size:,} bytes of the {wanted:,} that its header announces")
 
 
 def dimensions(shape: Sequence[int], place: str) -> int:
@@ -89,7 +183,9 @@ def split_rows(rows: np.ndarray, size: int, layout: str, permutation: Sequence[i
     return rows if permutation is None else rows[:, list(permutation)]
 
 
-def check_layout(array: np.ndarray, size: int, layout: str, permutation: Sequence[int] | None, place: str) -> None:
+def check_layout(
+    array: np.ndarray | NpyRows, size: int, layout: str, permutation: Sequence[int] | None, place: str
+) -> None:
     """Raises `InputError` when the rows are clearly in the other layout: read so, the bones are far shorter."""
     if array.ndim != 2 or not len(array):
         return
@@ -119,18 +215,15 @@ class Archive:
     def __init__(self, path: pathlib.Path):
         self.path = path
         self.shapes: dict[str, tuple[int, ...]] = {}
-        try:
-            with zipfile.ZipFile(path) as archive:
-                for name in archive.namelist():
-                    if name.endswith(".npy"):
-                        with archive.open(name) as file:
-                            shape, _, dtype = read_header(file, f"{path}: {name[:-4]}")
-                        check_floating(dtype, f"{path}: {name[:-4]}")
-                        self.shapes[name[:-4]] = shape
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-        except zipfile.BadZipFile:
-            raise InputError(f"{path}: no .npz archive, or cut short") from None
+        with archives.open_zip(path) as archive:
+            for member in archive.infolist():
+                name = member.filename
+                if name.endswith(".npy"):
+                    archives.check_member(member, f"{path}: {name[:-4]}")
+                    with archive.open(member) as file:
+                        shape, _, dtype = read_header(file, f"{path}: {name[:-4]}")
+                    check_floating(dtype, f"{path}: {name[:-4]}")
+                    self.shapes[name[:-4]] = shape
         self._arrays: Any = None
 
     def read(self, name: str) -> np.ndarray:
@@ -139,5 +232,6 @@ class Archive:
             self._arrays = np.load(self.path, allow_pickle=False)
         try:
             return self._arrays[name]
-        except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
-            raise InputError(f"{self.path}: {name} is damaged: {str(error).splitlines()[0]}") from None
+        except (*archives.DAMAGED, TypeError, SyntaxError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+            raise InputError(f"{self.path}: {name} is damaged: {reason}") from None

@@ -9,6 +9,7 @@ mean it. Rotations are degrees, multiplied in the order of the channels, each ab
 from __future__ import annotations
 
 import dataclasses
+import io
 import pathlib
 import re
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from tools.cli.errors import InputError
+from tools.files import inputs
 
 _CHANNEL = re.compile(r"([xyz])(position|rotation)", re.IGNORECASE)
 
@@ -116,10 +118,7 @@ def _rotation(axis: int, degrees: np.ndarray) -> np.ndarray:
 
 
 def _open(path: pathlib.Path) -> TextIO:
-    try:
-        return open(path, encoding="utf-8-sig", errors="replace")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    return io.TextIOWrapper(inputs.open_file(path), encoding="utf-8-sig", errors="replace")
 
 
 class _Lines:

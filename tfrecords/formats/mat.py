@@ -11,7 +11,6 @@ to 8 bytes; matrices are elements that hold elements.
 from __future__ import annotations
 
 import os
-import pathlib
 import struct
 import zlib
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from tools.cli.errors import InputError
+from tools.files import inputs, limits
 
 _HEADER = 128
 _MATRIX, _COMPRESSED = 14, 15
@@ -54,12 +54,8 @@ def load_mat(path: str | os.PathLike, variable: str) -> Any:
     Raises:
       InputError: no such file or variable, a damaged file, or a version other than 5 to 7.
     """
-    try:
-        data = pathlib.Path(path).read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except OSError as error:
-        raise InputError(f"{path}: can't be read ({error.strerror})") from None
+    with inputs.open_file(path) as file:
+        data = file.read(limits.current().array_bytes)
     if data[:19] == b"MATLAB 7.3 MAT-file":
         raise InputError(f"{path}: a MATLAB 7.3 file; save it with -v7")
     try:
@@ -83,7 +79,7 @@ def _find(data: bytes, variable: str) -> Any:
             # Compressed elements are not padded.
             position = end
             unpacker = zlib.decompressobj()
-            inner = _Reader(unpacker.decompress(data[start:end], _LARGEST), order)
+            inner = _Reader(unpacker.decompress(data[start:end], min(_LARGEST, _expanded(end - start))), order)
             if not unpacker.eof:
                 raise _Damaged("cut, or too large")
             kind, start, end, _ = inner.tag(0, len(inner.data))
@@ -92,6 +88,12 @@ def _find(data: bytes, variable: str) -> Any:
         if kind == _MATRIX and inner.name(start, end) == variable:
             return inner.matrix(start, end, 0)
     raise KeyError(variable)
+
+
+def _expanded(size: int) -> int:
+    """How many bytes a compressed element of `size` bytes may have."""
+    largest = limits.current()
+    return max(largest.small_bytes, largest.expansion * size)
 
 
 class _Reader:

@@ -20,6 +20,7 @@ from typing import IO, Any, Callable
 import numpy as np
 
 from tools.cli.errors import InputError
+from tools.files import inputs, limits
 
 # What arrays of numbers and texts are made of: bool, signed, unsigned, float, complex, bytes, text, object.
 _TYPE = re.compile(r"[<>|=]?(b1|i[1248]|u[1248]|f[248]|c8|c16|[SU]\d{1,6}|O8?)")
@@ -195,13 +196,14 @@ def load_objects(path: str | os.PathLike) -> Any:
       InputError: no such file, not such a file, cut or damaged, or it asks for anything else than arrays of texts and
         numbers and plain containers. Nothing of the file is run.
     """
+    largest = limits.current().pickle_bytes
     try:
-        with open(path, "rb") as file:
+        with inputs.open_file(path) as file:
+            if os.fstat(file.fileno()).st_size > largest:
+                raise inputs.too_large(path, largest)
             return _load(file)
     except InputError:
         raise
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
     except _Refused as refused:
         raise InputError(f"{path}: refused, an array of texts and numbers does not need this: {refused}") from None
     except Exception as error:  # a damaged pickle can fail in any of the ways of the machine's instructions

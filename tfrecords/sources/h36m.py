@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import re
 import tempfile
 import zipfile
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +16,7 @@ from tfrecords.conversion import clips, placing
 from tfrecords.formats import arrays, unpickle
 from tfrecords.source import Info, Options
 from tools.cli.errors import InputError
+from tools.files import hdf5
 from tools.pose.joints import JOINT_SETS, POSE17
 
 _KEY = "3D_positions"
@@ -151,39 +154,31 @@ def _order(shape: tuple[int, ...], place: str) -> list[int]:
 def _h5_frames(file: pathlib.Path) -> int:
     """How many frames the file has; raises `InputError` when it is not a file of positions."""
     with _open_h5(file) as content:
-        return content[_KEY].shape[1]
+        return content.shape[1]
 
 
 def _read_h5(file: pathlib.Path) -> np.ndarray:
     """Positions [frames, 17, 3] float64 in the file's unit."""
     joints = JOINT_SETS["h36m32"].size
     with _open_h5(file) as content:
-        try:
-            positions = content[_KEY][()].astype(np.float64)
-        except OSError as error:
-            raise InputError(f"{file}: {_KEY} is damaged: {str(error).splitlines()[0]}") from None
+        positions = hdf5.read(content, f"{file}: {_KEY}").astype(np.float64)
     positions = positions.T.reshape(-1, joints, 3)
     return positions[:, _order(positions.shape, str(file))]
 
 
-def _open_h5(file: pathlib.Path) -> Any:
-    import h5py
-
+@contextlib.contextmanager
+def _open_h5(file: pathlib.Path) -> Iterator[Any]:
+    """The data set of a file of positions."""
     rows = JOINT_SETS["h36m32"].size * 3
-    try:
-        content = h5py.File(file, "r")
-    except OSError:
-        raise InputError(f"{file}: not an HDF5 file, or cut short") from None
-    data = content.get(_KEY)
-    shape = getattr(data, "shape", None)
-    if shape is None or len(shape) != 2 or shape[0] != rows:
-        content.close()
-        found = "none" if shape is None else f"shape {list(shape)}"
-        raise InputError(f"{file}: expected a data set '{_KEY}' [{rows}, frames], found {found}")
-    if not np.issubdtype(data.dtype, np.floating):
-        content.close()
-        raise InputError(f"{file}: {_KEY} holds {data.dtype}, expected floating numbers")
-    return content
+    with hdf5.open_file(file, f"a data set '{_KEY}' of positions") as content:
+        data = content.get(_KEY)
+        shape = getattr(data, "shape", None)
+        if shape is None or len(shape) != 2 or shape[0] != rows:
+            found = "none" if shape is None else f"shape {list(shape)}"
+            raise InputError(f"{file}: expected a data set '{_KEY}' [{rows}, frames], found {found}")
+        if not np.issubdtype(data.dtype, np.floating):
+            raise InputError(f"{file}: {_KEY} holds {data.dtype}, expected floating numbers")
+        yield data
 
 
 def _read_archive(path: pathlib.Path) -> dict:

@@ -25,6 +25,7 @@ from tfrecords.formats import images
 from tfrecords.schema import PoseRecord
 from tfrecords.source import Info, Options, Skip, Source
 from tools.cli.errors import InputError
+from tools.files import hdf5
 from tools.pose import joints
 
 BAD_2D = "2D joint that is not a number"
@@ -104,20 +105,15 @@ class Human36MImages(Source):
 
     def records(self, numbers: Sequence[int] | np.ndarray) -> Iterator[PoseRecord | Skip]:
         """Yields one item for each of the ascending record numbers, in that order."""
-        import h5py
-
         places = self._places[np.asarray(numbers, np.int64)]
         for start in range(0, len(places), _CHUNK):
             chunk = places[start : start + _CHUNK]
             for number in np.unique(chunk[:, 0]):
                 rows = chunk[chunk[:, 0] == number, 1]
-                try:
-                    with h5py.File(self._files[number], "r") as file:
-                        # One contiguous read: HDF5 is slow on lists of rows.
-                        first, last = rows.min(), rows.max() + 1
-                        poses = [file[key][first:last][rows - first].astype(np.float64) for key in _SHAPES]
-                except (OSError, ValueError) as error:
-                    raise InputError(f"{self._files[number]}: damaged ({str(error)[:200]})") from None
+                with hdf5.open_file(self._files[number], "an annotation file") as file:
+                    # One contiguous read: HDF5 is slow on lists of rows.
+                    first, last = rows.min(), rows.max() + 1
+                    poses = [file[key][first:last][rows - first].astype(np.float64) for key in _SHAPES]
                 yield from self._chunk(number, rows, *poses)
 
     def _chunk(self, number: int, rows: np.ndarray, flat: np.ndarray, deep: np.ndarray) -> Iterator[PoseRecord | Skip]:
@@ -170,23 +166,16 @@ def _as_h36m17(poses: np.ndarray) -> np.ndarray:
 
 def _read_index(path: pathlib.Path) -> dict[str, np.ndarray]:
     """The small columns of an annotation file; raises `InputError` when a column is missing or misshapen."""
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            missing = [key for key in (*_NUMBERS, *_SHAPES) if key not in file]
-            if missing:
-                raise InputError(f"{path}: no array {', '.join(missing)}; expected {', '.join((*_NUMBERS, *_SHAPES))}")
-            count = len(file["id"])
-            for key, shape in _SHAPES.items():
-                if file[key].shape != (count, *shape) or file[key].dtype.kind not in "iuf":
-                    want = " x ".join(map(str, (count, *shape)))
-                    raise InputError(f"{path}: {key} must be {want}, is {' x '.join(map(str, file[key].shape))}")
-            index = {key: np.asarray(file[key][()]).reshape(-1) for key in _NUMBERS}
-    except InputError:
-        raise
-    except Exception as error:  # h5py has many ways to say that a file is damaged
-        raise InputError(f"{path}: not an HDF5 file, or a damaged one ({str(error)[:200]})") from None
+    with hdf5.open_file(path, "an annotation file") as file:
+        missing = [key for key in (*_NUMBERS, *_SHAPES) if key not in file]
+        if missing:
+            raise InputError(f"{path}: no array {', '.join(missing)}; expected {', '.join((*_NUMBERS, *_SHAPES))}")
+        count = len(file["id"])
+        for key, shape in _SHAPES.items():
+            if file[key].shape != (count, *shape) or file[key].dtype.kind not in "iuf":
+                want = " x ".join(map(str, (count, *shape)))
+                raise InputError(f"{path}: {key} must be {want}, is {' x '.join(map(str, file[key].shape))}")
+        index = {key: hdf5.read(file[key], f"{path}: {key}").reshape(-1) for key in _NUMBERS}
     for key, column in index.items():
         if len(column) != count or labels.number_array(column, count) is None:
             raise InputError(f"{path}: {key} must be {count} numbers")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import pathlib
 import re
 
@@ -13,7 +12,7 @@ from tfrecords.conversion import bvh_joints, clips, placing
 from tfrecords.formats import arrays, bvh
 from tfrecords.source import Info, Options
 from tools.cli.errors import InputError
-from tools.files import checksums
+from tools.files import checksums, inputs
 from tools.pose import joints
 from tools.pose.joints import JOINT_SETS, POSE17
 
@@ -204,12 +203,14 @@ def _read_index(path: pathlib.Path) -> tuple[list[int], dict]:
     names, entries = list(JOINT_SETS["h36m17"].joints), {}
     if path.is_file():
         try:
-            index = json.loads(path.read_text(encoding="utf-8"))
+            index = inputs.read_json(path)
             names, entries = list(index.get("joints", names)), dict(index.get("sequences", {}))
             unit, axes = str(index.get("unit", "mm")), str(index.get("axes", "z up"))
             if not all(isinstance(entry, dict) for entry in entries.values()):
                 raise TypeError
-        except (OSError, ValueError, TypeError, AttributeError):
+            if not all(isinstance(name, str) for name in names):
+                raise TypeError
+        except (TypeError, AttributeError):
             raise InputError(f"{path}: expected a JSON object with joints, unit, axes and sequences by name") from None
         if unit != "mm" or not axes.startswith("z up"):
             raise InputError(f"{path}: unit {unit}, axes '{axes}'; expected mm, z up")

@@ -28,6 +28,7 @@ from tfrecords.formats import images
 from tfrecords.formats.mat import load_mat
 from tfrecords.source import Info, Options
 from tools.cli.errors import InputError
+from tools.files import hdf5
 
 BAD_JOINTS = "not 16 joints of three numbers"
 BAD_ENTRY = "person without image name"
@@ -145,19 +146,13 @@ def _check_parts(people: People) -> None:
 
 def _read_h5(path: pathlib.Path, declared: str) -> People:
     """Arrays over people; image names as bytes or, in older files, as rows of character codes."""
-    import h5py
-
     needed = ("imgname", "part", "visible", "center", "scale")
-    try:
-        with h5py.File(path, "r") as file:
-            missing = [key for key in needed if key not in file]
-            if missing:
-                raise InputError(f"{path}: expected the arrays {', '.join(needed)}; {', '.join(missing)} missing")
-            arrays = {key: file[key][()] for key in (*needed, "normalize", "person") if key in file}
-    except InputError:
-        raise
-    except Exception as error:  # h5py has many ways to say that a file is damaged
-        raise InputError(f"{path}: not an HDF5 file, or a damaged one ({str(error)[:200]})") from None
+    with hdf5.open_file(path, "MPII people") as file:
+        missing = [key for key in needed if key not in file]
+        if missing:
+            raise InputError(f"{path}: expected the arrays {', '.join(needed)}; {', '.join(missing)} missing")
+        there = [key for key in (*needed, "normalize", "person") if key in file]
+        arrays = {key: hdf5.read(file[key], f"{path}: {key}") for key in there}
     part = np.asarray(arrays["part"])
     if part.ndim != 3 or part.shape[1:] != (_JOINTS, 2):
         raise InputError(f"{path}: part must be N x 16 x 2, is {' x '.join(map(str, part.shape))}")
@@ -165,6 +160,8 @@ def _read_h5(path: pathlib.Path, declared: str) -> People:
         value = np.asarray(arrays.get(key, np.zeros((len(part), *shape))))
         if value.shape != (len(part), *shape) or value.dtype.kind not in "iuf":
             raise InputError(f"{path}: {key} must be numbers for each of the {len(part)} people")
+        if key == "person" and not np.isfinite(value).all():
+            raise InputError(f"{path}: person of record {int(np.flatnonzero(~np.isfinite(value))[0])} is no number")
     names = _image_names(arrays["imgname"])
     if len(names) != len(part):
         raise InputError(f"{path}: imgname must have one name for each of the {len(part)} people")

@@ -8,6 +8,7 @@ visibility is unknown. Sequence and frame come from the names: ``dance_000000000
 
 from __future__ import annotations
 
+import lzma
 import pathlib
 import re
 import tarfile
@@ -20,6 +21,7 @@ from tfrecords.conversion import labels
 from tfrecords.conversion.people import People, PeopleSource, Picture
 from tfrecords.source import Info, Options
 from tools.cli.errors import InputError
+from tools.files import inputs, limits
 from tools.pose import joints
 
 NO_PERSON = "frame without a person"
@@ -79,15 +81,21 @@ class OpenPose(PeopleSource):
         if self.path.is_dir():
             for file in self.path.rglob("*"):
                 if file.name.endswith(_SUFFIX) and file.is_file():
-                    yield file.relative_to(self.path).as_posix(), file.read_bytes()
+                    yield file.relative_to(self.path).as_posix(), inputs.read_bytes(file)
             return
+        inputs.check_regular(self.path)
+        largest = limits.current()
         try:
             with tarfile.open(self.path, "r:*") as archive:
                 for member in archive:
                     content = archive.extractfile(member) if member.isreg() else None
                     if content is not None and member.name.endswith(_SUFFIX):
+                        if member.size > largest.member_bytes:
+                            raise inputs.too_large(f"{self.path}: {member.name}", largest.member_bytes)
                         yield pathlib.PurePosixPath(member.name).as_posix(), content.read()
-        except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+        except (tarfile.TarError, lzma.LZMAError, OSError, EOFError, zlib.error, ValueError, OverflowError) as error:
+            if isinstance(error, InputError):
+                raise
             raise InputError(f"{self.path}: not a tar, or a damaged one ({error})") from None
 
     def files(self) -> list[pathlib.Path]:

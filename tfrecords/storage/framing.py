@@ -14,10 +14,11 @@ import pathlib
 import struct
 import zlib
 from collections.abc import Iterator
-from typing import Any
+from typing import IO, Any
 
 from tfrecords.storage.crc32c import masked_crc32c
 from tools.cli.errors import InputError
+from tools.files import inputs, limits
 
 _BUFFER = 1 << 18
 _GZIP_LEVEL = 6
@@ -109,15 +110,13 @@ def read_frames(path: str | pathlib.Path) -> Iterator[bytes]:
     """
     path = pathlib.Path(path)
     number = 0
+    inputs.check_regular(path)
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb", buffering=_BUFFER) as file:
             while True:
-                header = file.read(12)
-                if not header:
+                length = _read_length(file, path, number)
+                if length is None:
                     return
-                length = int.from_bytes(header[:8], "little")
-                if len(header) < 12 or header != _header(length):
-                    raise InputError(f"{path}: record {number}: {_cut_or('its length is damaged', len(header) < 12)}")
                 data = file.read(length)
                 footer = file.read(4)
                 if len(footer) < 4:
@@ -128,6 +127,47 @@ def read_frames(path: str | pathlib.Path) -> Iterator[bytes]:
                 number += 1
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InputError(f"{path}: record {number}: the gzip stream is damaged or cut short ({error})") from error
+    except OSError as error:
+        raise InputError(f"{path}: record {number}: cannot be read: {error.strerror or error}") from error
+
+
+def _read_length(file: IO[bytes], path: pathlib.Path, number: int) -> int | None:
+    """The length of the next record, None at the end of the file; `InputError` when it is damaged or beyond limits."""
+    header = file.read(12)
+    if not header:
+        return None
+    length = int.from_bytes(header[:8], "little")
+    if len(header) < 12 or header != _header(length):
+        raise InputError(f"{path}: record {number}: {_cut_or('its length is damaged', len(header) < 12)}")
+    largest = limits.current().record_bytes
+    if length > largest:
+        raise InputError(
+            f"{path}: record {number}: announces {limits.text(length)}, more than {limits.text(largest)}; {limits.HINT}"
+        )
+    return length
+
+
+def count_records(path: str | pathlib.Path) -> int:
+    """How many records a TFRecord file (gzip by its name) holds, by their lengths, without reading their content.
+
+    TensorFlow ends the process on a record whose announced length is beyond the file: this finds it first.
+
+    Raises:
+      InputError: naming file and record, from 0, when a length is damaged, beyond the file or beyond the limits.
+    """
+    path = pathlib.Path(path)
+    if path.suffix == ".gz":
+        return sum(1 for _ in read_frames(path))
+    inputs.check_regular(path)
+    size, at, number = path.stat().st_size, 0, 0
+    with open(path, "rb", buffering=0) as file:
+        while at < size:
+            file.seek(at)
+            length = _read_length(file, path, number)
+            if length is None or at + length + 16 > size:
+                raise InputError(f"{path}: record {number}: {_cut_or('', True)}")
+            at, number = at + length + 16, number + 1
+    return number
 
 
 def _cut_or(other: str, cut: bool) -> str:

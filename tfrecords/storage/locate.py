@@ -80,6 +80,12 @@ def _from_manifest(content: manifest.Manifest, wanted: set[str] | None, verify: 
                 raise InputError(f"{path}: shard is damaged, its SHA-256 is not the manifest's")
     # A file without records only costs an open.
     filled = [shard for shard in chosen if shard.records]
+    for shard in filled:
+        count = framing.count_records(content.folder / shard.file)
+        if count != shard.records:
+            raise InputError(
+                f"{content.folder / shard.file}: {count:,} records, {manifest.NAME} says {shard.records:,}"
+            )
     if not filled:
         raise InputError(f"{content.folder}: no records")
     files = tuple(str(content.folder / shard.file) for shard in filled)
@@ -104,7 +110,7 @@ def _from_glob(pattern: str, verify: bool) -> Records:
         if verify:
             raise InputError(f"{folder or '.'}: no {manifest.NAME}, so nothing to verify against")
         paths = [os.path.join(folder, name) for name in names]
-        counts = [sum(1 for _ in framing.read_frames(path)) for path in paths]
+        counts = [framing.count_records(path) for path in paths]
         if not sum(counts):
             raise InputError(f"{pattern}: no records")
         parts.append(Records(tuple(paths), tuple(counts)))

@@ -8,17 +8,20 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import json
+import os
 import pathlib
 import re
 from typing import Any
 
 from tfrecords import schema
 from tools.cli.errors import InputError
-from tools.files import atomic
+from tools.files import atomic, inputs
 
 NAME = "manifest.json"
 FORMAT = 1
 KEPT_DETAILS = 5  # how many examples of each reason for skipping are kept
+_SOURCE = ("name", "description", "licence", "citation")
+_SHA256 = re.compile("[0-9a-f]{64}")
 _SHARD = re.compile(r"(?P<name>.+)-(?P<index>\d{5,})-of-(?P<count>\d{5,})\.tfrecord(?P<gzip>\.gz)?")
 
 
@@ -120,12 +123,50 @@ class Manifest:
                 raise InputError(f"{path}: shard is {state}: {size:,} bytes, {shard.bytes:,} were written")
 
 
+def _problem(manifest: Manifest) -> str:
+    """What is wrong with the types and names in a manifest that was read, '' for nothing."""
+    texts = {"name": manifest.name, "split": manifest.split, "input": manifest.input, "version": manifest.version}
+    wrong = [name for name, value in texts.items() if not isinstance(value, str)]
+    if wrong:
+        return f"{wrong[0]} is no text"
+    facts = manifest.source if isinstance(manifest.source, dict) else {}
+    if set(facts) != set(_SOURCE) or not all(isinstance(value, str) for value in facts.values()):
+        return f"source must have the texts {', '.join(_SOURCE)}"
+    if not isinstance(manifest.options, dict):
+        return "options is no object"
+    if not isinstance(manifest.skipped, dict) or not all(map(_is_skipped, manifest.skipped.values())):
+        return "skipped must be reasons with count and first"
+    for number, shard in enumerate(manifest.shards):
+        if not isinstance(shard.file, str) or not shard.file or shard.file != os.path.basename(shard.file):
+            return f"shard {number}: file must be the name of a file beside the manifest"
+        if not all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in (shard.records, shard.bytes)):
+            return f"shard {number}: records and bytes must be whole numbers, not below 0"
+        if not isinstance(shard.sha256, str) or not _SHA256.fullmatch(shard.sha256):
+            return f"shard {number}: sha256 must be 64 hexadecimal digits"
+    if len({shard.file for shard in manifest.shards}) != len(manifest.shards):
+        return "a shard is named twice"
+    return ""
+
+
+def _is_skipped(entry: Any) -> bool:
+    return (
+        isinstance(entry, dict)
+        and isinstance(entry.get("count"), int)
+        and isinstance(entry.get("first"), list)
+        and all(isinstance(detail, str) for detail in entry["first"])
+    )
+
+
 def read_manifest(path: str | pathlib.Path) -> Manifest:
     """The manifest at `path` (the file or its folder). Raises `InputError` when there is none or it is not sound."""
     path = pathlib.Path(path)
     path = path / NAME if path.is_dir() else path
+    if not path.exists():
+        if path.name != NAME:
+            raise InputError(f"{path}: no such folder or manifest")
+        raise InputError(f"{path}: no such file; a folder without it holds no finished conversion")
+    content = inputs.read_json(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
         if content["format"] != FORMAT or content["schema_version"] != schema.VERSION:
             raise InputError(
                 f"{path}: format {content['format']} with schema {content['schema_version']}; this version reads "
@@ -137,12 +178,11 @@ def read_manifest(path: str | pathlib.Path) -> Manifest:
             shards=[Shard(**shard) for shard in content["shards"]],
             folder=path.parent,
         )
-    except FileNotFoundError:
-        if path.name != NAME:
-            raise InputError(f"{path}: no such folder or manifest") from None
-        raise InputError(f"{path}: no such file; a folder without it holds no finished conversion") from None
-    except (KeyError, TypeError, AttributeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: not a manifest of pose records ({error})") from error
+    problem = _problem(manifest)
+    if problem:
+        raise InputError(f"{path}: not a manifest of pose records ({problem})")
     if manifest.records != content.get("records"):
         raise InputError(f"{path}: says {content.get('records')} records, its shards hold {manifest.records}")
     return manifest

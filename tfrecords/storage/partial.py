@@ -51,6 +51,19 @@ def locked(output: pathlib.Path) -> Iterator[None]:
         os.close(handle)
 
 
+def _is_result(line: Any, num_shards: int) -> bool:
+    """Whether a line of the journal is what `Partial.add` wrote."""
+    result = line.get("result") if isinstance(line, dict) else None
+    return (
+        isinstance(result, dict)
+        and type(line.get("shard")) is int
+        and 0 <= line["shard"] < num_shards
+        and all(type(result.get(name)) is int for name in ("records", "bytes"))
+        and isinstance(result.get("sha256"), str)
+        and isinstance(result.get("skipped"), dict)
+    )
+
+
 class Partial:
     """The whole shards of a conversion that is not finished. results: shard -> what `shards.write_shard` returned."""
 
@@ -72,6 +85,8 @@ class Partial:
         if not overwrite and (output / manifest.NAME).exists():
             raise InputError(f"{output}: holds a finished conversion; --overwrite replaces it")
         lines = self._read()
+        if lines and not isinstance(lines[0], dict):
+            lines = []
         if lines and lines[0] != header:
             if not overwrite:
                 other = ", ".join(key for key in header if lines[0].get(key) != header[key]) or "its version"
@@ -100,19 +115,21 @@ class Partial:
 
     def _read(self) -> list[dict]:
         try:
-            text = (self.folder / _JOURNAL).read_text(encoding="utf-8")
+            text = (self.folder / _JOURNAL).read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             return []
         lines = []
         for line in text.splitlines():
             try:
                 lines.append(json.loads(line))
-            except json.JSONDecodeError:
+            except (ValueError, RecursionError):
                 break  # the line that was being written when the process was killed
         return lines
 
     def _take_over(self, lines: list[dict]) -> None:
         for line in lines:
+            if not _is_result(line, self._plan.num_shards):
+                continue  # that shard is written again
             shard, result = line["shard"], line["result"]
             name = self._plan.file(shard)
             for path in (self.folder / name, self._output / name):

@@ -6,7 +6,8 @@ absl does the parsing (types, ``--flagfile``, ``--noname``), with three differen
   one process never collide.
 * Help shows the flags in the order and under the headings in which they were declared, as a researcher meets the
   stages, not sorted by name.
-* Bad flags and bad input end with one line on standard error and exit status 2.
+* Bad flags, bad input and full disks end with one line on standard error and exit status 2; control characters in
+  names are shown, not obeyed.
 
 A command is a module with ``declare() -> Flags`` and ``main(flags: Flags) -> int``; heavy modules are imported in
 ``main``, so that ``--help`` costs no more than Python's own start.
@@ -19,17 +20,23 @@ import math
 import os
 import sys
 import textwrap
+import traceback
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Callable
 
 from absl import flags as absl_flags
 
+from tools.cli import signals, terminal
 from tools.cli.errors import InputError
 
 BAD_INPUT = 2
 INTERRUPTED = 130  # what a shell reports for a process ended by Ctrl-C
 _HELP_NAMES = ("--help", "-help", "-h", "--helpshort", "--helpfull", "-?")
 _WIDTH = 110
+_TRACEBACK = "POSE3D_TRACEBACK"
+_LIMITS = "input_limits"
+_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))) + os.sep
 
 
 class Flags:
@@ -46,6 +53,9 @@ class Flags:
         self._positional = positional
         self._groups: list[tuple[str, list[str]]] = [("Flags", [])]
         self.arguments: list[str] = []
+        absl_flags.DEFINE_float(
+            _LIMITS, 1.0, "multiply what readers take from one file", lower_bound=0.0, flag_values=self._values
+        )
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -116,12 +126,15 @@ class Flags:
             raise InputError(f"{_one_line(error)} (see --help)") from error
         except UnicodeDecodeError as error:
             raise InputError("a flagfile within the flagfile is not text") from error
-        for name, value in self.as_dict().items():
+        for name, value in {**self.as_dict(), _LIMITS: getattr(self, _LIMITS)}.items():
             if isinstance(value, float) and not math.isfinite(value):
                 raise InputError(f"--{name}={value}: expected a number that is finite")
         if rest and not self._positional:
             raise InputError(f"unexpected argument '{rest[0]}' (see --help)")
         self.arguments = rest
+        if self._values[_LIMITS].present:
+            # Read by `tools.files.limits` here and in worker processes.
+            os.environ["POSE3D_INPUT_LIMITS"] = repr(getattr(self, _LIMITS))
         return self
 
     def as_dict(self) -> dict:
@@ -137,7 +150,12 @@ class Flags:
             lines += ["", f"{title}:"]
             for name in names:
                 lines += self._help_of(name)
-        lines += ["", "Any command:", "  --flagfile=FILE", "      read flags from FILE, one a line", "  --help"]
+        lines += ["", "Any command:", "  --flagfile=FILE", "      read flags from FILE, one a line"]
+        lines += [
+            "  --input_limits=FACTOR",
+            "      multiply what readers take from one file (default: 1.0)",
+            "  --help",
+        ]
         return "\n".join(lines)
 
     def _help_of(self, name: str) -> list[str]:
@@ -192,8 +210,11 @@ def _one_line(error: BaseException) -> str:
 def run(main: Callable[[Flags], int], declare: Callable[[], Flags], argv: Sequence[str] | None = None) -> None:
     """Parses the flags, calls ``main(flags)`` and ends the process with its exit status.
 
-    Exit status: what `main` returned; 2 after bad flags, `InputError` or a file that cannot be read or written, with
-    one line on standard error; 130 after Ctrl-C.
+    Exit status: what `main` returned; 2 after bad flags, `InputError`, or anything else that reading input or writing
+    output raised, with one line on standard error; 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP.
+
+    An exception that no reader foresaw ends in one line too, since a damaged file is its usual cause;
+    ``POSE3D_TRACEBACK=1`` shows where it comes from.
     """
     argv = list(sys.argv if argv is None else argv)
     flags = declare()
@@ -201,13 +222,14 @@ def run(main: Callable[[Flags], int], declare: Callable[[], Flags], argv: Sequen
     # TensorFlow's C++ notices say nothing to the user of a command (among them, as errors, that CUDA's plug-ins are
     # registered twice); what goes wrong is raised as a Python exception all the same.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    status = 0
     try:
-        if any(argument in _HELP_NAMES for argument in argv[1:]):
-            print(flags.help(program))
-            status = 0
-        else:
-            status = main(flags.parse(argv))
-        sys.stdout.flush()
+        with terminal.escaped_output(), signals.raised(), _no_warnings():
+            if any(argument in _HELP_NAMES for argument in argv[1:]):
+                print(flags.help(program))
+            else:
+                status = main(flags.parse(argv))
+            sys.stdout.flush()
     except InputError as error:
         _fail(_one_line(error))
     except BrokenPipeError:
@@ -215,13 +237,44 @@ def run(main: Callable[[Flags], int], declare: Callable[[], Flags], argv: Sequen
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        _fail(f"{error.filename or 'input/output'}: {error.strerror or _one_line(error)}")
+        name = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else "input/output"
+        _fail(f"{name}: {error.strerror or _one_line(error)}")
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
+    except signals.Ended as ended:
+        print(f"ended by {ended}; what is whole is kept, and the same command goes on with it", file=sys.stderr)
+        sys.exit(ended.status)
+    except Exception as error:
+        if os.environ.get(_TRACEBACK):
+            raise
+        _fail(_unforeseen(error))
     sys.exit(status)
 
 
+@contextlib.contextmanager
+def _no_warnings() -> Iterator[None]:
+    """Warnings of libraries are no messages to the user of a command: NumPy warns of numbers that are refused later."""
+    if sys.warnoptions:  # asked for by -W or PYTHONWARNINGS
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _unforeseen(error: BaseException) -> str:
+    """One line for an exception that is no `InputError`: what, and the line of this project that it comes from."""
+    if isinstance(error, MemoryError):
+        return f"more memory is needed than there is ({_one_line(error) or 'MemoryError'})"
+    place = ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        if os.path.abspath(frame.f_code.co_filename).startswith(_ROOT):
+            place = f"{os.path.relpath(frame.f_code.co_filename, _ROOT)}:{line}"
+    message = _one_line(error)[:300]
+    return f"{type(error).__name__}: {message} (at {place}; {_TRACEBACK}=1 shows the traceback)"
+
+
 def _fail(message: str) -> None:
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {terminal.printable(message)}", file=sys.stderr)
     sys.exit(BAD_INPUT)

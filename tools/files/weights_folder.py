@@ -15,7 +15,7 @@ from typing import Any, Callable
 import numpy as np
 
 from tools.cli.errors import InputError
-from tools.files import archives, atomic
+from tools.files import archives, atomic, inputs
 
 MODEL, WEIGHTS = "model.json", "weights.npz"
 
@@ -73,12 +73,9 @@ def _plain(value: Any) -> Any:
 def read_description(directory: str | os.PathLike, version: int) -> dict[str, Any]:
     """The content of a folder's model.json; raises `InputError` when it is none of this format version."""
     path = pathlib.Path(directory, MODEL)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{directory}: not a weights folder ({MODEL}: {error.strerror})") from error
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON ({error})") from error
+    if not path.exists():
+        raise InputError(f"{directory}: not a weights folder ({MODEL}: No such file or directory)")
+    content = inputs.read_json(path)
     if not isinstance(content, dict) or content.get("format") != version:
         raise InputError(f"{path}: expected a network description of format {version}")
     return content
@@ -88,9 +85,14 @@ def read_variables(directory: str | os.PathLike) -> dict[str, np.ndarray]:
     """A folder's variables by name, float32; raises `InputError` for damaged files and values that are not finite."""
     path = pathlib.Path(directory, WEIGHTS)
     try:
+        with archives.open_zip(path) as members:
+            for member in members.infolist():
+                archives.check_member(member, f"{path}: {member.filename}")
         with np.load(path) as archive:
             variables = {name: _real(name, archive[name]) for name in archive.files}
-    except (TypeError, AttributeError, KeyError, *archives.DAMAGED) as error:
+    except InputError:
+        raise
+    except (TypeError, AttributeError, KeyError, SyntaxError, *archives.DAMAGED) as error:
         raise InputError(f"{path}: cannot be read as arrays ({error})") from error
     for name, value in variables.items():
         if not np.isfinite(value).all():

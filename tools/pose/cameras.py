@@ -6,16 +6,15 @@ The formulas are in `tools.pose.projection`, whose conventions hold here, and ar
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import os
-import pathlib
 import re
 from typing import Any
 
 import numpy as np
 
 from tools.cli.errors import InputError
+from tools.files import hdf5, inputs
 from tools.pose.projection import (
     DISTORTION_MODELS,
     RELEASED_BASELINE_MM,
@@ -119,6 +118,10 @@ def format_intrinsics(intrinsics: np.ndarray) -> str:
     return ",".join(repr(float(value)) for value in np.asarray(intrinsics).reshape(4))
 
 
+_MOST_LETTERS = 100  # of a camera's name
+_MOST_BYTES = 64 << 20  # of a file of cameras
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Camera:
     """A calibrated camera: X_cam = R X + t, then `project` with its intrinsics and distortion.
@@ -193,19 +196,19 @@ def load_h36m_json(path: str | os.PathLike, distortion_model: str = "opencv") ->
     Raises:
         InputError: no such file, not JSON, a missing key, or values that are no camera.
     """
-    try:
-        content = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON: {error}") from None
+    content = inputs.read_json(path, _MOST_BYTES)
     cameras = {}
     subjects = _entry(path, content, "extrinsics")
+    if not isinstance(subjects, dict):
+        raise InputError(f"{path}: extrinsics is no object of subjects")
     for subject in subjects:
         number = re.fullmatch(r"S(\d+)", subject)
         if not number:
             raise InputError(f"{path}: extrinsics has {subject!r}, expected subjects named S1, S5, ...")
-        for name in _entry(path, content, "extrinsics", subject):
+        of_subject = _entry(path, content, "extrinsics", subject)
+        if not isinstance(of_subject, dict):
+            raise InputError(f"{path}: extrinsics/{subject} is no object of cameras")
+        for name in of_subject:
             matrix = _numbers(path, (3, 3), content, "intrinsics", name, "calibration_matrix")
             cameras[int(number[1]), name] = _camera(
                 f"{path}: {subject}",
@@ -232,16 +235,8 @@ def load_h36m_h5(path: str | os.PathLike, distortion_model: str = "opencv") -> d
     Raises:
         InputError: no such file, not HDF5, a missing key, or values that are no camera.
     """
-    import h5py
-
-    if not pathlib.Path(path).is_file():
-        raise InputError(f"{path}: no such file")
-    try:
-        file = h5py.File(path, "r")
-    except OSError:
-        raise InputError(f"{path}: not an HDF5 file") from None
     cameras = {}
-    with file:
+    with hdf5.open_file(path, "cameras of Human3.6M") as file:
         for subject in file:
             number = re.fullmatch(r"subject(\d+)", subject)
             if not number:
@@ -302,7 +297,10 @@ def _text(path: str | os.PathLike, content: Any, *keys: str) -> str:
     """The entry as a string: text, or a MATLAB character array (numbers of letters)."""
     value = np.asarray(_entry(path, content, *keys)[()])
     if value.dtype.kind in "uif":
-        return "".join(chr(int(letter)) for letter in value.ravel())
+        letters = value.ravel()[:_MOST_LETTERS].tolist()
+        if not all(0 < letter < 0xD800 for letter in letters):
+            raise InputError(f"{path}: {'/'.join(keys)} is not a name")
+        return "".join(chr(int(letter)) for letter in letters)
     text = value.item() if value.size == 1 else ""
     text = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
     if not isinstance(text, str) or not text:

@@ -118,10 +118,10 @@ def test_weights_that_are_no_archive(tmp_path):
     folder = save(tmp_path / "net")
     np.save(folder / "other.npy", np.zeros(3))
     (folder / "other.npy").rename(folder / "weights.npz")
-    with pytest.raises(InputError, match="cannot be read as arrays"):
+    with pytest.raises(InputError, match=r"no \.npz archive, or damaged"):
         network_files.load_network(folder)
     (folder / "weights.npz").unlink()
-    with pytest.raises(InputError, match=r"weights\.npz: cannot be read"):
+    with pytest.raises(InputError, match=r"weights\.npz: "):
         network_files.load_network(folder)
     (folder / "model.json").unlink()
     with pytest.raises(InputError, match="not a weights folder"):

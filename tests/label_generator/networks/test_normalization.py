@@ -193,7 +193,7 @@ def damaged(change):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "not a file of normalisation statistics"),
+        ("{", "not JSON"),
         ("[]", "not a file of normalisation statistics"),
         (damaged(lambda f, c: f.update(version=2)), "version 2"),
         (damaged(lambda f, c: c.update(std=[1.0])), "one row each"),

@@ -199,7 +199,7 @@ def spoil(path, how):
         ("integers", "holds int64, expected floating numbers"),
         ("joints", r"shape \[5, 32\], expected \[N, 34\] or \[N, 17, 2\] for 2D"),
         ("objects", "an array of Python objects"),
-        ("cut", r"cut short: \d+ bytes of the \d+ that its header announces"),
+        ("cut", r"cut short: [\d,]+ bytes of the [\d,]+ that its header announces"),
         ("text", "no .npy array"),
         ("3d", "holds 3D poses, expected right-view 2D"),
     ],

@@ -1,10 +1,13 @@
 """TFRecord files against TensorFlow's own reader and writer, and every way to damage one."""
 
+import gzip
 import hashlib
+import struct
 
 import pytest
 
 from tfrecords.storage import framing
+from tfrecords.storage.crc32c import masked_crc32c
 from tools.cli.errors import InputError
 
 RECORDS = [b"", b"one", bytes(range(256)) * 20, b"\0" * 9]
@@ -78,3 +81,28 @@ def test_an_error_leaves_no_file(tmp_path):
     with pytest.raises(ZeroDivisionError):
         fail_half_way()
     assert not path.exists()
+
+
+@pytest.mark.parametrize("length", [1 << 40, (1 << 64) - 1, 1000])
+@pytest.mark.parametrize("name", ["a.tfrecord", "a.tfrecord.gz"])
+def test_lengths_beyond_the_file_are_found_by_both_readers(tmp_path, name, length):
+    """The last record announces more than there is, with a checksum that fits: TensorFlow dies of it."""
+    packed = struct.pack("<Q", length)
+    data = framing.frame(b"first") + packed + struct.pack("<I", masked_crc32c(packed)) + b"abc"
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    for read in (lambda: list(framing.read_frames(path)), lambda: framing.count_records(path)):
+        with pytest.raises(InputError, match=r"record 1: (announces .* more than|the file ends in the middle)"):
+            read()
+
+
+def test_records_are_counted_without_reading_them(tmp_path):
+    path = tmp_path / "a.tfrecord"
+    path.write_bytes(b"".join(framing.frame(bytes(size)) for size in range(300)))
+    assert framing.count_records(path) == 300
+    whole = path.read_bytes()
+    for size in (*range(1, 40), len(whole) - 1):
+        path.write_bytes(whole[:size])
+        if size not in (16, 33):  # the ends of the first two records
+            with pytest.raises(InputError, match="the file ends in the middle"):
+                framing.count_records(path)

@@ -1,13 +1,17 @@
 """How commands run: help, flags, exit status."""
 
+import signal
 import subprocess
 import sys
+import textwrap
 import time
 
+import numpy as np
 import pytest
 
 from tools.cli import command
 from tools.cli.errors import InputError
+from tools.files import limits
 
 
 def declare():
@@ -117,9 +121,74 @@ def test_errors_are_one_line(capsys, error, status, line):
     assert capsys.readouterr().err == line
 
 
-def test_faults_of_the_program_keep_their_traceback():
+def test_unforeseen_errors_are_one_line_that_names_the_place(capsys):
+    assert run(main=lambda flags: textwrap.wrap("a", width=-1)) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ValueError: invalid width -1")
+    assert "POSE3D_TRACEBACK=1 shows the traceback" in error
+    assert error.count("\n") == 1
+
+
+def test_faults_of_the_program_keep_their_traceback(monkeypatch):
+    monkeypatch.setenv("POSE3D_TRACEBACK", "1")
     with pytest.raises(ZeroDivisionError):
         command.run(failing(ZeroDivisionError()), declare, ["tool"])
+
+
+def test_control_characters_of_names_are_shown(capsys):
+    name = "a\x1b[2J\x07b\udcff\u202e.jpg"
+
+    def main(flags):
+        print(f"{name}\tand\nÄ")
+        raise InputError(f"{name}: bad")
+
+    assert run(main=main) == 2
+    shown = r"a\x1b[2J\x07b\udcff\u202e.jpg"
+    captured = capsys.readouterr()
+    assert captured.out == f"{shown}\tand\nÄ\n"
+    assert captured.err == f"error: {shown}: bad\n"
+
+
+def test_warnings_of_libraries_do_not_precede_an_error(capfd):
+    def main(flags):
+        np.float32(1) / np.float32(0)
+        raise InputError("a.json: bad")
+
+    assert run(main=main) == 2
+    assert capfd.readouterr().err == "error: a.json: bad\n"
+
+
+def test_input_limits_reach_readers_and_workers(monkeypatch):
+    monkeypatch.setenv("POSE3D_INPUT_LIMITS", "1")
+    before = limits.current().text_bytes
+    assert run("--input_limits=3", main=lambda flags: 0) == 0
+    assert limits.current().text_bytes == 3 * before
+    assert run("--input_limits=-1", main=lambda flags: 0) == 2
+
+
+_WAITING = """
+import sys, time
+from tools.cli import command
+def main(flags):
+    try:
+        print("ready", flush=True)
+        time.sleep(60)
+    finally:
+        print("cleaned up", flush=True)
+command.run(main, lambda: command.Flags("x"), ["tool"])
+"""
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
+def test_signals_clean_up_and_have_their_status(repository, number, status):
+    process = subprocess.Popen(
+        [sys.executable, "-c", _WAITING], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=repository
+    )
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(number)
+    out, error = process.communicate(timeout=30)
+    assert (process.returncode, out) == (status, "cleaned up\n")
+    assert error.count("\n") == 1
 
 
 def test_status_of_main_is_the_exit_status():

@@ -139,7 +139,7 @@ def test_unreadable_files_are_named(tmp_path):
     for load in (cameras.load_h36m_json, cameras.load_h36m_h5):
         with pytest.raises(InputError, match="missing"):
             load(tmp_path / "missing")
-        with pytest.raises(InputError, match=r"not JSON|not an HDF5"):
+        with pytest.raises(InputError, match=r"not JSON|no HDF5"):
             load(text)
         with pytest.raises(InputError, match=str(tmp_path)):
             load(tmp_path)

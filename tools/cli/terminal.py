@@ -1,0 +1,68 @@
+"""Text of foreign origin (names of files, people, units) on a terminal: control characters are shown, not obeyed."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+_KEPT = "\n\t"
+
+
+def printable(text: str, kept: str = "") -> str:
+    r"""`text` with control characters and halves of surrogate pairs written as ``\x1b``, ``\udcff`` and the like.
+
+    Also the marks that reverse the direction of text, which make a name look like another.
+
+    Args:
+      kept: control characters that stay as they are.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(letter if letter in kept or not _is_control(letter) else _escaped(letter) for letter in text)
+
+
+def _is_control(letter: str) -> bool:
+    code = ord(letter)
+    return (
+        code < 0x20
+        or 0x7F <= code < 0xA0
+        or 0x200E <= code <= 0x200F
+        or 0x2028 <= code <= 0x202E
+        or 0x2066 <= code <= 0x2069
+        or 0xD800 <= code < 0xE000
+    )
+
+
+def _escaped(letter: str) -> str:
+    code = ord(letter)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+class _Escaping:
+    """A text stream that escapes what is written to it; everything else is the stream's own."""
+
+    def __init__(self, stream: Any):
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return int(self._stream.write(printable(text, _KEPT)))
+
+    def writelines(self, lines: Any) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextlib.contextmanager
+def escaped_output() -> Iterator[None]:
+    """Everything that is printed inside goes to standard output through `printable`."""
+    before = sys.stdout
+    sys.stdout = _Escaping(before)  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        sys.stdout = before

@@ -1,0 +1,58 @@
+"""How much readers take from one file, in one place: small files must not ask for unbounded memory or time.
+
+``--input_limits=FACTOR`` of every command multiplies all of them, by an environment variable, which worker processes
+inherit.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+_VARIABLE = "POSE3D_INPUT_LIMITS"
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """Bytes and counts that one file may ask for.
+
+    Attributes:
+      text_bytes: a JSON, CSV, BVH or other annotation file, decompressed.
+      member_bytes: one file within a tar or zip archive of annotations.
+      array_bytes: one array that is held in memory: a member of an .npz, an HDF5 data set, a MATLAB variable.
+      expansion: decompressed bytes for each compressed byte of a member beyond `small_bytes`; zeros reach 1030.
+      small_bytes: what may expand as it likes.
+      record_bytes: one TFRecord.
+      pickle_bytes: an array of objects on disk; pickle_values: values in it when every shared part is written out.
+      name_length: characters of a file name or another text that ends up in an array.
+    """
+
+    text_bytes: int = 2 << 30
+    member_bytes: int = 256 << 20
+    array_bytes: int = 8 << 30
+    expansion: int = 250
+    small_bytes: int = 256 << 20
+    record_bytes: int = 256 << 20
+    pickle_bytes: int = 2 << 30
+    pickle_values: int = 200_000_000
+    name_length: int = 4096
+
+
+def current() -> Limits:
+    """The limits that hold in this process."""
+    factor = float(os.environ.get(_VARIABLE, "1"))
+    if factor == 1.0:
+        return Limits()
+    return Limits(**{name: int(value * factor) for name, value in dataclasses.asdict(Limits()).items()})
+
+
+def text(size: float) -> str:
+    """A number of bytes for messages: '2 GiB'."""
+    for unit in ("bytes", "KiB", "MiB", "GiB", "TiB"):
+        if size < 1024 or unit == "TiB":
+            return f"{size:.3g} {unit}"
+        size /= 1024
+    return ""
+
+
+HINT = "--input_limits=FACTOR raises the limits of readers"
