@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from tfrecords.schema import PoseRecord
+from tools.files import inputs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +90,18 @@ class Skip:
 
     reason: str
     detail: str
+
+
+def read_records(source: Source, numbers: Sequence[int] | np.ndarray) -> Iterator[PoseRecord | Skip]:
+    """`source.records(numbers)`, in which whatever damage of the input raises is an `InputError` that names it.
+
+    Classes of users (``--source=package.module:Class``) keep the traceback of their faults.
+    """
+    if not type(source).__module__.startswith("tfrecords."):
+        yield from source.records(numbers)
+        return
+    with inputs.reading(source.path, source.info.input):
+        yield from source.records(numbers)
 
 
 class Source(abc.ABC):

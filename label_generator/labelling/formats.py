@@ -7,9 +7,11 @@ import gzip
 import itertools
 import pathlib
 import re
+import zlib
 
 from label_generator.labelling import array_inputs, people_file, picture_files
 from tools.cli.errors import InputError
+from tools.files import inputs
 
 # Formats of --format, besides 'auto', and what a user sees of them.
 FORMATS = {
@@ -74,7 +76,7 @@ def guess_format(text: str) -> str:
 
 def _starts_with(path: pathlib.Path, sign: bytes) -> bool:
     try:
-        with open(path, "rb") as file:
+        with inputs.open_file(path) as file:
             return file.read(len(sign) + 3).removeprefix(b"\xef\xbb\xbf").startswith(sign)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error})") from None
@@ -108,7 +110,7 @@ def _guess_folder(path: pathlib.Path) -> str:
 
 def _is_yolo(file: pathlib.Path) -> bool:
     """Whether the first line of a text has the numbers of a class, of a box in shares and of key points."""
-    with open(file, "rb") as opened:
+    with inputs.open_file(file) as opened:
         words = opened.readline(1 << 14).split()
     try:
         numbers = [float(word) for word in words]
@@ -129,9 +131,9 @@ def _guess_folder_of_json(file: pathlib.Path) -> str:
 def _guess_json(path: pathlib.Path) -> str:
     """By the keys that the first part of the text shows."""
     try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as file:
+        with inputs.open_file(path) as plain, gzip.open(plain) if path.suffix == ".gz" else plain as file:
             start = file.read(1 << 16).decode("utf-8-sig", "replace").lstrip()
-    except OSError as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: cannot be read ({error})") from None
     if not start:
         raise InputError(f"{path}: is empty")

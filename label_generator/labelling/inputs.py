@@ -17,10 +17,11 @@ from label_generator.labelling import array_inputs, people_file
 from label_generator.labelling.formats import FORMATS
 from tfrecords import reader, schema
 from tfrecords.schema import PoseRecord
-from tfrecords.source import Info, Options, Skip, Source
+from tfrecords.source import Info, Options, Skip, Source, read_records
 from tfrecords.sources import open_source
 from tfrecords.sources.records import RecordSource
 from tools.cli.errors import InputError
+from tools.files import limits
 
 _RECORD_ROWS = 1024  # of arrays that become records together
 CAMERA_KINDS = ("", schema.CALIBRATED, schema.GIVEN, schema.ASSUMED, schema.NOMINAL)
@@ -170,10 +171,10 @@ class SourceInput(Input):
         return self.source.files()
 
     def records(self, numbers: Sequence[int] | np.ndarray) -> Iterator[PoseRecord | Skip]:
-        return self.source.records(numbers)
+        return read_records(self.source, numbers)
 
     def batches(self, start: int, size: int) -> Iterator[Batch]:
-        records = self.source.records(np.arange(start, len(self)))
+        records = read_records(self.source, np.arange(start, len(self)))
         while start < len(self):
             batch = empty_batch(min(size, len(self) - start))
             for i in range(len(batch)):
@@ -187,10 +188,19 @@ class SourceInput(Input):
             start += len(batch)
 
 
+def _kind_number(kind: str, where: str) -> int:
+    if kind not in CAMERA_KINDS:
+        known = ", ".join(filter(None, CAMERA_KINDS))
+        raise InputError(f"{where}: camera kind '{kind[:40]}', expected {known} or none")
+    return CAMERA_KINDS.index(kind)
+
+
 def _fill(batch: Batch, i: int, record: PoseRecord) -> None:
     batch.poses_2d[i], batch.provenance[i] = record.pose_2d, record.provenance_2d
     batch.intrinsics[i], batch.distortion[i] = record.intrinsics, record.distortion
-    batch.camera_kind[i] = CAMERA_KINDS.index(record.camera_kind)
+    batch.camera_kind[i] = _kind_number(record.camera_kind, record.where())
+    if len(record.file) > limits.current().name_length:
+        raise InputError(f"{record.where()[:100]}...: a file name of {len(record.file):,} characters")
     batch.image_size[i] = record.image_size
     batch.frame[i], batch.person[i] = record.frame, record.person
     batch.file[i], batch.sequence[i], batch.action[i] = record.file, record.sequence, record.action
@@ -221,7 +231,7 @@ class RecordsInput(SourceInput):
         data = reader.dataset(self._where, size, self._FIELDS, start_step=start // size)
         with reader.named_damage(self._where):
             for parsed in data.as_numpy_iterator():
-                kinds = [CAMERA_KINDS.index(kind) for kind in _texts(parsed["camera_kind"])]
+                kinds = [_kind_number(kind, self._where) for kind in _texts(parsed["camera_kind"])]
                 yield Batch(
                     poses_2d=parsed["pose_2d"],
                     provenance=parsed["provenance_2d"],

@@ -150,7 +150,7 @@ def predict_files(
     return total, len(pairs)
 
 
-def _open_left_view(path: pathlib.Path, permutation: Sequence[int] | None) -> np.ndarray:
+def _open_left_view(path: pathlib.Path, permutation: Sequence[int] | None) -> arrays.ArrayRows:
     array = arrays.open_npy(path)
     if arrays.dimensions(array.shape, str(path)) != 2:
         raise InputError(f"{path}: holds 3D poses, expected left-view 2D [N, 34] or [N, 17, 2]")
@@ -158,7 +158,7 @@ def _open_left_view(path: pathlib.Path, permutation: Sequence[int] | None) -> np
     return array
 
 
-def _pieces(array: np.ndarray, permutation: Sequence[int] | None) -> Iterator[np.ndarray]:
+def _pieces(array: arrays.ArrayRows, permutation: Sequence[int] | None) -> Iterator[np.ndarray]:
     """Poses [n, 17, 2] float32 of an array in this project's order, piece by piece."""
     for start in range(0, len(array), _ROWS_AT_ONCE):
         piece = np.asarray(array[start : start + _ROWS_AT_ONCE], np.float32)
@@ -168,7 +168,7 @@ def _pieces(array: np.ndarray, permutation: Sequence[int] | None) -> Iterator[np
 def _write_right_view(
     predictor: RightViewPredictor,
     path: pathlib.Path,
-    array: np.ndarray,
+    array: arrays.ArrayRows,
     result: pathlib.Path,
     permutation: Sequence[int] | None,
 ) -> None:

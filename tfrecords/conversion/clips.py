@@ -15,6 +15,7 @@ from tfrecords.conversion import placing
 from tfrecords.schema import PoseRecord
 from tfrecords.source import Options, Skip, Source
 from tools.cli.errors import InputError
+from tools.files import inputs
 from tools.pose import joints
 from tools.pose.cameras import Camera
 
@@ -144,8 +145,13 @@ class MotionSource(ClipSource):
 
     def _read(self, clip: int, rows: np.ndarray) -> Iterator[PoseRecord | Skip]:
         motion = self._motions[clip // self._views]
-        world, provenance, (name, camera, size) = self._clip_view(clip)
         frames = rows * self._step
+        try:
+            world, provenance, (name, camera, size) = self._clip_view(clip)
+        except placing.OutOfView as reason:
+            for frame in frames.tolist():
+                yield Skip("out of the view of any camera", f"{motion.name} frame {frame}: {reason}")
+            return
         poses = world[frames]
         view = placing.view_from(poses, camera, self.options.baseline_mm, self.options.distort)
         finite = np.isfinite(poses).all((1, 2))
@@ -155,6 +161,8 @@ class MotionSource(ClipSource):
                 yield Skip("joint is not a number", where)
             elif view.nearest_mm[i] <= placing.NEAREST_MM:
                 yield Skip("joint nearer than 1 m to the camera", f"{where}: {view.nearest_mm[i]:.0f} mm")
+            elif not view.in_reach[i]:
+                yield Skip("out of the view of any camera", f"{where}: {view.nearest_mm[i] / 1000:.3g} m away")
             else:
                 yield PoseRecord(
                     dataset=self.info.name,
@@ -208,6 +216,8 @@ def list_files(folder: pathlib.Path, suffixes: Sequence[str], wanted: str) -> li
         and path.is_file()
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
+    for path in found:
+        inputs.check_name(path)
     if not found:
         raise InputError(f"{folder}: no {' or '.join(suffixes)} file in it; expected {wanted}")
     return found

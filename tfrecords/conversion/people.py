@@ -20,6 +20,7 @@ from tfrecords.formats import images
 from tfrecords.schema import PoseRecord
 from tfrecords.source import Skip, Source
 from tools.cli.errors import InputError
+from tools.files import limits
 from tools.pose import joints
 
 NO_JOINT = "no labelled joint"
@@ -65,7 +66,9 @@ class People:
         return len(self._persons)
 
     def add_picture(self, picture: Picture) -> int:
-        """Adds a picture; returns its number for `add`."""
+        """Adds a picture; returns its number for `add`. Raises `InputError` for a name that no file can have."""
+        if len(picture.file) > limits.current().name_length:
+            raise InputError(f"{self.name}: picture {len(self.pictures)}: a name of {len(picture.file):,} characters")
         self.pictures.append(picture)
         return len(self.pictures) - 1
 

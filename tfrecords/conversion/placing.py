@@ -34,6 +34,15 @@ _STYLES = ("h36m", "wild", "level")
 LEVEL_DISTANCE_MM = 5000.0
 
 
+_MOST_DRAWS = 1000
+_CLIP_EXTENT_MM = 100_000.0  # frames that are farther from the middle of their clip are glitches of the capture
+_FARTHEST_MM, _FARTHEST_PX = 200_000.0, 100_000.0  # of a joint from the camera, and of its pixel from the picture
+
+
+class OutOfView(Exception):
+    """No camera of that style can see the sequence; the message says why."""
+
+
 class CameraView(NamedTuple):
     """What a camera sees of `n` poses, float32: root-relative poses and roots in camera axes, left and right pixels."""
 
@@ -42,6 +51,7 @@ class CameraView(NamedTuple):
     poses_2d: np.ndarray  # [n, 17, 2] px
     right_2d: np.ndarray | None  # [n, 17, 2] px, or None when there is no baseline
     nearest_mm: np.ndarray  # [n] depth of the nearest joint
+    in_reach: np.ndarray  # [n] bool: no joint is absurdly far from the camera or from its picture
 
 
 def load_cameras(path: str, source: str) -> dict[tuple[int, str], Camera]:
@@ -112,12 +122,18 @@ def room_camera(cameras: dict[tuple[int, str], Camera], view: int, rng: np.rando
 
 
 def wild_camera(target: np.ndarray, rng: np.random.Generator) -> Camera:
-    """A camera 2.5 to 9 m from `target` [3] mm that looks at it up to 10 degrees off, over 1000 x 1000 pixels."""
-    while True:
+    """A camera 2.5 to 9 m from `target` [3] mm that looks at it up to 10 degrees off, over 1000 x 1000 pixels.
+
+    Raises:
+      OutOfView: the target is too high above or too far below such cameras.
+    """
+    for _ in range(_MOST_DRAWS):
         distance, height = rng.uniform(*WILD_DISTANCE_MM), rng.uniform(*WILD_HEIGHT_MM)
         drop = height - target[2]
         if abs(drop) < distance * np.sin(np.radians(WILD_PITCH_DEG)):
             break
+    else:
+        raise OutOfView(f"its middle is {target[2] / 1000:.3g} m above the floor")
     flat, angle = np.sqrt(distance**2 - drop**2), rng.uniform(0, 2 * np.pi)
     eye = np.array([target[0] + flat * np.cos(angle), target[1] + flat * np.sin(angle), height])
     forward = (target - eye) / np.linalg.norm(target - eye)
@@ -141,6 +157,9 @@ def wild_view(
     """The poses, and a camera in the wild that looks at them: its name, the camera, its picture's width and height."""
     roots = world[:, POSE17.root]
     roots = roots[np.isfinite(roots).all(-1)]
+    # Frames in which the capture went wrong don't move the camera.
+    if len(roots):
+        roots = roots[(np.abs(roots - np.median(roots, 0)) < _CLIP_EXTENT_MM).all(-1)]
     target = roots.mean(0) if len(roots) else np.zeros(3)
     return world, f"wild-{view}", wild_camera(target, rng), (WILD_SIZE_PX, WILD_SIZE_PX)
 
@@ -179,10 +198,15 @@ def view_from(world: np.ndarray, camera: Camera, baseline_mm: float, distort: bo
 
     poses = camera.to_camera(world)
     roots = poses[:, POSE17.root]
+    with np.errstate(invalid="ignore", over="ignore"):  # poses that are out of reach
+        flat = pixels(poses)
+        reach = np.abs(poses).max((1, 2)) < _FARTHEST_MM
+        in_reach = reach & ~(np.abs(flat).max((1, 2)) >= _FARTHEST_PX)
     return CameraView(
         poses_3d=(poses - roots[:, None]).astype(np.float32),
         roots=roots.astype(np.float32),
-        poses_2d=pixels(poses),
+        poses_2d=flat,
         right_2d=pixels(camera_files.right_view(poses, baseline_mm)) if baseline_mm else None,
         nearest_mm=poses[..., 2].min(1),
+        in_reach=in_reach,
     )

@@ -56,7 +56,7 @@ class ArraySource(clips.ClipSource):
           InputError: a file that is no array of poses, partners of different length or rows in the other layout.
         """
         self._layout, self._root = self.options.layout or layout, root
-        self._opened: tuple[int, dict[str, np.ndarray]] = (-1, {})
+        self._opened: tuple[int, dict[str, arrays.ArrayRows]] = (-1, {})
         found = list(found)
         self._clips = [clip for clip in found if self.split in ("all", clip.split)]
         if not self._clips:
@@ -75,9 +75,9 @@ class ArraySource(clips.ClipSource):
             arrays.check_layout(array, 3 if kind == POSE_3D else 2, self._layout, self.options.permutation, place)
         self._set_lengths(lengths)
 
-    def _open(self, clip: ArrayClip) -> dict[str, np.ndarray]:
+    def _open(self, clip: ArrayClip) -> dict[str, arrays.ArrayRows]:
         """The clip's arrays, mapped; raises `InputError` when one is not what its kind says."""
-        opened = {}
+        opened: dict[str, arrays.ArrayRows] = {}
         for kind, path in clip.arrays.items():
             opened[kind] = arrays.open_npy(path)
             size = arrays.dimensions(opened[kind].shape, str(path))

@@ -7,7 +7,7 @@ import os
 import pathlib
 import warnings
 from collections.abc import Sequence
-from typing import IO, Any
+from typing import IO, Any, Union
 
 import numpy as np
 
@@ -53,7 +53,7 @@ def check_floating(dtype: np.dtype, place: str) -> None:
         raise InputError(f"{place}: holds {dtype}, expected floating numbers")
 
 
-def open_npy(path: pathlib.Path) -> np.ndarray | NpyRows:
+def open_npy(path: pathlib.Path) -> ArrayRows:
     """The floating array of an .npy file, read row by row when asked for.
 
     Raises:
@@ -113,6 +113,10 @@ class NpyRows:
 
     def __array__(self, dtype: Any = None) -> np.ndarray:
         return np.asarray(self[:], dtype)
+
+
+# What `open_npy` returns: shape, dtype, ndim, len, and rows by slices or row numbers.
+ArrayRows = Union[np.ndarray, NpyRows]
 
 
 def _read(file: IO[bytes], size: int, path: pathlib.Path) -> bytes:
@@ -183,9 +187,7 @@ def split_rows(rows: np.ndarray, size: int, layout: str, permutation: Sequence[i
     return rows if permutation is None else rows[:, list(permutation)]
 
 
-def check_layout(
-    array: np.ndarray | NpyRows, size: int, layout: str, permutation: Sequence[int] | None, place: str
-) -> None:
+def check_layout(array: ArrayRows, size: int, layout: str, permutation: Sequence[int] | None, place: str) -> None:
     """Raises `InputError` when the rows are clearly in the other layout: read so, the bones are far shorter."""
     if array.ndim != 2 or not len(array):
         return

@@ -14,6 +14,7 @@ from __future__ import annotations
 import collections
 import os
 import pickle
+import pickletools
 import re
 from typing import IO, Any, Callable
 
@@ -211,10 +212,85 @@ def load_objects(path: str | os.PathLike) -> Any:
         raise InputError(f"{path}: not an array file, or a damaged one ({what})") from None
 
 
+_MARK = object()
+
+
+def _action(opcode: Any) -> tuple[str, int, int]:
+    """What an instruction does to the stack: (action, how many values it takes, how many it leaves)."""
+    name, before = opcode.name, opcode.stack_before
+    if name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
+        return "put", 0, 0
+    if name in ("GET", "BINGET", "LONG_BINGET"):
+        return "get", 0, 1
+    if name in ("MARK", "DUP"):
+        return name.lower(), 0, 1
+    if name in ("APPEND", "SETITEM", "BUILD"):  # into the object that stays on the stack
+        return "add", len(before) - 1, 0
+    if name in ("APPENDS", "SETITEMS", "ADDITEMS"):
+        return "add marked", 0, 0
+    if pickletools.markobject in before:
+        return "marked", before.index(pickletools.markobject), len(opcode.stack_after)
+    return "values", len(before), len(opcode.stack_after)
+
+
+_ACTIONS = {opcode.code: _action(opcode) for opcode in pickletools.opcodes}
+
+
+def _check_program(file: IO[bytes]) -> None:
+    """Raises `_Refused` when the pickle at the file's place would take far more memory or time than it is long.
+
+    The program's instructions are followed without making anything but the number of values in each object when all
+    shared parts are written out: nested tuples that share their parts double it with a few bytes each, and hashing or
+    copying them takes as long. A memo index far beyond the number of objects makes the machine fill memory.
+    """
+    start, most = file.tell(), limits.current().pickle_values
+    stack: list[Any] = []
+    memo: dict[Any, list[int]] = {}
+
+    def since_mark() -> list[Any]:
+        taken = []
+        while stack and stack[-1] is not _MARK:
+            taken.append(stack.pop())
+        if not stack:
+            raise ValueError("no mark")
+        stack.pop()
+        return taken
+
+    for opcode, argument, _ in pickletools.genops(file):
+        action, count, pushed = _ACTIONS[opcode.code]
+        if action == "put":
+            index = len(memo) if argument is None else int(argument)
+            if index > len(memo) + 100:
+                raise _Refused("memo beyond the number of objects")
+            memo[index] = stack[-1]
+        elif action == "get":
+            stack.append(memo[int(argument)])
+        elif action == "mark":
+            stack.append(_MARK)
+        elif action == "dup":
+            stack.append(stack[-1])
+        elif pushed and not count and action == "values":
+            stack.append([1])
+        else:
+            parts = since_mark() if action in ("marked", "add marked") else []
+            for _ in range(count):
+                parts.append(stack.pop())
+            added = sum([part[0] for part in parts if part is not _MARK])
+            if action in ("add", "add marked"):
+                stack[-1][0] += added
+                added = stack[-1][0]
+            elif pushed:
+                stack.append([1 + added])
+            if added > most:
+                raise _Refused(f"more than {most:,} values when its shared parts are written out")
+    file.seek(start)
+
+
 def _load(file: IO[bytes]) -> Any:
     start = file.read(6)
     file.seek(0)
     if start != np.lib.format.MAGIC_PREFIX:
+        _check_program(file)
         return _plain(_Unpickler(file, encoding="latin1").load())
     version = np.lib.format.read_magic(file)
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
@@ -223,6 +299,7 @@ def _load(file: IO[bytes]) -> Any:
     if not dtype.hasobject:
         file.seek(0)
         return np.lib.format.read_array(file, allow_pickle=False)
+    _check_program(file)
     loaded = _plain(_Unpickler(file, encoding="latin1").load())
     if not isinstance(loaded, np.ndarray) or loaded.shape != tuple(shape):
         raise ValueError(f"header says an array of shape {shape}, content is another")

@@ -10,6 +10,7 @@ import pathlib
 
 from tfrecords.source import Options, Source
 from tools.cli.errors import InputError
+from tools.files import inputs
 
 # name of the source -> module and class, in the order in which --source=list shows them
 SOURCES = {
@@ -68,4 +69,8 @@ def open_source(name: str, path: str | pathlib.Path, options: Options | None = N
     options = options or Options()
     if options.split and options.split not in kind.info.splits:
         raise InputError(f"--split={options.split}: source {name} has {', '.join(kind.info.splits)}")
-    return kind(pathlib.Path(path), options)
+    inputs.check_name(path)
+    if ":" in name:  # the user's own class: its faults keep their traceback
+        return kind(pathlib.Path(path), options)
+    with inputs.reading(path, kind.info.input):
+        return kind(pathlib.Path(path), options)

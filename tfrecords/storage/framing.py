@@ -14,7 +14,7 @@ import pathlib
 import struct
 import zlib
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import Any
 
 from tfrecords.storage.crc32c import masked_crc32c
 from tools.cli.errors import InputError
@@ -131,7 +131,7 @@ def read_frames(path: str | pathlib.Path) -> Iterator[bytes]:
         raise InputError(f"{path}: record {number}: cannot be read: {error.strerror or error}") from error
 
 
-def _read_length(file: IO[bytes], path: pathlib.Path, number: int) -> int | None:
+def _read_length(file: Any, path: pathlib.Path, number: int) -> int | None:
     """The length of the next record, None at the end of the file; `InputError` when it is damaged or beyond limits."""
     header = file.read(12)
     if not header:

@@ -55,7 +55,7 @@ def find(where: Where, verify: bool = False) -> Records:
       verify: compare the SHA-256 of every shard with the manifest, which reads every byte.
 
     Raises:
-      InputError: nothing there; a shard is missing, cut short or (with verify) damaged; no records.
+      InputError: nothing there; a shard is missing, cut short or (with verify) damaged; no records, or none of poses.
     """
     if isinstance(where, str) and "," in where and not os.path.exists(where):
         where = where.split(",")
@@ -64,10 +64,27 @@ def find(where: Where, verify: bool = False) -> Records:
         if not parts:
             raise InputError("no TFRecords named")
         return _joined(parts)
+    records = _find_one(where, verify)
+    _check_poses(records)
+    return records
+
+
+def _find_one(where: str | os.PathLike, verify: bool) -> Records:
     path = pathlib.Path(where)
     if path.is_dir() or path.name == manifest.NAME:
         return _from_manifest(manifest.read_manifest(path), None, verify)
     return _from_glob(str(where), verify)
+
+
+def _check_poses(records: Records) -> None:
+    """Raises `InputError` when the first record holds no feature of a pose record: TFRecords of something else."""
+    file = next(file for file, count in zip(records.files, records.counts) if count)
+    try:
+        fields = example.decode_fields(next(framing.read_frames(file)))
+    except InputError as error:
+        raise InputError(f"{file}: record 0: {error}") from error
+    if not fields:
+        raise InputError(f"{file}: TFRecords, but not of poses: record 0 has no feature of a pose record")
 
 
 def _from_manifest(content: manifest.Manifest, wanted: set[str] | None, verify: bool) -> Records:

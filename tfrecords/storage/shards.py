@@ -10,7 +10,7 @@ from typing import Any, Callable
 
 import numpy as np
 
-from tfrecords.source import Skip, Source
+from tfrecords.source import Skip, Source, read_records
 from tfrecords.storage.example import encode
 from tfrecords.storage.framing import RecordFile
 from tfrecords.storage.manifest import KEPT_DETAILS, shard_name
@@ -118,7 +118,7 @@ def write_group(
         files = [stack.enter_context(RecordFile(path, plan.compressed, name)) for path, name in zip(paths, shown_as)]
         for numbers, owners in plan.numbers(group):
             given = 0
-            for item in source.records(numbers):
+            for item in read_records(source, numbers):
                 given += 1
                 if given > len(numbers):
                     break

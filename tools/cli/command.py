@@ -231,6 +231,8 @@ def run(main: Callable[[Flags], int], declare: Callable[[], Flags], argv: Sequen
                 status = main(flags.parse(argv))
             sys.stdout.flush()
     except InputError as error:
+        if os.environ.get(_TRACEBACK):
+            raise
         _fail(_one_line(error))
     except BrokenPipeError:
         # The reader of the output has closed it (`... | head`).

@@ -75,3 +75,23 @@ def test_a_frame_that_is_not_finite_moves_no_other(bodies):
 def test_the_message_without_cameras_says_what_to_give():
     with pytest.raises(InputError, match=r"--cameras.*--cameras_style=wild"):
         placing.load_cameras("", "mocap")
+
+
+@pytest.mark.parametrize("height", [9_900.0, -5_700.0, 1e9])
+def test_a_target_that_no_camera_in_the_wild_sees_ends(height):
+    with pytest.raises(placing.OutOfView, match="above the floor"):
+        placing.wild_camera(np.array([0.0, 0.0, height]), np.random.default_rng(0))
+
+
+def test_one_glitch_moves_no_camera(bodies):
+    world = bodies(200).astype(np.float64)
+    expected = placing.wild_view(world, 0, np.random.default_rng(5))[2]
+    glitch = world.copy()
+    glitch[17] = 1e9
+    camera = placing.wild_view(glitch, 0, np.random.default_rng(5))[2]
+    # The mean of 199 frames instead of 200.
+    np.testing.assert_allclose(camera.rotation, expected.rotation, atol=0.05)
+    view = placing.view_from(glitch, camera, 500.0)
+    assert view.in_reach.tolist() == [i != 17 for i in range(200)]
+    placed, _, level, _ = placing.level_view(glitch)
+    assert not placing.view_from(placed, level, 500.0).in_reach[17]

@@ -280,3 +280,36 @@ def test_any_bytes_load_or_are_an_input_error(tmp_path, data):
     (tmp_path / "any").write_bytes(content)
     with contextlib.suppress(InputError):
         load_objects(tmp_path / "any")
+
+
+def nested(depth):
+    """A program that leaves t = (t, t) of that depth on the stack: two bytes a level, 2 ** depth values."""
+    levels = (b"h%ch%c\x86q%c" % (level, level, level + 1) for level in range(depth))
+    return b"\x80\x02)q\x00" + b"".join(levels)
+
+
+@pytest.mark.parametrize(
+    ("program", "message"),
+    [
+        (b"\x80\x02}" + nested(60)[2:] + b"K\x01s.", "values when its shared parts are written out"),
+        (b"\x80\x02]" + nested(60)[2:] + b"a.", "values when its shared parts are written out"),
+        (b"\x80\x04\x8f(" + nested(60)[2:] + b"\x90.", "values when its shared parts are written out"),
+        (nested(60) + b".", "values when its shared parts are written out"),
+        (b"\x80\x02Nr\x00\x00\x00\x12.", "memo beyond the number of objects"),
+    ],
+)
+def test_small_programs_that_take_endless_memory_or_time_are_refused(tmp_path, program, message):
+    path = tmp_path / "bomb.npy"
+    path.write_bytes(program)
+    with pytest.raises(InputError, match=message):
+        load_objects(path)
+
+
+def test_shared_parts_of_an_ordinary_size_are_read(tmp_path):
+    path = tmp_path / "a.npy"
+    path.write_bytes(nested(10) + b".")
+    value = load_objects(path)
+    for _ in range(10):
+        assert value[0] is value[1]
+        value = value[0]
+    assert value == ()
