@@ -274,3 +274,14 @@ def test_importing_the_reader_imports_neither_addons_nor_matplotlib(repository):
     code = "import sys, tfrecords.reader; print(sorted({'tensorflow_addons', 'matplotlib', 'cv2'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=repository)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_tfrecords_of_something_else_are_named(tmp_path):
+    import tensorflow as tf
+
+    features = {"image/object/class/label": tf.train.Feature(int64_list=tf.train.Int64List(value=[1]))}
+    example = tf.train.Example(features=tf.train.Features(feature=features))
+    with framing.RecordFile(tmp_path / "a.tfrecord", False) as file:
+        file.write(example.SerializeToString())
+    with pytest.raises(InputError, match=r"a\.tfrecord: TFRecords, but not of poses"):
+        reader.find(str(tmp_path / "*.tfrecord"))

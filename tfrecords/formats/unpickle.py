@@ -264,7 +264,7 @@ def _check_program(file: IO[bytes]) -> None:
                 raise _Refused("memo beyond the number of objects")
             memo[index] = stack[-1]
         elif action == "get":
-            stack.append(memo[int(argument)])
+            stack.append(memo[int(argument or 0)])
         elif action == "mark":
             stack.append(_MARK)
         elif action == "dup":

@@ -46,6 +46,8 @@ class Synthetic(Source):
         if options.distort:
             raise InputError("--distort: the cameras of source synthetic are pinholes without lens distortion")
         self._stream = self.info.splits.index(self.split)
+        # The last block: of many small shards, each reads a few records of it.
+        self._kept: tuple[int, synthetic_poses.Poses, synthetic_cameras.Views] | None = None
 
     def __len__(self) -> int:
         return self.options.count
@@ -61,9 +63,11 @@ class Synthetic(Source):
 
     def _block(self, block: int, numbers: np.ndarray) -> Iterator[schema.PoseRecord]:
         options = self.options
-        poses = synthetic_poses.make_block(options.seed, block, stream=self._stream)
-        rng = np.random.default_rng([options.seed, self._stream, block, 1])
-        views = synthetic_cameras.sample_views(rng, poses.joints, options.cameras_style)
+        if self._kept is None or self._kept[0] != block:
+            sampled = synthetic_poses.make_block(options.seed, block, stream=self._stream)
+            rng = np.random.default_rng([options.seed, self._stream, block, 1])
+            self._kept = block, sampled, synthetic_cameras.sample_views(rng, sampled.joints, options.cameras_style)
+        _, poses, views = self._kept
         intrinsics, pixels, kind = views.intrinsics, views.pixels, schema.CALIBRATED
         size: tuple[int, int] | None = views.image_size
         if options.intrinsics is not None:

@@ -88,3 +88,15 @@ def test_splits_and_seeds_share_no_pose_and_no_subject():
 def test_bad_options_are_refused(options):
     with pytest.raises(InputError):
         opened(**options)
+
+
+def test_a_block_is_made_once_for_many_small_shards(monkeypatch):
+    made = []
+    make_block = synthetic_poses.make_block
+    monkeypatch.setattr(synthetic_poses, "make_block", lambda *a, **k: made.append(a) or make_block(*a, **k))
+    source = open_source("synthetic", "", Options(count=40))
+    one_by_one = [next(source.records([number])) for number in range(40)]
+    at_once = list(open_source("synthetic", "", Options(count=40)).records(range(40)))
+    assert len(made) == 2
+    for first, second in zip(one_by_one, at_once):
+        np.testing.assert_array_equal(first.pose_2d, second.pose_2d)
