@@ -1,10 +1,10 @@
-"""Train the baseline network: a picture of a person in, 2D heatmaps and joint depths out.
+"""Train the baseline network, which predicts 2D heatmaps and joint depths from a picture of a person.
 
-Published recipe: one stage on pictures with 3D labels (baseline_network/flags/baseline.cfg); the three stages of the
-network that it is built on, for the ablation, are stage1_2d.cfg, stage2_depth.cfg and stage3_geometry.cfg, each
-starting from the former's export/ with --weights. A training that was stopped or killed is resumed from its last
-checkpoint when the same command is given again, and ends with the same weights. At the end the network lies in the
-experiment directory's export/, which evaluate.py, predict.py, demo.py and export.py take as --weights.
+Published recipe: one stage on pictures with 3D labels (baseline_network/flags/baseline.cfg). For the ablation, the
+three stages of Zhou et al. (ICCV 2017): stage1_2d.cfg, stage2_depth.cfg and stage3_geometry.cfg, each started from the
+previous one's export/ with --weights. An interrupted training resumes from its last checkpoint when the same command is
+given again, and ends with the same weights. The trained network is written to export/ in the experiment directory;
+evaluate.py, predict.py, demo.py and export.py take it as --weights.
 """
 
 from __future__ import annotations

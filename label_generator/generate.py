@@ -1,12 +1,12 @@
-"""Make 3D labels: the whole chain, from photographs, videos or key points to millimetres with their quality.
+"""Make 3D labels in millimetres, each with an estimate of its quality, from photographs, videos or 2D key points.
 
     python label_generator/generate.py --input=photos/ --output=labels           a folder, a picture, 'photos/*.jpg'
     python label_generator/generate.py --input=walk.mp4 --output=labels          a video; people keep their numbers
     python label_generator/generate.py --input=keypoints.json --output=labels    2D poses in many formats
 
 Writes labels.npz and summary.json into --output; row i of labels.npz is pose i of the input, with a reason where there
-is no label. Of photographs and videos also people.npz (33 key points of each person) and pictures with the skeletons
-and their 3D. A run that was stopped or killed goes on when the same command is given again.
+is no label. For photographs and videos it also writes people.npz (33 key points of each person) and pictures with the
+2D and 3D skeletons. An interrupted run resumes when the same command is given again.
 """
 
 from __future__ import annotations
@@ -52,62 +52,70 @@ def declare() -> command.Flags:
             "detector",
             "mediapipe",
             ["mediapipe", "baseline", "hog"],
-            "what finds people and their key points: MediaPipe's pose models; or the baseline network in their boxes, "
-            "or in those of OpenCV's people detector",
+            "source of people and key points. mediapipe: MediaPipe's pose models; baseline: the baseline network in "
+            "MediaPipe's boxes; hog: the baseline network in the boxes of OpenCV's people detector",
         )
-        flags.float("every_seconds", 0.0, "of videos, least time from one frame to the next; 0: all", lower_bound=0)
-        flags.boolean("overlays", True, "draw skeletons and 3D: overlays/, of videos .mp4")
+        flags.float(
+            "every_seconds",
+            0.0,
+            "videos: shortest time between two frames that are used; 0: every frame",
+            lower_bound=0,
+        )
+        flags.boolean("overlays", True, "draw 2D and 3D skeletons: pictures in overlays/, for videos .mp4")
     with flags.group("2D poses"):
-        flags.enum("format", "auto", _FORMATS, "of --input, where its name and content don't show it")
+        flags.enum("format", "auto", _FORMATS, "format of --input; auto: recognised from its name and content")
         flags.string(
             "joints",
             "",
             "joint set of plain arrays, such as pose17, h36m17, coco17, mpii16 (docs/joints.md); missing joints are"
             " NaN, of confidence 0, or at exactly 0,0",
         )
-        flags.string("key", "", "which array of an .npz")
+        flags.string("key", "", "name of the array to read from an .npz")
         flags.enum(
             "layout", "auto", ["auto", "planar", "interleaved"], "rows of plain arrays: x..., y... or x0 y0 x1 ..."
         )
-        flags.strings("permutation", None, "one number for each joint: joint i is at place permutation[i] of the array")
+        flags.strings("permutation", None, "for each joint i of the joint set, its index in the array")
         flags.float(
             "min_confidence",
             0.0,
-            "detected joints with a confidence not above it are missing; of photographs their visibility (default: "
-            "0.1)",
+            "joints whose confidence is not above this are treated as missing; for photographs it applies to the "
+            "landmarks' visibility, and is 0.1 if not given",
         )
-        flags.string("split", "", "train, val or test part of a data set; all of it when not given")
+        flags.string("split", "", "split of a data set to read: train, val or test; not given: all of it")
         flags.integer("frame_step", 1, "take every n-th frame of sequences", lower_bound=1)
         flags.string(
             "keep",
             "",
-            "decisions.json of a review (tools/review.py): dropped poses get no label, swapped sides are put right",
+            "decisions.json of a review (tools/review.py): dropped poses get no label, swapped sides are exchanged",
         )
     with flags.group("Camera"):
         flags.string(
             "camera",
             "auto",
-            "h36m: the published assumption; fx,fy,cx,cy in px; fov:DEGREES across the picture's width; unknown: scaled"
-            " to a nominal distance of 5 m; auto: each record's own calibrated one, unknown where it has none",
+            "fx,fy,cx,cy: intrinsics in px; fov:DEGREES: field of view across the picture's width; h36m: Human3.6M's "
+            "intrinsics, as the paper assumes; unknown: scaled to a nominal distance of 5 m; auto: the calibration in "
+            "each record, unknown where there is none",
         )
         flags.strings(
             "image_size",
             None,
-            "width,height in px where the input does not state it: for fov, for shares",
+            "width,height of the pictures in px, where the input does not contain it; for --camera=fov "
+            "and for relative "
+            "coordinates",
         )
     with flags.group("Lifting"):
         lifter_flags.declare_weights(flags)
         lifter_flags.declare_refinement(flags)
-        flags.integer("batch_size", 4096, "poses lifted at once", lower_bound=1)
+        flags.integer("batch_size", 4096, "poses in one batch", lower_bound=1)
     with flags.group("Geometric search"):
         lifter_flags.declare_search(flags)
     with flags.group("What is written"):
         flags.string("output", None, "folder for labels.npz; created when needed")
-        flags.float("min_quality", 0.0, "labels of a lower quality are blanked, with that reason", lower_bound=0)
+        flags.float("min_quality", 0.0, "labels of lower quality are set to NaN, with that reason", lower_bound=0)
         flags.boolean("json", False, "write labels.json too")
         flags.boolean("wild_npy", False, "write wild.npy too: (filename, 2D, 3D) as the authors published their labels")
         flags.boolean("tfrecords", False, "write tfrecords/ too, with pictures where the input has them")
-        flags.boolean("unlabelled", False, "tfrecords/ also has the people who got no label, with their 2D pose alone")
+        flags.boolean("unlabelled", False, "also write people without a label to tfrecords/, with their 2D pose only")
         flags.string("images", "", "folder of the pictures for --tfrecords; 'none' leaves them out")
         flags.string(
             "output_joints",

@@ -1,9 +1,9 @@
 """Train a network of the 3D label generator.
 
 Published recipe: first --stage=left2right (left view -> right view), then --stage=pose3d (both views -> 3D); the
-flagfiles left2right.cfg and pose3d.cfg in label_generator/flags hold the published flags. A training that was stopped
-or killed goes on from its last checkpoint when the same command is given again, to the same weights. At the end the
-network lies in the experiment directory's export/, which generate.py and evaluate.py take as --weights.
+flagfiles left2right.cfg and pose3d.cfg in label_generator/flags hold the published flags. An interrupted training
+resumes from its last checkpoint when the same command is given again, and ends with the same weights. The trained
+network is written to export/ in the experiment directory; generate.py and evaluate.py take it as --weights.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def main(flags: command.Flags) -> int:
     _check(flags)
     for name in _IGNORED:
         if flags.given(name):
-            print(f"--{name} changes nothing: the release declared and never used it, and records need it not")
+            print(f"--{name} has no effect: the released code declares it without using it, and records do not need it")
     from label_generator.training import run
 
     return run.train(flags)

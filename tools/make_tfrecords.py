@@ -1,7 +1,7 @@
 """Convert a data set into sharded TFRecords with a manifest.
 
-One call writes one split of one source into one folder. A conversion that was stopped or killed goes on when the same
-command is given again, and gives the same files. --source=list shows every source, what its --input is and its licence.
+One call writes one split of one source into one folder. An interrupted conversion resumes when the same command is
+given again, and writes the same files. --source=list shows every source with its --input and its licence.
 """
 
 from __future__ import annotations
@@ -32,14 +32,16 @@ def declare() -> command.Flags:
         flags.string(
             "keep",
             "",
-            "decisions.json of a review (tools/review.py): dropped records are skipped, swapped sides are put right",
+            "decisions.json of a review (tools/review.py): dropped records are skipped, swapped sides are exchanged",
         )
         flags.integer(
-            "limit", 0, "largest number of records, from the first on, skipped ones included; 0: all", lower_bound=0
+            "limit", 0, "read only this many records from the start, including skipped ones; 0: all", lower_bound=0
         )
     with flags.group("How the source is read"):
-        flags.string("images", "", "folder of the pictures where --input does not imply it; 'none' leaves them out")
-        flags.boolean("verify", False, "decode every picture, instead of only checking its markers")
+        flags.string(
+            "images", "", "folder of the pictures, where --input does not contain it; 'none': records without pictures"
+        )
+        flags.boolean("verify", False, "decode every picture to check it, instead of only its file structure")
         flags.string("cameras", "", "file with camera parameters")
         flags.integer("frame_step", 1, "take every n-th frame of sequences", lower_bound=1)
         flags.enum(
@@ -47,20 +49,30 @@ def declare() -> command.Flags:
         )
         flags.strings("permutation", None, "17 numbers: joint i is at place permutation[i] of plain arrays")
         flags.strings("intrinsics", None, "fx,fy,cx,cy in px, for data that has none")
-        flags.float("unit_mm", 0.0, "millimetres in the unit of the source's 3D; 0: as its format says", lower_bound=0)
-        flags.float("baseline_mm", 500.0, "how far the right view lies along +x, in mm")
-        flags.boolean("distort", False, "project through the lens distortion of the cameras, not through pinholes")
+        flags.float(
+            "unit_mm",
+            0.0,
+            "length of one unit of the source's 3D coordinates, in mm; 0: as its format says",
+            lower_bound=0,
+        )
+        flags.float("baseline_mm", 500.0, "stereo baseline: displacement of poses along +x for the right view, in mm")
+        flags.boolean("distort", False, "project with the cameras' lens distortion instead of as pinhole cameras")
         styles = ["h36m", "wild", "level"]
-        flags.enum("cameras_style", "h36m", styles, "which cameras see poses that have none of their own")
-        flags.integer("count", 100_000, "how many poses synthetic makes, or pictures rendered", lower_bound=1)
-        flags.integer("seed", 0, "of the synthetic poses and of --shuffle", lower_bound=0)
+        flags.enum("cameras_style", "h36m", styles, "sampled cameras, for poses without a camera of their own")
+        flags.integer(
+            "count",
+            100_000,
+            "number of poses of --source=synthetic, or of pictures of --source=rendered",
+            lower_bound=1,
+        )
+        flags.integer("seed", 0, "random seed of synthetic poses, rendered pictures and --shuffle", lower_bound=0)
     with flags.group("How it is written"):
-        flags.string("output", None, "folder for the shards and manifest.json; made when needed")
-        flags.integer("num_shards", 0, "how many files; 0: by the number of records", lower_bound=0)
-        flags.boolean("shuffle", False, "spread the records among the shards at random")
+        flags.string("output", None, "folder for the shards and manifest.json; created when needed")
+        flags.integer("num_shards", 0, "number of files; 0: chosen by the number of records", lower_bound=0)
+        flags.boolean("shuffle", False, "distribute the records among the shards at random")
         flags.boolean("gzip", False, "compress each shard: name-00000-of-00016.tfrecord.gz")
-        flags.integer("workers", 0, "processes; 0: one for each core where that is faster", lower_bound=0)
-        flags.boolean("overwrite", False, "replace a conversion that lies in --output")
+        flags.integer("workers", 0, "number of processes; 0: one for each core where that is faster", lower_bound=0)
+        flags.boolean("overwrite", False, "replace an existing conversion in --output")
     return flags
 
 

@@ -54,77 +54,114 @@ AUGMENTATION = (
 def declare(description: str) -> command.Flags:
     """The flags of `train.py`."""
     flags = command.Flags(description)
-    with flags.group("As in the label generator, in its order"):
+    with flags.group("Flags shared with the label generator's training"):
         flags.float("learning_rate", 2.5e-4, "learning rate at the first step", lower_bound=0)
         flags.integer("batch_size", 6, "pictures in a step, over all devices together", lower_bound=1)
-        flags.integer("epochs", 60, "how many times training goes through the pictures", lower_bound=1)
-        flags.string("data_dir", "data/wild/", "folder with TFRecords in train/ and test/, unless they are named below")
-        flags.string("train_dir", "experiments", "where experiment directories are made")
-        flags.boolean("use_cpu", False, "leave GPUs alone")
+        flags.integer("epochs", 60, "number of passes through the training pictures", lower_bound=1)
+        flags.string(
+            "data_dir",
+            "data/wild/",
+            "folder with TFRecords in train/ and test/; used where --train_data or --test_data is not given",
+        )
+        flags.string("train_dir", "experiments", "parent folder of the experiment directories")
+        flags.boolean("use_cpu", False, "do not use GPUs")
         flags.integer(
-            "load", 0, "go on from the checkpoint of exactly this step; 0: from the last, if any", lower_bound=0
+            "load", 0, "resume from the checkpoint of exactly this step; 0: from the last one, if any", lower_bound=0
         )
         flags.boolean("use_fp16", False, "mixed precision: float16 with loss scaling on GPUs, bfloat16 on CPUs")
     with flags.group("Data"):
-        flags.strings("train_data", [], "sets of training records with pictures: folders, manifests or globs")
-        flags.string("test_data", "", "test records, likewise")
+        flags.strings(
+            "train_data", [], "TFRecords with pictures to train on: folders, manifests or globs, one for each data set"
+        )
+        flags.string("test_data", "", "TFRecords to evaluate on after each epoch: folder, manifest or glob")
         flags.strings(
             "mix",
             [],
-            "ratio of the sets' pictures in a batch, such as 3,1; not given: in proportion to the sets' sizes",
+            "ratio of the data sets' pictures in a batch, such as 3,1; not given: in proportion to their sizes",
         )
-        flags.strings("unaugmented", [], "sets of --train_data that are not varied (published: Human3.6M)")
-        flags.strings("scaled_3d", [], "sets whose 2D is taken from the scaled 3D pose (published: Human3.6M)")
+        flags.strings("unaugmented", [], "those of --train_data that are not augmented (published: Human3.6M)")
+        flags.strings(
+            "scaled_3d",
+            [],
+            "those of --train_data whose 2D joints are taken from the scaled 3D pose (published: Human3.6M)",
+        )
         flags.string("decisions", "", "decisions.json of a review (tools/review.py): dropped records are left out")
-        flags.integer("test_limit", 2000, "how many test records are looked at after an epoch; 0: all", lower_bound=0)
+        flags.integer("test_limit", 2000, "number of test records evaluated after each epoch; 0: all", lower_bound=0)
     with flags.group("Network"):
-        flags.string("weights", "", "weights folder to start from, such as the former stage's; not given: at random")
-        flags.integer("stacks", 2, "hourglasses in a row", lower_bound=1)
-        flags.integer("modules", 2, "residuals at each position", lower_bound=1)
-        flags.integer("features", 256, "channels", lower_bound=2)
-        flags.integer("resolution", 256, "side of the crop that the network sees, in px; a multiple of 64")
+        flags.string(
+            "weights",
+            "",
+            "weights folder to start from, such as the export/ of the previous stage; not given: random initialisation",
+        )
+        flags.integer("stacks", 2, "number of stacked hourglasses", lower_bound=1)
+        flags.integer("modules", 2, "residual modules at each position of an hourglass", lower_bound=1)
+        flags.integer("features", 256, "number of channels", lower_bound=2)
+        flags.integer("resolution", 256, "side of the network's input crop in px; a multiple of 64")
     with flags.group("Loss and optimiser"):
-        flags.float("reg_weight", 0.1, "weight of the depths' error", lower_bound=0)
-        flags.float("var_weight", 0.0, "weight of the bones' lengths on pictures without depths", lower_bound=0)
+        flags.float("reg_weight", 0.1, "weight of the depth loss", lower_bound=0)
+        flags.float(
+            "var_weight",
+            0.0,
+            "weight of the geometric loss (bone lengths) on pictures without 3D labels; 0: none",
+            lower_bound=0,
+        )
         flags.float(
             "quality_power",
             0.0,
-            "a generated label's depths weigh its quality to this power; 0: all the same",
+            "weight the depth loss of a generated label by its quality to this power; 0: all labels equally",
             lower_bound=0,
         )
-        flags.float("min_quality", 0.0, "depths of labels of a lower quality are not used", lower_bound=0)
+        flags.float(
+            "min_quality",
+            0.0,
+            "ignore the depths of generated labels of lower quality; their 2D joints are still used",
+            lower_bound=0,
+        )
         flags.boolean(
             "subpixel",
             False,
-            "heatmaps around the joints themselves, not their pixels, so that peaks can be found "
-            "between pixels (not published)",
+            "centre heatmap targets on the exact joint instead of its pixel, which allows subpixel peaks "
+            "(not published)",
         )
         flags.enum("optimizer", "rmsprop", ["rmsprop", "adam"], "RMSprop as published, or Adam")
         flags.enum(
             "schedule",
             "step",
             ["step", "cosine"],
-            "how the learning rate falls: to a tenth at --drop_epoch, "
-            "or as half a cosine to nothing, after a short rise",
+            "learning rate. step: divided by 10 after --drop_epoch; cosine: warm-up, then cosine decay to 0",
         )
-        flags.integer("drop_epoch", 0, "epochs until the learning rate is a tenth; 0: never", lower_bound=0)
-        flags.integer("steps_per_epoch", 0, "steps from evaluation to evaluation; 0: all pictures once", lower_bound=0)
-    with flags.group("Variation of the pictures (published unless said otherwise)"):
-        flags.float("margin", 1.25, "side of the crop over the longer side of the person's box", **_MARGIN)
-        flags.float("scale_spread", 0.25, "standard deviation of the crop's side, as a power of 2", lower_bound=0)
-        flags.float("turned_share", 0.4, "share of pictures that are turned", **_SHARE)
-        flags.float("turn_spread_deg", 30.0, "standard deviation of their angle", lower_bound=0)
-        flags.float("mirrored_share", 0.5, "share of pictures that are mirrored", **_SHARE)
-        flags.strings("brightness", ["0.6", "1"], "from, to: factor of each colour channel")
-        flags.float("shift", 0.0, "the crop moves by up to this share of its side (not published)", **_SHARE)
-        flags.float("contrast", 0.0, "contrast changes by a factor of up to 1 +- this (not published)", **_SHARE)
-        flags.float("grey_share", 0.0, "share of pictures without colours (not published)", **_SHARE)
-        flags.float("noise", 0.0, "largest standard deviation of noise, of 255 (not published)", lower_bound=0)
-        flags.float("covered_share", 0.0, "share of pictures with a covered part (not published)", **_SHARE)
+        flags.integer(
+            "drop_epoch",
+            0,
+            "with --schedule=step, epochs before the learning rate is divided by 10; 0: never",
+            lower_bound=0,
+        )
+        flags.integer(
+            "steps_per_epoch", 0, "steps between evaluations; 0: one pass through the pictures", lower_bound=0
+        )
+    with flags.group("Augmentation (as published unless marked)"):
+        flags.float("margin", 1.25, "ratio of the crop's side to the longer side of the person's box", **_MARGIN)
+        flags.float("scale_spread", 0.25, "standard deviation of the random scale, as exponent of 2", lower_bound=0)
+        flags.float("turned_share", 0.4, "fraction of pictures that are rotated", **_SHARE)
+        flags.float("turn_spread_deg", 30.0, "standard deviation of the rotation angle, in degrees", lower_bound=0)
+        flags.float("mirrored_share", 0.5, "fraction of pictures that are mirrored", **_SHARE)
+        flags.strings("brightness", ["0.6", "1"], "range of the random factor of each colour channel")
+        flags.float(
+            "shift", 0.0, "largest random shift of the crop, as a fraction of its side (not published)", **_SHARE
+        )
+        flags.float("contrast", 0.0, "largest random change of contrast: factor 1 +- this (not published)", **_SHARE)
+        flags.float("grey_share", 0.0, "fraction of pictures converted to grey (not published)", **_SHARE)
+        flags.float(
+            "noise",
+            0.0,
+            "largest standard deviation of the added noise, for values 0 to 255 (not published)",
+            lower_bound=0,
+        )
+        flags.float("covered_share", 0.0, "fraction of pictures with an occluding patch (not published)", **_SHARE)
     shared.declare_strategy(
         flags,
-        "initial weights, order of data and variation of pictures",
-        "compile the training step with XLA; for GPUs, slower on CPUs",
+        "initial weights, order of data and augmentation",
+        "compile the training step with XLA; slower on CPUs",
     )
     with flags.group("Logging and files"):
         shared.declare_files(flags, "drawn predictions")

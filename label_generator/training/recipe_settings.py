@@ -33,30 +33,38 @@ class ViewSettings:
       min_depth_mm: a view with a joint nearer than that is replaced by another of the batch.
     """
 
-    studio_share: float = _flag(0.4, "share of views by cameras placed as Human3.6M's")
-    distance_mm: tuple[float, float] = _flag((1900.0, 10500.0), "from, to: distance of the other cameras")
-    height_mm: tuple[float, float] = _flag((200.0, 4200.0), "from, to: their height above the floor")
-    max_pitch_deg: float = _flag(42.0, "how steeply they look up or down")
-    off_axis_deg: float = _flag(10.0, "how far they look past the person")
-    roll_deg: float = _flag(3.0, "standard deviation of their roll")
+    studio_share: float = _flag(
+        0.4, "fraction of views from cameras placed like Human3.6M's; the following flags describe the others"
+    )
+    distance_mm: tuple[float, float] = _flag(
+        (1900.0, 10500.0), "range of the distance of the other cameras from the person, in mm"
+    )
+    height_mm: tuple[float, float] = _flag((200.0, 4200.0), "range of their height above the floor, in mm")
+    max_pitch_deg: float = _flag(42.0, "largest pitch of the other cameras, up or down, in degrees")
+    off_axis_deg: float = _flag(10.0, "largest angle between their optical axis and the person, in degrees")
+    roll_deg: float = _flag(3.0, "standard deviation of their roll, in degrees")
     fov_deg: tuple[float, float] = (25.0, 95.0)
-    size_spread: float = _flag(0.03, "standard deviation of a person's size")
-    bone_spread: float = _flag(0.05, "standard deviation of each pair of bones")
-    recombined: float = _flag(0.3, "probability to take over the legs, and the arms, of another pose")
-    noise_px: float = _flag(8.0, "largest standard deviation of noise on 2D joints")
-    noise_share: float = _flag(0.6, "share of views with noise")
-    detected_share: float = _flag(0.0, "share of views with a detector's errors instead")
-    skeleton_captured: float = _flag(1.0, "share of people whose skeleton is as captured")
-    skeleton_stated: float = _flag(0.0, "share of people whose joints are at the stated places")
-    skeleton_borrowed: float = _flag(0.0, "share of people with the skeleton of another data set")
-    skeleton_displaced: float = _flag(0.0, "share of people whose joints are displaced besides")
-    skeleton_spread: float = _flag(0.6, "how far, in units of the spread between data sets")
-    part_spread: float = _flag(0.0, "standard deviation of the size of legs, arms and trunk by itself")
-    tilt_share: float = _flag(0.0, "share of people turned about a horizontal axis")
-    tilt_deg: float = _flag(15.0, "standard deviation of that angle")
-    tilt_any: float = _flag(0.0, "share of people turned by any angle")
-    masked: float = _flag(0.4, "share of views with joints missing")
-    unknown: float = _flag(0.15, "share of views whose intrinsics the network is not told")
+    size_spread: float = _flag(0.03, "relative standard deviation of a person's size")
+    bone_spread: float = _flag(0.05, "relative standard deviation of the length of each left-right pair of bones")
+    recombined: float = _flag(
+        0.3, "probability of replacing the legs, and independently the arms, by those of another pose"
+    )
+    noise_px: float = _flag(8.0, "largest standard deviation of the noise on 2D joints, in px")
+    noise_share: float = _flag(0.6, "fraction of views with noise")
+    detected_share: float = _flag(0.0, "fraction of views with simulated detection errors instead")
+    skeleton_captured: float = _flag(1.0, "fraction of people with the skeleton of the motion capture")
+    skeleton_stated: float = _flag(0.0, "fraction of people with the reference skeleton (docs/joints.md)")
+    skeleton_borrowed: float = _flag(0.0, "fraction of people with the skeleton of another data set")
+    skeleton_displaced: float = _flag(0.0, "fraction of people whose joints are displaced in addition")
+    skeleton_spread: float = _flag(0.6, "mean size of that displacement, in units of the spread between data sets")
+    part_spread: float = _flag(
+        0.0, "relative standard deviation of the size of legs, of arms and of the trunk, independently"
+    )
+    tilt_share: float = _flag(0.0, "fraction of people rotated about a horizontal axis")
+    tilt_deg: float = _flag(15.0, "standard deviation of that rotation, in degrees")
+    tilt_any: float = _flag(0.0, "fraction of people rotated by an arbitrary angle")
+    masked: float = _flag(0.4, "fraction of views with missing joints")
+    unknown: float = _flag(0.15, "fraction of views whose intrinsics are hidden from the network")
     min_depth_mm: float = 700.0
 
 
@@ -72,11 +80,11 @@ class LossWeights:
       trust: error of the pose part of the way to the rays, by which the network learns how far to trust them.
     """
 
-    right_view: float = _flag(1.0, "weight of the right view's error")
-    refined: float = _flag(0.5, "weight of the error after a search in closed form")
-    distance: float = _flag(0.2, "weight of the error of the logarithm of the distance")
-    expected_error: float = _flag(0.05, "weight of the fit of each joint's expected error")
-    trust: float = _flag(0.2, "weight of the error that teaches how far to trust each ray")
+    right_view: float = _flag(1.0, "weight of the error of the predicted right view")
+    refined: float = _flag(0.5, "weight of the pose error after a geometric search in closed form")
+    distance: float = _flag(0.2, "weight of the error of the predicted log distance")
+    expected_error: float = _flag(0.05, "weight of the loss that fits each joint's expected error")
+    trust: float = _flag(0.2, "weight of the loss that learns each ray's trust")
 
 
 def flag_fields(settings: type) -> list[dataclasses.Field[Any]]:

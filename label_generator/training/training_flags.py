@@ -54,11 +54,13 @@ def declare(description: str) -> command.Flags:
         flags.integer(
             "epochs",
             200,
-            "how many times training goes through the data in all: a training that --load goes on with ends after as "
-            "many, where the release trains that many more",
+            "total number of passes through the data, including those before a resumed checkpoint (the released code "
+            "trains that many more after --load)",
             lower_bound=1,
         )
-        flags.boolean("camera_frame", False, "poses are in camera axes; ignored, as by the release: records always are")
+        flags.boolean(
+            "camera_frame", False, "poses are in camera coordinates; ignored, as in the release: records always are"
+        )
         flags.boolean("max_norm", False, "clip each weight matrix to Frobenius norm 1 in the forward pass")
         flags.boolean("batch_norm", False, "batch normalisation after each hidden linear layer")
         flags.boolean(
@@ -66,7 +68,9 @@ def declare(description: str) -> command.Flags:
             False,
             "leave Neck/Nose, Spine and Hip, which LSP does not label, out of loss and figures (released: ignored)",
         )
-        flags.boolean("use_sh", False, "use detected 2D poses; ignored, as by the release: --train_data says which")
+        flags.boolean(
+            "use_sh", False, "use detected 2D poses; ignored, as in the release: choose the records with --train_data"
+        )
         flags.integer("linear_size", 1024, "width of the hidden layers", lower_bound=1)
         flags.integer("num_layers", 2, "residual blocks, of two linear layers each", lower_bound=0)
         flags.boolean("residual", False, "add each block's input to its output")
@@ -74,13 +78,17 @@ def declare(description: str) -> command.Flags:
         flags.string(
             "cameras_path",
             "data/h36m/cameras.h5",
-            "camera parameters; ignored, as by the release: records carry their cameras",
+            "camera parameters; ignored, as in the release: records contain their cameras",
         )
-        flags.string("data_dir", "data/h36m/", "folder with TFRecords in train/ and test/, unless they are named below")
-        flags.string("train_dir", "experiments", "where experiment directories are made")
-        flags.boolean("use_cpu", False, "leave GPUs alone")
+        flags.string(
+            "data_dir",
+            "data/h36m/",
+            "folder with TFRecords in train/ and test/; used where --train_data or --test_data is not given",
+        )
+        flags.string("train_dir", "experiments", "parent folder of the experiment directories")
+        flags.boolean("use_cpu", False, "do not use GPUs")
         flags.integer(
-            "load", 0, "go on from the checkpoint of exactly this step; 0: from the last, if any", lower_bound=0
+            "load", 0, "resume from the checkpoint of exactly this step; 0: from the last one, if any", lower_bound=0
         )
         flags.boolean("use_fp16", False, "mixed precision: float16 with loss scaling on GPUs, bfloat16 on CPUs")
     with flags.group("Stage"):
@@ -88,52 +96,73 @@ def declare(description: str) -> command.Flags:
             "stage",
             "left2right",
             STAGES,
-            "what is trained. left2right: left -> right view; pose3d: both views -> 3D; direct: left -> 3D; "
-            "chain: the first two at once (canonical recipe)",
+            "network to train. left2right: left -> right view; pose3d: both views -> 3D; direct: left view -> 3D; "
+            "chain: left2right and pose3d jointly (canonical recipe)",
         )
-        flags.enum("recipe", "published", RECIPES, "the paper's, or this project's on virtual cameras")
+        flags.enum(
+            "recipe", "published", RECIPES, "published: the paper's; canonical: this project's, with virtual cameras"
+        )
     with flags.group("Data"):
         flags.string("train_data", "", "training records: folder, manifest or glob of TFRecords")
-        flags.string("test_data", "", "test records, likewise")
+        flags.string("test_data", "", "test records: folder, manifest or glob of TFRecords")
         flags.enum(
-            "right_view", "true", ["true", "predicted"], "which right view pose3d is trained on (published recipe)"
+            "right_view",
+            "true",
+            ["true", "predicted"],
+            "right view that pose3d is trained on: ground truth or prediction (published recipe)",
         )
         flags.string(
             "left2right",
             "",
-            "weights folder of a trained left2right; predicts right views, on which pose3d is then evaluated too",
+            "weights folder of a trained left2right network; pose3d is then also evaluated on its "
+            "predicted right views",
         )
     shared.declare_strategy(
         flags,
         "initial weights, order of data, dropout and virtual cameras",
-        "compile the training step with XLA, whose dropout draws other numbers",
+        "compile the training step with XLA; dropout then uses other random numbers",
     )
     with flags.group("Evaluation, logging and files"):
         flags.enum(
             "statistics",
             "train",
             ["train", "test"],
-            "which poses' mean and deviation normalise test data; test: as the released predict_3d_pose.py, whose mm "
-            "are not mm (published recipe)",
+            "poses whose mean and standard deviation normalise test data. test: as in the released predict_3d_pose.py, "
+            "whose reported values are then not millimetres (published recipe)",
         )
         shared.declare_files(flags, "drawn poses")
     with flags.group("Canonical recipe (not in the paper)"):
-        flags.integer("steps_per_epoch", 1000, "steps from evaluation to evaluation; views never end", lower_bound=1)
-        flags.integer("left2right_layers", 1, "residual blocks of the first network of a chain", lower_bound=1)
-        flags.float("balance", 0.5, "a sequence of n poses is met in proportion to n to this power")
-        flags.float(
-            "rarity", 0.0, "poses unlike others are met more often, by their distance to this power", lower_bound=0
+        flags.integer(
+            "steps_per_epoch", 1000, "steps between evaluations (views are sampled without end)", lower_bound=1
         )
-        flags.float("synthetic_share", 0.2, "share of views of people of source synthetic, where there are both")
-        flags.enum("schedule", "cosine", SCHEDULES, "what the learning rate does after its first 200 steps")
+        flags.integer("left2right_layers", 1, "residual blocks of the first network of a chain", lower_bound=1)
+        flags.float("balance", 0.5, "exponent: a sequence of n poses is sampled in proportion to n to this power")
+        flags.float(
+            "rarity",
+            0.0,
+            "exponent: poses are sampled in proportion to their distance from others to this power",
+            lower_bound=0,
+        )
+        flags.float(
+            "synthetic_share",
+            0.2,
+            "fraction of views that show records of --source=synthetic, where there are others too",
+        )
+        flags.enum("schedule", "cosine", SCHEDULES, "learning rate after a warm-up of 200 steps")
         flags.string(
             "start_from",
             "",
-            "weights folder of trained networks to start from, of the stages and sizes that are trained; a pose3d may "
-            "start from a direct network, and then learns what the right view adds",
+            "weights folder to start from, with the same stages and sizes as the training; pose3d may "
+            "also start from a "
+            "direct network, and then learns what the right view adds",
         )
-        flags.float("weight_decay", 0.01, "AdamW's decay of matrices", lower_bound=0)
-        flags.float("ema", 0.999, "decay of the average of weights that is evaluated and exported", upper_bound=0.99999)
+        flags.float("weight_decay", 0.01, "AdamW's weight decay of the weight matrices", lower_bound=0)
+        flags.float(
+            "ema",
+            0.999,
+            "decay of the moving average of the weights, which is evaluated and exported; 0: none",
+            upper_bound=0.99999,
+        )
         for field in VIEW_FIELDS:
             if isinstance(field.default, tuple):
                 words = [f"{value:g}" for value in field.default]

@@ -16,16 +16,20 @@ def declare_strategy(flags: command.Flags, seed_of: str, jit_compile: str) -> No
             "strategy",
             "auto",
             ["auto", "one_device", "mirrored", "multi_worker"],
-            "devices: all there are, one, all of this machine, or those of the cluster in TF_CONFIG",
+            "devices to use. auto: all available; one_device; mirrored: all of this machine; "
+            "multi_worker: the cluster in "
+            "TF_CONFIG",
         )
         flags.integer(
-            "virtual_cpus", 0, "split the CPU into this number of devices, to try out a strategy", lower_bound=0
+            "virtual_cpus", 0, "split the CPU into this many virtual devices, for testing a strategy", lower_bound=0
         )
-        flags.integer("seed", 0, f"of {seed_of}", lower_bound=0)
-        flags.boolean("deterministic", True, "the same weights from the same flags, at some cost on GPUs")
+        flags.integer("seed", 0, f"random seed of {seed_of}", lower_bound=0)
+        flags.boolean(
+            "deterministic", True, "deterministic operations: the same flags give the same weights; slower on GPUs"
+        )
         flags.boolean("jit_compile", False, jit_compile)
-        flags.integer("steps_per_execution", 10, "steps between Keras' reports of progress", lower_bound=1)
-        flags.integer("threads", 0, "threads of TensorFlow; 0: one for each core", lower_bound=0)
+        flags.integer("steps_per_execution", 10, "steps run by one Keras call, between progress reports", lower_bound=1)
+        flags.integer("threads", 0, "number of TensorFlow threads; 0: one for each core", lower_bound=0)
 
 
 def declare_files(flags: command.Flags, pictured: str) -> None:
@@ -34,7 +38,13 @@ def declare_files(flags: command.Flags, pictured: str) -> None:
     Args:
       pictured: what TensorBoard's pictures show.
     """
-    flags.string("profile", "", "first,last step to profile for TensorBoard")
-    flags.integer("pictures_every", 1, f"epochs between {pictured} in TensorBoard; 0: none", lower_bound=0)
-    flags.integer("keep", 10, "how many checkpoints are kept", lower_bound=1)
-    flags.boolean("overwrite", False, "discard the training that lies there; with --load, its later checkpoints")
+    flags.string("profile", "", "first and last step, such as 10,20, to profile for TensorBoard")
+    flags.integer(
+        "pictures_every", 1, f"write {pictured} to TensorBoard every this many epochs; 0: never", lower_bound=0
+    )
+    flags.integer("keep", 10, "number of checkpoints to keep", lower_bound=1)
+    flags.boolean(
+        "overwrite",
+        False,
+        "discard an existing training of the same experiment directory; with --load, its later checkpoints",
+    )
