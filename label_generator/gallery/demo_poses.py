@@ -58,7 +58,7 @@ def from_input(path: str, flags: command.Flags, lifter: Lifter) -> Labelled:
     choice = cameras.parse_camera(flags.camera, parse_image_size(flags.image_size))
     print(f"{source.description}: {len(source):,} poses")
     batches, count = [], 0
-    for batch in source.batches(0, BATCH):
+    for batch in inputs.read_batches(source, 0, BATCH):
         batches.append(batch)
         count += len(batch)
         if count >= flags.limit:

@@ -49,8 +49,8 @@ class Piece:
         if name not in self.ids:
             return np.asarray(otherwise, np.int64)
         try:
-            return np.array([int(float(cell)) if cell else -1 for cell in self.ids[name]], np.int64)
-        except ValueError as error:
+            return np.array([int(array_rows.number(cell)) if cell else -1 for cell in self.ids[name]], np.int64)
+        except (ValueError, OverflowError) as error:
             raise InputError(f"column {name}: {error}") from None
 
 
@@ -80,6 +80,8 @@ class PoseArrays:
         flat = len(rows.shape) == 2
         self._layout = (layout or guess_layout(rows, joint_set, self._numbers, permutation)) if flat else ""
         for other, tail, name in ((intrinsics, (4,), "intrinsics"), (mask, (joint_set.size,), "joint_mask")):
+            if other is not None and other.dtype.kind not in ("fiu" if name == "intrinsics" else "fiub"):
+                raise InputError(f"{place}: its {name} holds {other.dtype}, expected numbers")
             if other is not None and other.shape not in ((len(rows), *tail), tail):
                 raise InputError(f"{place}: its {name} is {list(other.shape)}, expected {[len(rows), *tail]}")
         with_confidence = ", with confidence" if self._numbers == 3 else ""

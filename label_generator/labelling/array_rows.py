@@ -158,10 +158,11 @@ class CsvRows(Rows):
 
     def __init__(self, path: pathlib.Path):
         self._path = path
+        inputs.check_regular(path)
         try:
             with open(path, encoding="utf-8-sig", newline="") as file:
                 sample = file.read(65_536)
-                self._separator = next((mark for mark in ",;\t" if mark in sample), ",")
+                self._separator = _separator(sample)
                 first = next(csv.reader(io.StringIO(sample), delimiter=self._separator), [])
                 file.seek(0)
                 count = sum(1 for line in file if line.strip())
@@ -184,12 +185,15 @@ class CsvRows(Rows):
             self._lines, self._at = self._open(), 0
         values = np.empty((stop - start, len(self._columns)))
         self.ids = {name: [] for name in self.id_columns}
-        for line in self._lines:
-            if self._at >= start:
-                self._take(line, values[self._at - start])
-            self._at += 1
-            if self._at >= stop:
-                break
+        try:
+            for line in self._lines:
+                if self._at >= start:
+                    self._take(line, values[self._at - start])
+                self._at += 1
+                if self._at >= stop:
+                    break
+        except (csv.Error, UnicodeDecodeError, OSError) as error:
+            raise InputError(f"{self._path}: row {self._at}: cannot be read as CSV ({error})") from None
         if self._at < stop:
             raise InputError(f"{self._path}: row {self._at} is not there; the file was changed")
         return values
@@ -203,7 +207,8 @@ class CsvRows(Rows):
 
     def _take(self, cells: list[str], into: np.ndarray) -> None:
         try:
-            into[:] = [float(cells[i]) if cells[i].strip() else math.nan for i in self._columns]
+            comma = self._separator != ","
+            into[:] = [number(cells[i], comma) if cells[i].strip() else math.nan for i in self._columns]
             for name, column in self.id_columns.items():
                 self.ids[name].append(cells[column].strip())
         except (ValueError, IndexError) as error:
@@ -211,9 +216,29 @@ class CsvRows(Rows):
             raise InputError(f"{self._path}: row {self._at}: {what}") from None
 
 
+def _separator(sample: str) -> str:
+    """What stands between cells: a semicolon or tab where there is one, since commas may then be decimal marks."""
+    first = sample.split("\n", 1)[0]
+    return next((mark for mark in "\t;" if mark in first), ",")
+
+
+def number(cell: str, decimal_comma: bool = False) -> float:
+    """The number in a cell; ValueError for what is none, also for Python's '121_34', which no other program writes.
+
+    Args:
+      decimal_comma: '121,34' is 121.34.
+    """
+    text = cell.strip()
+    if decimal_comma and "." not in text:
+        text = text.replace(",", ".")
+    if "_" in text:
+        raise ValueError(f"could not convert string to float: {cell!r}")
+    return float(text)
+
+
 def _is_number(cell: str) -> bool:
     try:
-        float(cell or "nan")
+        number(cell or "nan", decimal_comma=True)
     except ValueError:
         return False
     return True

@@ -21,7 +21,7 @@ from tfrecords.source import Info, Options, Skip, Source, read_records
 from tfrecords.sources import open_source
 from tfrecords.sources.records import RecordSource
 from tools.cli.errors import InputError
-from tools.files import limits
+from tools.files import inputs, limits
 
 _RECORD_ROWS = 1024  # of arrays that become records together
 CAMERA_KINDS = ("", schema.CALIBRATED, schema.GIVEN, schema.ASSUMED, schema.NOMINAL)
@@ -129,6 +129,17 @@ class Input(abc.ABC):
 
 def open_input(spec: Spec) -> Input:
     """Opens what the user named; raises `InputError` when it is not what its format says."""
+    with inputs.reading(spec.path, f"{spec.format} input"):
+        return _open_input(spec)
+
+
+def read_batches(poses: Input, start: int, size: int) -> Iterator[Batch]:
+    """`poses.batches(start, size)`, in which whatever damage of the input raises is an `InputError`."""
+    with inputs.reading(poses.description, "poses"):
+        yield from poses.batches(start, size)
+
+
+def _open_input(spec: Spec) -> Input:
     if spec.format == "array":
         return ArrayInput(spec)
     path = pathlib.Path(spec.path)

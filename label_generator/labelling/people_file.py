@@ -14,6 +14,7 @@ from tfrecords.formats import images
 from tfrecords.schema import OCCLUDED, VISIBLE, PoseRecord
 from tfrecords.source import Info, Skip
 from tools.cli.errors import InputError
+from tools.files import archives, inputs
 from tools.pose import joints
 
 INFO = Info(
@@ -46,7 +47,7 @@ class PeopleFile:
         missing = [name for name in needed if name not in self._rows]
         if missing:
             raise InputError(f"{path}: no array {missing[0]}; expected {INFO.input}")
-        with np.load(path, allow_pickle=False) as content:
+        with inputs.reading(path, INFO.input), np.load(path, allow_pickle=False) as content:
             self.joint_set = str(content["joint_set"][0])
             self.input, self.every_seconds = str(content["input"][0]), float(content["every_seconds"][0])
             self.reasons = [str(reason) for reason in content["reasons"]]
@@ -145,10 +146,11 @@ def _with_picture(record: PoseRecord, picture: Picture | None) -> PoseRecord | S
 def is_people_file(path: pathlib.Path) -> bool:
     """Whether an .npz is one of people, by its arrays' names."""
     try:
-        with np.load(path, allow_pickle=False) as content:
-            return {"joints", "boxes", "joint_set", "every_seconds"} <= set(content.files)
-    except (OSError, ValueError, EOFError):
+        with archives.open_zip(path) as content:
+            names = {name.removesuffix(".npy") for name in content.namelist()}
+    except InputError:
         return False
+    return {"joints", "boxes", "joint_set", "every_seconds"} <= names
 
 
 def by_picture(people: PeopleFile) -> Iterator[tuple[int, np.ndarray]]:

@@ -199,7 +199,7 @@ def _lift_all(options: LabellingOptions, poses: inputs.Input, lifter: Lifter, fi
 def _other_order(options: LabellingOptions, poses: inputs.Input, lifter: Lifter) -> str | None:
     """Warns when the first poses look like another order of joints, which it returns in words."""
     size = min(options.batch_size, 1 << max(len(poses) - 1, 0).bit_length())
-    batch = next(poses.batches(0, size), None)
+    batch = next(inputs.read_batches(poses, 0, size), None)
     if batch is None:
         return None
 
@@ -221,7 +221,7 @@ def _ahead(poses: inputs.Input, already: int, size: int) -> Iterator[tuple[int, 
     """(number of the first pose, batch), each read while the one before is lifted."""
     if already >= len(poses):
         return
-    batches = poses.batches(already, size)
+    batches = inputs.read_batches(poses, already, size)
     first = already
     with concurrent.futures.ThreadPoolExecutor(1) as reading:
         waiting = reading.submit(next, batches, None)

@@ -216,7 +216,7 @@ def _read_head(lines: _Lines) -> Skeleton:
     lines.expect("MOTION", "MOTION (one skeleton a file)")
     if not any(channels):
         raise lines.error("a joint with channels before MOTION", "none")
-    frames = _read_field(lines, r"frames\s*:\s*(\d+)", "Frames: <number>")
+    frames = _read_field(lines, r"frames\s*:\s*(\d{1,9})", "Frames: <number>")
     time = _read_field(lines, r"frame\s*time\s*:\s*([-+.\deE]+)", "Frame Time: <seconds>")
     try:
         frame_time = float(time)

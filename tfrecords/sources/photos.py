@@ -15,13 +15,13 @@ A file called ..._train.npz, ..._val.npz and so on is of that split; else one pi
 from __future__ import annotations
 
 import pathlib
-import zipfile
 
 import numpy as np
 
 from tfrecords import schema
 from tfrecords.conversion import labels
 from tfrecords.conversion.people import People, PeopleSource, Picture
+from tfrecords.formats import arrays as npy_files
 from tfrecords.formats import images
 from tfrecords.source import Info, Options
 from tools.cli.errors import InputError
@@ -84,11 +84,7 @@ class Photos(PeopleSource):
 
     def _arrays(self) -> tuple[list[str], np.ndarray, np.ndarray, str]:
         """files, joints [n, J, 3], boxes [n, 4] and the joint set; raises `InputError`."""
-        try:
-            with np.load(self.path, allow_pickle=False) as content:
-                arrays = {name: content[name] for name in ("files", "joints", "joint_set", "boxes") if name in content}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as error:
-            raise InputError(f"{self.path}: not an .npz of plain arrays ({error})") from None
+        arrays = npy_files.read_npz(self.path, ("files", "joints", "joint_set", "boxes"))
         for name in ("files", "joints"):
             if name not in arrays:
                 raise InputError(f"{self.path}: no array {name!r}; expected {self.info.input}")

@@ -21,6 +21,13 @@ def check_all_free(paths: Iterable[str | os.PathLike], overwrite: bool) -> None:
 
 
 def check_folder(path: str | os.PathLike) -> None:
-    """Raises `InputError` when `path`, a folder to be written, is something else."""
+    """Raises `InputError` when `path`, a folder to be written, is something else or may not be written."""
     if os.path.lexists(path) and not os.path.isdir(path):
         raise InputError(f"{path}: is not a folder")
+    above = os.path.abspath(path)
+    while not os.path.lexists(above):
+        above = os.path.dirname(above)
+    if not os.path.isdir(above):
+        raise InputError(f"{path}: cannot be created, {above} is not a folder")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise InputError(f"{path}: cannot be written, no permission for {above}")
