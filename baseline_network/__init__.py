@@ -1,4 +1,4 @@
-"""The baseline network: a picture of a person in, 16 heatmaps and 16 depths out.
+"""The baseline network: a stacked hourglass that predicts 16 heatmaps and 16 depths from a picture of a person.
 
-A file here is a command; rooms may import tfrecords and tools, never label_generator.
+Files here are commands; their code is in the subpackages, which may import tfrecords and tools, never label_generator.
 """

@@ -1,7 +1,7 @@
-"""The 3D label generator: the published stages in their order, and the chain from 2D poses to 3D labels.
+"""The 3D label generator: the published stages in order, and the chain from 2D poses to 3D labels.
 
-A file here is a command; rooms may import tfrecords and tools, never baseline_network. What a program of yours needs is
-`lift`, `Lifter` and `Labels`, which are imported when they are first used.
+Files here are commands; their code is in the subpackages, which may import tfrecords and tools, never baseline_network.
+The Python interface is `lift`, `Lifter` and `Labels`, imported lazily.
 """
 
 from typing import Any

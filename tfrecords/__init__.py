@@ -1,4 +1,4 @@
-"""The data layer. Doors: schema (what a record is), source, writer and reader (making and reading records).
+"""The data layer. Its interface: schema (features of a record), source (base class), writer, reader, sources.
 
 May import tools.
 """

@@ -1,4 +1,4 @@
-"""What both networks and the data layer share, and commands over all of it.
+"""Libraries shared by both networks and the data layer, and commands that concern all of them.
 
-A file here is a command, a folder is a library; libraries import no other package, but for benchmarks.
+A file here is a command, a folder is a library. Libraries import no other package, except benchmarks and review_page.
 """

@@ -1,4 +1,4 @@
-"""What evaluate.py measures on records with known poses.
+"""Evaluation (evaluate.py) on records with known poses: metrics, tables, plots.
 
 May import images, network, prediction, tfrecords and tools.
 """

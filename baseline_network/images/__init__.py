@@ -1,4 +1,4 @@
-"""Pictures of people: reading, cropping, augmenting, and finding people in them.
+"""Pictures of people: decoding, cropping, augmentation and person detection.
 
 May import tfrecords and tools.
 """

@@ -1,4 +1,4 @@
-"""Weights from elsewhere: Zhou et al.'s PyTorch checkpoints.
+"""Import of Zhou et al.'s PyTorch checkpoints.
 
 May import network and tools.
 """

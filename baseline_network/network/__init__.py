@@ -1,4 +1,4 @@
-"""The hourglass, what its outputs mean (targets and decoding), and its folder of weights.
+"""The stacked hourglass, its training targets, the decoding of its outputs, and its weights folder.
 
 May import images and tools.
 """

@@ -1,4 +1,4 @@
-"""What predict.py and demo.py run: pictures in, poses, files and drawings out.
+"""Prediction (predict.py, demo.py): poses of the people in pictures, result files and drawings.
 
 May import images, network, tfrecords and tools.
 """

@@ -1,4 +1,4 @@
-"""What train.py runs: batches of pictures, losses, optimiser, figures of an epoch.
+"""Training (train.py): batches of pictures, losses, optimiser, evaluation after each epoch.
 
 May import evaluation, images, network, tfrecords and tools.
 """

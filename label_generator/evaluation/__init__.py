@@ -1,4 +1,4 @@
-"""What evaluate.py measures: protocols, errors of labels, tables and plots.
+"""Evaluation of labels (evaluate.py, search_h36m.py): protocols, error metrics, tables and plots.
 
 May import lifting, networks, tfrecords and tools.
 """

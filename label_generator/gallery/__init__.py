@@ -1,4 +1,4 @@
-"""What demo.py shows: built-in poses, and sheets and animations of labels.
+"""The demo (demo.py): built-in example poses, and contact sheets and animations of labels.
 
 May import labelling, lifting, tfrecords and tools.
 """

@@ -1,4 +1,4 @@
-"""Weights from elsewhere: the released TensorFlow 1 checkpoints and their normalisation statistics.
+"""Import of the released TensorFlow 1 checkpoints and of their normalisation statistics.
 
 May import networks, stages, training, tfrecords and tools.
 """

@@ -1,4 +1,4 @@
-"""What generate.py runs: 2D poses of any format in, labels in all output formats out.
+"""Labelling (generate.py): reads 2D poses of every input format, lifts them, writes labels in every output format.
 
 May import lifting, networks, tfrecords and tools.
 """

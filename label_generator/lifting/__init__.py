@@ -1,4 +1,4 @@
-"""2D poses in, 3D poses out: camera views, both networks in a chain, geometric search, refinement, quality.
+"""Inference from 2D to 3D poses: camera views, the two networks in sequence, geometric search, refinement, quality.
 
 May import networks, stages and tools.
 """

@@ -1,4 +1,4 @@
-"""The networks as Keras models, their normalisation, and their folders of weights on disk.
+"""The networks as Keras models, their normalisation, and their weights folders.
 
 May import stages and tools.
 """

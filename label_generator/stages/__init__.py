@@ -1,4 +1,5 @@
-"""The stages of the paper, one file each: inputs, outputs, order of the rows, sizes and what is reported.
+"""Definitions of the stages, one file each: inputs, outputs, row order, normalisation and reported metrics.
 
-May import tfrecords and tools; no other room of this package.
+left2right and pose3d are the paper's, direct is a single-network baseline; right_view makes left2right's ground truth.
+May import tfrecords and tools; no other subpackage of this package.
 """

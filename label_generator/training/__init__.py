@@ -1,4 +1,4 @@
-"""What train.py runs: data, virtual views, losses and loops of the published and of the canonical recipe.
+"""Training (train.py): data, virtual views, losses and training loops of the published and the canonical recipe.
 
 May import lifting, networks, stages, tfrecords and tools.
 """

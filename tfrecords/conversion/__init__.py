@@ -1,4 +1,4 @@
-"""What sources share on the way from data to records: people in pictures, clips of 3D poses, cameras, joint labels.
+"""Code shared by the sources, from data to records: people in pictures, clips of 3D poses, cameras, joint labels.
 
 May import formats, schema, source and tools.
 """

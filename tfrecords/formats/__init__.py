@@ -1,4 +1,4 @@
-"""File formats, without knowing what is in them: arrays, .mat, BVH, restricted pickles, pictures.
+"""Readers of file formats, independent of any data set: arrays, .mat, BVH, restricted pickles, pictures.
 
 May import source and tools.
 """

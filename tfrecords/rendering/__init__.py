@@ -1,6 +1,7 @@
-"""Drawn people: body, head, clothes, scene, light, and the rasterizer.
-Own renderer of NumPy instead of OpenGL or a body model: no display, no GPU, and no licence of a body model is needed,
-and every pixel is the same on every machine.
+"""Rendered people for --source=rendered: body, head, clothes, scene, light, and the rasterizer.
+
+The renderer uses NumPy only, instead of OpenGL and a licensed body model: it needs no display and no GPU, and renders
+identical pixels on every machine.
 
 May import schema and tools.
 """

@@ -1,6 +1,6 @@
-"""One reader per data set or file format; `open_source` finds them by name without importing the others.
+"""One source per data set or file format; `open_source` opens one by name without importing the others.
 
-May import every room and door of this package, and tools.
+May import every module of this package, and tools.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Records on disk: encoding, framing, shards, manifest, journals of conversions under way.
+"""Records on disk: encoding, framing, shards, manifest, and the journal from which a conversion resumes (partial).
 
 May import schema, source and tools.
 """

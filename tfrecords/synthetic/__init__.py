@@ -1,5 +1,6 @@
-"""A kinematic model of people: bodies, activities, poses, and cameras around them.
-Own kinematic model instead of SMPL and motion capture: its poses carry no licence but the project's.
+"""Synthetic poses for --source=synthetic: a kinematic model of bodies and activities, and cameras around them.
+
+It replaces SMPL and motion capture where no licence other than the project's is wanted.
 
 May import conversion and tools.
 """

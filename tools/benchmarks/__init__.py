@@ -1,4 +1,4 @@
 """The sections of benchmark.py, one file each.
 
-May import everything but commands.
+May import everything except commands.
 """

@@ -1,4 +1,4 @@
 """People and their key points in photographs and videos, with identities.
 
-May import tools.cli, tools.files and tools.pose; both networks use it, so it stands in tools.
+May import tools.cli, tools.files and tools.pose. Here because both networks use it.
 """

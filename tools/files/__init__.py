@@ -1,4 +1,4 @@
-"""Folders and weights that are written whole or not at all.
+"""Atomic writes of files and folders, checksums, archives, weights folders, review decisions.
 
 May import tools.cli.
 """

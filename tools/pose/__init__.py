@@ -1,4 +1,4 @@
-"""Joint sets, cameras, projections, metrics: arrays in, arrays out.
+"""Joint sets, cameras, projections and pose metrics, as functions of arrays.
 
 May import tools.cli.
 """

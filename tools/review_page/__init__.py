@@ -1,4 +1,4 @@
-"""The page of tools/review.py: labels packed into one HTML file, small pictures beside it; `page/` runs in the browser.
+"""The review page (tools/review.py): labels packed into one HTML file, with thumbnails beside it.
 
-May import every room but the baseline network's. Not named `review`, since a command of that name stands beside it.
+`page/` is the code that runs in the browser. May import every subpackage except the baseline network's.
 """

@@ -1,4 +1,4 @@
-"""What both train.py share: session, strategies, checkpoints, schedules, precision.
+"""Code shared by both train.py: session, devices, checkpoints, schedules, precision.
 
 May import tools.cli.
 """
