@@ -107,16 +107,32 @@ def declare() -> command.Flags:
         lifter_flags.declare_weights(flags)
         lifter_flags.declare_refinement(flags)
         flags.integer("batch_size", 4096, "poses in one batch", lower_bound=1)
+    with flags.group("Sequences"):
+        flags.boolean(
+            "sequence",
+            None,
+            "frames of one person agree: constant bone lengths, a smooth path (default: where the input has sequences)",
+        )
+        flags.float(
+            "fps", 0.0, "frames per second of the sequences (default: as the input says, else 30)", lower_bound=0
+        )
     with flags.group("Geometric search"):
         lifter_flags.declare_search(flags)
     with flags.group("What is written"):
         flags.string("output", None, "folder for labels.npz; created when needed")
         flags.float("min_quality", 0.0, "labels of lower quality are set to NaN, with that reason", lower_bound=0)
-        flags.boolean("json", False, "write labels.json too")
-        flags.boolean("wild_npy", False, "write wild.npy too: (filename, 2D, 3D) as the authors published their labels")
-        flags.boolean("tfrecords", False, "write tfrecords/ too, with pictures where the input has them")
+        flags.strings(
+            "formats",
+            ["npz"],
+            "npz: labels.npz, always; json, coco (with keypoints_3d), csv, tfrecord, wild (as the authors published"
+            " theirs); of sequences also bvh, c3d and mp4 (docs/formats.md)",
+        )
+        flags.enum("names", "cgspeed", ["cgspeed", "mixamo", "h36m"], "what joints are called in BVH")
+        flags.boolean("json", False, "the same as --formats=json")
+        flags.boolean("wild_npy", False, "the same as --formats=wild")
+        flags.boolean("tfrecords", False, "the same as --formats=tfrecord")
         flags.boolean("unlabelled", False, "also write people without a label to tfrecords/, with their 2D pose only")
-        flags.string("images", "", "folder of the pictures for --tfrecords; 'none' leaves them out")
+        flags.string("images", "", "folder of the pictures for records and films; 'none' leaves them out")
         flags.string(
             "output_joints",
             "",

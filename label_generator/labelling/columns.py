@@ -106,6 +106,8 @@ class LabelFiles:
         self.reasons = list(journal.get("reasons", reasons))
         self.folder.mkdir(parents=True, exist_ok=True)
         self._files = {name: self._open(name) for name in self.columns}
+        self._overlays: dict[str, pathlib.Path] = {}
+        self._in_use = False
         self._texts = {
             name: _Texts(self.folder / f"{name}.texts", journal.get("texts", {}).get(name)) for name in texts
         }
@@ -136,6 +138,29 @@ class LabelFiles:
 
     def _path(self, name: str) -> pathlib.Path:
         return self.folder / f"{name}.raw"
+
+    def _shown(self, name: str) -> pathlib.Path:
+        """Where a column is read from."""
+        return self._overlays[name] if self._in_use and name in self._overlays else self._path(name)
+
+    def mapped(self, name: str) -> np.ndarray:
+        """A whole column as it is on disk, read where it is looked at."""
+        kind, shape = self.columns[name]
+        if not self.rows:
+            return np.empty((0, *shape), kind)
+        return np.memmap(self._shown(name), kind, "r", shape=(self.rows, *shape))
+
+    def overlay(self, name: str) -> np.ndarray:
+        """A copy of a column on disk to be changed, which `use_overlays` puts in its place; the column stays."""
+        kind, shape = self.columns[name]
+        path = self.folder / f"{name}.changed.raw"
+        shutil.copyfile(self._path(name), path)
+        self._overlays[name] = path
+        return np.memmap(path, kind, "r+", shape=(self.rows, *shape)) if self.rows else np.empty((0, *shape), kind)
+
+    def use_overlays(self) -> None:
+        """From now on changed columns are read."""
+        self._in_use = True
 
     def _open(self, name: str) -> io.FileIO:
         path, size = self._path(name), self.rows * self._row_bytes(name)
@@ -188,7 +213,7 @@ class LabelFiles:
         kind, shape = self.columns[name]
         count = min(stop, self.rows) - start
         items = count * int(np.prod(shape, dtype=int))
-        values = np.fromfile(self._path(name), kind, items, offset=start * self._row_bytes(name))
+        values = np.fromfile(self._shown(name), kind, items, offset=start * self._row_bytes(name))
         return values.reshape(count, *shape)
 
     def texts(self, name: str) -> Iterator[str]:
@@ -204,6 +229,8 @@ class LabelFiles:
         try:
             with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
                 for name, (kind, shape) in self.columns.items():
+                    if name.startswith("_"):  # of use during the run only
+                        continue
                     with _member(archive, name, kind, (self.rows, *shape)) as member:
                         self._copy(name, member)
                 for name, table in self._texts.items():
@@ -219,7 +246,7 @@ class LabelFiles:
             raise InputError(f"{path}: can't be written: {error.strerror}") from error
 
     def _copy(self, name: str, member: IO[bytes]) -> None:
-        with open(self._path(name), "rb", buffering=0) as file:
+        with open(self._shown(name), "rb", buffering=0) as file:
             while data := file.read(_COPIED_AT_ONCE):
                 member.write(data)
 

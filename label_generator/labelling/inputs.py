@@ -16,6 +16,7 @@ import numpy as np
 from label_generator.labelling import array_inputs, people_file
 from label_generator.labelling.formats import FORMATS
 from tfrecords import reader, schema
+from tfrecords.conversion.people import PeopleSource
 from tfrecords.schema import PoseRecord
 from tfrecords.source import Info, Options, Skip, Source, read_records
 from tfrecords.sources import open_source
@@ -38,7 +39,8 @@ class Batch:
       camera_kind: [B] uint8 index into `CAMERA_KINDS`.
       image_size: [B, 2] int64 px, -1 where unknown.
       frame, person: [B] int64, -1 where unknown.
-      file, sequence, action: [B] texts; `file` says what is known of a pose that was skipped.
+      file, sequence, action: [B] texts.
+      own_numbers: [B, 2] int64, what the input itself calls the picture and the person; -1 where it doesn't.
       skipped: place in the batch -> short reason why there is no pose.
     """
 
@@ -54,6 +56,7 @@ class Batch:
     sequence: list[str]
     action: list[str]
     skipped: dict[int, str] = dataclasses.field(default_factory=dict)
+    own_numbers: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.poses_2d)
@@ -101,9 +104,17 @@ class Spec:
 
 
 class Input(abc.ABC):
-    """A numbered list of 2D poses. description: one line for the user."""
+    """A numbered list of 2D poses.
+
+    Attributes:
+      description: one line for the user.
+      fps: frames per second of its sequences, 0 where it doesn't say. identities: `person` says who it is, frame after
+        frame; otherwise it is only which person of a picture.
+    """
 
     description: str
+    fps: float = 0.0
+    identities: bool = False
 
     @abc.abstractmethod
     def __len__(self) -> int:
@@ -192,9 +203,11 @@ class SourceInput(Input):
                 record = next(records)
                 if isinstance(record, Skip):
                     batch.skipped[i] = record.reason
-                    batch.file[i] = record.detail
                 else:
                     _fill(batch, i, record)
+            numbers = np.arange(start, start + len(batch))
+            if isinstance(self.source, PeopleSource):
+                batch.file, batch.own_numbers = self.source.own_files(numbers), self.source.own_numbers(numbers)
             yield batch
             start += len(batch)
 
@@ -293,6 +306,7 @@ class ArrayInput(Input):
             batch.sequence = piece.ids.get("sequence", batch.sequence)
             batch.frame = piece.number("frame", np.arange(start, stop))
             batch.person = piece.number("person", batch.person)
+            self.identities = "person" in piece.ids
             yield batch
             start = stop
 
@@ -327,6 +341,7 @@ class PeopleInput(Input):
         self._people = people_file.PeopleFile(pathlib.Path(spec.path))
         self._spec = spec
         self.description = f"{spec.path} ({FORMATS['photographs']})"
+        self.identities, self.fps = True, self._people.fps()
 
     def __len__(self) -> int:
         return len(self._people)

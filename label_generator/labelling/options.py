@@ -6,6 +6,7 @@ import dataclasses
 import pathlib
 
 from label_generator.labelling import cameras, formats, inputs
+from label_generator.labelling.exports import formats as label_formats
 from tools.cli.command import Flags
 from tools.cli.errors import InputError
 from tools.files.decisions import Decisions
@@ -42,9 +43,8 @@ class LabellingOptions:
     output: str
     batch_size: int = 4096
     min_quality: float = 0.0
-    json: bool = False
-    wild_npy: bool = False
-    tfrecords: bool = False
+    formats: tuple[str, ...] = ("npz",)
+    names: str = "cgspeed"
     unlabelled: bool = False
     images: str = ""
     output_joints: str = ""
@@ -53,6 +53,8 @@ class LabellingOptions:
     detector: str = "mediapipe"
     every_seconds: float = 0.0
     overlays: bool = True
+    sequence: bool | None = None
+    fps: float = 0.0
     decisions: Decisions | None = None
 
     @classmethod
@@ -82,11 +84,14 @@ class LabellingOptions:
             frame_step=flags.frame_step,
             image_size=image_size,
         )
-        _check_used(flags, spec.format)
+        old = {"json": flags.json, "wild": flags.wild_npy, "tfrecord": flags.tfrecords}
+        chosen = label_formats.parse([*(flags.formats or []), *(name for name, given in old.items() if given)])
+        _check_used(flags, spec.format, chosen)
         of_the_same_name = (field.name for field in dataclasses.fields(cls) if field.name not in _NOT_FLAGS)
         return cls(
             spec=spec,
             camera=camera,
+            formats=chosen,
             decisions=Decisions(flags.keep) if flags.keep else None,
             **{name: getattr(flags, name) for name in of_the_same_name},
         )
@@ -97,7 +102,7 @@ class LabellingOptions:
         return pathlib.Path(self.output)
 
 
-_NOT_FLAGS = ("spec", "camera", "decisions")
+_NOT_FLAGS = ("spec", "camera", "formats", "decisions")
 
 
 def parse_image_size(words: list[str] | None) -> tuple[int, int] | None:
@@ -113,14 +118,18 @@ def parse_image_size(words: list[str] | None) -> tuple[int, int] | None:
     return width, height
 
 
-def _check_used(flags: Flags, kind: str) -> None:
+def _check_used(flags: Flags, kind: str, chosen: tuple[str, ...]) -> None:
     """Raises `InputError` for a flag that this format has no use for."""
     for name, kinds in _FORMATS_OF_FLAGS.items():
         if flags.given(name) and kind not in kinds:
             raise InputError(f"--{name}: is for {', '.join(kinds)} input; this is {kind}")
     if flags.split and kind in ("array", "tfrecords"):
         raise InputError(f"--split: {kind} input has no splits")
-    if flags.images and not flags.tfrecords:
-        raise InputError("--images: goes with --tfrecords")
-    if flags.unlabelled and not flags.tfrecords:
+    if flags.images and not {"tfrecord", "mp4"} & set(chosen):
+        raise InputError("--images: goes with --tfrecords, or --formats=mp4")
+    if flags.unlabelled and "tfrecord" not in chosen:
         raise InputError("--unlabelled: goes with --tfrecords")
+    if flags.given("names") and "bvh" not in chosen:
+        raise InputError("--names: goes with --formats=bvh")
+    if flags.sequence is False and set(chosen) & set(label_formats.OF_SEQUENCES):
+        raise InputError(f"--nosequence: {', '.join(label_formats.OF_SEQUENCES)} are of sequences")

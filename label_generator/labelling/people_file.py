@@ -60,6 +60,14 @@ class PeopleFile:
         """Rows start to stop of a column."""
         return self._rows[name].read(start, stop)
 
+    def fps(self) -> float:
+        """Frames per second of its videos, as the times of their frames say; 0 where there is none."""
+        if "seconds" not in self._rows:
+            return 0.0
+        frame, seconds = (self.read(name, 0, len(self)).astype(np.float64) for name in ("frame", "seconds"))
+        later = (np.diff(frame) > 0) & (np.diff(seconds) > 0)
+        return float(np.median(np.diff(frame)[later] / np.diff(seconds)[later])) if later.any() else 0.0
+
     def files(self, start: int, stop: int) -> list[str]:
         """The names of the pictures of rows start to stop."""
         return [self._files[number] for number in self.read("file", start, stop).tolist()]

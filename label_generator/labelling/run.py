@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from label_generator.labelling import cameras, exports, inputs, joint_orders, output_joints, overlays, photographs
+from label_generator.labelling import cameras, clips, inputs, joint_orders, output_joints, overlays, photographs
 from label_generator.labelling.columns import FOLDER, LabelFiles
+from label_generator.labelling.exports import formats as label_formats
 from label_generator.labelling.options import LabellingOptions
 from tfrecords import schema
 from tfrecords.storage import manifest
@@ -37,9 +38,10 @@ if TYPE_CHECKING:  # it imports TensorFlow, and bad flags are reported before th
 
 BELOW_QUALITY = "quality below --min_quality"
 NOT_FINITE = "label is not finite"
-_LABELS, _SUMMARY, _JSON, _WILD, _RECORDS = "labels.npz", "summary.json", "labels.json", "wild.npy", "tfrecords"
+_LABELS, _SUMMARY, _RECORDS = "labels.npz", "summary.json", label_formats.RECORDS
 _CHECKPOINT_SECONDS = 2.0
 _QUALITY_BINS = 1000
+_QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 _SHOWN_BINS, _BAR = 10, 40
 _ROWS_AT_ONCE = 1 << 18
 COLUMNS = {
@@ -62,6 +64,13 @@ COLUMNS = {
     "file": ("<i4", ()),
     "sequence": ("<i4", ()),
     "action": ("<i4", ()),
+    "track": ("<i4", ()),
+    "interpolated": ("|b1", (17,)),
+    "nominal_camera": ("<f4", (4,)),
+    "image_size": ("<i4", (2,)),
+    "own_numbers": ("<i8", (2,)),
+    # The 2D joints without lens distortion, which clips need.
+    "_points": ("<f4", (17, 2)),
 }
 _TEXTS = ("file", "sequence", "action")
 _JOINTS_OF_FORMATS = {"lsp": "lsp14", "aichallenger": "aichallenger14", "npy_tree": "pose17"}
@@ -91,7 +100,7 @@ def generate(flags: Flags) -> int:
 
 def check_output(options: LabellingOptions) -> None:
     """Raises `InputError` when finished labels lie in the output that may not be replaced."""
-    wanted = [_LABELS, *([_JSON] * options.json), *([_WILD] * options.wild_npy), *([_RECORDS] * options.tfrecords)]
+    wanted = [_LABELS, *label_formats.outputs(options.formats)]
     wanted += [f"poses_3d_{options.output_joints}.npy"] * bool(options.output_joints)
     unfinished = (options.folder / FOLDER).exists()
     outputs.check_all_free((options.folder / name for name in wanted), options.overwrite or unfinished)
@@ -131,8 +140,10 @@ def run(options: LabellingOptions, poses: inputs.Input, lifter: Lifter, fingerpr
             seconds = _lift_all(options, poses, lifter, files)
             if not already:
                 _check_matched(options, len(poses))
+            told = _make_clips(options, poses, files)
             summary = _summary(options, files, weights, seconds, lifter)
             summary["looks_like"] = other
+            summary["sequence"] = told
             _finish(options, files, summary, weights)
         finally:
             files.close()
@@ -172,6 +183,7 @@ def _header(options: LabellingOptions, poses: inputs.Input, lifter: Lifter, fing
         "precision": options.precision,
         "min_quality": options.min_quality,
         "batch_size": options.batch_size,
+        "sequence": [options.sequence, options.fps],
         "version": manifest.project_version(),
         **({} if options.decisions is None else {"decisions": options.decisions.sha256}),
     }
@@ -194,6 +206,21 @@ def _lift_all(options: LabellingOptions, poses: inputs.Input, lifter: Lifter, fi
     if files.rows != total:
         raise InputError(f"{options.spec.path}: {files.rows:,} poses read, {total:,} announced")
     return time.monotonic() - start
+
+
+def _make_clips(options: LabellingOptions, poses: inputs.Input, files: LabelFiles) -> dict[str, Any] | None:
+    """Refines the clips of the input, unless the user wants single frames; what the summary says of them."""
+    if options.sequence is False:
+        return None
+    return clips.make_clips(
+        files,
+        clips.ClipOptions(
+            always=bool(options.sequence),
+            fps=options.fps or poses.fps,
+            identities=poses.identities,
+            image_size=options.camera.image_size,
+        ),
+    )
 
 
 def _other_order(options: LabellingOptions, poses: inputs.Input, lifter: Lifter) -> str | None:
@@ -256,7 +283,9 @@ def _label(
     for rows, text in blanked:
         if rows.any():
             reason[rows] = files.reason(text)
-            for name in ("poses_3d", "roots", "coarse_3d", "joint_quality"):
+            # Nothing of a label remains, so that nobody counts it as one.
+            values["at_range_end"] = values["at_range_end"] & ~rows
+            for name in ("poses_3d", "roots", *_LIFTED[:-1]):
                 values[name] = np.where(_like(rows, values[name]), np.nan, values[name])
     files.append(
         {
@@ -272,6 +301,12 @@ def _label(
             "file": batch.file,
             "sequence": batch.sequence,
             "action": batch.action,
+            "track": np.full(count, -1),
+            "interpolated": np.zeros((count, 17), bool),
+            "nominal_camera": np.full((count, 4), np.nan),
+            "image_size": batch.image_size,
+            "own_numbers": np.full((count, 2), -1) if batch.own_numbers is None else batch.own_numbers,
+            "_points": views,
         }
     )
 
@@ -347,7 +382,7 @@ def _summary(
         "weights": weights,
         "settings": dataclasses.asdict(lifter.settings),
         "quality_calibrated": lifter.calibration is not quality.UNCALIBRATED,
-        "quality_quantiles": {str(share): _quantile(bins, share) for share in (0.1, 0.25, 0.5, 0.75, 0.9)},
+        "quality_quantiles": _quantiles(files),
         "quality_histogram": bins.reshape(_SHOWN_BINS, -1).sum(1).tolist(),
         "mean_expected_error_mm": errors / labels if labels else None,
         "depth_at_range_end": at_end,
@@ -358,9 +393,10 @@ def _summary(
     }
 
 
-def _quantile(bins: np.ndarray, share: float) -> float | None:
-    total = bins.sum()
-    return float((np.searchsorted(np.cumsum(bins), share * total) + 0.5) / len(bins)) if total else None
+def _quantiles(files: LabelFiles) -> dict[str, float | None]:
+    """Quality that so large a share of the labels does not exceed."""
+    values = np.asarray(files.mapped("quality"))[np.asarray(files.mapped("reason")) == 0]
+    return {str(share): float(np.quantile(values, share)) if len(values) else None for share in _QUANTILES}
 
 
 def _finish(options: LabellingOptions, files: LabelFiles, summary: dict, weights: str) -> None:
@@ -387,13 +423,8 @@ def _finish(options: LabellingOptions, files: LabelFiles, summary: dict, weights
         # What the labels were made with stays with them: a later review goes on from it.
         (part / decisions_file.NAME).write_bytes(options.decisions.data)
         written.append(decisions_file.NAME)
-    if options.json:
-        exports.write_json(files, part / _JSON, weights)
-        written.append(_JSON)
-    if options.wild_npy:
-        exports.write_wild_npy(files, part / _WILD)
-        written.append(_WILD)
-    if options.tfrecords and summary["labels"]:
+    written += label_formats.write(files, part, weights, summary, options)
+    if "tfrecord" in options.formats and summary["labels"]:
         _write_records(options, part)
         written.append(_RECORDS)
     for name in (*written, _LABELS):
@@ -404,6 +435,7 @@ def _finish(options: LabellingOptions, files: LabelFiles, summary: dict, weights
 
 
 def _write_records(options: LabellingOptions, part: pathlib.Path) -> None:
+    from label_generator.labelling.exports import records
     from tfrecords import writer
 
     if (part / _RECORDS / manifest.NAME).exists():
@@ -416,7 +448,7 @@ def _write_records(options: LabellingOptions, part: pathlib.Path) -> None:
             spec = dataclasses.replace(spec, images="none")
             print(f"records without pictures: {error}")
     try:
-        source = functools.partial(exports.LabelledSource, spec, part / _LABELS, options.unlabelled, options.decisions)
+        source = functools.partial(records.LabelledSource, spec, part / _LABELS, options.unlabelled, options.decisions)
         content = writer.convert(source, part / _RECORDS)
     except InputError as error:
         if not options.images or options.images == "none":
@@ -433,11 +465,20 @@ def _print(summary: dict[str, Any], options: LabellingOptions) -> None:
         print(f"without label: {count:,}, {reason}")
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in summary["camera_kinds"].items())
     print(f"cameras: {kinds}")
+    told = summary["sequence"]
+    if told and told["clips"]:
+        rate = f"{told['fps']:g} frames a second{'' if told['fps_known'] else ', assumed: --fps tells'}"
+        print(f"sequences: {told['clips']:,} clips of {told['frames']:,} labels ({rate}), bones of constant length")
+        if "acceleration_mm" in told:
+            before, after = told["acceleration_before_mm"], told["acceleration_mm"]
+            print(f"  acceleration {before:.1f} -> {after:.1f} mm a frame squared, relative to the root")
+            before, after = told["bone_variation_before_percent"], told["bone_variation_percent"]
+            print(f"  bone lengths vary by {before:.1f} -> {after:.1f} %")
     if summary["labels"]:
         calibrated = (
             "" if summary["quality_calibrated"] else " (these weights' quality is not calibrated: it ranks only)"
         )
-        quantiles = ", ".join(f"{share}: {value:.2f}" for share, value in summary["quality_quantiles"].items())
+        quantiles = ", ".join(f"{share}: {value:.3f}" for share, value in summary["quality_quantiles"].items())
         print(f"quality, by quantile: {quantiles}{calibrated}")
         most = max(summary["quality_histogram"])
         for i, count in enumerate(summary["quality_histogram"]):

@@ -76,6 +76,7 @@ class SmoothingSettings:
     rounds: int = 3
 
 
+_HIPS = (POSE17.index("RHip"), POSE17.index("LHip"))
 DEFAULTS = SmoothingSettings()
 _LIMBS = np.array([POSE17.index(side + name) for side in "RL" for name in ("Elbow", "Wrist", "Knee", "Foot")])
 _PAIRED = ("Hip", "Knee", "Foot", "Shoulder", "Elbow", "Wrist")
@@ -154,10 +155,15 @@ def ray_noise(rays: np.ndarray, visible: np.ndarray) -> np.ndarray:
 
 
 def with_bone_lengths(poses_3d: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Poses [..., 17, 3] mm relative to the root whose bones point the same way and have exactly these lengths [17]."""
+    """Poses [..., 17, 3] mm relative to the root whose bones point the same way and have exactly these lengths [17].
+
+    The pelvis is one bone: both hips lie on one line through the root.
+    """
     result = np.zeros_like(poses_3d)
     for joint in ORDER[1:]:
         bone = poses_3d[..., joint, :] - poses_3d[..., POSE17.parents[joint], :]
+        if joint in _HIPS:
+            bone = poses_3d[..., joint, :] - poses_3d[..., _HIPS[1 - _HIPS.index(joint)], :]
         size = np.maximum(np.linalg.norm(bone, axis=-1, keepdims=True), 1e-9)
         result[..., joint, :] = result[..., POSE17.parents[joint], :] + bone / size * lengths[joint]
     return result

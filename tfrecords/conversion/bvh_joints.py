@@ -44,8 +44,9 @@ _HEAD_TOP = re.compile(r"(head)?(top|end|nub|topend|site)", re.IGNORECASE)
 _PREFIX = re.compile(r"^(.*[:|]|mixamorig\d*_?|bip0*\d*[ _]?)", re.IGNORECASE)
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 # CMU's skeletons have two bones in line from elbow to wrist, `radius` and `wrist`, the second half as long. Its public
-# .bvh files leave out the second, so that their hand is 100 mm short of the wrist. These names tell them.
-_CMU = {"LHipJoint", "RHipJoint", "LeftHand", "RightHand"}
+# .bvh files leave out the second, so that their hand is 100 mm short of the wrist. These names tell them; other
+# makers' files that take over the names have no thumbs.
+_CMU = {"LHipJoint", "RHipJoint", "LeftHand", "RightHand", "LThumb"}
 _CMU_FOREARM = 1.5
 _SIDES = {"l": "L", "left": "L", "r": "R", "right": "R"}
 

@@ -34,7 +34,8 @@ class Picture:
     """A picture or frame with people in it; the attributes are those of the record.
 
     `subject` decides the split, so that it never divides the people of one picture: the file where nothing better
-    than the picture's name is known. `size` is (width, height) px, (-1, -1) when the annotation doesn't tell.
+    than the picture's name is known. `size` is (width, height) px, (-1, -1) when the annotation doesn't tell;
+    `number` the annotation's own number of the picture, -1 where it has none.
     """
 
     file: str = ""
@@ -44,6 +45,7 @@ class Picture:
     sequence: str = ""
     frame: int = -1
     size: tuple[int, int] = (-1, -1)
+    number: int = -1
 
 
 class People:
@@ -61,6 +63,7 @@ class People:
         self._codes = array.array("B")
         self._boxes = array.array("f")
         self._head_sizes = array.array("f")
+        self._numbers = array.array("q")
 
     def __len__(self) -> int:
         return len(self._persons)
@@ -80,6 +83,7 @@ class People:
         codes: np.ndarray,
         box: Sequence[float] | np.ndarray | None = None,
         head_size: float = np.nan,
+        number: int = -1,
     ) -> None:
         """Adds a person.
 
@@ -88,7 +92,7 @@ class People:
           points: [J, 2] px with NaN at joints that are not labelled.
           codes: [J] visibility codes of the schema.
           box: x, y, width, height px; None: the tight box of the joints with a margin.
-          head_size: px, for PCKh.
+          head_size: px, for PCKh. number: of the person's annotation in the file, -1 where it has none.
         """
         size = self.joint_set.size
         points = np.asarray(points, np.float32).reshape(size, 2)
@@ -100,13 +104,24 @@ class People:
         self._codes.frombytes(np.asarray(codes, np.uint8).reshape(size).tobytes())
         self._boxes.frombytes(np.asarray(_NO_BOX if box is None else box, np.float32).reshape(4).tobytes())
         self._head_sizes.append(head_size)
+        self._numbers.append(number)
 
-    def add_bad(self, picture: int, person: int, reason: str, found: str = "") -> None:
+    def add_bad(self, picture: int, person: int, reason: str, found: str = "", number: int = -1) -> None:
         """Adds a person whose annotation can't be used; it keeps its number and is counted as skipped."""
         size = self.joint_set.size
         where = f"{self.name}: {self._where(picture, person)}" + (f": {found}" if found else "")
-        self.add(picture, person, np.full((size, 2), np.nan), np.zeros(size))
+        self.add(picture, person, np.full((size, 2), np.nan), np.zeros(size), number=number)
         self.skips[len(self) - 1] = Skip(reason, where)
+
+    def numbers(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
+        """[n, 2] the numbers that the file itself gives to each row's picture and person; -1 where it gives none."""
+        return np.array(
+            [(self.pictures[self._picture_rows[r]].number, self._numbers[r]) for r in rows], np.int64
+        ).reshape(-1, 2)
+
+    def files(self, rows: Sequence[int] | np.ndarray) -> list[str]:
+        """The file of each row's picture, also of rows that can't be used."""
+        return [self.pictures[self._picture_rows[row]].file for row in rows]
 
     def checked(self) -> People:
         """The table itself; raises `InputError` when it has no row, or no row that is any good."""
@@ -221,6 +236,14 @@ class PeopleSource(Source):
         rows = self._rows[np.asarray(numbers, np.int64)]
         for record in self._people.records(rows, self.info.name):
             yield record if isinstance(record, Skip) else with_image(record, self._pictures)
+
+    def own_numbers(self, numbers: Sequence[int] | np.ndarray) -> np.ndarray:
+        """[n, 2] the numbers of picture and person in the annotation file itself, -1 where it has none."""
+        return self._people.numbers(self._rows[np.asarray(numbers, np.int64)].tolist())
+
+    def own_files(self, numbers: Sequence[int] | np.ndarray) -> list[str]:
+        """[n] the picture's file of each record, also where the record can't be used."""
+        return self._people.files(self._rows[np.asarray(numbers, np.int64)].tolist())
 
     def _declare_part(self) -> None:
         """Takes the split from the name of the input; raises `InputError` when another one was asked for."""

@@ -94,15 +94,17 @@ class Coco(PeopleSource):
             file=file,
             split=self._part(pathlib.PurePath(file).name),
             size=(-1, -1) if size is None else (int(size[0]), int(size[1])),
+            number=_number(entry.get("id")),
         )
 
     def _add(self, people: People, picture: int, person: int, entry: dict, match: Match) -> None:
+        number = _number(entry.get("id"))
         if entry.get("iscrowd") in (1, True):
-            people.add_bad(picture, person, CROWD)
+            people.add_bad(picture, person, CROWD, number=number)
             return
         numbers = labels.number_array(entry.get("keypoints"), 3 * match.count)
         if numbers is None or not np.isin(numbers[2::3], (0, 1, 2)).all():
-            people.add_bad(picture, person, BAD_KEYPOINTS)
+            people.add_bad(picture, person, BAD_KEYPOINTS, number=number)
             return
         keypoints = match.select(numbers.reshape(match.count, 3))
         points, visibility = keypoints[:, :2], keypoints[:, 2].astype(int)
@@ -114,12 +116,18 @@ class Coco(PeopleSource):
             np.where(visibility[:, None] > 0, points, np.nan),
             _CODES[visibility],
             box if usable else None,
+            number=number,
         )
 
 
 def _key(value: Any) -> Any:
     """An id as something that can be looked up; ids are numbers or texts."""
     return value if isinstance(value, (int, str)) else None
+
+
+def _number(value: Any) -> int:
+    """An id that is a whole number as one; -1 for texts and nothing."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 62 else -1
 
 
 def _person_categories(categories: Any, name: str) -> tuple[Match, set]:

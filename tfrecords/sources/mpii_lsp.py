@@ -62,7 +62,7 @@ class MpiiLsp3D(Source):
 
     @functools.cached_property
     def _rows(self) -> list[Any]:
-        """(file, 2D [J, 2], 3D [J, 3]) of each row of the split, or its `Skip`."""
+        """(file, 2D [J, 2], 3D [J, 3], more) of each row of the split, or its `Skip`."""
         rows = [self._row(number, row) for number, row in enumerate(_split_rows(unpickle.load_objects(self.path)))]
         if not rows:
             raise InputError(f"{self.path}: no row in it")
@@ -84,8 +84,8 @@ class MpiiLsp3D(Source):
             row = self._rows[number]
             yield row if isinstance(row, Skip) else self._record(*row)
 
-    def _record(self, file: str, flat: np.ndarray, deep: np.ndarray) -> PoseRecord | Skip:
-        pose_2d, provenance_2d = joints.convert(flat, _SETS[len(flat)])
+    def _record(self, file: str, flat: np.ndarray, deep: np.ndarray, more: dict[str, Any]) -> PoseRecord | Skip:
+        pose_2d, provenance_2d = joints.convert(flat, _SETS[len(flat)], provenance=more.get("provenance"))
         pose_3d, provenance_3d = joints.convert(deep, _SETS[len(deep)])
         root = pose_3d[joints.POSE17.root].copy()
         record = PoseRecord(
@@ -99,11 +99,15 @@ class MpiiLsp3D(Source):
             provenance_3d=provenance_3d,
             root_3d=root if np.linalg.norm(root) >= _NO_PLACE_MM else None,
             box=labels.box_around(pose_2d),
+            quality=float(more.get("quality", np.nan)),
+            joint_quality=more.get("joint_quality"),
         )
         return with_image(record, self._pictures)
 
     def _row(self, number: int, row: Any) -> Any:
         """The row's parts by what they are."""
+        if isinstance(row, np.void) and {"filename", "2D", "3D"} <= set(row.dtype.names or ()):
+            return self._own_row(number, row)
         parts = list(row.values()) if isinstance(row, dict) else row
         if isinstance(parts, np.void) and parts.dtype.names:  # of a table with named columns
             parts = [parts[name] for name in parts.dtype.names]
@@ -125,7 +129,17 @@ class MpiiLsp3D(Source):
         found["3D"] = found["3D"] * np.float32(self.options.unit_mm or 1)
         if np.abs(found["3D"] - found["3D"].mean(0)).max() < _MIN_EXTENT_MM:
             return Skip(NOT_MM, f"{where}: --unit_mm tells how many mm one unit is")
-        return found["name"], found["2D"], found["3D"]
+        return found["name"], found["2D"], found["3D"], {}
+
+    def _own_row(self, number: int, row: np.void) -> Any:
+        """A row as this project writes it: NaN at missing 2D joints, and quality and provenance beside the poses."""
+        where, flat, deep = f"{self.path}: row {number}", row["2D"], row["3D"]
+        if flat.shape != (17, 2) or deep.shape != (17, 3) or not np.isfinite(deep).all():
+            return Skip(BAD_ROW, f"{where} has poses {list(flat.shape)} and {list(deep.shape)}, or no 3D pose")
+        if not np.isfinite(flat).all(-1).any():
+            return Skip(BAD_ROW, f"{where} has no 2D joint")
+        more = {name: row[name] for name in ("quality", "joint_quality", "provenance") if name in row.dtype.names}
+        return str(row["filename"]), np.float32(flat), np.float32(deep), more
 
     def _pose(self, part: Any, size: int) -> np.ndarray | None:
         """[J, size] float32, or None when the numbers are no pose of that many dimensions."""

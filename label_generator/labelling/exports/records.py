@@ -1,9 +1,8 @@
-"""Labels in other formats: JSON, the published wild.npy, records; made from the columns of finished labels."""
+"""Labels as records: the records of the input with their 3D poses, quality and provenance."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from label_generator.labelling import array_rows, inputs
-from label_generator.labelling.columns import LabelFiles
+from label_generator.labelling.exports.rows import ROWS
 from tfrecords import schema
 from tfrecords.conversion.reviewed import swap_sides
 from tfrecords.schema import PoseRecord
@@ -19,77 +18,8 @@ from tfrecords.source import Info, Options, Skip, Source
 from tools.cli.errors import InputError
 from tools.files.decisions import Decisions
 from tools.pose import joints
-from tools.pose.joints import POSE17
 
-_ROWS = 4096
-_MM_DECIMALS, _QUALITY_DECIMALS = 2, 4
 _NOMINAL = inputs.CAMERA_KINDS.index(schema.NOMINAL)
-
-
-def _labelled_rows(files: LabelFiles, names: Sequence[str], texts: Sequence[str] = ()) -> Iterator[dict]:
-    """Yields the rows that have a label, piece by piece: name -> array; texts as lists."""
-    tables = {name: list(files.texts(name)) for name in texts}
-    for start in range(0, files.rows, _ROWS):
-        stop = min(start + _ROWS, files.rows)
-        good = np.flatnonzero(files.read("reason", start, stop) == 0)
-        piece: dict[str, Any] = {name: files.read(name, start, stop)[good] for name in names}
-        for name, table in tables.items():
-            piece[name] = [table[i] for i in files.read(name, start, stop)[good]]
-        yield {"row": start + good, **piece}
-
-
-def write_json(files: LabelFiles, path: pathlib.Path, weights: str) -> int:
-    """Writes the labels as one JSON object, a label a line; returns how many."""
-    names = ("frame", "person", "poses_3d", "roots", "quality", "joint_quality", "provenance", "camera_kind")
-    head: dict[str, Any] = {"unit": "mm", "axes": "x right, y down, z away; relative to the root", "weights": weights}
-    head |= {"joints": list(POSE17.joints), "root": POSE17.root, "provenance": list(joints.PROVENANCE_NAMES)}
-    count = 0
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(json.dumps(head)[:-1] + ', "labels": [')
-        for piece in _labelled_rows(files, names, ("file", "sequence")):
-            for i in range(len(piece["row"])):
-                kind = inputs.CAMERA_KINDS[piece["camera_kind"][i]]
-                label = {
-                    "row": int(piece["row"][i]),
-                    "file": piece["file"][i],
-                    "sequence": piece["sequence"][i],
-                    "frame": int(piece["frame"][i]),
-                    "person": int(piece["person"][i]),
-                    "pose_3d": _rounded(piece["poses_3d"][i], _MM_DECIMALS),
-                    "root_3d": _rounded(piece["roots"][i], _MM_DECIMALS),
-                    "camera_kind": kind,
-                    "quality": round(float(piece["quality"][i]), _QUALITY_DECIMALS),
-                    "joint_quality": _rounded(piece["joint_quality"][i], _QUALITY_DECIMALS),
-                    "provenance_2d": piece["provenance"][i].tolist(),
-                }
-                file.write((",\n" if count else "\n") + json.dumps(label))
-                count += 1
-        file.write("\n]}\n")
-    return count
-
-
-def _rounded(array: np.ndarray, decimals: int) -> list:
-    return np.round(array.astype(np.float64), decimals).tolist()
-
-
-def write_wild_npy(files: LabelFiles, path: pathlib.Path) -> int:
-    """Writes rows (filename, 2D key points, 3D key points) in the published layout; returns how many.
-
-    The file is a table with named columns, which NumPy loads without pickles; a row reads like the published one.
-    Key points are px [17, 2], and mm [17, 3] relative to the root.
-    """
-    width = files.text_width("file")
-    kind = np.dtype([("filename", f"<U{width}"), ("2D", "<f4", (17, 2)), ("3D", "<f4", (17, 3))])
-    reasons = (files.read("reason", start, start + _ROWS) for start in range(0, files.rows, _ROWS))
-    count = sum(int((reason == 0).sum()) for reason in reasons)
-    with open(path, "wb") as file:
-        described = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": (count,)}
-        np.lib.format.write_array_header_1_0(file, described)
-        for piece in _labelled_rows(files, ("poses_2d", "poses_3d"), ("file",)):
-            table = np.empty(len(piece["row"]), kind)
-            table["filename"], table["2D"], table["3D"] = piece["file"], piece["poses_2d"], piece["poses_3d"]
-            file.write(table.tobytes())
-    return count
 
 
 class LabelledSource(Source):
@@ -142,7 +72,7 @@ class LabelledSource(Source):
         columns: dict[str, np.ndarray] = {}
         for i, item in enumerate(self._input.records(numbers)):
             number = int(numbers[i])
-            if not columns or not at <= number < at + _ROWS:
+            if not columns or not at <= number < at + ROWS:
                 at, columns = number, self._piece(number)
             item = item if isinstance(item, Skip) else self._reviewed(item, number)
             yield item if isinstance(item, Skip) else self._labelled(item, columns, number - at)
@@ -158,7 +88,7 @@ class LabelledSource(Source):
 
     def _piece(self, start: int) -> dict[str, np.ndarray]:
         names = ("reason", "poses_3d", "roots", "quality", "joint_quality", "intrinsics", "camera_kind", "provenance")
-        return {name: self._labels[name].read(start, start + _ROWS) for name in names}
+        return {name: self._labels[name].read(start, start + ROWS) for name in names}
 
     def _labelled(self, record: PoseRecord, columns: dict, i: int) -> PoseRecord | Skip:
         reason = columns["reason"][i]

@@ -1,0 +1,148 @@
+"""Finished labels of a run, clip by clip made to agree: identities, constant bones, a smooth path (see `sequences`).
+
+The columns that lifting wrote stay as they are until the end; the new ones lie beside them, so that a run that is
+killed here does the clips again and nothing twice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from label_generator.labelling.columns import LabelFiles
+from label_generator.lifting import sequences, tracks
+from tools.cli.progress import Progress
+
+CHANGED = ("poses_3d", "roots", "interpolated", "track", "nominal_camera")
+# Somebody who is away for longer than this comes back as another clip.
+MOST_GAP_S = 1.0
+_READ = ("poses_3d", "roots", "joint_quality", "provenance", "intrinsics", "image_size", "person", "frame", "_points")
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipOptions:
+    """How rows become clips.
+
+    Attributes:
+      always: also rows without a sequence's name are one clip.
+      fps: frames per second; 0: not known, taken to be `sequences.DEFAULT_FPS`.
+      identities: take `person` of the rows for who it is, as trackers tell it; otherwise people are matched.
+      image_size: width and height in px where the rows don't tell them, or None.
+    """
+
+    always: bool = False
+    fps: float = 0.0
+    identities: bool = False
+    image_size: tuple[int, int] | None = None
+
+
+def make_clips(files: LabelFiles, options: ClipOptions) -> dict[str, Any]:
+    """Refines the labels of all clips in `files`; returns what the summary says of them (`clips` 0: there are none)."""
+    from label_generator.lifting.canonical_view import BODY_MM, NOMINAL_MM
+
+    groups = _groups(files, options.always)
+    fps = options.fps or sequences.DEFAULT_FPS
+    told = {"clips": 0, "frames": 0, "fps": fps, "fps_known": bool(options.fps)}
+    changes = [np.zeros(3), np.zeros(3)]  # sums of accelerations before and after, and their number
+    if not groups:
+        return told
+    columns = {name: files.mapped(name) for name in _READ}
+    new = {name: files.overlay(name) for name in CHANGED}
+    done = 0
+    with Progress(sum(map(len, groups)), "frames of clips") as progress:
+        for rows in groups:
+            frames = np.asarray(columns["frame"][rows])
+            points = np.asarray(columns["_points"][rows], np.float64)
+            points[columns["provenance"][rows] != 2] = np.nan
+            who = np.asarray(columns["person"][rows])
+            step = tracks.frame_step(frames)
+            rate = fps / step
+            if not options.identities:
+                who = tracks.identities(frames, points, most_gap=int(np.ceil(MOST_GAP_S * fps)))
+            labelled = np.isfinite(columns["poses_3d"][rows]).all((1, 2))
+            camera = None
+            if not np.isfinite(columns["intrinsics"][rows][labelled]).all():
+                size = tuple(int(n) for n in np.max(columns["image_size"][rows], 0))
+                size = size if min(size) > 0 else options.image_size
+                camera = tracks.nominal_camera(points[labelled], size, BODY_MM, NOMINAL_MM)
+            for person in np.unique(who[labelled & (who >= 0)]):
+                own = np.flatnonzero(who == person)
+                gap = max(round(MOST_GAP_S * rate), 1)
+                for piece in tracks.pieces(frames[own], labelled[own], step, gap):
+                    if len(piece) >= tracks.LEAST_FRAMES:
+                        told["clips"] += 1
+                        at = own[piece]
+                        part = {name: np.asarray(column[rows[at]]) for name, column in columns.items()}
+                        _one_clip(part, points[at], camera, rate, step, new, rows[at], told["clips"] - 1, changes)
+                        told["frames"] += len(piece)
+            done += len(rows)
+            progress.update(done)
+    for values in new.values():
+        values.flush()
+    files.use_overlays()
+    if told["clips"] and changes[0][2]:
+        names = ("acceleration_before_mm", "acceleration_mm")
+        told.update({name: round(sums[0] / sums[2], 2) for name, sums in zip(names, changes)})
+        names = ("bone_variation_before_percent", "bone_variation_percent")
+        told.update({name: round(100 * sums[1] / sums[2], 3) for name, sums in zip(names, changes)})
+    return told
+
+
+def _groups(files: LabelFiles, always: bool) -> list[np.ndarray]:
+    """The rows of each sequence by their frames, where there are enough to be a clip."""
+    if not files.rows:
+        return []
+    names = list(files.texts("sequence"))
+    number, frame = np.asarray(files.mapped("sequence")), np.asarray(files.mapped("frame"))
+    order = np.lexsort((frame, number))
+    order = order[frame[order] >= 0]
+    groups = np.split(order, np.flatnonzero(np.diff(number[order])) + 1)
+    return [
+        rows
+        for rows in groups
+        if len(rows) and (always or names[number[rows[0]]]) and len(np.unique(frame[rows])) >= tracks.LEAST_FRAMES
+    ]
+
+
+def _one_clip(part, points, camera, rate, step, new, rows, number, changes) -> None:
+    """Refines one clip and writes its rows into the new columns."""
+    from label_generator.lifting.quality import QUALITY_SCALE_MM
+
+    poses, roots = part["poses_3d"].astype(np.float64), part["roots"].astype(np.float64)
+    if camera is None:
+        intrinsics = part["intrinsics"].astype(np.float64)
+        rays = (points - intrinsics[:, None, 2:]) / intrinsics[:, None, :2]
+    else:
+        poses, roots = tracks.placed_by_nominal_camera(poses, roots, points, camera)
+        rays = (points - camera[2:]) / camera[:2]
+        new["nominal_camera"][rows] = camera
+    place = np.round((part["frame"] - part["frame"][0]) / step).astype(int)
+    expected = -QUALITY_SCALE_MM * np.log(part["joint_quality"].astype(np.float64))
+    clip = sequences.Clip(
+        poses_3d=_spread(poses, place),
+        roots=_spread(roots, place),
+        rays=_spread(rays, place),
+        labelled=_spread(np.isfinite(points).all(-1), place, False),
+        expected_mm=_spread(expected, place),
+        fps=rate,
+    )
+    result = sequences.refine(clip)
+    for sums, one in zip(changes, (clip.poses_3d, result.poses_3d)):
+        second = np.linalg.norm(np.diff(one, 2, axis=0), axis=-1)
+        lengths = np.linalg.norm(one[:, sequences.ENDS] - one[:, sequences.STARTS], axis=-1)
+        mean = np.nanmean(lengths, 0)
+        variation = np.nanmean(np.nanstd(lengths, 0) / np.maximum(mean, 1.0))
+        weight = int(np.isfinite(second).all(1).sum())
+        if weight:
+            sums += np.array([np.nanmean(second), variation, 1.0]) * weight
+    new["poses_3d"][rows], new["roots"][rows] = result.poses_3d[place], result.roots[place]
+    new["interpolated"][rows], new["track"][rows] = result.interpolated[place], number
+
+
+def _spread(values: np.ndarray, place: np.ndarray, filler=np.nan) -> np.ndarray:
+    """[T, ...] the rows at their places in a clip of all frames; `filler` in the others."""
+    full = np.full((place[-1] + 1, *values.shape[1:]), filler, values.dtype)
+    full[place] = values
+    return full

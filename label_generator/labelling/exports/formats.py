@@ -1,0 +1,125 @@
+"""The formats of ``generate.py --formats``: their names, what each writes, and the writing itself."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import shutil
+from collections.abc import Iterable
+from typing import Any
+
+from label_generator.labelling.columns import LabelFiles
+from tools.cli.errors import InputError
+
+RECORDS = "tfrecords"
+OUTPUTS = {
+    "npz": (),  # labels.npz, which is always there
+    "json": ("labels.json",),
+    "coco": ("labels_coco.json",),
+    "csv": ("labels_wide.csv", "labels_long.csv"),
+    "tfrecord": (RECORDS,),
+    "wild": ("wild.npy",),
+    "bvh": ("bvh",),
+    "c3d": ("c3d",),
+    "mp4": ("films",),
+}
+OF_SEQUENCES = ("bvh", "c3d", "mp4")
+
+
+def parse(names: Iterable[str]) -> tuple[str, ...]:
+    """The formats of these names, each once; raises `InputError` for another name, or one whose package is missing."""
+    chosen = tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
+    for name in chosen:
+        if name not in OUTPUTS:
+            raise InputError(f"--formats={name}: there are {', '.join(OUTPUTS)}")
+    if "c3d" in chosen:
+        from label_generator.labelling.exports import c3d_file
+
+        c3d_file.check()
+    return chosen
+
+
+def outputs(formats: Iterable[str]) -> list[str]:
+    """The files and folders that these formats write besides labels.npz."""
+    return [name for chosen in formats for name in OUTPUTS[chosen]]
+
+
+def write(files: LabelFiles, part: pathlib.Path, weights: str, summary: dict[str, Any], options) -> list[str]:
+    """Writes all formats but records into a folder; returns the names of what it wrote.
+
+    Args:
+      part: the folder. summary: of the run. options: `run.RunOptions`.
+
+    Raises:
+      InputError: a format of sequences, and the input has none; or a file that can't be written.
+    """
+    told = summary.get("sequence") or {"clips": 0, "fps": 0.0}
+    fps = told["fps"] if told["clips"] else 0.0
+    wanted = set(options.formats)
+    for name in OF_SEQUENCES:
+        if name in wanted and not told["clips"]:
+            raise InputError(
+                f"--formats={name}: {options.spec.path} has no sequence of five frames or more; --sequence takes all "
+                "rows for one"
+            )
+    if "json" in wanted:
+        from label_generator.labelling.exports import json_labels
+
+        json_labels.write_json(files, part / OUTPUTS["json"][0], weights, fps)
+    if "coco" in wanted:
+        from label_generator.labelling.exports import coco
+
+        coco.write_coco(files, part / OUTPUTS["coco"][0], weights, fps)
+    if "csv" in wanted:
+        from label_generator.labelling.exports import tables
+
+        tables.write_csv(files, part)
+    if "wild" in wanted:
+        from label_generator.labelling.exports import wild
+
+        wild.write_wild_npy(files, part / OUTPUTS["wild"][0])
+    if wanted & set(OF_SEQUENCES):
+        summary["motions"] = _write_motions(files, part, fps, options)
+    return outputs(name for name in options.formats if name != "tfrecord")
+
+
+def _write_motions(files: LabelFiles, part: pathlib.Path, fps: float, options) -> list[dict[str, Any]]:
+    """Writes BVH, C3D and films, clips of one sequence around one origin; returns what the summary says of each."""
+    from label_generator.labelling.exports import bvh, motions
+
+    wanted = set(options.formats) & set(OF_SEQUENCES)
+    for name in wanted:
+        shutil.rmtree(part / OUTPUTS[name][0], ignore_errors=True)
+        os.makedirs(part / OUTPUTS[name][0])
+    by_sequence: dict[str, list] = {}
+    for motion in motions.motions(files, fps):
+        by_sequence.setdefault(motion.sequence, []).append(motion)
+    told = []
+    for sequence, clips in by_sequence.items():
+        origin = bvh.floor_origin(clips[0].poses_3d, clips[0].roots)
+        origin[1] = min(bvh.floor_origin(clip.poses_3d, clip.roots)[1] for clip in clips)
+        for clip in clips:
+            if "bvh" in wanted:
+                path = part / OUTPUTS["bvh"][0] / f"{clip.name}.bvh"
+                bvh.write_bvh(path, clip.poses_3d, clip.roots, clip.fps, options.names, origin)
+            if "c3d" in wanted:
+                from label_generator.labelling.exports import c3d_file
+
+                c3d_file.write_c3d(part / OUTPUTS["c3d"][0] / f"{clip.name}.c3d", clip)
+            told.append(
+                {
+                    "name": clip.name,
+                    "sequence": sequence,
+                    "track": clip.track,
+                    "first_frame": int(clip.frames[0]),
+                    "frames": len(clip.frames),
+                    "fps": clip.fps,
+                    "bvh_origin_mm": [round(float(number), 2) for number in origin],
+                }
+            )
+        if "mp4" in wanted:
+            from label_generator.labelling.exports import film
+
+            images = pathlib.Path(options.images) if options.images not in ("", "none") else None
+            film.write_film(part / OUTPUTS["mp4"][0] / f"{clips[0].name}.mp4", clips, files, images)
+    return told

@@ -1,0 +1,38 @@
+"""The rows of finished labels, piece by piece, for files that list labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from label_generator.labelling.columns import LabelFiles
+
+ROWS = 4096
+MM_DECIMALS, QUALITY_DECIMALS = 2, 4
+
+
+def labelled_rows(files: LabelFiles, names: Sequence[str], texts: Sequence[str] = ()) -> Iterator[dict]:
+    """Yields the rows that have a label, piece by piece: name -> array; texts as lists."""
+    tables = {name: list(files.texts(name)) for name in texts}
+    for start in range(0, files.rows, ROWS):
+        stop = min(start + ROWS, files.rows)
+        good = np.flatnonzero(files.read("reason", start, stop) == 0)
+        piece = {name: files.read(name, start, stop)[good] for name in names}
+        for name, table in tables.items():
+            piece[name] = [table[i] for i in files.read(name, start, stop)[good]]
+        yield {"row": start + good, **piece}
+
+
+def rounded(array: np.ndarray, decimals: int) -> list:
+    """Nested lists of floats with so many decimals; None where there is no number, which JSON can say."""
+    values = np.round(np.asarray(array, np.float64), decimals)
+    if np.isfinite(values).all():
+        return values.tolist()
+    return np.where(np.isfinite(values), values.astype(object), None).tolist()
+
+
+def label_count(files: LabelFiles) -> int:
+    """How many rows have a label."""
+    starts = range(0, files.rows, ROWS)
+    return sum(int((files.read("reason", start, start + ROWS) == 0).sum()) for start in starts)

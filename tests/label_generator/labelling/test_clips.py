@@ -1,0 +1,94 @@
+"""Rows of a video become clips: who is who, what changes and what stays."""
+
+import json
+
+import numpy as np
+import pytest
+
+from label_generator.labelling import clips, run
+from label_generator.labelling.columns import LabelFiles
+from label_generator.lifting import sequences
+from tools.pose.joints import POSE17
+
+
+def error(one, other):
+    return np.linalg.norm(one - other, axis=-1).mean()
+
+
+def test_two_people_of_a_video(tmp_path, video):
+    files, both, person = video.label_files(tmp_path, wrong_mm=40.0)
+    before = files.read("poses_3d", 0, files.rows)
+    told = clips.make_clips(files, clips.ClipOptions(fps=video.FPS))
+    after, track = files.read("poses_3d", 0, files.rows), files.read("track", 0, files.rows)
+    assert (told["clips"], told["frames"], told["fps"], told["fps_known"]) == (2, 119, video.FPS, True)
+    assert track[7] == -1
+    assert np.isnan(after[7]).all()
+    labelled = track >= 0
+    assert len(np.unique(person[labelled & (track == 0)])) == 1
+    assert len(np.unique(person[labelled & (track == 1)])) == 1
+    frame = files.read("frame", 0, files.rows)
+    truth = np.array([both[p][0][f] for p, f in zip(person, frame)])
+    assert error(after[labelled], truth[labelled]) < 0.6 * error(before[labelled], truth[labelled])
+    for number in (0, 1):
+        bones = after[track == number][:, sequences.ENDS] - after[track == number][:, sequences.STARTS]
+        assert np.ptp(np.linalg.norm(bones, axis=-1), axis=0).max() < 0.01
+    hidden = files.read("interpolated", 0, files.rows)
+    np.testing.assert_array_equal(hidden[labelled].any(1), (frame >= 20)[labelled] & (frame < 23)[labelled])
+    assert hidden[:, POSE17.index("LWrist")].sum() == hidden.sum() == 6
+    assert told["acceleration_mm"] < 0.4 * told["acceleration_before_mm"]
+    assert told["bone_variation_percent"] == 0 < told["bone_variation_before_percent"]
+    assert np.isnan(files.read("nominal_camera", 0, files.rows)).all()
+    files.write_npz(tmp_path / "labels.npz", {})
+    with np.load(tmp_path / "labels.npz") as archive:
+        np.testing.assert_array_equal(archive["poses_3d"], after)
+        assert not [name for name in archive.files if name.startswith("_")]
+    # What lifting wrote is still there: the clips can be made again, and are the same.
+    files.close()
+    again = LabelFiles(tmp_path, run.COLUMNS, ("file", "sequence"), {}, ["", "nobody"])
+    np.testing.assert_array_equal(again.read("poses_3d", 0, again.rows), before)
+    clips.make_clips(again, clips.ClipOptions(fps=video.FPS))
+    np.testing.assert_array_equal(again.read("poses_3d", 0, again.rows), after)
+    again.close()
+    json.dumps(told)
+
+
+def test_a_trackers_identities_are_taken(tmp_path, video):
+    files, *_ = video.label_files(tmp_path, people=1)
+    assert clips.make_clips(files, clips.ClipOptions(identities=True))["clips"] == 1
+    assert (files.read("track", 0, files.rows) >= 0).sum() == 59
+    files.close()
+
+
+@pytest.mark.parametrize(("sequence", "always", "count"), [("", False, 0), ("", True, 1), ("a", False, 1)])
+def test_what_is_a_sequence(tmp_path, sequence, always, count, video):
+    files, *_ = video.label_files(tmp_path, people=1, sequence=sequence)
+    assert clips.make_clips(files, clips.ClipOptions(always=always))["clips"] == count
+    files.close()
+
+
+def test_too_few_frames_are_no_sequence(tmp_path, video):
+    files, *_ = video.label_files(tmp_path, frames=8, people=1)
+    assert clips.make_clips(files, clips.ClipOptions(fps=5.0))["clips"] == 1
+    files.close()
+    (tmp_path / "b").mkdir()
+    files, *_ = video.label_files(tmp_path / "b", frames=8, people=2, sequence="x")
+    kept = files.rows
+    files.rows = 8  # four frames
+    assert clips.make_clips(files, clips.ClipOptions())["clips"] == 0
+    files.rows = kept
+    files.close()
+
+
+def test_the_root_follows_the_person_where_the_camera_is_unknown(tmp_path, video):
+    """Its path, seen by the nominal camera, is where the picture shows the root."""
+    files, *_ = video.label_files(tmp_path, people=2, known=False)
+    clips.make_clips(files, clips.ClipOptions(fps=video.FPS))
+    rows = np.flatnonzero(files.read("track", 0, files.rows) >= 0)
+    roots, camera = files.read("roots", 0, files.rows)[rows], files.read("nominal_camera", 0, files.rows)[rows]
+    assert len(np.unique(camera, axis=0)) == 1
+    np.testing.assert_allclose(camera[0, 2:], video.CAMERA[2:])
+    seen = roots[:, :2] / roots[:, 2:] * camera[:, :2] + camera[:, 2:]
+    true = files.read("poses_2d", 0, files.rows)[rows, POSE17.root]
+    assert np.linalg.norm(seen - true, axis=-1).mean() < 12.0
+    assert np.ptp(true[:, 0]) > 300
+    files.close()
