@@ -57,6 +57,8 @@ setup(
         "test": ["pytest>=7.4,<9", "pytest-xdist>=3", "hypothesis>=6.80", "ruff>=0.5", "scipy>=1.10", "mypy>=1.10,<2"],
         # the documentation as pages: mkdocs serve
         "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5,<10", "mkdocstrings[python]>=1,<2", "setuptools<81"],
+        # --formats=c3d
+        "c3d": ["ezc3d>=1.5"],
         # reading PyTorch checkpoints, and the PyTorch twins of tools/benchmark.py
         "torch": ["torch>=2.1"],
     },

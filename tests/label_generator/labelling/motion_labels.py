@@ -44,7 +44,7 @@ def label_files(folder, frames=60, people=2, wrong_mm=0.0, sequence="walk/one", 
     Row 7 has no label, the left wrist is missing in frames 20 to 22. wrong_mm: errors along the rays.
     """
     rng = np.random.default_rng(seed)
-    files = LabelFiles(folder, run.COLUMNS, ("file", "sequence"), {}, ["", "nobody"])
+    files = LabelFiles(folder, run.COLUMNS, ("file", "sequence", "action"), {}, ["", "nobody"])
     both = [motion(frames, person) for person in range(people)]
     wrist = POSE17.index("LWrist")
     rows = []
@@ -78,6 +78,7 @@ def label_files(folder, frames=60, people=2, wrong_mm=0.0, sequence="walk/one", 
             "intrinsics": np.tile(CAMERA if known else CAMERA * np.nan, (len(rows), 1)),
             "camera_kind": np.full(len(rows), 1 if known else 4), "frame": frame, "person": place,
             "file": [f"walk/{f:04d}.jpg" for f in frame], "sequence": [sequence] * len(rows),
+            "action": [""] * len(rows),
             "track": np.full(len(rows), -1), "interpolated": np.zeros((len(rows), 17), bool),
             "nominal_camera": np.full((len(rows), 4), np.nan), "image_size": np.tile([1000, 800], (len(rows), 1)),
             "own_numbers": np.stack([7000 + frame, 50_000 + np.arange(len(rows))], 1), "_points": points,
