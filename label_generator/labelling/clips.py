@@ -44,7 +44,7 @@ def make_clips(files: LabelFiles, options: ClipOptions) -> dict[str, Any]:
 
     groups = _groups(files, options.always)
     fps = options.fps or sequences.DEFAULT_FPS
-    told = {"clips": 0, "frames": 0, "fps": fps, "fps_known": bool(options.fps)}
+    told: dict[str, Any] = {"clips": 0, "frames": 0, "fps": fps, "fps_known": bool(options.fps)}
     changes = [np.zeros(3), np.zeros(3)]  # sums of accelerations before and after, and their number
     if not groups:
         return told
@@ -64,8 +64,8 @@ def make_clips(files: LabelFiles, options: ClipOptions) -> dict[str, Any]:
             labelled = np.isfinite(columns["poses_3d"][rows]).all((1, 2))
             camera = None
             if not np.isfinite(columns["intrinsics"][rows][labelled]).all():
-                size = tuple(int(n) for n in np.max(columns["image_size"][rows], 0))
-                size = size if min(size) > 0 else options.image_size
+                width, height = (int(n) for n in np.max(columns["image_size"][rows], 0))
+                size = (width, height) if min(width, height) > 0 else options.image_size
                 camera = tracks.nominal_camera(points[labelled], size, BODY_MM, NOMINAL_MM)
             for person in np.unique(who[labelled & (who >= 0)]):
                 own = np.flatnonzero(who == person)
@@ -80,7 +80,8 @@ def make_clips(files: LabelFiles, options: ClipOptions) -> dict[str, Any]:
             done += len(rows)
             progress.update(done)
     for values in new.values():
-        values.flush()
+        if isinstance(values, np.memmap):
+            values.flush()
     files.use_overlays()
     if told["clips"] and changes[0][2]:
         names = ("acceleration_before_mm", "acceleration_mm")
@@ -106,7 +107,17 @@ def _groups(files: LabelFiles, always: bool) -> list[np.ndarray]:
     ]
 
 
-def _one_clip(part, points, camera, rate, step, new, rows, number, changes) -> None:
+def _one_clip(
+    part: dict[str, np.ndarray],
+    points: np.ndarray,
+    camera: np.ndarray | None,
+    rate: float,
+    step: int,
+    new: dict[str, np.ndarray],
+    rows: np.ndarray,
+    number: int,
+    changes: list[np.ndarray],
+) -> None:
     """Refines one clip and writes its rows into the new columns."""
     from label_generator.lifting.quality import QUALITY_SCALE_MM
 
@@ -141,7 +152,7 @@ def _one_clip(part, points, camera, rate, step, new, rows, number, changes) -> N
     new["interpolated"][rows], new["track"][rows] = result.interpolated[place], number
 
 
-def _spread(values: np.ndarray, place: np.ndarray, filler=np.nan) -> np.ndarray:
+def _spread(values: np.ndarray, place: np.ndarray, filler: float = np.nan) -> np.ndarray:
     """[T, ...] the rows at their places in a clip of all frames; `filler` in the others."""
     full = np.full((place[-1] + 1, *values.shape[1:]), filler, values.dtype)
     full[place] = values

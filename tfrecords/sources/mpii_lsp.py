@@ -138,7 +138,9 @@ class MpiiLsp3D(Source):
             return Skip(BAD_ROW, f"{where} has poses {list(flat.shape)} and {list(deep.shape)}, or no 3D pose")
         if not np.isfinite(flat).all(-1).any():
             return Skip(BAD_ROW, f"{where} has no 2D joint")
-        more = {name: row[name] for name in ("quality", "joint_quality", "provenance") if name in row.dtype.names}
+        more = {
+            name: row[name] for name in ("quality", "joint_quality", "provenance") if name in (row.dtype.names or ())
+        }
         return str(row["filename"]), np.float32(flat), np.float32(deep), more
 
     def _pose(self, part: Any, size: int) -> np.ndarray | None:

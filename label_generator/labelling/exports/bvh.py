@@ -90,7 +90,7 @@ def _in_file_order(nodes: dict[str, skeletons.Node]) -> list[skeletons.Node]:
     return order
 
 
-def _hierarchy(nodes, name: str, lengths: np.ndarray, depth: int, lines: list[str]) -> None:
+def _hierarchy(nodes: dict[str, skeletons.Node], name: str, lengths: np.ndarray, depth: int, lines: list[str]) -> None:
     pad, node = "\t" * depth, nodes[name]
     lines += [f"{pad}{'JOINT' if depth else 'ROOT'} {name}", f"{pad}{{"]
     lines.append(f"{pad}\tOFFSET {_numbers(skeletons.offset_mm(node, lengths))}")

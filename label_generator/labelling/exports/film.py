@@ -49,7 +49,9 @@ def _frames(motions: list[Motion], files: LabelFiles, images: pathlib.Path | Non
         yield np.concatenate([left, figures.figure_3d(bodies, size=(_SIDE, _SIDE), axes=False, room=room)], 1)
 
 
-def _left(path: pathlib.Path | None, points: np.ndarray, codes: np.ndarray, low, high) -> np.ndarray:
+def _left(
+    path: pathlib.Path | None, points: np.ndarray, codes: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> np.ndarray:
     """The picture, or white where there is none, with the 2D poses, in a square."""
     picture = None
     if path is not None and path.is_file():

@@ -6,10 +6,13 @@ import os
 import pathlib
 import shutil
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from label_generator.labelling.columns import LabelFiles
 from tools.cli.errors import InputError
+
+if TYPE_CHECKING:
+    from label_generator.labelling.options import LabellingOptions
 
 RECORDS = "tfrecords"
 OUTPUTS = {
@@ -44,11 +47,13 @@ def outputs(formats: Iterable[str]) -> list[str]:
     return [name for chosen in formats for name in OUTPUTS[chosen]]
 
 
-def write(files: LabelFiles, part: pathlib.Path, weights: str, summary: dict[str, Any], options) -> list[str]:
+def write(
+    files: LabelFiles, part: pathlib.Path, weights: str, summary: dict[str, Any], options: LabellingOptions
+) -> list[str]:
     """Writes all formats but records into a folder; returns the names of what it wrote.
 
     Args:
-      part: the folder. summary: of the run. options: `run.RunOptions`.
+      part: the folder. summary: of the run. options: of the run.
 
     Raises:
       InputError: a format of sequences, and the input has none; or a file that can't be written.
@@ -83,7 +88,9 @@ def write(files: LabelFiles, part: pathlib.Path, weights: str, summary: dict[str
     return outputs(name for name in options.formats if name != "tfrecord")
 
 
-def _write_motions(files: LabelFiles, part: pathlib.Path, fps: float, options) -> list[dict[str, Any]]:
+def _write_motions(
+    files: LabelFiles, part: pathlib.Path, fps: float, options: LabellingOptions
+) -> list[dict[str, Any]]:
     """Writes BVH, C3D and films, clips of one sequence around one origin; returns what the summary says of each."""
     from label_generator.labelling.exports import bvh, motions
 

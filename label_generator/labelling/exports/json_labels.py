@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+from typing import Any
 
 from label_generator.labelling import inputs as label_inputs
 from label_generator.labelling.columns import LabelFiles
@@ -34,7 +35,7 @@ _UNITS = {
 
 def write_json(files: LabelFiles, path: pathlib.Path, weights: str, fps: float = 0.0) -> int:
     """Writes the labels as one JSON object, a label a line; returns how many."""
-    head = {"unit": "mm", "axes": "x right, y down, z away; relative to the root", "weights": weights}
+    head: dict[str, Any] = {"unit": "mm", "axes": "x right, y down, z away; relative to the root", "weights": weights}
     head |= {"joints": list(POSE17.joints), "parents": list(POSE17.parents), "root": POSE17.root}
     head |= {"provenance": list(joints.PROVENANCE_NAMES), "units": _UNITS, "fps": fps or None}
     count = 0

@@ -45,7 +45,9 @@ def motions(files: LabelFiles, fps: float) -> Iterator[Motion]:
     order = order[np.argsort(track[order], kind="stable")]
     if not len(order):
         return
-    names, counts, taken = list(files.texts("sequence")), {}, set()
+    names = list(files.texts("sequence"))
+    counts: dict[str, int] = {}
+    taken: set[str] = set()
     columns = {name: files.mapped(name) for name in ("frame", "poses_3d", "roots", "interpolated", "joint_quality")}
     sequence_of = files.mapped("sequence")
     for rows in np.split(order, np.flatnonzero(np.diff(track[order])) + 1):
@@ -60,12 +62,21 @@ def motions(files: LabelFiles, fps: float) -> Iterator[Motion]:
         yield _whole(name, sequence, int(track[rows[0]]), part, place, step, fps, rows)
 
 
-def _whole(name, sequence, track, part, place, step, fps, rows) -> Motion:
+def _whole(
+    name: str,
+    sequence: str,
+    track: int,
+    part: dict[str, np.ndarray],
+    place: np.ndarray,
+    step: int,
+    fps: float,
+    rows: np.ndarray,
+) -> Motion:
     count = int(place[-1]) + 1
     known = np.zeros(count, bool)
     known[place] = True
 
-    def spread(values, filler):
+    def spread(values: np.ndarray, filler: float) -> np.ndarray:
         full = np.full((count, *values.shape[1:]), filler, np.float64)
         full[place] = values
         return sequences.interpolated_frames(full, known)

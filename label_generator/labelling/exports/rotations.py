@@ -103,7 +103,9 @@ def about_axis(axis: np.ndarray, angle: float) -> np.ndarray:
     return np.eye(3) + np.sin(angle) * cross + (1.0 - np.cos(angle)) * cross @ cross
 
 
-def _pointed(parent: np.ndarray, direction: np.ndarray, rest: np.ndarray, hinge) -> tuple[np.ndarray, np.ndarray]:
+def _pointed(
+    parent: np.ndarray, direction: np.ndarray, rest: np.ndarray, hinge: tuple[np.ndarray, np.ndarray] | None
+) -> tuple[np.ndarray, np.ndarray]:
     """Rotations that point a bone.
 
     Args:

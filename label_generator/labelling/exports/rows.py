@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -18,18 +19,20 @@ def labelled_rows(files: LabelFiles, names: Sequence[str], texts: Sequence[str] 
     for start in range(0, files.rows, ROWS):
         stop = min(start + ROWS, files.rows)
         good = np.flatnonzero(files.read("reason", start, stop) == 0)
-        piece = {name: files.read(name, start, stop)[good] for name in names}
+        piece: dict[str, Any] = {name: files.read(name, start, stop)[good] for name in names}
         for name, table in tables.items():
             piece[name] = [table[i] for i in files.read(name, start, stop)[good]]
         yield {"row": start + good, **piece}
 
 
-def rounded(array: np.ndarray, decimals: int) -> list:
+def rounded(array: np.ndarray | Sequence[float], decimals: int) -> list:
     """Nested lists of floats with so many decimals; None where there is no number, which JSON can say."""
     values = np.round(np.asarray(array, np.float64), decimals)
     if np.isfinite(values).all():
         return values.tolist()
-    return np.where(np.isfinite(values), values.astype(object), None).tolist()
+    objects = values.astype(object)
+    objects[~np.isfinite(values)] = None
+    return objects.tolist()
 
 
 def label_count(files: LabelFiles) -> int:

@@ -61,5 +61,5 @@ def write_csv(files: LabelFiles, folder: pathlib.Path) -> int:
     return count
 
 
-def _numbers(values, decimals: int) -> list[str]:
+def _numbers(values: np.ndarray | list[float], decimals: int) -> list[str]:
     return [f"{value:.{decimals}f}" if np.isfinite(value) else "" for value in np.ravel(values)]
