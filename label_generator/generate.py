@@ -113,7 +113,7 @@ def declare() -> command.Flags:
             None,
             "frames of one person agree: constant bone lengths, a smooth path (default: where the input has sequences)",
         )
-        flags.float(
+        flags.float("fps", 0.0, "frames per second of sequences (default: the input's own, else 30)", lower_bound=0)
             "fps", 0.0, "frames per second of sequences (default: as the input says, else 30)", lower_bound=0
         )
     with flags.group("Geometric search"):
