@@ -114,8 +114,6 @@ def declare() -> command.Flags:
             "frames of one person agree: constant bone lengths, a smooth path (default: where the input has sequences)",
         )
         flags.float("fps", 0.0, "frames per second of sequences (default: the input's own, else 30)", lower_bound=0)
-            "fps", 0.0, "frames per second of sequences (default: as the input says, else 30)", lower_bound=0
-        )
     with flags.group("Geometric search"):
         lifter_flags.declare_search(flags)
     with flags.group("What is written"):
