@@ -28,9 +28,9 @@ class Settings:
     """How people are looked for; the numbers were chosen on photographs of COCO and on half of LSP's.
 
     Attributes:
-      score: least of the detector's for a candidate; low, since the landmark network judges after it.
+      score, score_in_tiles: least of the detector's for a candidate; low, since the landmark network judges after it.
       most_overlap: of the detector's boxes, see `boxes.suppress`.
-      presence: least of a reading.
+      presence: least of a reading. first_sureness: less after the first look is not worth a second.
       sure_alone: readings of this sureness are people, whatever the detector's score.
       confirmed, confirming: so are less sure ones where the detector's score is `confirming` or more: of this sureness
         in the picture as it stands, of `confirmed_in_tiles` and `confirmed_turned` there, since more of what is none
@@ -38,15 +38,17 @@ class Settings:
       looks: how often the landmark network looks, each time where the look before says.
       tiles: look for small people in tiles where the whole picture leaves room for them.
       turns: look at the picture turned where nobody is sure.
-      sure: a person of this sureness ends the search for other readings of them.
+      sure: a person of this sureness is enough not to look at the picture turned.
       same_pose: two whose limbs are on the mean nearer than this share of their size are one person.
       same_box: as are two whose limbs' boxes overlap so much (intersection over union), such as a reading upside down.
       same_torso: as are two of like size whose torsos' centres are nearer than this share of it.
     """
 
     score: float = 0.2
+    score_in_tiles: float = 0.4
     most_overlap: float = 0.3
     presence: float = 0.5
+    first_sureness: float = 0.35
     sure_alone: float = 0.6
     confirmed: float = 0.4
     confirmed_in_tiles: float = 0.55
@@ -55,7 +57,7 @@ class Settings:
     looks: int = 2
     tiles: bool = True
     turns: bool = True
-    sure: float = 0.75
+    sure: float = 0.7
     same_pose: float = 0.2
     same_box: float = 0.55
     same_torso: float = 0.15
@@ -125,34 +127,40 @@ class PeopleFinder:
         for region in known:
             self._look(picture, region, 1.0, 1, self.settings.confirmed, readings)
         if detect:
-            self._add(picture, [whole(picture.shape[1], picture.shape[0])], self.settings.confirmed, readings)
+            square = whole(picture.shape[1], picture.shape[0])
+            self._add(picture, [square], self.settings.score, self.settings.confirmed, readings)
         return self._judged(readings)
 
     def _search(self, picture: np.ndarray, readings: list[_Reading]) -> list[Person]:
         """People of the whole picture, then of its tiles, then of the picture turned, as far as that is of use."""
         height, width = picture.shape[:2]
         chosen = self.settings
-        self._add(picture, [whole(width, height)], chosen.confirmed, readings)
+        self._add(picture, [whole(width, height)], chosen.score, chosen.confirmed, readings)
         if chosen.tiles and tiles.worthwhile(
             width, height, [reading.person.size for reading in readings if reading.believed]
         ):
             for squares in tiles.levels(width, height):
                 before = len(self._judged(readings))
-                self._add(picture, squares, chosen.confirmed_in_tiles, readings)
+                self._add(picture, squares, chosen.score_in_tiles, chosen.confirmed_in_tiles, readings)
                 # Where larger tiles show nobody else, smaller ones hardly ever do.
                 if len(self._judged(readings)) == before:
                     break
         if chosen.turns and not any(reading.person.sureness >= chosen.sure for reading in readings):
             turned = [whole(width, height, quarter * np.pi / 2) for quarter in (1, 2, 3)]
-            self._add(picture, turned, chosen.confirmed_turned, readings)
+            self._add(picture, turned, chosen.score, chosen.confirmed_turned, readings)
         return self._judged(readings)
 
-    def _add(self, picture: np.ndarray, squares: Iterable[Region], confirmed: float, readings: list[_Reading]) -> None:
+    def _add(
+        self,
+        picture: np.ndarray,
+        squares: Iterable[Region],
+        score: float,
+        confirmed: float,
+        readings: list[_Reading],
+    ) -> None:
         """Adds readings of whom the detector sees in squares of the picture."""
         for square in squares:
-            for candidate in self._detector.candidates(
-                picture, square, self.settings.score, self.settings.most_overlap
-            ):
+            for candidate in self._detector.candidates(picture, square, score, self.settings.most_overlap):
                 if not any(self._explained(candidate, reading.person) for reading in readings):
                     self._look(picture, candidate.region, candidate.score, self.settings.looks, confirmed, readings)
 
@@ -161,23 +169,25 @@ class PeopleFinder:
         one, other = candidate.region, person.following
         near = np.hypot(one.x - other.x, one.y - other.y) < 0.15 * max(one.side, other.side)
         alike = 0.67 < one.side / other.side < 1.5 and np.cos(one.angle - other.angle) > 0.7
-        return bool(near and alike and person.sureness >= self.settings.sure)
+        return bool(near and alike and person.sureness >= self.settings.sure_alone)
 
     def _look(
         self, picture: np.ndarray, region: Region, score: float, looks: int, confirmed: float, readings: list[_Reading]
     ) -> None:
         """Adds a reading of the person in a region, if somebody is there."""
         found: Landmarks | None = None
+        chosen = self.settings
         for _ in range(looks):
             found = self._network.look(picture, region)
             # A second look can find somebody again, but not where the first sees hardly anything.
-            if found.presence < self.settings.presence / 2 or not found.following.side > 1.0:
+            hardly = found.presence < chosen.presence / 2 or found.sureness < chosen.first_sureness
+            if hardly or not found.following.side > 1.0:
                 return
             region = found.following
-        if found is None or found.presence < self.settings.presence:
+        if found is None or found.presence < chosen.presence:
             return
-        sure = found.sureness >= self.settings.sure_alone
-        confirms = found.sureness >= confirmed and score >= self.settings.confirming
+        sure = found.sureness >= chosen.sure_alone
+        confirms = found.sureness >= confirmed and score >= chosen.confirming
         person = Person(
             found.points,
             found.visibility,

@@ -13,7 +13,7 @@ OVERLAP = 0.3
 # How many squares lie along the shorter side, level by level.
 LEVELS = (2, 3)
 # People who fill this much of the picture's height leave no room for others of the same distance to be too small.
-_LARGE = 0.6
+_LARGE = 0.5
 # A picture is wide when its longer side is so many times the shorter one.
 _WIDE = 1.5
 # Below this side in px a square holds no person whom the landmark network could read.
