@@ -2,3 +2,7 @@
 
 May import nothing of the project.
 """
+
+from tools.cli import signals
+
+signals.end_quietly_on_interrupt()

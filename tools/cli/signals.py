@@ -3,10 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
+
+_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+_FOLDERS = ("label_generator", "baseline_network", "tools")  # of the commands
+
+
+def end_quietly_on_interrupt() -> None:
+    """Ctrl-C while a command is still being imported ends it with one line and status 130, not with a traceback.
+
+    For processes whose script is a command of this project; `command.run` puts Python's own handling back.
+    """
+    script = os.path.abspath(getattr(sys.modules.get("__main__"), "__file__", None) or "")
+    ours = [os.path.join(_ROOT, folder) for folder in _FOLDERS]
+    if os.path.dirname(script) in ours and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, _end_quietly)
+
+
+def _end_quietly(number: int, frame: Any) -> None:
+    os.write(2, b"interrupted\n")
+    os._exit(128 + number)
 
 
 class Ended(BaseException):
@@ -33,6 +54,8 @@ def raised() -> Iterator[None]:
         signal.signal(number, signal.SIG_DFL)
         raise Ended(number)
 
+    if signal.getsignal(signal.SIGINT) is _end_quietly:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     before = {}
     for number in (signal.SIGTERM, signal.SIGHUP):
         # Ignored by the parent (nohup) stays ignored.

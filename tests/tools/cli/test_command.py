@@ -191,6 +191,22 @@ def test_signals_clean_up_and_have_their_status(repository, number, status):
     assert error.count("\n") == 1
 
 
+def test_an_interrupt_while_a_command_is_imported_is_one_line(repository):
+    script = (
+        f"__file__ = {str(repository / 'tools' / 'review.py')!r}\n"
+        "import tools.cli, time\n"
+        "print('importing', flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=repository
+    )
+    assert process.stdout.readline() == "importing\n"
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=30)
+    assert (process.returncode, error) == (130, "interrupted\n")
+
+
 def test_status_of_main_is_the_exit_status():
     assert run(main=lambda flags: 7) == 7
 
