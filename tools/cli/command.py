@@ -27,7 +27,7 @@ from typing import Any, Callable
 
 from absl import flags as absl_flags
 
-from tools.cli import signals, terminal
+from tools.cli import quiet, signals, terminal
 from tools.cli.errors import InputError
 
 BAD_INPUT = 2
@@ -216,16 +216,20 @@ def run(main: Callable[[Flags], int], declare: Callable[[], Flags], argv: Sequen
     An exception that no reader foresaw ends in one line too, since a damaged file is its usual cause;
     ``POSE3D_TRACEBACK=1`` shows where it comes from.
     """
+    started = argv is None or argv is sys.argv  # as a process of its own, not called by another program
     argv = list(sys.argv if argv is None else argv)
+    asks_help = any(argument in _HELP_NAMES for argument in argv[1:])
     flags = declare()
     program = f"python {os.path.relpath(argv[0])}" if argv[0].endswith(".py") else argv[0]
     # TensorFlow's C++ notices say nothing to the user of a command (among them, as errors, that CUDA's plug-ins are
-    # registered twice); what goes wrong is raised as a Python exception all the same.
+    # registered twice); what goes wrong is raised as a Python exception all the same. Some it prints at any level.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if started and not asks_help:
+        quiet.quiet_notices()
     status = 0
     try:
         with terminal.escaped_output(), signals.raised(), _no_warnings():
-            if any(argument in _HELP_NAMES for argument in argv[1:]):
+            if asks_help:
                 print(flags.help(program))
             else:
                 status = main(flags.parse(argv))
