@@ -17,7 +17,7 @@ class Limits:
     """Bytes and counts that one file may ask for.
 
     Attributes:
-      text_bytes: a JSON, CSV, BVH or other annotation file, decompressed.
+      text_bytes: a JSON file, decompressed.
       member_bytes: one file within a tar or zip archive of annotations.
       array_bytes: one array that is held in memory: a member of an .npz, an HDF5 data set, a MATLAB variable.
       expansion: decompressed bytes for each compressed byte of a member beyond `small_bytes`; zeros reach 1030.
