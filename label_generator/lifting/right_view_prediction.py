@@ -73,13 +73,13 @@ class RightViewPredictor:
         """The function from left poses [n, 17, 2] px of one file to right poses [n, 17, 2].
 
         With 'train' and 'test' statistics the right poses are relative to their root; with 'input' they stand where
-        the file's left poses stand on average, as the release has it.
+        the file's left poses stand on average, as the release has it. Poses with a joint that is not finite become NaN.
 
         Args:
           pieces: function that returns the file's poses piece by piece.
 
         Raises:
-          InputError: a pose that is not finite.
+          InputError: a pose that is not finite, where statistics are those of the file.
         """
         normalise_by, restore_by = self._input, self._output
         if self._mode == "test":
@@ -92,8 +92,11 @@ class RightViewPredictor:
             normalise_by = normalization.blind_to_root(restore_by)
 
         def predict(poses: np.ndarray) -> np.ndarray:
-            inputs = normalise_by.normalize(self._rows(poses, normalise_by.centred))
-            return STAGE.output_poses(restore_by.unnormalize(self._network(inputs).numpy()), restore_by.layout)
+            # A pose that is not a number has no right view; the network would give every such pose the same one.
+            finite = np.isfinite(poses).all((1, 2))[:, None, None]
+            inputs = normalise_by.normalize(self._rows(np.where(finite, poses, 0), normalise_by.centred))
+            right = STAGE.output_poses(restore_by.unnormalize(self._network(inputs).numpy()), restore_by.layout)
+            return np.where(finite, right, np.nan).astype(right.dtype)
 
         return predict
 
@@ -140,13 +143,15 @@ def predict_files(
     opened = [(path, _open_left_view(path, permutation)) for path, _ in pairs]
     predictor = RightViewPredictor(weights, statistics, compute_dtype)
     predictor.gather_test_statistics(poses for _, array in opened for poses in _pieces(array, permutation))
-    total, done = sum(len(array) for _, array in opened), 0
+    total, done, without = sum(len(array) for _, array in opened), 0, 0
     print(f"{STAGE.name} network of {predictor.directory}, statistics '{statistics}'", flush=True)
     with Progress(total, "poses") as progress:
         for (path, array), (_, result) in zip(opened, pairs):
-            _write_right_view(predictor, path, array, result, permutation)
+            without += _write_right_view(predictor, path, array, result, permutation)
             done += len(array)
             progress.update(done)
+    if without:
+        print(f"{without:,} poses with a joint that is not a number have no right view (NaN)")
     return total, len(pairs)
 
 
@@ -171,8 +176,9 @@ def _write_right_view(
     array: arrays.ArrayRows,
     result: pathlib.Path,
     permutation: Sequence[int] | None,
-) -> None:
-    """Writes the right view of one array, in the array's own shape and order of joints."""
+) -> int:
+    """Writes the right view of one array, in the array's own shape and order of joints; returns how many are NaN."""
+    without = 0
     result.parent.mkdir(parents=True, exist_ok=True)
     if not len(array):
         raise InputError(f"{path}: holds no pose")
@@ -180,6 +186,8 @@ def _write_right_view(
     with atomic.write_file(result) as temporary, arrays.NpyWriter(temporary, array.shape, np.float32) as written:
         for poses in _pieces(array, permutation):
             right = predict(poses)
+            without += int(np.isnan(right).any((1, 2)).sum())
             if permutation is not None:
                 right = right[:, np.argsort(permutation)]
             written.append(STAGE.output_rows(right) if array.ndim == 2 else right)
+    return without

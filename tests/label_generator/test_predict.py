@@ -68,6 +68,20 @@ def test_train_statistics_over_a_tree(run, tmp_path, published_weights, network,
     assert text.endswith(f"written to {out}\n")
 
 
+def test_poses_that_are_not_numbers_have_no_right_view(run, tmp_path, published_weights, rows, capsys):
+    damaged = rows[:40].copy()
+    damaged[[3, 17]], damaged[29, 5] = np.nan, np.inf
+    for name, content in (("good.npy", rows[:40]), ("damaged.npy", damaged)):
+        np.save(tmp_path / name, content)
+        flags = f"--load_dir={tmp_path / name}", f"--save_dir={tmp_path / 'right'}", f"--weights={published_weights}"
+        assert run(*flags) == 0
+    good, right = (np.load(tmp_path / "right" / name) for name in ("good.npy", "damaged.npy"))
+    lost = np.isin(np.arange(40), [3, 17, 29])
+    assert np.isnan(right[lost]).all()
+    np.testing.assert_allclose(right[~lost], good[~lost], atol=1e-3)
+    assert "3 poses with a joint that is not a number have no right view (NaN)" in capsys.readouterr().out
+
+
 def test_input_statistics_are_each_files_own_raw_ones(run, tmp_path, published_weights, keras, rows):
     files = tree(tmp_path / "left", rows)
     out = tmp_path / "right"
