@@ -202,6 +202,14 @@ def mutated(data, rng, text):
     return bytes(data)
 
 
+def test_numbers_beyond_a_float_are_an_input_error(tmp_path, convert):
+    (tmp_path / "annot.h5").write_bytes(mpii_h5())
+    with h5py.File(tmp_path / "annot.h5", "a") as file:
+        del file["part"]
+        file["part"] = np.full((3, 16, 2), 1e300)
+    assert "annot.h5" in convert("mpii", f"--input={tmp_path / 'annot.h5'}", "--images=none")
+
+
 @pytest.mark.parametrize("source", SAMPLES)
 def test_mutated_files_are_read_or_are_an_input_error(tmp_path, source):
     name, make, options = SAMPLES[source]

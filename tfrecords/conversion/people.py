@@ -20,7 +20,7 @@ from tfrecords.formats import images
 from tfrecords.schema import PoseRecord
 from tfrecords.source import Skip, Source
 from tools.cli.errors import InputError
-from tools.files import limits
+from tools.files import inputs, limits
 from tools.pose import joints
 
 NO_JOINT = "no labelled joint"
@@ -222,7 +222,10 @@ class PeopleSource(Source):
 
     @functools.cached_property
     def _people(self) -> People:
-        return self._read().checked()
+        if not type(self).__module__.startswith("tfrecords."):  # of users: faults keep their traceback
+            return self._read().checked()
+        with inputs.reading(self.path, self.info.input):
+            return self._read().checked()
 
     @functools.cached_property
     def _rows(self) -> np.ndarray:

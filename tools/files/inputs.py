@@ -172,7 +172,7 @@ def reading(place: str | os.PathLike, expected: str) -> Iterator[None]:
                          f"{error.strerror or error}") from error  # fmt: skip
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{place}: not {expected}, or damaged ({type(error).__name__}: {reason})") from error
+        raise InputError(f"{place}: damaged ({type(error).__name__}: {reason}); expected {expected}") from error
 
 
 def regular_files(folder: pathlib.Path, pattern: str = "*") -> Iterator[pathlib.Path]:

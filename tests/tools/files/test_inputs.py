@@ -82,7 +82,7 @@ def test_names_that_are_not_utf8_are_refused(tmp_path):
 def test_errors_of_code_that_walks_unknown_content_become_one_line():
     for fault in (lambda: {}["a"], lambda: [][0], lambda: None.b, lambda: 1 / 0, lambda: int("x")):
         with (
-            pytest.raises(InputError, match=r"a\.bin: not a list of people, or damaged \(\w+: "),
+            pytest.raises(InputError, match=r"a\.bin: damaged \(\w+: .*\); expected a list of people"),
             inputs.reading("a.bin", "a list of people"),
         ):
             fault()
