@@ -36,6 +36,7 @@ _HELP_NAMES = ("--help", "-help", "-h", "--helpshort", "--helpfull", "-?")
 _WIDTH = 110
 _TRACEBACK = "POSE3D_TRACEBACK"
 _LIMITS = "input_limits"
+_LARGEST = 10**15  # of whole numbers: beyond, sizes computed of them are no sizes
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))) + os.sep
 
 
@@ -129,6 +130,8 @@ class Flags:
         for name, value in {**self.as_dict(), _LIMITS: getattr(self, _LIMITS)}.items():
             if isinstance(value, float) and not math.isfinite(value):
                 raise InputError(f"--{name}={value}: expected a number that is finite")
+            if isinstance(value, int) and abs(value) > _LARGEST:
+                raise InputError(f"--{name}={str(value)[:40]}: expected a number of at most {_LARGEST:,}")
         if rest and not self._positional:
             raise InputError(f"unexpected argument '{rest[0]}' (see --help)")
         self.arguments = rest

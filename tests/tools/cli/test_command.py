@@ -84,6 +84,7 @@ def test_values_and_defaults():
         (["--alpha=five"], "--alpha=five"),
         (["--alpha=-1"], "--alpha=-1"),
         (["--animal=cow"], "--animal=cow"),
+        (["--alpha=" + "9" * 30], "expected a number of at most"),
         (["word"], "unexpected argument 'word'"),
         (["--flagfile=/none/there.cfg"], "--flagfile=/none/there.cfg: no such file"),
         (["--flagfile", "/none/there.cfg"], "the file's name goes behind the equals sign"),
