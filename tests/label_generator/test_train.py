@@ -14,7 +14,7 @@ import tensorflow as tf
 from label_generator import train
 from label_generator.networks import linear_model, network_files
 from label_generator.stages import pose_rows
-from label_generator.training import training_flags
+from label_generator.training import recipe_settings, training_flags
 from tfrecords import reader
 from tools.cli.errors import InputError
 
@@ -73,17 +73,20 @@ def test_flagfiles_of_the_paper_hold_the_published_recipe(stage, repository):
 
 
 def test_canonical_flagfile_and_flags_build_the_settings_they_name(repository):
-    flags = parsed(f"--flagfile={repository / 'label_generator' / 'flags' / 'canonical.cfg'}")
+    flagfile = repository / "label_generator" / "flags" / "canonical.cfg"
+    flags = parsed(f"--flagfile={flagfile}")
     assert (flags.stage, flags.recipe) == ("chain", "canonical")
+    stated = dict(re.findall(r"^--view_(\w+)=([\d.]+)$", flagfile.read_text(encoding="utf-8"), re.MULTILINE))
+    assert stated
+    for name, value in stated.items():
+        assert getattr(training_flags.view_settings(flags), name) == float(value)
     changed = parsed("--view_distance_mm=2000,3000", "--view_noise_px=1.5", "--loss_trust=0.7")
     assert training_flags.view_settings(changed).distance_mm == (2000.0, 3000.0)
     assert training_flags.view_settings(changed).noise_px == 1.5
     assert training_flags.loss_weights(changed).trust == 0.7
-    # Unchanged flags are the recipe's own defaults.
-    from label_generator.training import recipe_settings
-
-    assert training_flags.view_settings(flags) == recipe_settings.ViewSettings()
-    assert training_flags.loss_weights(flags) == recipe_settings.LossWeights()
+    # Flags that are not given are the defaults of the settings.
+    assert training_flags.view_settings(parsed()) == recipe_settings.ViewSettings()
+    assert training_flags.loss_weights(parsed()) == recipe_settings.LossWeights()
     with pytest.raises(InputError, match="view_height_mm=5"):
         training_flags.view_settings(parsed("--view_height_mm=5"))
 
