@@ -1,8 +1,8 @@
-"""Shows the baseline network at work: a photograph in, the 2D and 3D poses of its people out.
+"""Demo of the baseline network: 2D and 3D poses of the people in a photograph.
 
     python baseline_network/demo.py photo.jpg
     python baseline_network/demo.py photo.jpg --box=120,40,200,420
-    python baseline_network/demo.py                  people rendered by this program, whose true 3D is known
+    python baseline_network/demo.py                  rendered people, with 3D ground truth
 
 Writes into --output: overlay.png (the photograph with the skeletons), gallery.png (2D, 3D as the camera saw it, 3D from
 the side), rotation.gif (one person from both sides), predictions.json (docs/baseline_network.md describes it) and
@@ -29,7 +29,7 @@ def declare() -> command.Flags:
     flags = command.Flags(__doc__, positional="[PHOTO]")
     with flags.group("People in the photograph"):
         detection.declare(flags, "whole")
-    with flags.group("People made up when there is none"):
+    with flags.group("Rendered people, without a photograph"):
         flags.integer("count", 6, "rendered pictures", lower_bound=1, upper_bound=100)
         flags.integer("seed", 7, "which ones", lower_bound=0)
     with flags.group("Network"):

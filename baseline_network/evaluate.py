@@ -1,12 +1,12 @@
-"""Measures a baseline network on TFRecords with pictures whose joints are known.
+"""Evaluate a baseline network on TFRecords with pictures and ground-truth joints.
 
     python baseline_network/evaluate.py --data=records/val
     python baseline_network/evaluate.py --weights=experiments/.../export --data=records/val --output=report
 
 Prints PCKh, PCK, MPJPE with the published rescaling of the bones and without it, N-MPJPE, P-MPJPE, 3DPCK and AUC, over
 all people, by data set, action and joint, and for visible and occluded joints; --output takes the tables, JSON, plots
-and a sheet of the best, middle and worst predictions. What has no 3D truth is measured in 2D. What each figure means
-is described in docs/baseline_network.md.
+and a sheet of the best, middle and worst predictions. Records without 3D ground truth are evaluated in 2D only.
+docs/baseline_network.md defines each metric.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ def declare() -> command.Flags:
     with flags.group("What is measured"):
         flags.string("weights", "", "folder with the network's weights; not given: those shipped")
         flags.string("data", None, "TFRecords with pictures: folder, manifest or glob")
-        flags.integer("limit", 0, "largest number of records, from the first on; 0: all", lower_bound=0)
-        flags.boolean("labelled_only", False, "only annotated joints, none that a rule derived from others")
+        flags.integer("limit", 0, "evaluate only this many records from the start; 0: all", lower_bound=0)
+        flags.boolean(
+            "labelled_only", False, "evaluate annotated joints only, not those that a rule derived from others"
+        )
         flags.boolean("published_thorax", False, "joint 7 as the published evaluation has it (Human3.6M's Spine)")
     with flags.group("How people are predicted"):
         flags.boolean("flip", True, "average with the mirrored picture's prediction; takes twice as long")
@@ -35,11 +37,14 @@ def declare() -> command.Flags:
             "boxes",
             "record",
             ["record", "detected"],
-            "crops lie around the record's box (or its joints), or around the box of a detector; people it does not "
-            "find count as missed",
+            "box of each crop. record: the record's box, or one around its joints; detected: a detector's box, and "
+            "undetected people count as missed",
         )
         flags.enum(
-            "detector", "mediapipe", ["mediapipe", "hog"], "of --boxes=detected: MediaPipe's models, or OpenCV's"
+            "detector",
+            "mediapipe",
+            ["mediapipe", "hog"],
+            "for --boxes=detected: MediaPipe's pose models or OpenCV's people detector",
         )
     with flags.group("Report"):
         flags.boolean("actions", False, "also print the table by action")

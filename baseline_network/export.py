@@ -1,10 +1,10 @@
-"""Packs a baseline network for other programs: a SavedModel, and TFLite files in float16 and int8.
+"""Export a baseline network for other programs: a SavedModel, and TFLite files in float16 and int8.
 
     python baseline_network/export.py --weights=experiments/.../export --output=packed
     python baseline_network/export.py --data=records/val --formats=int8 --output=packed
 
-The SavedModel needs nothing but TensorFlow: JPEG or PNG bytes (or pixels) and person boxes in, joints in pixels and
-millimetres out. The TFLite files hold the network alone, from a crop to heatmaps and depths. Each is compared with the
+The SavedModel needs only TensorFlow: it maps JPEG or PNG bytes (or pixels) and person boxes to joints in pixels and
+millimetres. The TFLite files contain only the network, from a crop to heatmaps and depths. Each is compared with the
 Keras model; differences, sizes and speed are printed and written to export.json. docs/baseline_network.md describes
 inputs and outputs.
 """
@@ -23,17 +23,17 @@ FORMATS = ("saved_model", "float16", "int8")
 def declare() -> command.Flags:
     """The flags of this command."""
     flags = command.Flags(__doc__)
-    with flags.group("What is packed"):
+    with flags.group("Network"):
         flags.string("weights", "", "folder with the network's weights; not given: those shipped")
         flags.strings("formats", list(FORMATS), "which of saved_model, float16 and int8 (both TFLite)")
     with flags.group("Settings fixed in the SavedModel"):
         flags.boolean("flip", True, "average with the mirrored picture's prediction; takes twice as long")
         flags.float("margin", 0.0, "side of the crop over the longer side of the box; 0: as in training", lower_bound=0)
         flags.integer("static_batch", 1, "pictures at a time in the signature of fixed shapes", lower_bound=1)
-    with flags.group("Pictures to compare with, and for int8's ranges"):
+    with flags.group("Pictures for the comparison and for int8 calibration"):
         flags.string("data", "", "TFRecords with pictures: folder, manifest or glob; not given: some are rendered")
         flags.integer("check", 16, "pictures on which each file is compared with the Keras model", lower_bound=1)
-        flags.integer("calibrate", 100, "other pictures, from which int8 takes its ranges", lower_bound=1)
+        flags.integer("calibrate", 100, "other pictures, for calibrating int8 value ranges", lower_bound=1)
     with flags.group("Result"):
         flags.string("output", None, "folder to write")
         flags.boolean("overwrite", False, "replace the folder")

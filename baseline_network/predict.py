@@ -1,4 +1,4 @@
-"""Predicts the 2D and 3D poses of the people in pictures.
+"""Predict the 2D and 3D poses of the people in pictures and videos.
 
     python baseline_network/predict.py --input=photos/ --output=poses
     python baseline_network/predict.py --input=photo.jpg --output=poses --box=120,40,200,420

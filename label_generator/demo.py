@@ -1,11 +1,11 @@
-"""Shows the 3D label generator at work: 2D poses in, 3D labels, pictures and a report out.
+"""Demo of the 3D label generator: lifts 2D poses, draws the 3D labels and writes a report.
 
-    ./demo.sh                                      people made by this program, whose true 3D is known
-    ./demo.sh keypoints.json [--images=photos/]    yours: COCO JSON, an OpenPose folder, MPII, LSP, .npz, .csv, ...
+    ./demo.sh                                      synthetic people, with 3D ground truth
+    ./demo.sh keypoints.json [--images=photos/]    key points: COCO JSON, OpenPose folder, MPII, LSP, .npz, .csv, ...
     ./demo.sh poses.npy --joints=coco17 --camera=fov:60
 
 Writes into --output: gallery.png (2D, right view, 3D before and after the search, for labels from best to worst),
-rotation.gif (the best one from all around), labels.npz and report.txt.
+rotation.gif (the best one, rotating), labels.npz and report.txt.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ def declare() -> command.Flags:
         flags.string("format", "auto", "of INPUT; auto: by its name and first bytes (generate.py --help lists them)")
         flags.string("joints", "", "joint set of plain arrays, such as coco17")
         flags.string("images", "none", "folder of the pictures that INPUT names, to be shown behind the labels")
-        flags.integer("limit", 2000, "at most so many poses", lower_bound=1)
-        flags.integer("seed", 7, "of the people made when there is no INPUT", lower_bound=0)
+        flags.integer("limit", 2000, "largest number of poses", lower_bound=1)
+        flags.integer("seed", 7, "random seed of the synthetic people, when there is no INPUT", lower_bound=0)
         flags.string("camera", "auto", "auto (the input's own, else unknown), h36m, fx,fy,cx,cy, fov:DEG or unknown")
         flags.strings("image_size", None, "WIDTH,HEIGHT in px, for fov: where the input does not state it")
     with flags.group("Lifting"):
         lifter_flags.declare_weights(flags)
     with flags.group("Output"):
         flags.integer("rows", 6, "labels in the gallery", lower_bound=1, upper_bound=50)
-        flags.string("output", "demo_output", "folder for what is made")
+        flags.string("output", "demo_output", "folder for the results")
         flags.boolean(
             "overwrite", None, "replace such files in --output (default: only those that an earlier demo left there)"
         )

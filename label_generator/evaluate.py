@@ -1,4 +1,4 @@
-"""Measures label generators against known 3D: on TFRecords, or on evaluation protocols made from motion capture.
+"""Evaluate the label generator against 3D ground truth: on TFRecords, or on protocols made from motion capture.
 
     python label_generator/evaluate.py --test_data=records/test
     python label_generator/evaluate.py --protocol=all --motion=mocap_dev.npz --cameras=h36m_camera_parameters.json
@@ -6,8 +6,8 @@
     python label_generator/evaluate.py --photos=lsp_joints.mat,coco_people_keypoints.json,no_people.tar
 
 Prints MPJPE, P-MPJPE, N-MPJPE, 3DPCK, AUC, PCKh of the right view and the error of the root's depth, before and after
-the geometric search; how well quality ranks the labels; and writes table, JSON and plots to --output. With --photos:
-how well people and their key points are found in photographs.
+the geometric search, and how well quality ranks the labels; writes table, JSON and plots to --output. With --photos it
+measures the detection of people and key points in photographs instead.
 """
 
 from __future__ import annotations
@@ -33,35 +33,50 @@ def declare() -> command.Flags:
             "detected",
             "",
             ["", "all", "same"],
-            "with --h36m: lift the detections in that file, of all joints or of those that mean what the truth's mean",
+            "with --h36m: lift the detections in that file instead of exact 2D. all: every joint; "
+            "same: only joints that "
+            "have the same definition as the ground truth",
         )
         flags.strings(
             "photos",
             [],
-            "photographs in which people are to be found: LSP's joints.mat (PCKh), key points in COCO's format .json "
-            "(recall, precision), and folders or .tar of pictures without people (none is to be found)",
+            "photographs to evaluate detection on: LSP's joints.mat (PCKh), key points in COCO's format .json (recall, "
+            "precision), and folders or .tar of pictures without people (false positives)",
         )
         flags.string("motion", "", "motion capture for the protocols: .npz, .bvh or a folder of .bvh")
         flags.string("cameras", "", "Human3.6M's cameras (.json or cameras.h5), which a, b, e and g need")
         flags.string("split", "all", "all, train or val of the motion capture")
         flags.integer("frame_step", 1, "take every n-th frame", lower_bound=1)
-        flags.integer("limit", 0, "at most so many TFRecords, or photographs of each source (0: all)", lower_bound=0)
-        flags.integer("seed", 0, "of the protocols' cameras and noise", lower_bound=0)
+        flags.integer(
+            "limit", 0, "largest number of TFRecords, or of photographs of each source; 0: all", lower_bound=0
+        )
+        flags.integer("seed", 0, "random seed of the protocols' cameras and noise", lower_bound=0)
     with flags.group("How poses are lifted (default: as the weights' recipe says)"):
-        flags.enum("right_view", "predicted", ["predicted", "true"], "which right view the second network gets")
+        flags.enum(
+            "right_view",
+            "predicted",
+            ["predicted", "true"],
+            "right view that is the input of the second network: predicted or ground truth",
+        )
         lifter_flags.declare_search(flags)
         lifter_flags.declare_refinement(flags)
         flags.float(
             "fps",
             0.0,
-            "also measure whole clips of so many frames a second, made to agree (--sequence of generate.py)",
+            "also evaluate whole clips at this frame rate, with temporal refinement (--sequence of generate.py); 0: no",
             lower_bound=0,
         )
     with flags.group("Report"):
         flags.boolean("actions", False, "also print the table per action")
         flags.string("output", "", "folder for table.md, figures.json and plots")
-        flags.string("calibrate", "", "fit the label quality on these poses and write it to this weights folder")
-        flags.float("widen", 1.0, "with --calibrate: expect errors so many times as large as on these poses")
+        flags.string(
+            "calibrate", "", "calibrate label quality on these poses and write quality.json to this weights folder"
+        )
+        flags.float(
+            "widen",
+            1.0,
+            "with --calibrate: multiply the expected errors by this factor, for data harder than these poses",
+        )
         flags.boolean("overwrite", False, "replace what is in --output, or the calibration that is there")
     return flags
 

@@ -1,9 +1,9 @@
-"""Packs trained networks for others: as one SavedModel of the whole chain, or as weights folders of half the size.
+"""Export trained networks: as one SavedModel of the whole chain, or as weights folders in float16.
 
     python label_generator/export.py --weights=experiments/.../export --output=chain
     python label_generator/export.py --weights=... --format=weights --dtype=float16 --name=mine --output=my_weights
 
-The SavedModel needs nothing but TensorFlow: its signature takes poses_2d [B, 17, 2] px (NaN where missing), intrinsics
+The SavedModel needs only TensorFlow. Its signature takes poses_2d [B, 17, 2] px (NaN where missing), intrinsics
 [B, 4] px (NaN where unknown) and joint_mask [B, 17] bool (True where labelled), and returns pose_3d and root_3d in mm,
 quality and the rest of what docs/label_your_data.md describes; normalisation and search are inside its graph.
 """
@@ -18,9 +18,9 @@ from tools.cli.errors import InputError
 def declare() -> command.Flags:
     """The flags of this command."""
     flags = command.Flags(__doc__)
-    with flags.group("What is packed"):
+    with flags.group("Networks"):
         lifter_flags.declare_weights(flags)
-        flags.string("name", "", "what the weights are called in labels made with them (weights only)")
+        flags.string("name", "", "name of the weights, recorded in labels made with them (--format=weights only)")
     with flags.group("Settings fixed in a SavedModel"):
         lifter_flags.declare_search(flags)
         lifter_flags.declare_refinement(flags)

@@ -1,8 +1,8 @@
-"""Make the right view's 2D ground truth from 3D poses in camera coordinates.
+"""Make ground truth of the right view, in 2D, from 3D poses in camera coordinates.
 
-The second view sees each 3D pose moved along +x by --baseline_mm, projected with the same camera. Input is a set of
-TFRecords (a new set is written, with the right view in each record), a tree <subject>/<action>/<file>.npy (the same
-tree is written) or one .npy. Joints at or behind the camera end the command, or are left out with --skip.
+The right view is each 3D pose moved along +x by --baseline_mm and projected with the same camera. Input is a set of
+TFRecords (a new set with right views is written), a tree <subject>/<action>/<file>.npy (a tree with the same files is
+written) or one .npy. A joint at or behind the camera is an error; with --skip its pose is left out.
 """
 
 from __future__ import annotations
@@ -17,13 +17,19 @@ def declare() -> command.Flags:
     flags = command.Flags(__doc__)
     with flags.group("What is read and written"):
         flags.string("input", None, "3D: folder of TFRecords, tree of .npy ([N, 51] or [N, 17, 3] mm), or one .npy")
-        flags.string("output", None, "where the right view goes: a folder, or for one .npy a file")
+        flags.string("output", None, "output folder; for one .npy, output file")
         flags.enum("layout", "planar", ["planar", "interleaved"], "rows of .npy: x..., y..., z... or x0 y0 z0 x1 ...")
-        flags.strings("permutation", None, "17 numbers: joint i is at place permutation[i]; 2D is written in our order")
+        flags.strings(
+            "permutation",
+            None,
+            "17 numbers: joint i is at place permutation[i]; right views are written in this project's order",
+        )
         flags.boolean("skip", False, "leave poses behind the camera out: NaN rows in .npy, no record in TFRecords")
-        flags.boolean("overwrite", False, "replace what lies at --output")
+        flags.boolean("overwrite", False, "replace existing files in --output")
     with flags.group("The second view"):
-        flags.float("baseline_mm", 500.0, "how far poses are moved along +x, in mm; negative: to the other side")
+        flags.float(
+            "baseline_mm", 500.0, "stereo baseline: displacement of poses along +x, in mm; negative: to the other side"
+        )
         flags.string(
             "intrinsics",
             "search",

@@ -1,8 +1,8 @@
-"""Run a trained left -> right network over arrays of left-view 2D poses.
+"""Predict right views with a trained left2right network (not 3D poses: see generate.py).
 
---load_dir is a directory tree, as the original's model_h36m.py takes it, or one .npy, as its model_norm.py; every file
-[N, 34] (planar rows) or [N, 17, 2] of the tree has a partner of the same name below --save_dir. The network comes from
---weights, or from the experiment directory that the flags of its training name.
+--load_dir is a directory tree, as in the original's model_h36m.py, or one .npy, as in its model_norm.py. For every file
+[N, 34] (planar rows) or [N, 17, 2] of the tree, one of the same name is written below --save_dir. The network is read
+from --weights, or from the experiment directory that the training flags below identify.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def declare() -> command.Flags:
         flags.integer("linear_size", 1024, "of the training: names the experiment directory", lower_bound=1)
         flags.integer("num_layers", 2, "of the training: names the experiment directory", lower_bound=0)
         flags.boolean("residual", False, "of the training: names the experiment directory")
-        flags.boolean("evaluateActionWise", False, "no truth is at hand here: see evaluate.py")
+        flags.boolean("evaluateActionWise", False, "no effect: there is no ground truth here (see evaluate.py)")
         flags.string("cameras_path", "data/h36m/cameras.h5", _UNUSED)
         flags.string("data_dir", "data/h36m/", _UNUSED)
         flags.string("train_dir", "experiments", "folder of the experiment directories")
@@ -51,10 +51,12 @@ def declare() -> command.Flags:
             "statistics",
             "train",
             ["train", "test", "input"],
-            "poses are normalised with those of the training poses; of all poses in --load_dir; or, as the released "
-            "scripts do it, of each file's own pixels, never root-centred, which un-normalise the answer too",
+            "mean and standard deviation for normalisation. train: of the training poses; test: of all poses in "
+            "--load_dir; input: of each file's own pixels, not root-centred, as in the released scripts",
         )
-        flags.strings("permutation", None, "17 numbers: joint i is at place permutation[i]; answers are in that order")
+        flags.strings(
+            "permutation", None, "17 numbers: joint i is at place permutation[i]; right views are written in that order"
+        )
         flags.boolean("overwrite", False, "replace arrays that lie in --save_dir")
     return flags
 

@@ -26,19 +26,23 @@ def declare() -> command.Flags:
         flags.string("intrinsics", "", "fx,fy,cx,cy in px (default: each record's own; for trees the published camera)")
     with flags.group("Lifting (TFRecords only)"):
         lifter_flags.declare_weights(flags)
-        flags.enum("right_view", "predicted", ["predicted", "true"], "the right view that 3D is reconstructed from")
+        flags.enum(
+            "right_view", "predicted", ["predicted", "true"], "right view that is the input of the 3D reconstruction"
+        )
     with flags.group("Search"):
         lifter_flags.declare_search(flags)
         flags.enum(
             "search",
             "perspective",
             ["perspective", "root_centred"],
-            "root_centred: the release's cruder second script, root on the optical axis and no principal point",
+            "camera model. perspective; root_centred: as in the release's second script, root on the optical axis",
         )
         flags.boolean(
             "released_cap",
             False,
-            "as released, poses with no cost below 10000 keep depth 0; root_centred: below 2000 the last pose's depth",
+            "as released: poses without a cost below 10000 get depth 0; root_centred: without one "
+            "below 2000, the previous "
+            "pose's depth",
         )
     with flags.group("Report"):
         flags.boolean("per_frame", False, "print each frame's errors, as released, instead of each sequence's")

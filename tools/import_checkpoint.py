@@ -1,8 +1,8 @@
-"""Turn published weights into this project's.
+"""Import published weights.
 
 tf1: one checkpoint of the released label generator (left2right or pose3d) becomes a weights folder of label_generator.
 pytorch_hg3d: one file of the published 3D pose network (hg3d, stacked hourglass with depths) becomes a weights folder
-of baseline_network. It needs PyTorch (pip install -e '.[torch]'); nothing of the file is run.
+of baseline_network. It needs PyTorch (pip install -e '.[torch]'); no code in the file is executed.
 """
 
 from __future__ import annotations
@@ -49,8 +49,12 @@ def declare() -> command.Flags:
             "whether it was trained with --residual; read from the name of the experiment directory when not given",
         )
         flags.boolean("max_norm", None, "whether it was trained with --max_norm; the same")
-        flags.float("dropout", None, "probability to keep in training; only noted, it changes no answer")
-        flags.enum("stage", None, names.PAPER, "which network it must be; not given: found by its sizes")
+        flags.float(
+            "dropout",
+            None,
+            "probability to keep an activation in training; recorded only, since it does not affect inference",
+        )
+        flags.enum("stage", None, names.PAPER, "expected stage; not given: recognised by the network's sizes")
         flags.string(
             "permutation",
             "",
@@ -62,7 +66,7 @@ def declare() -> command.Flags:
             "statistics",
             "",
             "the poses it was trained on: a folder of TFRecords or the original's .npy trees; or a statistics.json of "
-            "this project. Without it the network can't be fed pixels",
+            "this project. Without it the network cannot be applied to pixels",
         )
         flags.enum("split", "train", ("train", "test", "all"), "which subjects of .npy trees; train: 1, 5, 6, 7, 8")
         flags.enum(

@@ -1,4 +1,4 @@
-"""Show what lies in folders of TFRecords, check all of it, and draw a contact sheet.
+"""Inspect folders of TFRecords: print statistics, verify every record, and draw a contact sheet.
 
 Reads every record: counts, statistics, shares of labelled, made and missing joints, joints outside the picture,
 duplicates; hashes and checksums; and that no subject is in two splits, over all folders given. Damage is named by shard

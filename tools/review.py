@@ -1,8 +1,8 @@
-"""Make a page for looking through 3D labels: keep, drop, or swap left and right, by keyboard, in any browser.
+"""Make a web page for reviewing 3D labels by keyboard: keep, drop, or swap left and right.
 
 Give the folder that label_generator/generate.py wrote. The page is one file that needs no server and no network;
-photographs, where the labelled input has them, go into a folder of small pictures beside it. What you decide stays in
-the browser and leaves it as decisions.json, which generate.py, make_tfrecords.py and the trainings obey.
+photographs, where the labelled input has them, go into a folder of small pictures beside it. Decisions are stored in
+the browser and exported as decisions.json, which generate.py, make_tfrecords.py and baseline_network/train.py read.
 
     python tools/review.py labels/ --output=review.html
 """

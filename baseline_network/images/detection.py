@@ -227,16 +227,22 @@ def declare(flags: Flags, nobody: str) -> None:
         "detector",
         "mediapipe",
         DETECTORS,
-        "mediapipe: MediaPipe's pose models, boxes around their landmarks; hog: OpenCV's people detector, which knows "
-        "people who stand or walk",
+        "mediapipe: boxes around the landmarks of MediaPipe's pose models; hog: OpenCV's "
+        "people detector, for people who "
+        "stand or walk",
     )
-    flags.boolean("largest", False, "of the detected people only the one with the largest box")
+    flags.boolean("largest", False, "use only the detected person with the largest box")
     flags.float(
         "threshold",
         THRESHOLD,
         "lowest score of a person with --detector=hog; lower detects more people and more false positives",
     )
-    flags.enum("nobody", nobody, ["skip", "whole"], "where no person is detected: skip the picture, or take it whole")
+    flags.enum(
+        "nobody",
+        nobody,
+        ["skip", "whole"],
+        "pictures in which no person is detected: skip them, or use the whole picture as the box",
+    )
 
 
 def chooser(flags: Flags) -> Chooser:

@@ -18,7 +18,7 @@ def declare(flags: Flags) -> None:
     flags.float(
         "margin",
         None,
-        "side of the crop over the longer side of the box, 0.1 to 10; by default as in training",
+        "ratio of the crop's side to the longer side of the box, 0.1 to 10; not given: as in training",
         lower_bound=0.1,
         upper_bound=10,
     )
