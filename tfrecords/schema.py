@@ -63,8 +63,8 @@ _PICTURE, _CAMERA = "x right, y down", "camera: x right, y down, z away"
 FEATURES: tuple[Feature, ...] = (
     Feature("dataset", "source/dataset", "text", (), "", "", "name of the data set"),
     Feature("split", "source/split", "text", (), "", "", "train, val or test; no subject is in two splits"),
-    Feature("subject", "source/subject", "text", (), "", "", "who is seen"),
-    Feature("action", "source/action", "text", (), "", "", "what is done"),
+    Feature("subject", "source/subject", "text", (), "", "", "identifier of the person"),
+    Feature("action", "source/action", "text", (), "", "", "name of the action"),
     Feature("sequence", "source/sequence", "text", (), "", "", "clip or file the pose belongs to"),
     Feature("frame", "source/frame", "int", (), "", "", "frame in the sequence, from 0"),
     Feature("person", "source/person", "int", (), "", "", "which person of the picture, from 0"),

@@ -1,13 +1,13 @@
-"""The detector measured on photographs: how many joints and people are right, and who is seen where nobody is.
+"""Evaluation of person and key point detection on photographs.
 
-* LSP's joints.mat with its pictures beside: PCKh@0.5 over all people and 14 joints, half of the truth's head (Neck to
-  HeadTop); everybody who is not found has all joints wrong. Of several people in a photograph the one counts who fits
-  the annotation best, since it says who is meant.
-* Key points in COCO's format: people of ten labelled key points and more are found when somebody has an object key
-  point similarity of 0.5 or more with them (each found person counts once, the surest first). Precision: the share of
-  found people who are anybody of the annotation by that rule; those mostly within a crowd or within somebody whose key
-  points nobody labelled are left out.
-* Pictures without annotation: nobody is there, and everybody who is found is counted.
+* LSP's joints.mat beside its pictures: PCKh@0.5 over all people and 14 joints, with half of the true head segment (Neck
+  to HeadTop) as the limit; all joints of an undetected person are wrong. Of several detections in a photograph the one
+  that fits the annotation best is compared, since one person of each photograph is annotated.
+* Key points in COCO's format. Recall: an annotated person with at least ten labelled key points is found when a
+  detection has an object key point similarity of at least 0.5 with them (each detection counts once, in order of
+  confidence). Precision: the share of detections that match an annotated person by that rule; detections mostly inside
+  a crowd region or inside a person without labelled key points are left out.
+* Pictures without people: every detection is a false positive.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The label generator in three lines of somebody's own program: NumPy arrays in, a dataclass of NumPy arrays out.
+"""The label generator for other programs: NumPy arrays in, a dataclass of NumPy arrays out.
 
 import label_generator as lg
 

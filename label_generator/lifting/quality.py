@@ -1,8 +1,8 @@
 """How good a generated label is: what can be measured without the truth, and one calibrated number made of it.
 
 `signals` are lengths and ratios that grow when a label is bad. `Calibration` turns them into the mean joint error to be
-expected, in mm, by a linear model of its logarithm that `evaluate.py --calibrate` fits on poses that the networks have
-not seen. Quality is exp(-expected error / 100 mm): 1 is perfect, 0.61 is 50 mm, 0.37 is 100 mm.
+expected, in mm, by a linear model of its logarithm that `evaluate.py --calibrate` fits on poses that were not used for
+training. Quality is exp(-expected error / 100 mm): 1 is perfect, 0.61 is 50 mm, 0.5 is 69 mm, 0.37 is 100 mm.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A conversion under way: the folder `.partial` inside the output, with a journal of the shards that are whole.
 
-The journal's first line tells what is being converted and how; each further line is one whole shard with size and
+The journal's first line states what is converted and how; each further line is one whole shard with size and
 SHA-256. A conversion that was killed goes on from there, after each shard was checked against its line.
 """
 
