@@ -27,7 +27,7 @@ tf.config.threading.set_inter_op_parallelism_threads(int(sys.argv[1]))
 _LIFT = """
 import time
 import numpy as np
-from label_generator import lifter
+from label_generator.lifting import lifter
 from tools.benchmarks import lift, search
 from tools.pose.cameras import SEARCH_INTRINSICS
 batch, calls = int(sys.argv[2]), int(sys.argv[3])

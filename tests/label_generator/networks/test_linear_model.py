@@ -375,7 +375,7 @@ def test_bad_configurations_are_input_errors():
 
 REPLICAS = """
 import numpy as np, tensorflow as tf
-from label_generator import linear_model
+from label_generator.networks import linear_model
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
 tf.keras.mixed_precision.set_global_policy("float64")

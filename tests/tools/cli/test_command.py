@@ -180,10 +180,21 @@ command.run(main, lambda: command.Flags("x"), ["tool"])
 """
 
 
+def _heed_signals():
+    """A shell starts what runs in its background with SIGINT ignored, nohup with SIGHUP; children inherit that."""
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
 def test_signals_clean_up_and_have_their_status(repository, number, status):
     process = subprocess.Popen(
-        [sys.executable, "-c", _WAITING], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=repository
+        [sys.executable, "-c", _WAITING],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=repository,
+        preexec_fn=_heed_signals,
     )
     assert process.stdout.readline() == "ready\n"
     process.send_signal(number)
@@ -200,7 +211,12 @@ def test_an_interrupt_while_a_command_is_imported_is_one_line(repository):
         "time.sleep(60)\n"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=repository
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=repository,
+        preexec_fn=_heed_signals,
     )
     assert process.stdout.readline() == "importing\n"
     process.send_signal(signal.SIGINT)
