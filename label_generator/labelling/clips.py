@@ -44,10 +44,10 @@ def make_clips(files: LabelFiles, options: ClipOptions) -> dict[str, Any]:
 
     groups = _groups(files, options.always)
     fps = options.fps or sequences.DEFAULT_FPS
-    told: dict[str, Any] = {"clips": 0, "frames": 0, "fps": fps, "fps_known": bool(options.fps)}
+    summary: dict[str, Any] = {"clips": 0, "frames": 0, "fps": fps, "fps_known": bool(options.fps)}
     changes = [np.zeros(3), np.zeros(3)]  # sums of accelerations before and after, and their number
     if not groups:
-        return told
+        return summary
     columns = {name: files.mapped(name) for name in _READ}
     new = {name: files.overlay(name) for name in CHANGED}
     done = 0
@@ -56,39 +56,39 @@ def make_clips(files: LabelFiles, options: ClipOptions) -> dict[str, Any]:
             frames = np.asarray(columns["frame"][rows])
             points = np.asarray(columns["_points"][rows], np.float64)
             points[columns["provenance"][rows] != 2] = np.nan
-            who = np.asarray(columns["person"][rows])
+            identities = np.asarray(columns["person"][rows])
             step = tracks.frame_step(frames)
             rate = fps / step
             if not options.identities:
-                who = tracks.identities(frames, points, most_gap=int(np.ceil(MOST_GAP_S * fps)))
+                identities = tracks.identities(frames, points, most_gap=int(np.ceil(MOST_GAP_S * fps)))
             labelled = np.isfinite(columns["poses_3d"][rows]).all((1, 2))
             camera = None
             if not np.isfinite(columns["intrinsics"][rows][labelled]).all():
                 width, height = (int(n) for n in np.max(columns["image_size"][rows], 0))
                 size = (width, height) if min(width, height) > 0 else options.image_size
                 camera = tracks.nominal_camera(points[labelled], size, BODY_MM, NOMINAL_MM)
-            for person in np.unique(who[labelled & (who >= 0)]):
-                own = np.flatnonzero(who == person)
+            for person in np.unique(identities[labelled & (identities >= 0)]):
+                of_person = np.flatnonzero(identities == person)
                 gap = max(round(MOST_GAP_S * rate), 1)
-                for piece in tracks.pieces(frames[own], labelled[own], step, gap):
+                for piece in tracks.pieces(frames[of_person], labelled[of_person], step, gap):
                     if len(piece) >= tracks.LEAST_FRAMES:
-                        told["clips"] += 1
-                        at = own[piece]
+                        summary["clips"] += 1
+                        at = of_person[piece]
                         part = {name: np.asarray(column[rows[at]]) for name, column in columns.items()}
-                        _one_clip(part, points[at], camera, rate, step, new, rows[at], told["clips"] - 1, changes)
-                        told["frames"] += len(piece)
+                        _one_clip(part, points[at], camera, rate, step, new, rows[at], summary["clips"] - 1, changes)
+                        summary["frames"] += len(piece)
             done += len(rows)
             progress.update(done)
     for values in new.values():
         if isinstance(values, np.memmap):
             values.flush()
     files.use_overlays()
-    if told["clips"] and changes[0][2]:
+    if summary["clips"] and changes[0][2]:
         names = ("acceleration_before_mm", "acceleration_mm")
-        told.update({name: round(sums[0] / sums[2], 2) for name, sums in zip(names, changes)})
+        summary.update({name: round(sums[0] / sums[2], 2) for name, sums in zip(names, changes)})
         names = ("bone_variation_before_percent", "bone_variation_percent")
-        told.update({name: round(100 * sums[1] / sums[2], 3) for name, sums in zip(names, changes)})
-    return told
+        summary.update({name: round(100 * sums[1] / sums[2], 3) for name, sums in zip(names, changes)})
+    return summary
 
 
 def _groups(files: LabelFiles, always: bool) -> list[np.ndarray]:

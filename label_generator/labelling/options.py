@@ -12,6 +12,8 @@ from tools.cli.errors import InputError
 from tools.files.decisions import Decisions
 from tools.pose import joints
 
+# The file of labels in the output folder.
+LABELS = "labels.npz"
 # The formats that each of these flags of the input is for.
 _FORMATS_OF_FLAGS = {
     "joints": ("array", "coco_results", "videopose3d", "mmpose", "mediapipe", "yolo", "deeplabcut"),

@@ -157,8 +157,8 @@ def _check_readable(request: Request, table: LabelFiles) -> None:
     if table.rows and reasons.keys() & {0, 1}:
         return
     shutil.rmtree(request.output / _WORK, ignore_errors=True)
-    told = ", ".join(f"{table.reasons[code]}: {count:,}" for code, count in reasons.items()) or "no frame"
-    raise InputError(f"{request.path}: none of its {table.rows:,} pictures can be read ({told})")
+    reasons_text = ", ".join(f"{table.reasons[code]}: {count:,}" for code, count in reasons.items()) or "no frame"
+    raise InputError(f"{request.path}: none of its {table.rows:,} pictures can be read ({reasons_text})")
 
 
 def _header(request: Request, files: PictureFiles) -> dict[str, Any]:

@@ -16,11 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from label_generator.labelling import cameras, clips, inputs, joint_orders, output_joints, overlays, photographs
+from label_generator.labelling import (
+    clips,
+    inputs,
+    joint_orders,
+    output_joints,
+    overlays,
+    photographs,
+    summaries,
+)
 from label_generator.labelling.columns import FOLDER, LabelFiles
-from label_generator.labelling.exports import formats as label_formats
-from label_generator.labelling.options import LabellingOptions
-from tfrecords import schema
+from label_generator.labelling.exports import formats
+from label_generator.labelling.options import LABELS, LabellingOptions
 from tfrecords.storage import manifest
 from tfrecords.storage.partial import locked
 from tools.cli import outputs
@@ -34,16 +41,12 @@ from tools.pose import joints
 from tools.pose.joints import POSE17
 
 if TYPE_CHECKING:  # it imports TensorFlow, and bad flags are reported before that
-    from label_generator.lifting.lifter import Lifter, LifterSettings
+    from label_generator.lifting.lifter import Lifter
 
 BELOW_QUALITY = "quality below --min_quality"
 NOT_FINITE = "label is not finite"
-_LABELS, _SUMMARY, _RECORDS = "labels.npz", "summary.json", label_formats.RECORDS
+_SUMMARY, _RECORDS = "summary.json", formats.RECORDS
 _CHECKPOINT_SECONDS = 2.0
-_QUALITY_BINS = 1000
-_QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
-_SHOWN_BINS, _BAR = 10, 40
-_ROWS_AT_ONCE = 1 << 18
 COLUMNS = {
     "poses_3d": ("<f4", (17, 3)),
     "roots": ("<f4", (3,)),
@@ -100,7 +103,7 @@ def generate(flags: Flags) -> int:
 
 def check_output(options: LabellingOptions) -> None:
     """Raises `InputError` when finished labels lie in the output that may not be replaced."""
-    wanted = [_LABELS, *label_formats.outputs(options.formats)]
+    wanted = [LABELS, *formats.outputs(options.formats)]
     wanted += [f"poses_3d_{options.output_joints}.npy"] * bool(options.output_joints)
     unfinished = (options.folder / FOLDER).exists()
     outputs.check_all_free((options.folder / name for name in wanted), options.overwrite or unfinished)
@@ -118,8 +121,8 @@ def run(options: LabellingOptions, poses: inputs.Input, lifter: Lifter, fingerpr
     from label_generator.lifting.lifter import REASONS
 
     weights = f"{lifter.name_of_weights} ({lifter.recipe}, {fingerprint[:12]})"
-    print(f"weights: {weights}; {_settings_text(lifter.settings)}")
-    print(f"camera: {_camera_text(options.camera)}", flush=True)
+    print(f"weights: {weights}; {summaries.settings_text(lifter.settings)}")
+    print(f"camera: {summaries.camera_text(options.camera)}", flush=True)
     if options.decisions is not None:
         print(f"review: {options.decisions.path}, {len(options.decisions):,} decisions", flush=True)
     with locked(options.folder):
@@ -140,34 +143,16 @@ def run(options: LabellingOptions, poses: inputs.Input, lifter: Lifter, fingerpr
             seconds = _lift_all(options, poses, lifter, files)
             if not already:
                 _check_matched(options, len(poses))
-            told = _make_clips(options, poses, files)
-            summary = _summary(options, files, weights, seconds, lifter)
+            clips_summary = _make_clips(options, poses, files)
+            summary = summaries.summarize(options, files, weights, seconds, lifter)
             summary["looks_like"] = other
-            summary["sequence"] = told
+            summary["sequence"] = clips_summary
             _finish(options, files, summary, weights)
         finally:
             files.close()
         shutil.rmtree(options.folder / FOLDER, ignore_errors=True)
-    _print(summary, options)
+    summaries.print_summary(summary, options)
     return summary
-
-
-def _settings_text(settings: LifterSettings) -> str:
-    return (
-        f"search {settings.min_depth_mm:g}-{settings.max_depth_mm:g} mm by {settings.step_mm:g}, "
-        f"{settings.objective}{', weighted' if settings.weighted else ''}, {settings.refinement}"
-        f"{', left and right alike' if settings.symmetry else ''}{', both mirror images' if settings.flip else ''}"
-    )
-
-
-def _camera_text(camera: cameras.CameraChoice) -> str:
-    return {
-        "auto": "each record's own calibrated one; unknown, so depth nominal, where it has none",
-        "h36m": "Human3.6M's intrinsics for all, the published assumption",
-        "unknown": "unknown for all: scaled to a nominal distance, absolute depth means nothing",
-        "given": f"given for all: {', '.join(f'{value:g}' for value in camera.intrinsics)} px",
-        "fov": f"given for all: {camera.fov_deg:g} degrees across each picture's width",
-    }[camera.name]
 
 
 def _header(options: LabellingOptions, poses: inputs.Input, lifter: Lifter, fingerprint: str) -> dict[str, Any]:
@@ -351,54 +336,6 @@ def _like(rows: np.ndarray, values: np.ndarray) -> np.ndarray:
     return rows.reshape(-1, *[1] * (values.ndim - 1))
 
 
-def _summary(
-    options: LabellingOptions, files: LabelFiles, weights: str, seconds: float, lifter: Lifter
-) -> dict[str, Any]:
-    """Counts of everything, taken from the columns piece by piece."""
-    from label_generator.lifting import quality
-
-    reasons = np.zeros(len(files.reasons), np.int64)
-    kinds = np.zeros(len(inputs.CAMERA_KINDS), np.int64)
-    bins = np.zeros(_QUALITY_BINS, np.int64)
-    at_end, errors = 0, 0.0
-    for start in range(0, files.rows, _ROWS_AT_ONCE):
-        piece = functools.partial(files.read, start=start, stop=start + _ROWS_AT_ONCE)
-        reason, kind = piece("reason"), piece("camera_kind")
-        reasons += np.bincount(reason, minlength=len(reasons))
-        kinds += np.bincount(kind, minlength=len(kinds))
-        good = reason == 0
-        bins += np.histogram(piece("quality")[good], _QUALITY_BINS, (0, 1))[0]
-        at_end += int((piece("at_range_end") & good).sum())
-        errors += float(piece("expected_error_mm")[good].astype(np.float64).sum())
-    labels = int(reasons[0])
-    return {
-        "input": options.spec.path,
-        "format": options.spec.format,
-        "poses": files.rows,
-        "labels": labels,
-        "without_label": {text: int(n) for text, n in zip(files.reasons[1:], reasons[1:]) if n},
-        "camera": options.camera.name,
-        "camera_kinds": {text or "none": int(n) for text, n in zip(inputs.CAMERA_KINDS, kinds) if n},
-        "weights": weights,
-        "settings": dataclasses.asdict(lifter.settings),
-        "quality_calibrated": lifter.calibration is not quality.UNCALIBRATED,
-        "quality_quantiles": _quantiles(files),
-        "quality_histogram": bins.reshape(_SHOWN_BINS, -1).sum(1).tolist(),
-        "mean_expected_error_mm": errors / labels if labels else None,
-        "depth_at_range_end": at_end,
-        "decisions": options.decisions.sha256 if options.decisions else None,
-        "input_spec": dataclasses.asdict(options.spec),
-        "seconds": round(seconds, 3),
-        "version": manifest.project_version(),
-    }
-
-
-def _quantiles(files: LabelFiles) -> dict[str, float | None]:
-    """Quality that so large a share of the labels does not exceed."""
-    values = np.asarray(files.mapped("quality"))[np.asarray(files.mapped("reason")) == 0]
-    return {str(share): float(np.quantile(values, share)) if len(values) else None for share in _QUANTILES}
-
-
 def _finish(options: LabellingOptions, files: LabelFiles, summary: dict, weights: str) -> None:
     """Writes the files into `.partial` and moves them into place, labels.npz last."""
     part, written = options.folder / FOLDER, [_SUMMARY]
@@ -406,9 +343,9 @@ def _finish(options: LabellingOptions, files: LabelFiles, summary: dict, weights
         name = f"poses_3d_{options.output_joints}.npy"
         summary["output_joints"] = output_joints.write(files, part / name, options.output_joints)
         written.append(name)
-    if not (part / _LABELS).exists():
+    if not (part / LABELS).exists():
         # The records' conversion is gone on with only while its source stays as it was.
-        temporary = part / f"{_LABELS}.tmp"
+        temporary = part / f"{LABELS}.tmp"
         extra = {
             "reasons": np.array(files.reasons),
             "camera_kinds": np.array(inputs.CAMERA_KINDS),
@@ -417,17 +354,17 @@ def _finish(options: LabellingOptions, files: LabelFiles, summary: dict, weights
             "summary": np.array([json.dumps({**summary, "seconds": None})]),
         }
         files.write_npz(temporary, extra)
-        os.replace(temporary, part / _LABELS)
+        os.replace(temporary, part / LABELS)
     atomic.write_text(part / _SUMMARY, json.dumps(summary, indent=1) + "\n")
     if options.decisions is not None:
         # What the labels were made with stays with them: a later review goes on from it.
         (part / decisions_file.NAME).write_bytes(options.decisions.data)
         written.append(decisions_file.NAME)
-    written += label_formats.write(files, part, weights, summary, options)
+    written += formats.write(files, part, weights, summary, options)
     if "tfrecord" in options.formats and summary["labels"]:
         _write_records(options, part)
         written.append(_RECORDS)
-    for name in (*written, _LABELS):
+    for name in (*written, LABELS):
         place = options.folder / name
         if place.is_dir():
             shutil.rmtree(place)
@@ -448,7 +385,7 @@ def _write_records(options: LabellingOptions, part: pathlib.Path) -> None:
             spec = dataclasses.replace(spec, images="none")
             print(f"records without pictures: {error}")
     try:
-        source = functools.partial(records.LabelledSource, spec, part / _LABELS, options.unlabelled, options.decisions)
+        source = functools.partial(records.LabelledSource, spec, part / LABELS, options.unlabelled, options.decisions)
         content = writer.convert(source, part / _RECORDS)
     except InputError as error:
         if not options.images or options.images == "none":
@@ -457,38 +394,3 @@ def _write_records(options: LabellingOptions, part: pathlib.Path) -> None:
             f"--tfrecords: {error}; the same command with other --images, or 'none', goes on from here"
         ) from error
     print(f"records: {content.records:,} in {len(content.shards)} shards")
-
-
-def _print(summary: dict[str, Any], options: LabellingOptions) -> None:
-    print(f"{summary['labels']:,} labels for {summary['poses']:,} poses in {summary['seconds']:.1f} s")
-    for reason, count in sorted(summary["without_label"].items(), key=lambda item: -item[1]):
-        print(f"without label: {count:,}, {reason}")
-    kinds = ", ".join(f"{count:,} {kind}" for kind, count in summary["camera_kinds"].items())
-    print(f"cameras: {kinds}")
-    told = summary["sequence"]
-    if told and told["clips"]:
-        rate = f"{told['fps']:g} frames a second{'' if told['fps_known'] else ', assumed: --fps tells'}"
-        print(f"sequences: {told['clips']:,} clips of {told['frames']:,} labels ({rate}), bones of constant length")
-        if "acceleration_mm" in told:
-            before, after = told["acceleration_before_mm"], told["acceleration_mm"]
-            print(f"  acceleration {before:.1f} -> {after:.1f} mm a frame squared, relative to the root")
-            before, after = told["bone_variation_before_percent"], told["bone_variation_percent"]
-            print(f"  bone lengths vary by {before:.1f} -> {after:.1f} %")
-    if summary["labels"]:
-        calibrated = (
-            "" if summary["quality_calibrated"] else " (these weights' quality is not calibrated: it ranks only)"
-        )
-        quantiles = ", ".join(f"{share}: {value:.3f}" for share, value in summary["quality_quantiles"].items())
-        print(f"quality, by quantile: {quantiles}{calibrated}")
-        most = max(summary["quality_histogram"])
-        for i, count in enumerate(summary["quality_histogram"]):
-            bar = "#" * round(_BAR * count / most)
-            print(f"  {i / _SHOWN_BINS:.1f}-{(i + 1) / _SHOWN_BINS:.1f} {count:>9,} {bar}".rstrip())
-        if summary["depth_at_range_end"]:
-            print(f"depth at an end of the search range: {summary['depth_at_range_end']:,}")
-        if summary["camera_kinds"].get(schema.NOMINAL):
-            print("absolute depth is nominal where the camera is unknown: roots tell no distance there")
-    if other := summary.get("output_joints"):
-        lost = f"; no rule makes {', '.join(other['without_a_rule'])}" if other["without_a_rule"] else ""
-        print(f"as {other['set']}, places {other['places']}{lost}: {options.folder}/poses_3d_{other['set']}.npy")
-    print(f"written to {options.folder / _LABELS}")

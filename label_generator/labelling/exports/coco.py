@@ -74,9 +74,9 @@ def _annotation(piece: dict, i: int, image: int) -> dict:
     points = np.where((codes == joints.MISSING)[:, None], 0.0, piece["poses_2d"][i])
     known = points[codes != joints.MISSING]
     low, size = known.min(0), np.ptp(known, axis=0)
-    own = int(piece["own_numbers"][i, 1])
+    record_id = int(piece["own_numbers"][i, 1])
     label = {
-        "id": own if own >= 0 else int(piece["row"][i]) + 1,
+        "id": record_id if record_id >= 0 else int(piece["row"][i]) + 1,
         "image_id": image,
         "category_id": 1,
         "row": int(piece["row"][i]),

@@ -36,9 +36,9 @@ def _frames(motions: list[Motion], files: LabelFiles, images: pathlib.Path | Non
     alone = len(motions) == 1
     shown = [motion.poses_3d if alone else motion.poses_3d + motion.roots[:, None] for motion in motions]
     room = figures.room_around(np.concatenate(shown))
-    seen = np.concatenate([pixels[motion.rows[motion.rows >= 0]].reshape(-1, 2) for motion in motions])
-    seen = seen[np.isfinite(seen).all(-1)]
-    low, high = seen.min(0), seen.max(0)
+    labelled_px = np.concatenate([pixels[motion.rows[motion.rows >= 0]].reshape(-1, 2) for motion in motions])
+    labelled_px = labelled_px[np.isfinite(labelled_px).all(-1)]
+    low, high = labelled_px.min(0), labelled_px.max(0)
     for frame in np.unique(np.concatenate([motion.frames for motion in motions])):
         at = [(i, np.flatnonzero(motion.frames == frame)) for i, motion in enumerate(motions)]
         now = [(i, int(k[0])) for i, k in at if len(k)]

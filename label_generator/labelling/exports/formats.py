@@ -58,11 +58,11 @@ def write(
     Raises:
       InputError: a format of sequences, and the input has none; or a file that can't be written.
     """
-    told = summary.get("sequence") or {"clips": 0, "fps": 0.0}
-    fps = told["fps"] if told["clips"] else 0.0
+    clips = summary.get("sequence") or {"clips": 0, "fps": 0.0}
+    fps = clips["fps"] if clips["clips"] else 0.0
     wanted = set(options.formats)
     for name in OF_SEQUENCES:
-        if name in wanted and not told["clips"]:
+        if name in wanted and not clips["clips"]:
             raise InputError(
                 f"--formats={name}: {options.spec.path} has no sequence of five frames or more; --sequence takes all "
                 "rows for one"
@@ -101,7 +101,7 @@ def _write_motions(
     by_sequence: dict[str, list] = {}
     for motion in motions.motions(files, fps):
         by_sequence.setdefault(motion.sequence, []).append(motion)
-    told = []
+    written = []
     for sequence, clips in by_sequence.items():
         origin = bvh.floor_origin(clips[0].poses_3d, clips[0].roots)
         origin[1] = min(bvh.floor_origin(clip.poses_3d, clip.roots)[1] for clip in clips)
@@ -113,7 +113,7 @@ def _write_motions(
                 from label_generator.labelling.exports import c3d_file
 
                 c3d_file.write_c3d(part / OUTPUTS["c3d"][0] / f"{clip.name}.c3d", clip)
-            told.append(
+            written.append(
                 {
                     "name": clip.name,
                     "sequence": sequence,
@@ -129,4 +129,4 @@ def _write_motions(
 
             images = pathlib.Path(options.images) if options.images not in ("", "none") else None
             film.write_film(part / OUTPUTS["mp4"][0] / f"{clips[0].name}.mp4", clips, files, images)
-    return told
+    return written

@@ -1,0 +1,127 @@
+"""What a run of `generate.py` reports: settings and camera in words, counts of the labels, and the summary as text."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from label_generator.labelling import cameras, inputs
+from label_generator.labelling.columns import LabelFiles
+from label_generator.labelling.options import LABELS, LabellingOptions
+from tfrecords import schema
+from tfrecords.storage import manifest
+
+if TYPE_CHECKING:  # it imports TensorFlow, and bad flags are reported before that
+    from label_generator.lifting.lifter import Lifter, LifterSettings
+
+_QUALITY_BINS = 1000
+_SHOWN_BINS, _BAR = 10, 40
+_ROWS_AT_ONCE = 1 << 18
+_QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
+
+
+def settings_text(settings: LifterSettings) -> str:
+    """The settings of search and refinement in words."""
+    return (
+        f"search {settings.min_depth_mm:g}-{settings.max_depth_mm:g} mm by {settings.step_mm:g}, "
+        f"{settings.objective}{', weighted' if settings.weighted else ''}, {settings.refinement}"
+        f"{', left and right alike' if settings.symmetry else ''}{', both mirror images' if settings.flip else ''}"
+    )
+
+
+def camera_text(camera: cameras.CameraChoice) -> str:
+    """The assumed camera in words."""
+    return {
+        "auto": "each record's own calibrated one; unknown, so depth nominal, where it has none",
+        "h36m": "Human3.6M's intrinsics for all, the published assumption",
+        "unknown": "unknown for all: scaled to a nominal distance, absolute depth means nothing",
+        "given": f"given for all: {', '.join(f'{value:g}' for value in camera.intrinsics)} px",
+        "fov": f"given for all: {camera.fov_deg:g} degrees across each picture's width",
+    }[camera.name]
+
+
+def summarize(
+    options: LabellingOptions, files: LabelFiles, weights: str, seconds: float, lifter: Lifter
+) -> dict[str, Any]:
+    """Counts of everything, taken from the columns piece by piece."""
+    from label_generator.lifting import quality
+
+    reasons = np.zeros(len(files.reasons), np.int64)
+    kinds = np.zeros(len(inputs.CAMERA_KINDS), np.int64)
+    bins = np.zeros(_QUALITY_BINS, np.int64)
+    at_end, errors = 0, 0.0
+    for start in range(0, files.rows, _ROWS_AT_ONCE):
+        piece = functools.partial(files.read, start=start, stop=start + _ROWS_AT_ONCE)
+        reason, kind = piece("reason"), piece("camera_kind")
+        reasons += np.bincount(reason, minlength=len(reasons))
+        kinds += np.bincount(kind, minlength=len(kinds))
+        good = reason == 0
+        bins += np.histogram(piece("quality")[good], _QUALITY_BINS, (0, 1))[0]
+        at_end += int((piece("at_range_end") & good).sum())
+        errors += float(piece("expected_error_mm")[good].astype(np.float64).sum())
+    labels = int(reasons[0])
+    return {
+        "input": options.spec.path,
+        "format": options.spec.format,
+        "poses": files.rows,
+        "labels": labels,
+        "without_label": {text: int(n) for text, n in zip(files.reasons[1:], reasons[1:]) if n},
+        "camera": options.camera.name,
+        "camera_kinds": {text or "none": int(n) for text, n in zip(inputs.CAMERA_KINDS, kinds) if n},
+        "weights": weights,
+        "settings": dataclasses.asdict(lifter.settings),
+        "quality_calibrated": lifter.calibration is not quality.UNCALIBRATED,
+        "quality_quantiles": _quantiles(files),
+        "quality_histogram": bins.reshape(_SHOWN_BINS, -1).sum(1).tolist(),
+        "mean_expected_error_mm": errors / labels if labels else None,
+        "depth_at_range_end": at_end,
+        "decisions": options.decisions.sha256 if options.decisions else None,
+        "input_spec": dataclasses.asdict(options.spec),
+        "seconds": round(seconds, 3),
+        "version": manifest.project_version(),
+    }
+
+
+def _quantiles(files: LabelFiles) -> dict[str, float | None]:
+    """Quality that so large a share of the labels does not exceed."""
+    values = np.asarray(files.mapped("quality"))[np.asarray(files.mapped("reason")) == 0]
+    return {str(share): float(np.quantile(values, share)) if len(values) else None for share in _QUANTILES}
+
+
+def print_summary(summary: dict[str, Any], options: LabellingOptions) -> None:
+    """Prints what `summarize` returned, for the user."""
+    print(f"{summary['labels']:,} labels for {summary['poses']:,} poses in {summary['seconds']:.1f} s")
+    for reason, count in sorted(summary["without_label"].items(), key=lambda item: -item[1]):
+        print(f"without label: {count:,}, {reason}")
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in summary["camera_kinds"].items())
+    print(f"cameras: {kinds}")
+    clips = summary["sequence"]
+    if clips and clips["clips"]:
+        rate = f"{clips['fps']:g} frames a second{'' if clips['fps_known'] else ', assumed: --fps tells'}"
+        print(f"sequences: {clips['clips']:,} clips of {clips['frames']:,} labels ({rate}), bones of constant length")
+        if "acceleration_mm" in clips:
+            before, after = clips["acceleration_before_mm"], clips["acceleration_mm"]
+            print(f"  acceleration {before:.1f} -> {after:.1f} mm a frame squared, relative to the root")
+            before, after = clips["bone_variation_before_percent"], clips["bone_variation_percent"]
+            print(f"  bone lengths vary by {before:.1f} -> {after:.1f} %")
+    if summary["labels"]:
+        calibrated = (
+            "" if summary["quality_calibrated"] else " (these weights' quality is not calibrated: it ranks only)"
+        )
+        quantiles = ", ".join(f"{share}: {value:.3f}" for share, value in summary["quality_quantiles"].items())
+        print(f"quality, by quantile: {quantiles}{calibrated}")
+        most = max(summary["quality_histogram"])
+        for i, count in enumerate(summary["quality_histogram"]):
+            bar = "#" * round(_BAR * count / most)
+            print(f"  {i / _SHOWN_BINS:.1f}-{(i + 1) / _SHOWN_BINS:.1f} {count:>9,} {bar}".rstrip())
+        if summary["depth_at_range_end"]:
+            print(f"depth at an end of the search range: {summary['depth_at_range_end']:,}")
+        if summary["camera_kinds"].get(schema.NOMINAL):
+            print("absolute depth is nominal where the camera is unknown: roots tell no distance there")
+    if other := summary.get("output_joints"):
+        lost = f"; no rule makes {', '.join(other['without_a_rule'])}" if other["without_a_rule"] else ""
+        print(f"as {other['set']}, places {other['places']}{lost}: {options.folder}/poses_3d_{other['set']}.npy")
+    print(f"written to {options.folder / LABELS}")
