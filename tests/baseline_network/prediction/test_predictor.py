@@ -163,5 +163,5 @@ def test_senseless_numbers_are_named(options, words, model):
 
 def test_networks_of_other_joints_are_refused():
     model = hourglass.build(hourglass.Sizes(1, 1, 2, 64, 17), dtype="float32")
-    with pytest.raises(InputError, match="a network of 17 joints"):
+    with pytest.raises(InputError, match="the network has 17 joints"):
         Predictor(model)
