@@ -10,7 +10,7 @@ FPS = 25.0
 
 
 def motion(frames, seed=0):
-    """A person of constant bones who walks, waves and turns: root-relative poses [T, 17, 3] and roots [T, 3], mm."""
+    """A person of constant bones, the pelvis one of them, who walks, waves and turns: root-relative poses [T, 17, 3] and roots [T, 3], mm."""
     rng = np.random.default_rng(seed)
     lengths = {"Spine": 230, "Thorax": 250, "Neck/Nose": 110, "Head": 120, "Hip": 130, "Knee": 440, "Foot": 420}
     lengths |= {"Shoulder": 170, "Elbow": 280, "Wrist": 250}
@@ -24,6 +24,8 @@ def motion(frames, seed=0):
         swing, phase = rng.uniform(0.1, 0.5, 3), rng.uniform(0, 6, 3)
         bone = start + swing * np.sin(2 * np.pi * 0.7 * time[:, None] + phase)
         bone *= lengths[part] / np.linalg.norm(bone, axis=-1, keepdims=True)
+        if POSE17.joints[joint] == "LHip":  # the pelvis is one bone
+            bone = -poses[:, POSE17.index("RHip")]
         poses[:, joint] = poses[:, POSE17.parents[joint]] + bone
     roots = np.stack([800 * np.sin(0.6 * time), 30 * np.sin(5 * time), 4500 + 700 * np.sin(0.4 * time)], 1)
     return poses, roots
