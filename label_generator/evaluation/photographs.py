@@ -77,7 +77,7 @@ def measure(paths: list[str], limit: int = 0) -> Iterator[Measured]:
 def _kind(path: pathlib.Path) -> Callable[[Finder, pathlib.Path, int], Measured]:
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
-    return {".mat": lsp, ".json": coco}.get(path.suffix.lower(), nobody)
+    return {".mat": lsp, ".json": coco}.get(path.suffix.lower(), without_people)
 
 
 def lsp(find: Finder, path: pathlib.Path, limit: int = 0) -> Measured:
@@ -144,13 +144,13 @@ def coco(find: Finder, path: pathlib.Path, limit: int = 0) -> Measured:
     lines = [
         "found at a key point similarity of 0.5: "
         + ", ".join(f"{hits} of {total} {kind}" for kind, (hits, total) in found_of.items()),
-        f"precision {precision:.2f}: {true:,} of {true + false:,} found people are somebody",
+        f"precision {precision:.2f}: {true:,} of {true + false:,} detected people match an annotated one",
     ]
     return Measured(str(path), figures, lines)
 
 
 def match(found: list[Person], annotated: list[dict[str, Any]]) -> tuple[list[bool], int, int]:
-    """Which annotated people are found; and how many found people are nobody, and somebody."""
+    """Which annotated people are detected, and how many detections match no annotated person, and one."""
     matched, right, wrong = [False] * len(annotated), 0, 0
     for person in found:
         scores = [-1.0 if hit else similarity(person.points, entry) for hit, entry in zip(matched, annotated)]
@@ -184,7 +184,7 @@ def _within(person: Person, entry: dict[str, Any]) -> bool:
     return float(inside.all(-1).mean()) >= _WITHIN
 
 
-def nobody(find: Finder, path: pathlib.Path, limit: int = 0) -> Measured:
+def without_people(find: Finder, path: pathlib.Path, limit: int = 0) -> Measured:
     """How many people are found in pictures that have none."""
     pictures = _Folder([path])
     names = pictures.names()[: limit or None]

@@ -268,7 +268,7 @@ def _label(
     for rows, text in blanked:
         if rows.any():
             reason[rows] = files.reason(text)
-            # Nothing of a label remains, so that nobody counts it as one.
+            # Nothing of a label remains, so that it is not counted as one.
             values["at_range_end"] = values["at_range_end"] & ~rows
             for name in ("poses_3d", "roots", *_LIFTED[:-1]):
                 values[name] = np.where(_like(rows, values[name]), np.nan, values[name])

@@ -139,7 +139,7 @@ def placed_by_nominal_camera(
     ray = np.concatenate([(root_2d - camera[2:]) / camera[:2], np.ones((len(root_2d), 1))], -1)
     ray /= np.linalg.norm(ray, axis=-1, keepdims=True)
     turned = np.einsum("nab,njb->nja", _from_axis(ray), poses_3d)
-    # The lifter saw everybody at one size; in one camera for all frames the smaller one is farther away.
+    # Every person was scaled to one size before lifting; in one camera for all frames the smaller one is farther away.
     sizes = np.array([max(spread(pose), 1e-6) for pose in poses_2d])
     distance = (
         np.linalg.norm(roots, axis=-1) * np.median(sizes[sizes > 1e-6] if (sizes > 1e-6).any() else sizes) / sizes

@@ -166,7 +166,7 @@ def draw_cameras(heights: tf.Tensor, draws: Draws, settings: ViewSettings) -> tu
 
 
 def draw_joint_masks(count: tf.Tensor, draws: Draws, settings: ViewSettings) -> tf.Tensor:
-    """Which joints the network is told, [B, 17] of 0 and 1: all, those that a common source labels, or any."""
+    """The network's joint mask, [B, 17] of 0 and 1: all joints, those that a common source labels, or a random set."""
     kind = draws.uniform([count, 1]) / max(settings.masked, 1e-9)
     mask = tf.ones([count, POSE17.size])
     # Shares of the masked views; the rest at random.

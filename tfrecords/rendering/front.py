@@ -9,7 +9,7 @@ from tfrecords.rendering import textures as render_textures
 
 
 def in_front(rng: np.random.Generator, picture: np.ndarray, person: np.ndarray) -> np.ndarray:
-    """Puts something between the camera and the person now and then, in place, that hides at most a third of him.
+    """Puts something between the camera and the person now and then, in place, that hides at most a third of them.
 
     Args:
       person: bool [size, size], where the person is.

@@ -358,7 +358,7 @@ ACTIVITIES: dict[str, Activity] = {
     ),
 }  # fmt: skip
 
-# share of each activity when nobody asks for another mix: what photographs of people show, with enough of the rare
+# default share of each activity: what photographs of people show, with enough of the rare
 DEFAULT_MIX: dict[str, float] = {
     "standing": 0.10,
     "gesturing": 0.12,

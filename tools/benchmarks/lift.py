@@ -169,7 +169,7 @@ def _latency(settings: BenchmarkSettings, name: str, lifter: Any) -> list[Row]:
 
 def _accuracy(settings: BenchmarkSettings, lifters: Any) -> list[Row]:
     """What bfloat16 does to the errors of the shipped weights' labels."""
-    pixels, intrinsics, truth, told = real_poses(settings)
+    pixels, intrinsics, truth, data_name = real_poses(settings)
     errors = {}
     for dtype in ("float32", "bfloat16"):
         lifter = lifters["shipped", dtype]
@@ -180,7 +180,7 @@ def _accuracy(settings: BenchmarkSettings, lifters: Any) -> list[Row]:
         errors[dtype] = metrics.mean_error(metrics.mpjpe(np.concatenate(parts), truth)).mean
     change = abs(errors["bfloat16"] - errors["float32"])
     return [
-        Row(f"MPJPE of shipped weights, {told}, float32", errors["float32"], "mm"),
+        Row(f"MPJPE of shipped weights, {data_name}, float32", errors["float32"], "mm"),
         Row("the same in bfloat16", errors["bfloat16"], "mm"),
         Row("its change", change, "mm", 0.0, f"{_BFLOAT16_MM} mm allowed", _BFLOAT16_MM / max(change, 1e-6), 1.0),
     ]
@@ -198,10 +198,10 @@ def real_poses(settings: BenchmarkSettings) -> tuple[np.ndarray, np.ndarray, np.
             name: np.stack([getattr(record, name) for record in records])
             for name in ("pose_2d", "intrinsics", "pose_3d")
         }
-        told = f"{len(records):,} made people"
+        data_name = f"{len(records):,} made people"
     else:
         from tfrecords import reader
 
         arrays = reader.load_arrays(settings.data, ["pose_2d", "intrinsics", "pose_3d"])
-        told = f"{len(arrays['pose_2d']):,} records of --data"
-    return arrays["pose_2d"], arrays["intrinsics"], arrays["pose_3d"], told
+        data_name = f"{len(arrays['pose_2d']):,} records of --data"
+    return arrays["pose_2d"], arrays["intrinsics"], arrays["pose_3d"], data_name

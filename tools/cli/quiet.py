@@ -33,7 +33,7 @@ for line in iter(sys.stdin.buffer.readline, b""):
 """
 
 
-_running: list[subprocess.Popen] = []  # the filter outlives its maker: it ends when nobody can write to it any more
+_running: list[subprocess.Popen] = []  # the filter outlives its maker: it ends when its input is closed
 
 
 def quiet_notices() -> None:

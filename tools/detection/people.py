@@ -34,10 +34,10 @@ class Settings:
       sure_alone: readings of this sureness are people, whatever the detector's score.
       confirmed, confirming: so are less sure ones where the detector's score is `confirming` or more: of this sureness
         in the picture as it stands, of `confirmed_in_tiles` and `confirmed_turned` there, since more of what is none
-        looks like somebody.
+        looks like a person.
       looks: how often the landmark network looks, each time where the look before says.
       tiles: look for small people in tiles where the whole picture leaves room for them.
-      turns: look at the picture turned where nobody is sure.
+      turns: look at the turned picture where no detection is certain.
       sure: a person of this sureness is enough not to look at the picture turned.
       same_pose: two whose limbs are on the mean nearer than this share of their size are one person.
       same_box: as are two whose limbs' boxes overlap so much (intersection over union), such as a reading upside down.
@@ -69,7 +69,8 @@ class Person(NamedTuple):
     Attributes:
       points: [33, 2] px. visibility, inside: [33] 0..1, see `mediapipe_models.Landmarks`.
       world: [33, 3] metres from the middle of the hips, x right, y down, z away.
-      presence, sureness, score: 0..1, that somebody is there, how sharply the landmarks stand out, the detector's.
+      presence, sureness, score: 0..1: of a person being there, of how distinct the landmarks are, and the detector's
+      score.
       following: where to look for them in the next frame.
     """
 
@@ -142,7 +143,7 @@ class PeopleFinder:
             for squares in tiles.levels(width, height):
                 before = len(self._judged(readings))
                 self._add(picture, squares, chosen.score_in_tiles, chosen.confirmed_in_tiles, readings)
-                # Where larger tiles show nobody else, smaller ones hardly ever do.
+                # Where larger tiles show no further person, smaller ones hardly ever do.
                 if len(self._judged(readings)) == before:
                     break
         if chosen.turns and not any(reading.person.sureness >= chosen.sure for reading in readings):
@@ -165,7 +166,7 @@ class PeopleFinder:
                     self._look(picture, candidate.region, candidate.score, self.settings.looks, confirmed, readings)
 
     def _explained(self, candidate: Candidate, person: Person) -> bool:
-        """Whether a candidate is somebody who is known well already."""
+        """Whether a candidate is a person who was read with certainty before."""
         one, other = candidate.region, person.following
         near = np.hypot(one.x - other.x, one.y - other.y) < 0.15 * max(one.side, other.side)
         alike = 0.67 < one.side / other.side < 1.5 and np.cos(one.angle - other.angle) > 0.7
@@ -174,12 +175,12 @@ class PeopleFinder:
     def _look(
         self, picture: np.ndarray, region: Region, score: float, looks: int, confirmed: float, readings: list[_Reading]
     ) -> None:
-        """Adds a reading of the person in a region, if somebody is there."""
+        """Adds a reading of the person in a region, if there is one."""
         found: Landmarks | None = None
         chosen = self.settings
         for _ in range(looks):
             found = self._network.look(picture, region)
-            # A second look can find somebody again, but not where the first sees hardly anything.
+            # A second look can confirm a person, but not where the first sees hardly anything.
             hardly = found.presence < chosen.presence / 2 or found.sureness < chosen.first_sureness
             if hardly or not found.following.side > 1.0:
                 return

@@ -8,7 +8,7 @@ import numpy as np
 
 from tools.detection.regions import Region
 
-# Squares of a level share this much of their side with the next, so that everybody is whole in one of them.
+# Squares of a level share this much of their side with the next, so that every person is whole in one of them.
 OVERLAP = 0.3
 # How many squares lie along the shorter side, level by level.
 LEVELS = (2, 3)
@@ -46,5 +46,5 @@ def levels(width: int, height: int) -> Iterator[list[Region]]:
 
 
 def worthwhile(width: int, height: int, sizes: Sequence[float]) -> bool:
-    """Whether somebody may have been missed: unless exactly one person was found, and fills the picture."""
+    """Whether people may have been missed: unless exactly one was found, who fills the picture."""
     return not (len(sizes) == 1 and sizes[0] >= _LARGE * min(width, height))

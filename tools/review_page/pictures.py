@@ -26,7 +26,7 @@ class Photographs:
     """Yields the bytes of each row's photograph, None where there is none.
 
     Attributes:
-      told: one line for the user: where pictures are taken from, or why there are none.
+      message: one line for the user: where pictures are taken from, or why there are none.
     """
 
     def __init__(self, columns: LabelColumns, place: str):
@@ -37,12 +37,12 @@ class Photographs:
         self._columns = columns
         self._pictures, self._input = None, None
         if place == NONE:
-            self.told = "without pictures"
+            self.message = "without pictures"
         elif place:
             self._pictures = images.Pictures(place)
-            self.told = f"pictures: {place}"
+            self.message = f"pictures: {place}"
         else:
-            self._input, self.told = _open_input(columns)
+            self._input, self.message = _open_input(columns)
 
     def __bool__(self) -> bool:
         return self._pictures is not None or self._input is not None
@@ -70,7 +70,7 @@ class Photographs:
 
 
 def _open_input(columns: LabelColumns) -> tuple[Any, str]:
-    """(the labelled input with its pictures or None, what the user is told)."""
+    """(the labelled input with its pictures or None, the message for the user)."""
     from label_generator.labelling import formats, inputs
 
     where = columns.summary.get("input_spec") or {

@@ -51,7 +51,7 @@ def make_page(
         raise InputError(f"{page}: is a folder, expected the name of a page")
     columns = LabelColumns(labels, first, limit)
     photographs = Photographs(columns, images)
-    print(photographs.told, flush=True)
+    print(photographs.message, flush=True)
     page.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         crops = np.zeros((columns.count, 3), np.float32)

@@ -28,7 +28,7 @@ CATEGORY = {
 _ABOUT = {
     "keypoints": "x, y in px and 0 missing, 1 made from other joints, 2 labelled, for each joint",
     "keypoints_3d": "x, y, z in mm relative to the root (x right, y down, z away) and the same number, for each joint;"
-    " a joint that nobody labelled in 2D has a place that the network made",
+    " a joint that is not labelled in 2D has a position predicted by the network",
     "root_3d": "mm in camera axes; nominal where the annotation has no camera_param",
     "score": "quality of the label, 0 to 1",
 }

@@ -10,7 +10,10 @@ FPS = 25.0
 
 
 def motion(frames, seed=0):
-    """A person of constant bones, the pelvis one of them, who walks, waves and turns: root-relative poses [T, 17, 3] and roots [T, 3], mm."""
+    """A person of constant bones, the pelvis one of them, who walks, waves and turns.
+
+    Returns: root-relative poses [T, 17, 3] and roots [T, 3], mm.
+    """
     rng = np.random.default_rng(seed)
     lengths = {"Spine": 230, "Thorax": 250, "Neck/Nose": 110, "Head": 120, "Hip": 130, "Knee": 440, "Foot": 420}
     lengths |= {"Shoulder": 170, "Elbow": 280, "Wrist": 250}

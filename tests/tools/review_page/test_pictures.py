@@ -77,6 +77,6 @@ def test_without_pictures(with_pictures, tmp_path):
     assert not Photographs(columns, "none")
     gone = Photographs(columns, "")
     assert not gone
-    assert gone.told.startswith("without pictures: gone.npz")
+    assert gone.message.startswith("without pictures: gone.npz")
     with pytest.raises(InputError, match="no folder or tar"):
         Photographs(columns, str(tmp_path / "nothing"))
