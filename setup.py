@@ -7,6 +7,9 @@ from setuptools import find_namespace_packages, setup
 
 HERE = pathlib.Path(__file__).resolve().parent
 
+# what builds the documentation as pages; a test builds them too
+DOCS = ["mkdocs>=1.6,<2", "mkdocs-material>=9.5,<10", "mkdocstrings[python]>=1,<2", "setuptools<81"]
+
 
 def requirements(name):
     """The requirement lines of a file beside this one, without comments."""
@@ -54,9 +57,17 @@ setup(
     install_requires=requirements("requirements.txt"),
     extras_require={
         # what ./test.sh adds
-        "test": ["pytest>=7.4,<9", "pytest-xdist>=3", "hypothesis>=6.80", "ruff>=0.5", "scipy>=1.10", "mypy>=1.10,<2"],
+        "test": [
+            "pytest>=7.4,<9",
+            "pytest-xdist>=3",
+            "hypothesis>=6.80",
+            "ruff>=0.5",
+            "scipy>=1.10",
+            "mypy>=1.10,<2",
+            *DOCS,
+        ],
         # the documentation as pages: mkdocs serve
-        "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5,<10", "mkdocstrings[python]>=1,<2", "setuptools<81"],
+        "docs": DOCS,
         # --formats=c3d
         "c3d": ["ezc3d>=1.5"],
         # reading PyTorch checkpoints, and the PyTorch twins of tools/benchmark.py
