@@ -186,20 +186,22 @@ def _heed_signals():
         signal.signal(number, signal.SIG_DFL)
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
-def test_signals_clean_up_and_have_their_status(repository, number, status):
+def signalled(repository, script, ready, number):
+    """Runs a script, sends it a signal once it printed `ready`; its exit status and what else it printed."""
+    pipe = subprocess.PIPE
     process = subprocess.Popen(
-        [sys.executable, "-c", _WAITING],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=repository,
-        preexec_fn=_heed_signals,
+        [sys.executable, "-c", script], stdout=pipe, stderr=pipe, text=True, cwd=repository, preexec_fn=_heed_signals
     )
-    assert process.stdout.readline() == "ready\n"
+    assert process.stdout.readline() == f"{ready}\n"
     process.send_signal(number)
     out, error = process.communicate(timeout=30)
-    assert (process.returncode, out) == (status, "cleaned up\n")
+    return process.returncode, out, error
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
+def test_signals_clean_up_and_have_their_status(repository, number, status):
+    returned, out, error = signalled(repository, _WAITING, "ready", number)
+    assert (returned, out) == (status, "cleaned up\n")
     assert error.count("\n") == 1
 
 
@@ -210,18 +212,7 @@ def test_an_interrupt_while_a_command_is_imported_is_one_line(repository):
         "print('importing', flush=True)\n"
         "time.sleep(60)\n"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", script],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=repository,
-        preexec_fn=_heed_signals,
-    )
-    assert process.stdout.readline() == "importing\n"
-    process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=30)
-    assert (process.returncode, error) == (130, "interrupted\n")
+    assert signalled(repository, script, "importing", signal.SIGINT) == (130, "", "interrupted\n")
 
 
 def test_status_of_main_is_the_exit_status():

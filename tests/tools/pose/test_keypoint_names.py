@@ -42,25 +42,8 @@ CROWDPOSE = [
     "top_head",
     "neck",
 ]
-POSETRACK = [
-    "nose",
-    "head_bottom",
-    "head_top",
-    "left_ear",
-    "right_ear",
-    "left_shoulder",
-    "right_shoulder",
-    "left_elbow",
-    "right_elbow",
-    "left_wrist",
-    "right_wrist",
-    "left_hip",
-    "right_hip",
-    "left_knee",
-    "right_knee",
-    "left_ankle",
-    "right_ankle",
-]
+# PoseTrack has a head where COCO has eyes.
+POSETRACK = [COCO[0], "head_bottom", "head_top", *COCO[3:]]
 H36M = [
     "root",
     "right_hip",
@@ -80,33 +63,11 @@ H36M = [
     "right_elbow",
     "right_wrist",
 ]
+# Halpe's 26 start with COCO's 17.
 HALPE = [
-    "nose",
-    "left_eye",
-    "right_eye",
-    "left_ear",
-    "right_ear",
-    "left_shoulder",
-    "right_shoulder",
-    "left_elbow",
-    "right_elbow",
-    "left_wrist",
-    "right_wrist",
-    "left_hip",
-    "right_hip",
-    "left_knee",
-    "right_knee",
-    "left_ankle",
-    "right_ankle",
-    "head",
-    "neck",
-    "hip",
-    "left_big_toe",
-    "right_big_toe",
-    "left_small_toe",
-    "right_small_toe",
-    "left_heel",
-    "right_heel",
+    *COCO,
+    *("head", "neck", "hip"),
+    *("left_big_toe", "right_big_toe", "left_small_toe", "right_small_toe", "left_heel", "right_heel"),
 ]
 WHOLEBODY = (
     COCO
