@@ -81,6 +81,21 @@ def test_each_skeleton_is_measured_on_its_own():
     assert np.isfinite(found).all()
 
 
+def test_smpl_is_lent_and_coco_is_not():
+    poses = moving(person(), spread_mm=3.0)
+    lent = skeletons.library(poses, np.zeros(len(poses), int))
+
+    def closest_mm(name):
+        own = skeletons.to_definition(poses, definition=skeletons.DEFINITIONS[name])
+        return np.linalg.norm(lent - own[:, None], axis=-1).max((0, 2)).min()
+
+    assert closest_mm("smpl") < 1e-3
+    assert closest_mm("coco") > 20
+    # SMPL's Hip is far above the line of its hips.
+    hips = lent[:, skeletons.LENT.index("smpl"), [POSE17.index("RHip"), POSE17.index("LHip")]].mean(1)
+    assert np.linalg.norm(hips, axis=-1).mean() == pytest.approx(95, abs=20)
+
+
 def test_a_lent_skeleton_is_what_its_definition_says():
     definition = skeletons.Definition(822.0, 88.0, 0.0, 0.573, 24.0, 115.0, (0.0, 49.0, 12.0), shin_share=1.23)
     places = skeletons.measure(skeletons.to_definition(moving(person(), spread_mm=3.0), definition=definition))
