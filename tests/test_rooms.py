@@ -10,7 +10,7 @@ PACKAGES = ("tools", "tfrecords", "label_generator", "baseline_network")
 ORDER = {
     "tools": ("cli", "files", "pose", "drawing", "detection", "training"),
     "tfrecords": (
-        ("schema", "source", "storage", "formats", "conversion", "synthetic", "rendering")
+        ("schema", "source", "storage", "formats", "conversion", "exports", "synthetic", "rendering")
         + ("reader", "writer", "sources")
     ),
     "label_generator": (

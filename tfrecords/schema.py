@@ -22,6 +22,9 @@ JOINTS = joints.POSE17.size
 UNKNOWN, OCCLUDED, VISIBLE = 0, 1, 2
 # Values of `PoseRecord.camera_kind`: what the intrinsics of a record are worth.
 CALIBRATED, GIVEN, ASSUMED, NOMINAL = "calibrated", "given", "assumed", "nominal"
+CAMERA_KINDS = ("", CALIBRATED, GIVEN, ASSUMED, NOMINAL)  # by their number in tables of labels
+# Quality of a label: exp(-expected error / this).
+QUALITY_SCALE_MM = 100.0
 
 
 @dataclasses.dataclass(frozen=True)

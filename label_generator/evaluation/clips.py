@@ -1,13 +1,13 @@
-"""Labels of a pose set after its sequences were made to agree (`lifting.sequences`), for the same measures."""
+"""Labels of a pose set after its sequences were made to agree (`tools.pose.sequences`), for the same measures."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from label_generator.evaluation.protocols import PoseSet
-from label_generator.lifting import sequences, tracks
-from label_generator.lifting.canonical_view import BODY_MM, NOMINAL_MM
-from label_generator.lifting.quality import QUALITY_SCALE_MM
+from tfrecords.schema import QUALITY_SCALE_MM
+from tools.pose import sequences, tracks
+from tools.pose.cameras import BODY_MM, NOMINAL_MM
 
 
 def refined(poses: PoseSet, lifted: dict[str, np.ndarray], fps: float) -> dict[str, np.ndarray]:

@@ -17,7 +17,7 @@ from label_generator.labelling import array_inputs, people_file
 from label_generator.labelling.formats import FORMATS
 from tfrecords import reader, schema
 from tfrecords.conversion.people import PeopleSource
-from tfrecords.schema import PoseRecord
+from tfrecords.schema import CAMERA_KINDS, PoseRecord
 from tfrecords.source import Info, Options, Skip, Source, read_records
 from tfrecords.sources import open_source
 from tfrecords.sources.records import RecordSource
@@ -25,7 +25,6 @@ from tools.cli.errors import InputError
 from tools.files import inputs, limits
 
 _RECORD_ROWS = 1024  # of arrays that become records together
-CAMERA_KINDS = ("", schema.CALIBRATED, schema.GIVEN, schema.ASSUMED, schema.NOMINAL)
 
 
 @dataclasses.dataclass

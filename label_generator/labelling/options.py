@@ -6,7 +6,7 @@ import dataclasses
 import pathlib
 
 from label_generator.labelling import cameras, formats, inputs
-from label_generator.labelling.exports import formats as label_formats
+from tfrecords.exports import formats as label_formats
 from tools.cli.command import Flags
 from tools.cli.errors import InputError
 from tools.files.decisions import Decisions

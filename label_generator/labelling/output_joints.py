@@ -11,9 +11,9 @@ import pathlib
 
 import numpy as np
 
-from label_generator.labelling.columns import LabelFiles
 from label_generator.training import skeletons
 from tfrecords.formats import arrays
+from tools.files.columns import LabelFiles
 from tools.pose import joints
 
 # Sets whose joints' places are known, and by which definition; how many labels it takes to measure those of the input.

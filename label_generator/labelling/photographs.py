@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from label_generator.labelling.columns import LabelFiles
 from label_generator.labelling.options import LabellingOptions
 from label_generator.labelling.picture_files import Picture, PictureFiles
 from tfrecords.source import Skip
 from tfrecords.storage.partial import locked
 from tools.cli.errors import InputError
 from tools.cli.progress import Progress
+from tools.files.columns import LabelFiles
 
 if TYPE_CHECKING:
     from tools.detection.people import PeopleFinder

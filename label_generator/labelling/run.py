@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from label_generator.labelling import (
-    clips,
     inputs,
     joint_orders,
     output_joints,
@@ -25,9 +24,9 @@ from label_generator.labelling import (
     photographs,
     summaries,
 )
-from label_generator.labelling.columns import FOLDER, LabelFiles
-from label_generator.labelling.exports import formats
 from label_generator.labelling.options import LABELS, LabellingOptions
+from tfrecords.exports import clips, formats
+from tfrecords.exports.rows import COLUMNS, TEXTS
 from tfrecords.storage import manifest
 from tfrecords.storage.partial import locked
 from tools.cli import outputs
@@ -36,6 +35,7 @@ from tools.cli.errors import InputError
 from tools.cli.progress import Progress
 from tools.files import atomic
 from tools.files import decisions as decisions_file
+from tools.files.columns import FOLDER, LabelFiles
 from tools.files.decisions import Decisions
 from tools.pose import joints
 from tools.pose.joints import POSE17
@@ -47,35 +47,6 @@ BELOW_QUALITY = "quality below --min_quality"
 NOT_FINITE = "label is not finite"
 _SUMMARY, _RECORDS = "summary.json", formats.RECORDS
 _CHECKPOINT_SECONDS = 2.0
-COLUMNS = {
-    "poses_3d": ("<f4", (17, 3)),
-    "roots": ("<f4", (3,)),
-    "coarse_3d": ("<f4", (17, 3)),
-    "poses_2d": ("<f4", (17, 2)),
-    "provenance": ("|u1", (17,)),
-    "quality": ("<f4", ()),
-    "expected_error_mm": ("<f4", ()),
-    "joint_quality": ("<f4", (17,)),
-    "residual_mm": ("<f4", ()),
-    "at_range_end": ("|b1", ()),
-    "depth_nominal": ("|b1", ()),
-    "reason": ("<i4", ()),
-    "intrinsics": ("<f4", (4,)),
-    "camera_kind": ("|u1", ()),
-    "frame": ("<i8", ()),
-    "person": ("<i8", ()),
-    "file": ("<i4", ()),
-    "sequence": ("<i4", ()),
-    "action": ("<i4", ()),
-    "track": ("<i4", ()),
-    "interpolated": ("|b1", (17,)),
-    "nominal_camera": ("<f4", (4,)),
-    "image_size": ("<i4", (2,)),
-    "own_numbers": ("<i8", (2,)),
-    # The 2D joints without lens distortion, which clips need.
-    "_points": ("<f4", (17, 2)),
-}
-_TEXTS = ("file", "sequence", "action")
 _JOINTS_OF_FORMATS = {"lsp": "lsp14", "aichallenger": "aichallenger14", "npy_tree": "pose17"}
 _LIFTED = ("coarse_3d", "quality", "expected_error_mm", "joint_quality", "residual_mm", "at_range_end")
 
@@ -128,12 +99,12 @@ def run(options: LabellingOptions, poses: inputs.Input, lifter: Lifter, fingerpr
     with locked(options.folder):
         header = _header(options, poses, lifter, fingerprint)
         try:
-            files = LabelFiles(options.folder, COLUMNS, _TEXTS, header, REASONS)
+            files = LabelFiles(options.folder, COLUMNS, TEXTS, header, REASONS)
         except InputError:
             if not options.overwrite:
                 raise
             shutil.rmtree(options.folder / FOLDER)
-            files = LabelFiles(options.folder, COLUMNS, _TEXTS, header, REASONS)
+            files = LabelFiles(options.folder, COLUMNS, TEXTS, header, REASONS)
         try:
             other, already = None, files.rows
             if already:
@@ -360,7 +331,8 @@ def _finish(options: LabellingOptions, files: LabelFiles, summary: dict, weights
         # What the labels were made with stays with them: a later review goes on from it.
         (part / decisions_file.NAME).write_bytes(options.decisions.data)
         written.append(decisions_file.NAME)
-    written += formats.write(files, part, weights, summary, options)
+    export = formats.ExportOptions(options.formats, options.spec.path, options.names, options.images)
+    written += formats.write(files, part, weights, summary, export)
     if "tfrecord" in options.formats and summary["labels"]:
         _write_records(options, part)
         written.append(_RECORDS)
@@ -372,7 +344,7 @@ def _finish(options: LabellingOptions, files: LabelFiles, summary: dict, weights
 
 
 def _write_records(options: LabellingOptions, part: pathlib.Path) -> None:
-    from label_generator.labelling.exports import records
+    from label_generator.labelling import labelled_records as records
     from tfrecords import writer
 
     if (part / _RECORDS / manifest.NAME).exists():

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from label_generator.labelling import cameras, inputs
-from label_generator.labelling.columns import LabelFiles
 from label_generator.labelling.options import LABELS, LabellingOptions
 from tfrecords import schema
 from tfrecords.storage import manifest
+from tools.files.columns import LabelFiles
 
 if TYPE_CHECKING:  # it imports TensorFlow, and bad flags are reported before that
     from label_generator.lifting.lifter import Lifter, LifterSettings

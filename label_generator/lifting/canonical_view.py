@@ -12,15 +12,11 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from tools.pose.cameras import BODY_MM, NOMINAL_MM
 from tools.pose.joints import POSE17
 
 ROOT = POSE17.root
 _RIGHT_HIP, _LEFT_HIP = POSE17.index("RHip"), POSE17.index("LHip")
-# Root-mean-square distance of the joints from their middle, across the view, in mm: size times distance. The average
-# over the training views; it only sets the scale of inputs and outputs.
-BODY_MM = 440.0
-# A pose whose intrinsics are unknown is taken to stand at this distance (docs/cameras.md: the nominal distance).
-NOMINAL_MM = 5000.0
 DEPTH_MM = 155.0  # standard deviation of the joints' depths, the scale of the outputs
 CORRECTION_MM = 100.0
 # The right view is predicted as its difference from the left view, in units of this share of the view's size.

@@ -16,11 +16,11 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from tfrecords.schema import QUALITY_SCALE_MM
 from tools.cli.errors import InputError
 from tools.files import atomic, inputs
 from tools.pose.joints import POSE17
 
-QUALITY_SCALE_MM = 100.0
 # What an uncalibrated label is taken to be wrong by: the coarse pose's error of the published chain, of this order.
 _TYPICAL_MM = 80.0
 

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from label_generator.lifting import sequences
+from tools.pose import sequences
 from tools.pose.joints import POSE17
 
 

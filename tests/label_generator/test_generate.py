@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from label_generator import generate
-from label_generator.labelling import columns as label_files
 from label_generator.labelling import inputs as label_inputs
 from label_generator.labelling import run as label_run
 from label_generator.lifting import lifter
@@ -20,6 +19,7 @@ from tfrecords import reader
 from tfrecords.source import Options
 from tfrecords.sources import open_source
 from tools.cli.errors import InputError
+from tools.files import columns as label_files
 from tools.pose import joints
 
 COUNT = 300

@@ -32,7 +32,9 @@ from tools.pose.projection import (
 )
 
 __all__ = [
+    "BODY_MM",
     "DISTORTION_MODELS",
+    "NOMINAL_MM",
     "RELEASED_BASELINE_MM",
     "RELEASED_RIGHT_VIEW_INTRINSICS",
     "SEARCH_INTRINSICS",
@@ -57,6 +59,11 @@ __all__ = [
 
 # The geometric search of the release assumes this camera; here it is the one camera of all stages.
 SEARCH_INTRINSICS = (1145.049, 1143.781, 512.0, 515.0)
+# A pose whose intrinsics are unknown is taken to stand at this distance (docs/cameras.md: the nominal distance).
+NOMINAL_MM = 5000.0
+# Root-mean-square distance of the joints from their middle, across the view, in mm: size times distance. The average
+# over the training views.
+BODY_MM = 440.0
 # The release's right-view generation and cam2pixel: rounded, and with the principal point's coordinates swapped.
 RELEASED_RIGHT_VIEW_INTRINSICS = (1145.0, 1143.0, 515.0, 512.0)
 

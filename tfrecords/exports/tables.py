@@ -8,9 +8,9 @@ import pathlib
 
 import numpy as np
 
-from label_generator.labelling import inputs as label_inputs
-from label_generator.labelling.columns import LabelFiles
-from label_generator.labelling.exports.rows import labelled_rows
+from tfrecords import schema
+from tfrecords.exports.rows import labelled_rows
+from tools.files.columns import LabelFiles
 from tools.pose import joints
 from tools.pose.joints import POSE17
 
@@ -47,7 +47,7 @@ def write_csv(files: LabelFiles, folder: pathlib.Path) -> int:
         for piece in labelled_rows(files, _NAMES, ("file", "sequence")):
             for i in range(len(piece["row"])):
                 ids = [piece[name][i] for name in _IDS]
-                kind = label_inputs.CAMERA_KINDS[piece["camera_kind"][i]]
+                kind = schema.CAMERA_KINDS[piece["camera_kind"][i]]
                 scores = _numbers([piece["quality"][i]], 4) + _numbers([piece["expected_error_mm"][i]], 2)
                 places = _numbers(piece["poses_3d"][i], 3)
                 pixels = _numbers(piece["poses_2d"][i], 3)

@@ -7,8 +7,39 @@ from typing import Any
 
 import numpy as np
 
-from label_generator.labelling.columns import LabelFiles
+from tools.files.columns import LabelFiles
 
+# Columns of labels: name -> NumPy type and shape of a row; docs/label_your_data.md describes them.
+COLUMNS = {
+    "poses_3d": ("<f4", (17, 3)),
+    "roots": ("<f4", (3,)),
+    "coarse_3d": ("<f4", (17, 3)),
+    "poses_2d": ("<f4", (17, 2)),
+    "provenance": ("|u1", (17,)),
+    "quality": ("<f4", ()),
+    "expected_error_mm": ("<f4", ()),
+    "joint_quality": ("<f4", (17,)),
+    "residual_mm": ("<f4", ()),
+    "at_range_end": ("|b1", ()),
+    "depth_nominal": ("|b1", ()),
+    "reason": ("<i4", ()),
+    "intrinsics": ("<f4", (4,)),
+    "camera_kind": ("|u1", ()),
+    "frame": ("<i8", ()),
+    "person": ("<i8", ()),
+    "file": ("<i4", ()),
+    "sequence": ("<i4", ()),
+    "action": ("<i4", ()),
+    "track": ("<i4", ()),
+    "interpolated": ("|b1", (17,)),
+    "nominal_camera": ("<f4", (4,)),
+    "image_size": ("<i4", (2,)),
+    "own_numbers": ("<i8", (2,)),
+    # The 2D joints without lens distortion, which clips need.
+    "_points": ("<f4", (17, 2)),
+}
+# Those of texts.
+TEXTS = ("file", "sequence", "action")
 ROWS = 4096
 MM_DECIMALS, QUALITY_DECIMALS = 2, 4
 

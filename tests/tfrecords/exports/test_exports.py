@@ -9,10 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
-from label_generator.labelling import clips
-from label_generator.labelling.exports import (
+from tfrecords.conversion import bvh_joints
+from tfrecords.exports import (
     bvh,
     c3d_file,
+    clips,
     coco,
     film,
     formats,
@@ -23,7 +24,6 @@ from label_generator.labelling.exports import (
     tables,
     wild,
 )
-from tfrecords.conversion import bvh_joints
 from tfrecords.formats import bvh as bvh_reader
 from tfrecords.source import Options
 from tfrecords.sources import open_source

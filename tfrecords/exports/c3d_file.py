@@ -7,7 +7,7 @@ import pathlib
 
 import numpy as np
 
-from label_generator.labelling.exports.motions import Motion
+from tfrecords.exports.motions import Motion
 from tools.cli.errors import InputError
 from tools.files import atomic
 from tools.pose.joints import POSE17

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from label_generator.labelling import clips, run
-from label_generator.labelling.columns import LabelFiles
-from label_generator.lifting import sequences
+from tfrecords.exports import clips, rows
+from tools.files.columns import LabelFiles
+from tools.pose import sequences
 from tools.pose.joints import POSE17
 
 
@@ -44,7 +44,7 @@ def test_two_people_of_a_video(tmp_path, video):
         assert not [name for name in archive.files if name.startswith("_")]
     # What lifting wrote is still there: the clips can be made again, and are the same.
     files.close()
-    again = LabelFiles(tmp_path, run.COLUMNS, ("file", "sequence", "action"), {}, ["", "nobody"])
+    again = LabelFiles(tmp_path, rows.COLUMNS, ("file", "sequence", "action"), {}, ["", "nobody"])
     np.testing.assert_array_equal(again.read("poses_3d", 0, again.rows), before)
     clips.make_clips(again, clips.ClipOptions(fps=video.FPS))
     np.testing.assert_array_equal(again.read("poses_3d", 0, again.rows), after)

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from label_generator.labelling import run
-from label_generator.labelling.columns import LabelFiles
-from label_generator.lifting import sequences
+from tfrecords.exports import rows as label_rows
+from tools.files.columns import LabelFiles
+from tools.pose import sequences
 from tools.pose.joints import LABELLED, MISSING, POSE17
 
 FPS = 25.0
@@ -44,7 +44,7 @@ def label_files(folder, frames=60, people=2, wrong_mm=0.0, sequence="walk/one", 
     Row 7 has no label, the left wrist is missing in frames 20 to 22. wrong_mm: errors along the rays.
     """
     rng = np.random.default_rng(seed)
-    files = LabelFiles(folder, run.COLUMNS, ("file", "sequence", "action"), {}, ["", "nobody"])
+    files = LabelFiles(folder, label_rows.COLUMNS, ("file", "sequence", "action"), {}, ["", "nobody"])
     both = [motion(frames, person) for person in range(people)]
     wrist = POSE17.index("LWrist")
     rows = []

@@ -6,8 +6,8 @@ import pathlib
 
 import numpy as np
 
-from label_generator.labelling.columns import LabelFiles
-from label_generator.labelling.exports.rows import label_count, labelled_rows
+from tfrecords.exports.rows import label_count, labelled_rows
+from tools.files.columns import LabelFiles
 
 
 def write_wild_npy(files: LabelFiles, path: pathlib.Path) -> int:

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from label_generator.labelling.columns import LabelFiles
-from label_generator.lifting import sequences, tracks
+from tfrecords.schema import QUALITY_SCALE_MM
+from tools.files.columns import LabelFiles
+from tools.pose import sequences, tracks
 from tools.pose.joints import POSE17
 
 
@@ -98,7 +99,7 @@ def _whole(
         poses_3d=sequences.with_bone_lengths(spread(poses, np.nan), lengths),
         roots=spread(part["roots"], np.nan),
         measured=measured,
-        expected_mm=-100.0 * np.log(np.maximum(spread(part["joint_quality"], np.nan), 1e-6)),
+        expected_mm=-QUALITY_SCALE_MM * np.log(np.maximum(spread(part["joint_quality"], np.nan), 1e-6)),
         rows=all_rows,
     )
 

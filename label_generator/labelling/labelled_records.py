@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from label_generator.labelling import array_rows, inputs
-from label_generator.labelling.exports.rows import ROWS
 from tfrecords import schema
 from tfrecords.conversion.reviewed import swap_sides
+from tfrecords.exports.rows import ROWS
 from tfrecords.schema import PoseRecord
 from tfrecords.source import Info, Options, Skip, Source
 from tools.cli.errors import InputError

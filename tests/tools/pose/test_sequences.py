@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from label_generator.lifting import sequences, streams, tracks
+from label_generator.lifting import streams
+from tools.pose import sequences, tracks
 from tools.pose.joints import POSE17
 
 FPS = 25.0

@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from label_generator.labelling.columns import LabelFiles
-from label_generator.lifting import sequences, tracks
+from tfrecords.schema import QUALITY_SCALE_MM
 from tools.cli.progress import Progress
+from tools.files.columns import LabelFiles
+from tools.pose import sequences, tracks
+from tools.pose.cameras import BODY_MM, NOMINAL_MM
 
 CHANGED = ("poses_3d", "roots", "interpolated", "track", "nominal_camera")
 # Somebody who is away for longer than this comes back as another clip.
@@ -40,8 +42,6 @@ class ClipOptions:
 
 def make_clips(files: LabelFiles, options: ClipOptions) -> dict[str, Any]:
     """Refines the labels of all clips in `files`; returns what the summary says of them (`clips` 0: there are none)."""
-    from label_generator.lifting.canonical_view import BODY_MM, NOMINAL_MM
-
     groups = _groups(files, options.always)
     fps = options.fps or sequences.DEFAULT_FPS
     summary: dict[str, Any] = {"clips": 0, "frames": 0, "fps": fps, "fps_known": bool(options.fps)}
@@ -119,8 +119,6 @@ def _one_clip(
     changes: list[np.ndarray],
 ) -> None:
     """Refines one clip and writes its rows into the new columns."""
-    from label_generator.lifting.quality import QUALITY_SCALE_MM
-
     poses, roots = part["poses_3d"].astype(np.float64), part["roots"].astype(np.float64)
     if camera is None:
         intrinsics = part["intrinsics"].astype(np.float64)

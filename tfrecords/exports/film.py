@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from label_generator.labelling.columns import LabelFiles
-from label_generator.labelling.exports.motions import Motion
+from tfrecords.exports.motions import Motion
 from tools.drawing import animation, drawing, figures
+from tools.files.columns import LabelFiles
 from tools.pose.joints import POSE17
 
 _SIDE = 480

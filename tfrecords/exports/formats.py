@@ -1,18 +1,16 @@
-"""The formats of ``generate.py --formats``: their names, what each writes, and the writing itself."""
+"""The formats of ``--formats``: their names, what each writes, and the writing itself."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pathlib
 import shutil
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from label_generator.labelling.columns import LabelFiles
 from tools.cli.errors import InputError
-
-if TYPE_CHECKING:
-    from label_generator.labelling.options import LabellingOptions
+from tools.files.columns import LabelFiles
 
 RECORDS = "tfrecords"
 OUTPUTS = {
@@ -29,6 +27,21 @@ OUTPUTS = {
 OF_SEQUENCES = ("bvh", "c3d", "mp4")
 
 
+@dataclasses.dataclass(frozen=True)
+class ExportOptions:
+    """What is written of labels.
+
+    Attributes:
+      formats: of `OUTPUTS`. source: what the labels are of, for messages.
+      names: of joints in BVH, of `skeletons.NAMES`. images: folder of the pictures for films; '' or 'none': on white.
+    """
+
+    formats: tuple[str, ...]
+    source: str
+    names: str = "cgspeed"
+    images: str = ""
+
+
 def parse(names: Iterable[str]) -> tuple[str, ...]:
     """The formats of these names, each once; raises `InputError` for another name, or one whose package is missing."""
     chosen = tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
@@ -36,7 +49,7 @@ def parse(names: Iterable[str]) -> tuple[str, ...]:
         if name not in OUTPUTS:
             raise InputError(f"--formats={name}: there are {', '.join(OUTPUTS)}")
     if "c3d" in chosen:
-        from label_generator.labelling.exports import c3d_file
+        from tfrecords.exports import c3d_file
 
         c3d_file.check()
     return chosen
@@ -48,7 +61,7 @@ def outputs(formats: Iterable[str]) -> list[str]:
 
 
 def write(
-    files: LabelFiles, part: pathlib.Path, weights: str, summary: dict[str, Any], options: LabellingOptions
+    files: LabelFiles, part: pathlib.Path, weights: str, summary: dict[str, Any], options: ExportOptions
 ) -> list[str]:
     """Writes all formats but records into a folder; returns the names of what it wrote.
 
@@ -64,23 +77,23 @@ def write(
     for name in OF_SEQUENCES:
         if name in wanted and not clips["clips"]:
             raise InputError(
-                f"--formats={name}: {options.spec.path} has no sequence of five frames or more; --sequence takes all "
+                f"--formats={name}: {options.source} has no sequence of five frames or more; --sequence takes all "
                 "rows for one"
             )
     if "json" in wanted:
-        from label_generator.labelling.exports import json_labels
+        from tfrecords.exports import json_labels
 
         json_labels.write_json(files, part / OUTPUTS["json"][0], weights, fps)
     if "coco" in wanted:
-        from label_generator.labelling.exports import coco
+        from tfrecords.exports import coco
 
         coco.write_coco(files, part / OUTPUTS["coco"][0], weights, fps)
     if "csv" in wanted:
-        from label_generator.labelling.exports import tables
+        from tfrecords.exports import tables
 
         tables.write_csv(files, part)
     if "wild" in wanted:
-        from label_generator.labelling.exports import wild
+        from tfrecords.exports import wild
 
         wild.write_wild_npy(files, part / OUTPUTS["wild"][0])
     if wanted & set(OF_SEQUENCES):
@@ -88,11 +101,9 @@ def write(
     return outputs(name for name in options.formats if name != "tfrecord")
 
 
-def _write_motions(
-    files: LabelFiles, part: pathlib.Path, fps: float, options: LabellingOptions
-) -> list[dict[str, Any]]:
+def _write_motions(files: LabelFiles, part: pathlib.Path, fps: float, options: ExportOptions) -> list[dict[str, Any]]:
     """Writes BVH, C3D and films, clips of one sequence around one origin; returns what the summary says of each."""
-    from label_generator.labelling.exports import bvh, motions
+    from tfrecords.exports import bvh, motions
 
     wanted = set(options.formats) & set(OF_SEQUENCES)
     for name in wanted:
@@ -110,7 +121,7 @@ def _write_motions(
                 path = part / OUTPUTS["bvh"][0] / f"{clip.name}.bvh"
                 bvh.write_bvh(path, clip.poses_3d, clip.roots, clip.fps, options.names, origin)
             if "c3d" in wanted:
-                from label_generator.labelling.exports import c3d_file
+                from tfrecords.exports import c3d_file
 
                 c3d_file.write_c3d(part / OUTPUTS["c3d"][0] / f"{clip.name}.c3d", clip)
             written.append(
@@ -125,7 +136,7 @@ def _write_motions(
                 }
             )
         if "mp4" in wanted:
-            from label_generator.labelling.exports import film
+            from tfrecords.exports import film
 
             images = pathlib.Path(options.images) if options.images not in ("", "none") else None
             film.write_film(part / OUTPUTS["mp4"][0] / f"{clips[0].name}.mp4", clips, files, images)

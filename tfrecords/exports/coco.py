@@ -7,8 +7,8 @@ import pathlib
 
 import numpy as np
 
-from label_generator.labelling.columns import LabelFiles
-from label_generator.labelling.exports.rows import MM_DECIMALS, QUALITY_DECIMALS, labelled_rows, rounded
+from tfrecords.exports.rows import MM_DECIMALS, QUALITY_DECIMALS, labelled_rows, rounded
+from tools.files.columns import LabelFiles
 from tools.pose import joints
 from tools.pose.joints import POSE17
 

@@ -1,4 +1,4 @@
-"""Fixtures of the tests of labelling."""
+"""Fixtures of the tests of exports."""
 
 import importlib.util
 import pathlib

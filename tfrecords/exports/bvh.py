@@ -10,9 +10,9 @@ import pathlib
 
 import numpy as np
 
-from label_generator.labelling.exports import rotations, skeletons
-from label_generator.lifting import sequences
+from tfrecords.exports import rotations, skeletons
 from tools.files import atomic
+from tools.pose import sequences
 from tools.pose.joints import POSE17
 
 CENTIMETRES = 0.1

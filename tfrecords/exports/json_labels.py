@@ -6,9 +6,9 @@ import json
 import pathlib
 from typing import Any
 
-from label_generator.labelling import inputs as label_inputs
-from label_generator.labelling.columns import LabelFiles
-from label_generator.labelling.exports.rows import MM_DECIMALS, QUALITY_DECIMALS, labelled_rows, rounded
+from tfrecords import schema
+from tfrecords.exports.rows import MM_DECIMALS, QUALITY_DECIMALS, labelled_rows, rounded
+from tools.files.columns import LabelFiles
 from tools.pose import joints
 from tools.pose.joints import POSE17
 
@@ -63,7 +63,7 @@ def _label(piece: dict, i: int) -> dict:
         "pose_2d": rounded(piece["poses_2d"][i], _PX_DECIMALS),
         "pose_3d": rounded(piece["poses_3d"][i], MM_DECIMALS),
         "root_3d": rounded(piece["roots"][i], MM_DECIMALS),
-        "camera_kind": label_inputs.CAMERA_KINDS[piece["camera_kind"][i]],
+        "camera_kind": schema.CAMERA_KINDS[piece["camera_kind"][i]],
         **{name: None if value[0] is None else value for name, value in camera.items()},
         "quality": round(float(piece["quality"][i]), QUALITY_DECIMALS),
         "expected_error_mm": round(float(piece["expected_error_mm"][i]), MM_DECIMALS),

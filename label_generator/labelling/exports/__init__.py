@@ -1,1 +1,0 @@
-"""Labels in the formats of other tools, one file a format, all made from the columns of finished labels."""
