@@ -218,6 +218,16 @@ def build(sizes: Sizes | None = None, *, synchronized: bool = False, dtype: DTyp
     return tf.keras.Model(image, outputs, name="hourglass3d")
 
 
+def freeze_stem(model: tf.keras.Model) -> None:
+    """Takes the layers up to the first pooling, at half the input's resolution, out of training.
+
+    They are a third of a training step, and their batch norms then use what they have collected.
+    """
+    end = model.layers.index(model.get_layer("maxpool"))
+    for layer in model.layers[:end]:
+        layer.trainable = False
+
+
 def sizes_of(model: tf.keras.Model) -> Sizes:
     """The sizes a model of `build` was made with."""
     _, stacks, _, _, joints = model.output["heatmaps"].shape

@@ -74,6 +74,8 @@ def train(flags: Flags) -> int:
     records = find_records(flags)
     augmentation = training_flags.augmentation(flags)
     devices = TrainingDevices.of_flags(flags)
+    if flags.frozen_stem and not flags.weights:
+        raise InputError("--frozen_stem: without --weights the first layers would stay random")
     start = network_files.load(flags.weights) if flags.weights else None
     records = leave_out(flags, records)
     sizes = network_sizes(flags, start)
@@ -206,6 +208,7 @@ def collect_settings(
         settings[name] = [records.train.index(place) for place in getattr(flags, name)]
     decisive = [*training_flags.SIZES, *training_flags.DECISIVE, *training_flags.AUGMENTATION]
     decisive += ["precision", "train_records", *(["decisions"] if flags.decisions else [])]
+    decisive += ["frozen_stem"] if flags.frozen_stem else []
     if start is not None:
         settings["first_weights"] = checksums.of_arrays(start.values)[: checksums.SHORT]
         decisive.append("first_weights")
@@ -225,6 +228,8 @@ def build_model(
         network = training.start.build(synchronized=synchronized)
     else:
         network = hourglass.build(training.sizes, synchronized=synchronized)
+    if flags.frozen_stem:
+        hourglass.freeze_stem(network)
     model = trainer.Trainer(network, losses.Weights(flags.reg_weight, flags.var_weight), training.batch_size)
     if flags.schedule == "cosine":
         steps = training.steps_per_epoch * training.epochs

@@ -93,6 +93,11 @@ def declare(description: str) -> command.Flags:
             "",
             "weights folder to start from, such as the export/ of the previous stage; not given: random initialisation",
         )
+        flags.boolean(
+            "frozen_stem",
+            False,
+            "with --weights: leave the first layers, up to the first pooling, as they are; saves a quarter of a step",
+        )
         flags.integer("stacks", 2, "number of stacked hourglasses", lower_bound=1)
         flags.integer("modules", 2, "residual modules at each position of an hourglass", lower_bound=1)
         flags.integer("features", 256, "number of channels", lower_bound=2)
