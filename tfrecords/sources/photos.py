@@ -14,17 +14,22 @@ A file called ..._train.npz, ..._val.npz and so on is of that split; else one pi
 
 from __future__ import annotations
 
+import collections
+import os
 import pathlib
 
 import numpy as np
 
 from tfrecords import schema
-from tfrecords.conversion import labels
+from tfrecords.conversion import completion, labels
 from tfrecords.conversion.people import People, PeopleSource, Picture
 from tfrecords.formats import arrays as npy_files
-from tfrecords.formats import images
-from tfrecords.source import Info, Options
+from tfrecords.formats import images, photographs
+from tfrecords.source import Info, Options, Skip
+from tools.cli import outputs
 from tools.cli.errors import InputError
+from tools.cli.progress import Progress
+from tools.files import atomic
 from tools.pose import joints
 
 BAD_JOINTS = "joint that is not a number"
@@ -62,7 +67,7 @@ class Photos(PeopleSource):
         self._pictures = images.open_pictures(options, implied)
 
     def _read(self) -> People:
-        files, table, boxes, joint_set = self._arrays()
+        files, table, boxes, joint_set = self.arrays()
         people = People(joint_set, str(self.path))
         numbers: dict[str, int] = {}
         counts: dict[str, int] = {}
@@ -82,7 +87,7 @@ class Photos(PeopleSource):
                 people.add(picture, person, np.where(known[:, None], points, np.nan), codes, boxes[row])
         return people
 
-    def _arrays(self) -> tuple[list[str], np.ndarray, np.ndarray, str]:
+    def arrays(self) -> tuple[list[str], np.ndarray, np.ndarray, str]:
         """files, joints [n, J, 3], boxes [n, 4] and the joint set; raises `InputError`."""
         arrays = npy_files.read_npz(self.path, ("files", "joints", "joint_set", "boxes"))
         for name in ("files", "joints"):
@@ -104,6 +109,14 @@ class Photos(PeopleSource):
         names = [name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name) for name in files.tolist()]
         return names, table, boxes, self._joint_set(arrays, table.shape[1])
 
+    def picture(self, file: str) -> np.ndarray | None:
+        """[H, W, 3] uint8 BGR as stored, or None when there is none or it cannot be read."""
+        stored = self._pictures.read(file) if self._pictures is not None else None
+        if stored is None or isinstance(stored, Skip):
+            return None
+        photo = photographs.decode(stored.data, file)
+        return None if isinstance(photo, Skip) or photo.orientation != 1 else photo.pixels
+
     def _joint_set(self, arrays: dict[str, np.ndarray], count: int) -> str:
         if "joint_set" in arrays:
             name = str(arrays["joint_set"].reshape(-1)[0]) if arrays["joint_set"].size == 1 else ""
@@ -116,3 +129,47 @@ class Photos(PeopleSource):
         if joints.joint_set(name).size != count:
             raise InputError(f"{self.path}: joints has {count} joints, {name} has {joints.joint_set(name).size}")
         return name
+
+
+def complete(
+    path: str | os.PathLike, output: str | os.PathLike, images: str = "", overwrite: bool = False
+) -> collections.Counter[str]:
+    """Writes an .npz of the rows of another with their joints completed and checked (`completion.complete`).
+
+    Args:
+      images: folder or tar of the pictures; '': beside `path`.
+
+    Returns:
+      How many: 'people', 'annotated' joints, 'added', 'contradicted', and people whose picture is 'unread'.
+
+    Raises:
+      InputError: the file is none of this source, its pictures are missing, `output` is there, or MediaPipe's wheel is
+        not installed; nothing is written then.
+    """
+    from tools.detection.mediapipe_models import LandmarkNetwork
+
+    outputs.check_free(output, overwrite)
+    source = Photos(pathlib.Path(path), Options(images=images))
+    files, table, boxes, joint_set = source.arrays()
+    known = np.isfinite(table).all(-1) & (table[..., 2] > 0)
+    annotated = np.where(known[..., None], table[..., :2], np.nan)
+    network = LandmarkNetwork()
+    counts = collections.Counter(people=len(files), annotated=int(known.sum()))
+    result = annotated.copy()
+    with Progress(len(files), "people") as progress:
+        for row, file in enumerate(files):
+            progress.update(row)
+            pixels = source.picture(file)
+            if pixels is None:
+                counts["unread"] += 1
+                continue
+            reading = completion.look(network, pixels, annotated[row], joint_set)
+            one = completion.complete(annotated[row], reading, joint_set)
+            result[row] = one.points
+            counts["added"] += int(one.added.sum())
+            counts["contradicted"] += int(one.contradicted.sum())
+    there = np.isfinite(result).all(-1)
+    values = np.concatenate([np.where(there[..., None], result, np.nan), there[..., None]], -1).astype(np.float32)
+    with atomic.write_file(output) as temporary:
+        np.savez_compressed(temporary, files=np.array(files), joints=values, joint_set=joint_set, boxes=boxes)
+    return counts
