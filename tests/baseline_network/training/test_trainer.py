@@ -15,6 +15,25 @@ def test_the_rate_drops_to_a_tenth_at_its_step_or_never():
     assert float(trainer.StepDrop(2.5e-4, 0)(10**6)) == pytest.approx(2.5e-4)
 
 
+def test_a_frozen_stem_stays_as_it_is():
+    network = hourglass.build(hourglass.Sizes(1, 1, 8, 64))
+    hourglass.freeze_stem(network)
+    stem = {"conv1_", "bn1", *(f"r1.{part}" for part in ["bn", "conv1", "bn1", "conv2", "bn2", "conv3", "conv4"])}
+    before = {layer.name: layer.get_weights() for layer in network.layers if layer.weights}
+    images = tf.constant(np.random.default_rng(0).uniform(0, 1, [2, 64, 64, 3]), tf.float32)
+    with tf.GradientTape() as tape:
+        outputs = network(images, training=True)
+        loss = tf.reduce_mean(tf.square(outputs["heatmaps"])) + tf.reduce_mean(tf.square(outputs["depths"] - 1.0))
+    optimizer = tf.keras.optimizers.SGD(1.0)
+    optimizer.apply_gradients(zip(tape.gradient(loss, network.trainable_variables), network.trainable_variables))
+    same = {
+        name
+        for name, values in before.items()
+        if all(np.array_equal(one, other) for one, other in zip(values, network.get_layer(name).get_weights()))
+    }
+    assert same == stem
+
+
 @pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
 def test_a_step_goes_along_the_gradient_of_the_mean_loss(precision):
     sizes = hourglass.Sizes(1, 1, 8, 64)
