@@ -3,7 +3,8 @@
 Sections: search (the geometric search), lift (networks and search), train (the label generator's training steps and
 what feeds them), records (writing and reading TFRecords), pipeline (the baseline network's pictures), hourglass (the
 baseline network), metrics (P-MPJPE), startup (--help of every command, the demo), scaling (threads, processes, devices,
-generate.py end to end). 'all' runs every one. PyTorch twins and SciPy's loops run where those are installed.
+generate.py end to end), graphs (operations of the hourglass' training step, counted). 'all' runs every one. PyTorch
+twins and SciPy's loops run where those are installed.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from tools.benchmarks.common import Row
 
 # name -> module with measure(settings) -> list of Row; the module is imported when its section runs
-_NAMES = ("search", "lift", "train", "records", "pipeline", "hourglass", "metrics", "startup", "scaling")
+_NAMES = ("search", "lift", "train", "records", "pipeline", "hourglass", "metrics", "startup", "scaling", "graphs")
 SECTIONS = {name: f"tools.benchmarks.{name}" for name in _NAMES}
 
 

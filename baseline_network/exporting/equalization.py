@@ -12,14 +12,15 @@ import numpy as np
 import tensorflow as tf
 
 from baseline_network.images import crop
-from baseline_network.network import hourglass
+from baseline_network.network import scaling
 
 # Channels that are smaller than this share of the largest are scaled as if they were not.
 _SMALLEST = 1.0 / 64.0
 _AT_ONCE = 16
 _layers = tf.keras.layers
 # What these put out is of the stream that they take in, channel by channel.
-_PASSING = (_layers.Add, hourglass.AddUpsampled, _layers.MaxPool2D)
+_POOLS = (_layers.MaxPool2D, scaling.BlockMax)
+_PASSING = (_layers.Add, scaling.AddUpsampled, *_POOLS)
 
 
 def streams(model: tf.keras.Model) -> list[dict[str, list]]:
@@ -47,7 +48,7 @@ def streams(model: tf.keras.Model) -> list[dict[str, list]]:
         if stream:
             if not isinstance(layer, _PASSING):
                 stream["writers"].append(layer)
-            elif not isinstance(layer, _layers.MaxPool2D):
+            elif not isinstance(layer, _POOLS):
                 stream["sums"].append(layer)
         if not isinstance(layer, _PASSING):
             for key in {stream_of(tensor) for tensor in tf.nest.flatten(layer.input)}:

@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from baseline_network.images import crop
-from baseline_network.network import decoding, hourglass
+from baseline_network.network import decoding, hourglass, scaling
 from baseline_network.prediction.predictor import Predictor
 from tools.cli.errors import InputError
 
@@ -32,7 +32,7 @@ _TIMED_SECONDS, _MIN_TIMED_CALLS = 0.5, 3
 
 
 class _AddNearest(tf.keras.layers.Layer):
-    """`hourglass.AddUpsampled` by a resize, whose tensors have four dimensions."""
+    """`scaling.AddUpsampled` by a resize, whose tensors have four dimensions."""
 
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         fine, coarse = inputs
@@ -51,7 +51,7 @@ def core(model: tf.keras.Model) -> tf.keras.Model:
     """
 
     def copy(layer: tf.keras.layers.Layer) -> tf.keras.layers.Layer:
-        if isinstance(layer, hourglass.AddUpsampled):
+        if isinstance(layer, scaling.AddUpsampled):
             return _AddNearest(name=layer.name)
         return layer.__class__.from_config(layer.get_config())
 

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from baseline_network.network import hourglass
+from tools.training import op_forms
 
 
 class FoldedHourglass(tf.Module):
@@ -43,7 +44,7 @@ class _Folded(hourglass._Builder):
     """The network's parts on plain tensors."""
 
     def __init__(self, sizes: hourglass.Sizes, values: dict[str, list[np.ndarray]], dtype: tf.DType):
-        super().__init__(sizes, False, dtype.name)
+        super().__init__(sizes, False, dtype.name, op_forms.chosen())
         self._values = values
 
     def convolution(

@@ -8,13 +8,14 @@ and all
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import Union
 
 import tensorflow as tf
 
 from baseline_network.network.batch_norm import SynchronizedBatchNorm
+from baseline_network.network.scaling import AddUpsampled, BlockMax
 from tools.cli.errors import InputError
+from tools.training import op_forms
 
 # Fixed in the published network, whatever the number of features.
 STEM_CHANNELS, STEM_OUT = 64, 128
@@ -63,40 +64,14 @@ class Sizes:
         return self.resolution // STRIDE
 
 
-@tf.keras.utils.register_keras_serializable(package="baseline_network")
-class AddUpsampled(tf.keras.layers.Layer):
-    """fine [B, 2h, 2w, C] + coarse [B, h, w, C], the coarse one enlarged to the nearest pixel.
-
-    Broadcasting does it without writing the enlarged map to memory.
-    """
-
-    def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        """inputs: (fine, coarse); returns [B, 2h, 2w, C]."""
-        return _add_upsampled(*inputs)
-
-
-@tf.custom_gradient
-def _add_upsampled(
-    fine: tf.Tensor, coarse: tf.Tensor
-) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
-    _, height, width, channels = coarse.shape
-    blocks = tf.reshape(fine, [-1, height, 2, width, 2, channels])
-    total = blocks + tf.reshape(coarse, [-1, height, 1, width, 1, channels])
-
-    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        # The sum over blocks of two by two. Summing over two of six axes, as TensorFlow would, takes ten times as long.
-        return upstream, 4.0 * tf.nn.avg_pool2d(upstream, 2, 2, "VALID")
-
-    return tf.reshape(total, [-1, 2 * height, 2 * width, channels]), gradient
-
-
 class _Builder:
     """Makes the network's parts; each takes a tensor and the PyTorch path of the module it stands for."""
 
-    def __init__(self, sizes: Sizes, synchronized: bool, dtype: DType) -> None:
+    def __init__(self, sizes: Sizes, synchronized: bool, dtype: DType, form: str = op_forms.CPU) -> None:
         self.sizes = sizes
         self.synchronized = synchronized
         self.dtype = dtype
+        self.form = form
 
     def convolution(
         self, x: tf.Tensor, channels: int, name: str, kernel: int = 1, stride: int = 1, padding: str = "same"
@@ -119,6 +94,8 @@ class _Builder:
         return tf.keras.layers.ReLU(dtype=self.dtype, name=f"{name}.relu")(x)
 
     def pool(self, x: tf.Tensor, name: str) -> tf.Tensor:
+        if self.form == op_forms.XLA:
+            return BlockMax(dtype=self.dtype, name=name)(x)
         return tf.keras.layers.MaxPool2D(2, dtype=self.dtype, name=name)(x)
 
     def add(self, parts: list[tf.Tensor], name: str) -> tf.Tensor:
@@ -146,7 +123,7 @@ class _Builder:
         else:
             coarse = self.residuals(coarse, f"{name}.low2_")
         coarse = self.residuals(coarse, f"{name}.low3_")
-        return AddUpsampled(dtype=self.dtype, name=f"{name}.up2")([fine, coarse])
+        return AddUpsampled(self.form, dtype=self.dtype, name=f"{name}.up2")([fine, coarse])
 
     def stem(self, image: tf.Tensor) -> tf.Tensor:
         # PyTorch pads three pixels on every side; Keras' 'same' would pad two before and three after.
@@ -193,13 +170,16 @@ class Stack(tf.keras.layers.Layer):
         return tf.stack(tf.nest.flatten(inputs), axis=1)
 
 
-def build(sizes: Sizes | None = None, *, synchronized: bool = False, dtype: DType = None) -> tf.keras.Model:
+def build(
+    sizes: Sizes | None = None, *, synchronized: bool = False, dtype: DType = None, form: str = op_forms.AUTO
+) -> tf.keras.Model:
     """The network as a Keras functional model.
 
     Args:
       sizes: None: as published, with 14,429,104 trainable parameters.
       synchronized: batch norm over all replicas of a tf.distribute strategy, as if they were one device.
       dtype: dtype or mixed precision policy of the layers; None: Keras' global policy.
+      form: of the operations, see `op_forms`; it changes no result beyond rounding.
 
     Returns:
       A model from images [B, resolution, resolution, 3], BGR / 256, to a dict of float32 tensors:
@@ -207,7 +187,7 @@ def build(sizes: Sizes | None = None, *, synchronized: bool = False, dtype: DTyp
       'depths' [B, joints] in units of half the crop's side, positive away from the camera (see `targets`).
     """
     sizes = sizes or Sizes()
-    builder = _Builder(sizes, synchronized, dtype)
+    builder = _Builder(sizes, synchronized, dtype, op_forms.chosen(form))
     image = tf.keras.Input([sizes.resolution, sizes.resolution, 3], name="image")
     x, heatmaps = builder.stem(image), []
     for number in range(sizes.stacks):

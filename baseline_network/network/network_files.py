@@ -20,6 +20,7 @@ import tensorflow as tf
 from baseline_network.network import decoding, hourglass, targets
 from tools.cli.errors import InputError
 from tools.files import weights_folder
+from tools.training import op_forms
 
 FORMAT = 1
 KIND = "hourglass3d"
@@ -47,13 +48,15 @@ class HourglassWeights:
     facts: dict[str, Any]
     directory: str = ""
 
-    def build(self, dtype: hourglass.DType = None, synchronized: bool = False) -> tf.keras.Model:
+    def build(
+        self, dtype: hourglass.DType = None, synchronized: bool = False, form: str = op_forms.AUTO
+    ) -> tf.keras.Model:
         """The Keras model with these values; arguments as of `hourglass.build`.
 
         Raises:
           InputError: the values are not those of a network of these sizes; names the file.
         """
-        model = hourglass.build(self.sizes, synchronized=synchronized, dtype=dtype)
+        model = hourglass.build(self.sizes, synchronized=synchronized, dtype=dtype, form=form)
         weights_folder.assign(variables_of(model), self.values, os.path.join(self.directory, weights_folder.WEIGHTS))
         return model
 

@@ -26,9 +26,11 @@ class PublishedRMSprop(tf.keras.optimizers.Optimizer):
     ) -> None:
         """learning_rate: number or schedule. alpha: share that the mean of squares keeps. options: of any Keras
         optimizer, such as `clipnorm`."""
-        super().__init__(name=name, **options)
+        # Keras' own default, a decay of 0, would read and write every variable once a step.
+        super().__init__(name=name, **{"weight_decay": None, **options})
         self._learning_rate = self._build_learning_rate(learning_rate)
         self.alpha = alpha
+        self._share = (1.0 - alpha) ** 0.5
         self.epsilon = epsilon
 
     def build(self, var_list: list[tf.Variable]) -> None:
@@ -39,12 +41,26 @@ class PublishedRMSprop(tf.keras.optimizers.Optimizer):
         self._built = True
         self._squares = [self.add_variable_from_reference(variable, "square_avg") for variable in var_list]
 
+    def _compute_current_learning_rate(self) -> None:
+        # Keras' hook, called once a step before the updates.
+        super()._compute_current_learning_rate()
+        self._rate = self.learning_rate / self._share
+
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
-        """Moves one variable; gradients are dense, as all of the network's are."""
+        """Moves one variable; gradients are dense, as all of the network's are.
+
+        Adagrad's kernel adds the gradient's square to its sum and moves the variable in one pass over memory. Between
+        steps that sum decays here, and the gradient goes in as sqrt(1 - alpha) of itself, which the rate takes back.
+        """
         squares = self._squares[self._index_dict[self._var_key(variable)]]
-        squares.assign(self.alpha * squares + (1.0 - self.alpha) * tf.square(gradient))
-        rate = tf.cast(self.learning_rate, variable.dtype)
-        variable.assign_sub(rate * gradient / (tf.sqrt(squares) + self.epsilon))
+        squares.assign(self.alpha * squares)
+        tf.raw_ops.ResourceApplyAdagradV2(
+            var=variable.handle,
+            accum=squares.handle,
+            lr=tf.cast(self._rate, variable.dtype),
+            epsilon=tf.constant(self.epsilon, variable.dtype),
+            grad=self._share * gradient,
+        )
 
     def get_config(self) -> dict[str, Any]:
         """The arguments, for saving."""

@@ -83,7 +83,7 @@ def train(flags: Flags) -> int:
     for place in records.train:
         training_data.check_first(place, "train_data")
     training_data.check_first(records.test, "test_data")
-    settings, decisive = collect_settings(flags, records, sizes, devices.precision, start)
+    settings, decisive = collect_settings(flags, records, sizes, devices, start)
     directory = training_flags.experiment_directory(flags, sizes)
     session = TrainingSession.begin(flags, devices, directory, settings, decisive)
 
@@ -195,11 +195,11 @@ def collect_settings(
     flags: Flags,
     records: TrainingRecords,
     sizes: hourglass.Sizes,
-    precision: str,
+    devices: TrainingDevices,
     start: network_files.HourglassWeights | None,
 ) -> tuple[dict[str, Any], list[str]]:
     """All settings of a training, and the names of those that decide its weights."""
-    settings = {**flags.as_dict(), **dataclasses.asdict(sizes), "precision": precision}
+    settings = {**flags.as_dict(), **dataclasses.asdict(sizes), **devices.as_settings()}
     settings["train_records"] = [fingerprints.fingerprint(place) for place in records.train]
     settings["test_records"] = fingerprints.fingerprint(records.test)
     settings["decisions"] = checksums.of_file(flags.decisions) if flags.decisions else ""
@@ -225,9 +225,9 @@ def build_model(
     """The network, and the compiled Keras model that trains it; call it in `devices.scope()`."""
     synchronized = devices.replicas > 1
     if training.start is not None:
-        network = training.start.build(synchronized=synchronized)
+        network = training.start.build(synchronized=synchronized, form=devices.op_form)
     else:
-        network = hourglass.build(training.sizes, synchronized=synchronized)
+        network = hourglass.build(training.sizes, synchronized=synchronized, form=devices.op_form)
     if flags.frozen_stem:
         hourglass.freeze_stem(network)
     model = trainer.Trainer(network, losses.Weights(flags.reg_weight, flags.var_weight), training.batch_size)
@@ -238,7 +238,7 @@ def build_model(
         schedule = trainer.StepDrop(flags.learning_rate, training.steps_per_epoch * flags.drop_epoch)
     model.compile(
         optimizer=trainer.make_optimizer(flags.optimizer, schedule, devices.precision),
-        jit_compile=flags.jit_compile,
+        jit_compile=devices.jit_compile,
         steps_per_execution=flags.steps_per_execution,
     )
     return network, model

@@ -93,7 +93,9 @@ def make_optimizer(
     name: str, schedule: tf.keras.optimizers.schedules.LearningRateSchedule, precision: str
 ) -> tf.keras.optimizers.Optimizer:
     """'rmsprop' as published or 'adam', with loss scaling where the precision is mixed_float16."""
-    optimizer = rmsprop.PublishedRMSprop(schedule) if name == "rmsprop" else tf.keras.optimizers.Adam(schedule)
+    # On GPUs Keras would compile the update of each of the 600 variables as a program of its own.
+    kind = rmsprop.PublishedRMSprop if name == "rmsprop" else tf.keras.optimizers.Adam
+    optimizer = kind(schedule, jit_compile=False)
     return tf.keras.mixed_precision.LossScaleOptimizer(optimizer) if precision == "mixed_float16" else optimizer
 
 

@@ -58,14 +58,14 @@ def train(flags: Flags) -> int:
     """
     train_data, test_data = find_records(flags)
     devices = TrainingDevices.of_flags(flags)
-    settings, decisive = collect_settings(flags, train_data, test_data, devices.precision)
+    settings, decisive = collect_settings(flags, train_data, test_data, devices)
     session = TrainingSession.begin(flags, devices, training_flags.experiment_directory(flags), settings, decisive)
     make_training = make_published if flags.recipe == "published" else make_canonical
     training = make_training(flags, train_data, test_data)
     if devices.is_chief:
         print(_summary(flags, training, devices), flush=True)
     with devices.scope():
-        model = training.make_model(devices.replicas, flags.jit_compile, flags.steps_per_execution)
+        model = training.make_model(devices.replicas, devices.jit_compile, flags.steps_per_execution)
 
     def evaluate(_: int) -> dict[str, float]:
         training.take_weights(model)
@@ -105,9 +105,11 @@ def find_records(flags: Flags) -> tuple[str, str]:
     return places["train_data"], places["test_data"]
 
 
-def collect_settings(flags: Flags, train_data: str, test_data: str, precision: str) -> tuple[dict[str, Any], list[str]]:
+def collect_settings(
+    flags: Flags, train_data: str, test_data: str, devices: TrainingDevices
+) -> tuple[dict[str, Any], list[str]]:
     """All settings of a training, and the names of those that decide its weights."""
-    settings = {**flags.as_dict(), "precision": precision}
+    settings = {**flags.as_dict(), **devices.as_settings()}
     settings["train_records"] = fingerprints.fingerprint(train_data)
     settings["test_records"] = fingerprints.fingerprint(test_data)
     decisive = ["stage", "recipe", *training_flags.PUBLISHED, "seed", "precision", "jit_compile", "train_records"]

@@ -27,7 +27,13 @@ def declare_strategy(flags: command.Flags, seed_of: str, jit_compile: str) -> No
         flags.boolean(
             "deterministic", True, "deterministic operations: the same flags give the same weights; slower on GPUs"
         )
-        flags.boolean("jit_compile", False, jit_compile)
+        flags.boolean("jit_compile", None, f"{jit_compile}; not given: on one GPU")
+        flags.enum(
+            "op_forms",
+            "auto",
+            ["auto", "cpu", "gpu", "xla"],
+            "which of several equal forms of operations to use; auto: those for the device",
+        )
         flags.integer("steps_per_execution", 10, "steps run by one Keras call, between progress reports", lower_bound=1)
         flags.integer("threads", 0, "number of TensorFlow threads; 0: one for each core", lower_bound=0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 
 
@@ -16,6 +17,15 @@ def policy_name(use_fp16: bool) -> str:
     import tensorflow as tf
 
     return "mixed_float16" if tf.config.list_logical_devices("GPU") else "mixed_bfloat16"
+
+
+def keep_channels_last() -> None:
+    """Lets cuDNN normalise float16 batches as they lie; call it before the first batch normalisation runs.
+
+    Without this setting TensorFlow turns every such batch to channels first and back around the fused batch norm in
+    training. TensorFlow leaves it off since large values may overflow in it; PyTorch uses it for such batches.
+    """
+    os.environ.setdefault("TF_USE_CUDNN_BATCHNORM_SPATIAL_PERSISTENT", "1")
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from typing import Any, Callable
 import tensorflow as tf
 
 from tools.cli import command
-from tools.training import callbacks, experiments, precision, strategy
+from tools.training import callbacks, experiments, op_forms, precision, strategy
 from tools.training.checkpoints import TrainingCheckpoints
 
 
@@ -25,10 +25,14 @@ class TrainingDevices:
     Attributes:
       strategy: the tf.distribute strategy.
       precision: name of the Keras policy, such as 'mixed_bfloat16'.
+      jit_compile: whether XLA compiles the training step.
+      op_form: which forms of operations suit these devices, see `op_forms`.
     """
 
     strategy: tf.distribute.Strategy
     precision: str
+    jit_compile: bool = False
+    op_form: str = op_forms.CPU
 
     @classmethod
     def of_flags(cls, flags: command.Flags) -> TrainingDevices:
@@ -40,7 +44,11 @@ class TrainingDevices:
         strategy.prepare_devices(flags.use_cpu, flags.virtual_cpus, flags.deterministic, flags.seed, flags.threads)
         chosen = strategy.make_strategy(flags.strategy)
         callbacks.profiled_batches(flags.profile)
-        return cls(chosen, precision.policy_name(flags.use_fp16))
+        policy = precision.policy_name(flags.use_fp16)
+        if policy == "mixed_float16":
+            precision.keep_channels_last()
+        jit_compile = op_forms.compiles(flags.jit_compile, chosen.num_replicas_in_sync)
+        return cls(chosen, policy, jit_compile, op_forms.chosen(flags.op_forms, jit_compile))
 
     @property
     def replicas(self) -> int:
@@ -52,6 +60,10 @@ class TrainingDevices:
         """Whether this process writes checkpoints, summaries and the trained network, and prints."""
         return strategy.is_chief(self.strategy)
 
+    def as_settings(self) -> dict[str, Any]:
+        """What was chosen for these devices and decides the weights, by the names of the settings."""
+        return {"precision": self.precision, "jit_compile": self.jit_compile}
+
     @contextlib.contextmanager
     def scope(self) -> Iterator[None]:
         """Inside it models and optimisers are built for these devices, in this precision."""
@@ -59,7 +71,8 @@ class TrainingDevices:
             yield
 
     def __str__(self) -> str:
-        return f"{self.replicas} replica{'s' if self.replicas > 1 else ''}, {self.precision}"
+        compiled = ", compiled with XLA" if self.jit_compile else ""
+        return f"{self.replicas} replica{'s' if self.replicas > 1 else ''}, {self.precision}{compiled}"
 
 
 @dataclasses.dataclass
