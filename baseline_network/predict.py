@@ -3,6 +3,8 @@
     python baseline_network/predict.py --input=photos/ --output=poses
     python baseline_network/predict.py --input=photo.jpg --output=poses --box=120,40,200,420
     python baseline_network/predict.py --input=walk.mp4 --output=poses --largest --detect_every=5
+    python baseline_network/predict.py --input=walk.mp4 --output=poses --formats=bvh,mp4
+    python label_generator/generate.py --input=poses/predictions.json --output=labels
 
 --input is a folder (with all folders in it), a picture or a video. Writes into --output: predictions.json and
 predictions.npz (16 joints of each person in pixels and in millimetres; docs/baseline_network.md describes both), and
@@ -37,6 +39,13 @@ def declare() -> command.Flags:
         flags.integer("batch_size", 32, "people in a batch", lower_bound=1)
     with flags.group("Poses out"):
         flags.string("output", "", "folder for what is written")
+        flags.strings(
+            "formats",
+            ["npz", "json"],
+            "predictions.npz and .json, always; coco (with keypoints_3d), csv, wild, tfrecord; of videos also bvh, c3d "
+            "and mp4 (docs/formats.md)",
+        )
+        flags.enum("names", "cgspeed", ["cgspeed", "mixamo", "h36m"], "what joints are called in BVH")
         flags.boolean("overlays", True, "draw the poses on the pictures too")
         flags.boolean("overwrite", False, "replace predictions that lie in --output")
     return flags

@@ -26,6 +26,7 @@ _FORMATS = (
     "mediapipe",
     "yolo",
     "deeplabcut",
+    "predictions",
     "openpose",
     "mpii",
     "lsp",
@@ -130,7 +131,12 @@ def declare() -> command.Flags:
         flags.boolean("wild_npy", False, "the same as --formats=wild")
         flags.boolean("tfrecords", False, "the same as --formats=tfrecord")
         flags.boolean("unlabelled", False, "also write people without a label to tfrecords/, with their 2D pose only")
-        flags.string("images", "", "folder of the pictures for records and films; 'none' leaves them out")
+        flags.string(
+            "images",
+            "",
+            "folder of the pictures for records and films, or the video for films (default: the photographs or video "
+            "of --input); 'none' leaves them out",
+        )
         flags.string(
             "output_joints",
             "",

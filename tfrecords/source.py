@@ -112,6 +112,7 @@ class Source(abc.ABC):
     """
 
     info: Info
+    fps: float = 0.0  # frames per second of its sequences, 0 where it does not say
 
     def __init__(self, path: pathlib.Path, options: Options):
         self.path = pathlib.Path(path)

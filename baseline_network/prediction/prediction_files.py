@@ -11,12 +11,13 @@ import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from baseline_network.network import targets
+from baseline_network.prediction.exported import Row
 from baseline_network.prediction.people_in_pictures import Person, PictureResult
 from tfrecords.storage.partial import locked
 from tools.cli import outputs
@@ -31,11 +32,15 @@ JSON, NPZ, FILM, OVERLAYS, ENDING = "predictions.json", "predictions.npz", "over
 _STAGE = ".predict."
 
 
-def check_free(output: str | os.PathLike, overwrite: bool) -> None:
-    """Raises `InputError` when `output` is no folder or holds predictions that may not be replaced."""
+def check_free(output: str | os.PathLike, overwrite: bool, more: Iterable[str] = ()) -> None:
+    """Raises `InputError` when `output` is no folder or holds predictions that may not be replaced.
+
+    Args:
+      more: names of other files and folders that are written.
+    """
     output = pathlib.Path(output)
     outputs.check_folder(output)
-    outputs.check_all_free((output / name for name in (JSON, NPZ, FILM, OVERLAYS)), overwrite)
+    outputs.check_all_free((output / name for name in (JSON, NPZ, FILM, OVERLAYS, *more)), overwrite)
 
 
 def person_as_json(person: Person) -> dict[str, Any]:
@@ -90,7 +95,7 @@ class Writer:
     Attributes:
       stage: folder in which pictures are put, by their path inside the output.
       people, pictures: numbers so far. skipped: reason -> number. first_skip: the first one's detail or None.
-      sources: where boxes are from -> number.
+      sources: where boxes are from -> number. rows: the people so far.
     """
 
     def __init__(self, stage: pathlib.Path, content: dict[str, Any]):
@@ -100,7 +105,8 @@ class Writer:
         self.skipped: dict[str, int] = {}
         self.sources: dict[str, int] = {}
         self.first_skip: str | None = None
-        self._rows: list[tuple] = []
+        self.rows: list[Row] = []
+        self._fps = float(content.get("fps", 0.0))
         self._file = open(stage / JSON, "w", encoding="utf-8")  # noqa: SIM115 - closed by `close`
         head = ",\n ".join(f"{json.dumps(name)}: {json.dumps(value)}" for name, value in content.items())
         self._file.write(f'{{\n {head},\n "images": [')
@@ -115,23 +121,27 @@ class Writer:
             self.first_skip = self.first_skip or f"{result.skip.detail or result.name}: {result.skip.reason}"
         for person in result.people:
             self.sources[person.box.source] = self.sources.get(person.box.source, 0) + 1
-        frame = -1 if result.photo is None else result.photo.frame
-        self._rows += [(result.name, frame, number, person) for number, person in enumerate(result.people)]
+        photo = result.photo
+        height, width = (-1, -1) if photo is None else photo.pixels.shape[:2]
+        frame, size = -1 if photo is None else photo.frame, (width, height)
+        self.rows += [Row(result.name, frame, size, number, person) for number, person in enumerate(result.people)]
 
     def close(self) -> None:
         """Ends the JSON and writes the arrays."""
         self._file.write("\n ]\n}\n")
         self._file.close()
-        people = [row[3] for row in self._rows]
+        people = [row.person for row in self.rows]
 
         def stacked(values: Iterable, *shape: int) -> np.ndarray:
             return np.array(list(values), np.float32).reshape(len(people), *shape)
 
         np.savez_compressed(
             self.stage / NPZ,
-            files=np.array([row[0] for row in self._rows], dtype=str),
-            frames=np.array([row[1] for row in self._rows], np.int64),
-            person=np.array([row[2] for row in self._rows], np.int64),
+            files=np.array([row.file for row in self.rows], dtype=str),
+            frames=np.array([row.frame for row in self.rows], np.int64),
+            person=np.array([row.number for row in self.rows], np.int64),
+            image_sizes=np.array([row.size for row in self.rows], np.int64).reshape(-1, 2),
+            fps=np.array(self._fps),
             boxes=stacked((person.box[:4] for person in people), 4),
             box_sources=np.array([person.box.source for person in people], dtype=str),
             points=stacked((person.points for person in people), 16, 2),
@@ -147,14 +157,23 @@ class Writer:
 
 
 @contextlib.contextmanager
-def writing(output: str | os.PathLike, content: dict[str, Any], overwrite: bool) -> Iterator[Writer]:
+def writing(
+    output: str | os.PathLike,
+    content: dict[str, Any],
+    overwrite: bool,
+    export: Callable[[Writer], None],
+    more: Iterable[str] = (),
+) -> Iterator[Writer]:
     """A `Writer` whose files come into `output` when the block ends without an error and there is at least one person.
+
+    Args:
+      export: called at the end, writes other formats into the writer's `stage`. more: names of what they write.
 
     Raises:
       InputError: see `check_free`; or there is no person in any picture; nothing is written then.
     """
-    output = pathlib.Path(output)
-    check_free(output, overwrite)
+    output, more = pathlib.Path(output), tuple(more)
+    check_free(output, overwrite, more)
     with locked(output):
         for left_behind in output.glob(_STAGE + "*"):  # of a process that was killed; we hold the folder's lock
             shutil.rmtree(left_behind, ignore_errors=True)
@@ -170,7 +189,8 @@ def writing(output: str | os.PathLike, content: dict[str, Any], overwrite: bool)
                 writer.abandon()
                 raise InputError(_nobody(writer))
             writer.close()
-            _place(stage, output)
+            export(writer)
+            _place(stage, output, more)
         finally:
             shutil.rmtree(stage, ignore_errors=True)
 
@@ -182,8 +202,11 @@ def _nobody(writer: Writer) -> str:
     return f"no picture of {writer.pictures:,} gave a pose ({reasons}); first: {writer.first_skip}"
 
 
-def _place(stage: pathlib.Path, output: pathlib.Path) -> None:
-    """Moves what was written to where it belongs, the JSON last; overlays of an earlier run go."""
+def _place(stage: pathlib.Path, output: pathlib.Path, more: Iterable[str]) -> None:
+    """Moves what was written to where it belongs, the JSON last; overlays and `more` of an earlier run go."""
+    for name in more:
+        if (output / name).is_dir():
+            shutil.rmtree(output / name)
     staged = sorted(path.relative_to(stage) for path in stage.rglob("*") if path.is_file())
     for old in (output / OVERLAYS).rglob("*" + ENDING):
         if old.relative_to(output) not in staged:

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from baseline_network.images import detection
-from baseline_network.prediction import network_flags, pictures, prediction_files
+from baseline_network.prediction import exported, network_flags, pictures, prediction_files
 from baseline_network.prediction.people_in_pictures import PictureResult, predict_people
+from tfrecords.exports import formats
 from tfrecords.formats import photographs
 from tfrecords.source import Skip
 from tools.cli.command import Flags
@@ -73,13 +74,22 @@ def predict_files(flags: Flags) -> int:
     """
     chooser = detection.chooser(flags)
     files = PictureFiles(flags.input, flags.output, flags.limit)
-    prediction_files.check_free(flags.output, flags.overwrite)
+    options = exported.options_of(flags)
+    more = formats.outputs(options.formats, exported.STEM)
+    prediction_files.check_free(flags.output, flags.overwrite, more)
     network, predictor = network_flags.make_predictor(flags)
     origin: dict[str, Any] = {"input": os.path.basename(os.path.normpath(flags.input))}
     if files.video is not None:
         origin |= {"fps": files.video.fps, "frames_by_file": files.video.count}
     header = prediction_files.header(network, predictor, **origin)
-    with prediction_files.writing(flags.output, header, flags.overwrite) as writer:
+    summary: dict[str, Any] = {}
+
+    def export(writer: prediction_files.Writer) -> None:
+        if options.formats:
+            fps = files.video.fps if files.video is not None else 0.0
+            summary.update(exported.write(writer.rows, writer.stage, header["weights"] or "shipped", fps, options))
+
+    with prediction_files.writing(flags.output, header, flags.overwrite, export, more) as writer:
         _predict_into(writer, files, predictor, chooser, flags)
     if files.video is not None and not flags.limit and writer.pictures < files.video.count:
         print(f"{flags.input}: ended after {writer.pictures:,} of {files.video.count:,} frames; it may be damaged")
@@ -91,6 +101,11 @@ def predict_files(flags: Flags) -> int:
         print(f"  first: {writer.first_skip}")
     for source, count in sorted(writer.sources.items()):
         print(f"boxes: {count:,} {source}")
+    if summary.get("sequence", {}).get("clips"):
+        clips = summary["sequence"]
+        print(f"sequences: {clips['clips']:,} clips of {clips['frames']:,} frames, bones of constant length")
+    if "records" in summary:
+        print(f"records: {summary['records']:,}")
     print(f"written to {flags.output}")
     return 0
 

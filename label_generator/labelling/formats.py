@@ -10,8 +10,9 @@ import re
 import zlib
 
 from label_generator.labelling import array_inputs, people_file, picture_files
+from tfrecords.sources import predictions
 from tools.cli.errors import InputError
-from tools.files import inputs
+from tools.files import archives, inputs
 
 # Formats of --format, besides 'auto', and what a user sees of them.
 FORMATS = {
@@ -23,6 +24,7 @@ FORMATS = {
     "mediapipe": "MediaPipe's pose landmarks as JSON, or one JSON a line",
     "yolo": "Ultralytics' YOLO-pose: a folder of .txt, or its JSON",
     "deeplabcut": "DeepLabCut's CSV",
+    "predictions": "predictions.json or .npz of baseline_network/predict.py",
     "openpose": "folder or .tar.gz of OpenPose's JSON files",
     "mpii": "MPII's .mat, .json or .h5",
     "lsp": "LSP's joints.mat",
@@ -66,12 +68,23 @@ def guess_format(text: str) -> str:
     if name.endswith(".npz"):
         if people_file.is_people_file(path):
             return "photographs"
+        if predictions.is_predictions(_arrays_of(path)):
+            return "predictions"
         return "videopose3d" if array_inputs.is_videopose3d(path) else "array"
     if name.endswith(".csv") and _starts_with(path, b"scorer,"):
         return "deeplabcut"
     if name.endswith((".npy", ".csv", ".tsv")):
         return "array"
     raise InputError(f"{text}: format not known by its name; --format is one of {', '.join(FORMATS)}")
+
+
+def _arrays_of(path: pathlib.Path) -> list[str]:
+    """Names of an archive's arrays; none where it is damaged, of which its reader says more."""
+    try:
+        with archives.open_zip(path) as content:
+            return [name.removesuffix(".npy") for name in content.namelist()]
+    except InputError:
+        return []
 
 
 def _starts_with(path: pathlib.Path, sign: bytes) -> bool:
@@ -148,6 +161,8 @@ def _guess_json(path: pathlib.Path) -> str:
         return "mediapipe"
     if start.startswith("[") and {"keypoints", "confidence", "box"} <= keys and "image_id" not in keys:
         return "yolo"
+    if {"box_source", "pose_3d_mm"} <= keys:
+        return "predictions"
     if keys & {"joint_self", "joints_vis"}:
         return "mpii"
     if start.startswith("[") and "keypoints" in keys:

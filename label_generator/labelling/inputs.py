@@ -180,6 +180,7 @@ class SourceInput(Input):
 
     def __init__(self, source: Source, description: str):
         self.source, self.description = source, description
+        self.fps = source.fps
 
     def __len__(self) -> int:
         return len(self.source)

@@ -21,7 +21,7 @@ _FORMATS_OF_FLAGS = {
     "layout": ("array", "npy_tree", "mpii_lsp"),
     "permutation": ("array", "npy_tree", "mpii_lsp"),
     "min_confidence": ("array", "coco_results", "videopose3d", "mmpose", "mediapipe", "yolo", "deeplabcut")
-    + ("photographs",),
+    + ("predictions", "photographs"),
     "detector": ("photographs",),
     "every_seconds": ("photographs",),
     "overlays": ("photographs",),

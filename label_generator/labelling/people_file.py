@@ -161,6 +161,14 @@ def is_people_file(path: pathlib.Path) -> bool:
     return {"joints", "boxes", "joint_set", "every_seconds"} <= names
 
 
+def folder_of_pictures(path: pathlib.Path) -> str:
+    """The folder to which the names of a people.npz's pictures and videos are relative; '' where it is gone."""
+    try:
+        return str(PictureFiles(PeopleFile(path).input, path.parent).root)
+    except InputError:
+        return ""
+
+
 def by_picture(people: PeopleFile) -> Iterator[tuple[int, np.ndarray]]:
     """(number of the picture, its rows), in order; one picture's rows in memory at a time."""
 

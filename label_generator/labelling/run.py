@@ -21,6 +21,7 @@ from label_generator.labelling import (
     joint_orders,
     output_joints,
     overlays,
+    people_file,
     photographs,
     summaries,
 )
@@ -331,7 +332,10 @@ def _finish(options: LabellingOptions, files: LabelFiles, summary: dict, weights
         # What the labels were made with stays with them: a later review goes on from it.
         (part / decisions_file.NAME).write_bytes(options.decisions.data)
         written.append(decisions_file.NAME)
-    export = formats.ExportOptions(options.formats, options.spec.path, options.names, options.images)
+    images = options.images
+    if "mp4" in options.formats and not images and options.spec.format == "photographs":
+        images = people_file.folder_of_pictures(pathlib.Path(options.spec.path))
+    export = formats.ExportOptions(options.formats, options.spec.path, options.names, images)
     written += formats.write(files, part, weights, summary, export)
     if "tfrecord" in options.formats and summary["labels"]:
         _write_records(options, part)

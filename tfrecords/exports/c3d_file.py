@@ -10,6 +10,7 @@ import numpy as np
 from tfrecords.exports.motions import Motion
 from tools.cli.errors import InputError
 from tools.files import atomic
+from tools.pose import sequences
 from tools.pose.joints import POSE17
 
 
@@ -44,7 +45,8 @@ def write_c3d(path: str | os.PathLike, motion: Motion) -> None:
     points = np.ones((4, POSE17.size, len(places)))
     points[:3] = places.transpose(2, 1, 0)
     content["data"]["points"] = points
-    residuals = np.where(motion.measured, np.clip(motion.expected_mm, 0.1, 1e4), 0.0).T
+    expected = np.where(np.isfinite(motion.expected_mm), motion.expected_mm, sequences.UNKNOWN_MM)
+    residuals = np.where(motion.measured, np.clip(expected, 0.1, 1e4), 0.0).T
     content["data"]["meta_points"]["residuals"] = residuals[None]
     path = pathlib.Path(path)
     with atomic.write_file(path) as temporary:

@@ -7,7 +7,7 @@ import pathlib
 
 import numpy as np
 
-from tfrecords.exports.rows import MM_DECIMALS, QUALITY_DECIMALS, labelled_rows, rounded
+from tfrecords.exports.rows import CONFIDENCE, MM_DECIMALS, QUALITY_DECIMALS, labelled_rows, present, rounded
 from tools.files.columns import LabelFiles
 from tools.pose import joints
 from tools.pose.joints import POSE17
@@ -30,7 +30,7 @@ _ABOUT = {
     "keypoints_3d": "x, y, z in mm relative to the root (x right, y down, z away) and the same number, for each joint;"
     " a joint that is not labelled in 2D has a position predicted by the network",
     "root_3d": "mm in camera axes; nominal where the annotation has no camera_param",
-    "score": "quality of the label, 0 to 1",
+    "score": "quality of the label, 0 to 1; mean confidence of the joints where there is no quality",
 }
 
 
@@ -45,7 +45,7 @@ def write_coco(files: LabelFiles, path: pathlib.Path, weights: str, fps: float =
     with open(path, "w", encoding="utf-8") as file:
         head = {"info": info, "categories": [CATEGORY]}
         file.write(json.dumps(head)[:-1] + ',\n"annotations": [')
-        for piece in labelled_rows(files, _NAMES, ("file", "sequence")):
+        for piece in labelled_rows(files, present(files, (*_NAMES, CONFIDENCE)), ("file", "sequence")):
             for i in range(len(piece["row"])):
                 number = int(piece["own_numbers"][i, 0])
                 frame = int(piece["frame"][i])
@@ -87,9 +87,11 @@ def _annotation(piece: dict, i: int, image: int) -> dict:
         "root_3d": rounded(piece["roots"][i], MM_DECIMALS),
         "bbox": rounded([*low, *size], _PX_DECIMALS),
         "area": round(float(size[0] * size[1]), _PX_DECIMALS),
-        "score": round(float(piece["quality"][i]), QUALITY_DECIMALS),
+        "score": _score(piece, i),
         "joint_quality": rounded(piece["joint_quality"][i], QUALITY_DECIMALS),
     }
+    if CONFIDENCE in piece:
+        label[CONFIDENCE] = rounded(piece[CONFIDENCE][i], QUALITY_DECIMALS)
     camera = piece["intrinsics"][i]
     if np.isfinite(camera).all():
         numbers = rounded(camera, _PX_DECIMALS)
@@ -97,3 +99,10 @@ def _annotation(piece: dict, i: int, image: int) -> dict:
     if piece["track"][i] >= 0:
         label["track_id"] = int(piece["track"][i])
     return label
+
+
+def _score(piece: dict, i: int) -> float | None:
+    quality = float(piece["quality"][i])
+    if not np.isfinite(quality) and CONFIDENCE in piece:
+        quality = float(piece[CONFIDENCE][i].mean())
+    return round(quality, QUALITY_DECIMALS) if np.isfinite(quality) else None

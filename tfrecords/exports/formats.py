@@ -9,15 +9,17 @@ import shutil
 from collections.abc import Iterable
 from typing import Any
 
+from tfrecords.formats.upright import UprightPictures
 from tools.cli.errors import InputError
 from tools.files.columns import LabelFiles
 
 RECORDS = "tfrecords"
+STEM = "labels"
 OUTPUTS = {
     "npz": (),  # labels.npz, which is always there
-    "json": ("labels.json",),
-    "coco": ("labels_coco.json",),
-    "csv": ("labels_wide.csv", "labels_long.csv"),
+    "json": ("{}.json",),
+    "coco": ("{}_coco.json",),
+    "csv": ("{}_wide.csv", "{}_long.csv"),
     "tfrecord": (RECORDS,),
     "wild": ("wild.npy",),
     "bvh": ("bvh",),
@@ -33,13 +35,16 @@ class ExportOptions:
 
     Attributes:
       formats: of `OUTPUTS`. source: what the labels are of, for messages.
-      names: of joints in BVH, of `skeletons.NAMES`. images: folder of the pictures for films; '' or 'none': on white.
+      names: of joints in BVH, of `skeletons.NAMES`.
+      images: folder of the pictures and videos, or one video, for films; '' or 'none': on white.
+      stem: with which the names of files begin.
     """
 
     formats: tuple[str, ...]
     source: str
     names: str = "cgspeed"
     images: str = ""
+    stem: str = STEM
 
 
 def parse(names: Iterable[str]) -> tuple[str, ...]:
@@ -55,9 +60,9 @@ def parse(names: Iterable[str]) -> tuple[str, ...]:
     return chosen
 
 
-def outputs(formats: Iterable[str]) -> list[str]:
-    """The files and folders that these formats write besides labels.npz."""
-    return [name for chosen in formats for name in OUTPUTS[chosen]]
+def outputs(formats: Iterable[str], stem: str = STEM) -> list[str]:
+    """The files and folders that these formats write besides the .npz. stem: see `ExportOptions`."""
+    return [name.format(stem) for chosen in formats for name in OUTPUTS[chosen]]
 
 
 def write(
@@ -83,22 +88,22 @@ def write(
     if "json" in wanted:
         from tfrecords.exports import json_labels
 
-        json_labels.write_json(files, part / OUTPUTS["json"][0], weights, fps)
+        json_labels.write_json(files, part / OUTPUTS["json"][0].format(options.stem), weights, fps)
     if "coco" in wanted:
         from tfrecords.exports import coco
 
-        coco.write_coco(files, part / OUTPUTS["coco"][0], weights, fps)
+        coco.write_coco(files, part / OUTPUTS["coco"][0].format(options.stem), weights, fps)
     if "csv" in wanted:
         from tfrecords.exports import tables
 
-        tables.write_csv(files, part)
+        tables.write_csv(files, part, *outputs(["csv"], options.stem))
     if "wild" in wanted:
         from tfrecords.exports import wild
 
         wild.write_wild_npy(files, part / OUTPUTS["wild"][0])
     if wanted & set(OF_SEQUENCES):
         summary["motions"] = _write_motions(files, part, fps, options)
-    return outputs(name for name in options.formats if name != "tfrecord")
+    return outputs((name for name in options.formats if name != "tfrecord"), options.stem)
 
 
 def _write_motions(files: LabelFiles, part: pathlib.Path, fps: float, options: ExportOptions) -> list[dict[str, Any]]:
@@ -109,6 +114,7 @@ def _write_motions(files: LabelFiles, part: pathlib.Path, fps: float, options: E
     for name in wanted:
         shutil.rmtree(part / OUTPUTS[name][0], ignore_errors=True)
         os.makedirs(part / OUTPUTS[name][0])
+    pictures = UprightPictures(options.images) if "mp4" in wanted and options.images not in ("", "none") else None
     by_sequence: dict[str, list] = {}
     for motion in motions.motions(files, fps):
         by_sequence.setdefault(motion.sequence, []).append(motion)
@@ -138,6 +144,5 @@ def _write_motions(files: LabelFiles, part: pathlib.Path, fps: float, options: E
         if "mp4" in wanted:
             from tfrecords.exports import film
 
-            images = pathlib.Path(options.images) if options.images not in ("", "none") else None
-            film.write_film(part / OUTPUTS["mp4"][0] / f"{clips[0].name}.mp4", clips, files, images)
+            film.write_film(part / OUTPUTS["mp4"][0] / f"{clips[0].name}.mp4", clips, files, pictures)
     return written

@@ -7,7 +7,7 @@ import pathlib
 from typing import Any
 
 from tfrecords import schema
-from tfrecords.exports.rows import MM_DECIMALS, QUALITY_DECIMALS, labelled_rows, rounded
+from tfrecords.exports.rows import CONFIDENCE, MM_DECIMALS, QUALITY_DECIMALS, labelled_rows, present, rounded
 from tools.files.columns import LabelFiles
 from tools.pose import joints
 from tools.pose.joints import POSE17
@@ -23,6 +23,7 @@ _UNITS = {
     "root_3d": "mm, camera axes; nominal where the camera's intrinsics are unknown",
     "quality": "0 to 1: exp(-expected_error_mm / 100)",
     "joint_quality": "0 to 1, for each joint",
+    "confidence": "0 to 1, of each joint in the picture, where the network states it",
     "provenance_2d": "for each joint 0 missing, 1 made, 2 labelled",
     "interpolated": "joints that were not seen in this frame of a sequence",
     "intrinsics": "fx, fy, cx, cy in px; null where unknown",
@@ -41,7 +42,7 @@ def write_json(files: LabelFiles, path: pathlib.Path, weights: str, fps: float =
     count = 0
     with open(path, "w", encoding="utf-8") as file:
         file.write(json.dumps(head)[:-1] + ', "labels": [')
-        for piece in labelled_rows(files, _NAMES, ("file", "sequence")):
+        for piece in labelled_rows(files, present(files, (*_NAMES, CONFIDENCE)), ("file", "sequence")):
             for i in range(len(piece["row"])):
                 file.write((",\n" if count else "\n") + json.dumps(_label(piece, i), allow_nan=False))
                 count += 1
@@ -65,9 +66,10 @@ def _label(piece: dict, i: int) -> dict:
         "root_3d": rounded(piece["roots"][i], MM_DECIMALS),
         "camera_kind": schema.CAMERA_KINDS[piece["camera_kind"][i]],
         **{name: None if value[0] is None else value for name, value in camera.items()},
-        "quality": round(float(piece["quality"][i]), QUALITY_DECIMALS),
-        "expected_error_mm": round(float(piece["expected_error_mm"][i]), MM_DECIMALS),
+        "quality": rounded(piece["quality"][i : i + 1], QUALITY_DECIMALS)[0],
+        "expected_error_mm": rounded(piece["expected_error_mm"][i : i + 1], MM_DECIMALS)[0],
         "joint_quality": rounded(piece["joint_quality"][i], QUALITY_DECIMALS),
         "provenance_2d": piece["provenance"][i].tolist(),
         "interpolated": piece["interpolated"][i].astype(int).tolist(),
+        **({CONFIDENCE: rounded(piece[CONFIDENCE][i], QUALITY_DECIMALS)} if CONFIDENCE in piece else {}),
     }

@@ -42,6 +42,8 @@ COLUMNS = {
 TEXTS = ("file", "sequence", "action")
 ROWS = 4096
 MM_DECIMALS, QUALITY_DECIMALS = 2, 4
+# A column [17] that tables of predictions have and those of labels have not.
+CONFIDENCE = "confidence"
 
 
 def labelled_rows(files: LabelFiles, names: Sequence[str], texts: Sequence[str] = ()) -> Iterator[dict]:
@@ -54,6 +56,11 @@ def labelled_rows(files: LabelFiles, names: Sequence[str], texts: Sequence[str] 
         for name, table in tables.items():
             piece[name] = [table[i] for i in files.read(name, start, stop)[good]]
         yield {"row": start + good, **piece}
+
+
+def present(files: LabelFiles, names: Sequence[str]) -> list[str]:
+    """Those of the names that are columns."""
+    return [name for name in names if name in files.columns]
 
 
 def rounded(array: np.ndarray | Sequence[float], decimals: int) -> list:

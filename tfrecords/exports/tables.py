@@ -9,7 +9,7 @@ import pathlib
 import numpy as np
 
 from tfrecords import schema
-from tfrecords.exports.rows import labelled_rows
+from tfrecords.exports.rows import CONFIDENCE, labelled_rows, present
 from tools.files.columns import LabelFiles
 from tools.pose import joints
 from tools.pose.joints import POSE17
@@ -30,7 +30,7 @@ _LONG_HEAD = (
 )  # fmt: skip
 
 
-def write_csv(files: LabelFiles, folder: pathlib.Path) -> int:
+def write_csv(files: LabelFiles, folder: pathlib.Path, wide_name: str = WIDE, long_name: str = LONG) -> int:
     """Writes both tables: mm relative to the root in camera axes, px; empty where there is no number.
 
     Returns:
@@ -39,12 +39,14 @@ def write_csv(files: LabelFiles, folder: pathlib.Path) -> int:
     count = 0
     with contextlib.ExitStack() as stack:
         wide_file, long_file = (
-            stack.enter_context(open(folder / name, "w", encoding="utf-8", newline="")) for name in (WIDE, LONG)
+            stack.enter_context(open(folder / name, "w", encoding="utf-8", newline=""))
+            for name in (wide_name, long_name)
         )
         wide, long = csv.writer(wide_file), csv.writer(long_file)
         wide.writerow(_WIDE_HEAD)
-        long.writerow(_LONG_HEAD)
-        for piece in labelled_rows(files, _NAMES, ("file", "sequence")):
+        names = present(files, (*_NAMES, CONFIDENCE))
+        long.writerow([*_LONG_HEAD, *names[len(_NAMES) :]])
+        for piece in labelled_rows(files, names, ("file", "sequence")):
             for i in range(len(piece["row"])):
                 ids = [piece[name][i] for name in _IDS]
                 kind = schema.CAMERA_KINDS[piece["camera_kind"][i]]
@@ -53,9 +55,10 @@ def write_csv(files: LabelFiles, folder: pathlib.Path) -> int:
                 pixels = _numbers(piece["poses_2d"][i], 3)
                 wide.writerow([*ids, kind, *scores, *_numbers(piece["roots"][i], 3), *places, *pixels])
                 quality = _numbers(piece["joint_quality"][i], 4)
+                confidence = _numbers(piece[CONFIDENCE][i], 4) if CONFIDENCE in piece else []
                 for k, joint in enumerate(POSE17.joints):
                     code = joints.PROVENANCE_NAMES[piece["provenance"][i][k]]
-                    marks = (code, int(piece["interpolated"][i][k]), quality[k])
+                    marks = (code, int(piece["interpolated"][i][k]), quality[k], *confidence[k : k + 1])
                     long.writerow([*ids, joint, *places[3 * k : 3 * k + 3], *pixels[2 * k : 2 * k + 2], *marks])
                 count += 1
     return count

@@ -263,7 +263,7 @@ class Pictures:
         parts = pathlib.PurePosixPath(name.replace("\\", "/")).parts
         if not parts or "\0" in name:
             return None
-        within = "/" not in parts and ".." not in parts and not any(":" in part for part in parts)
+        within = parts[0][0] != "/" and ".." not in parts and not any(":" in part for part in parts)
         for candidate in dict.fromkeys(("/".join(parts) if within else parts[-1], parts[-1])):
             if candidate in ("..", "/"):
                 continue

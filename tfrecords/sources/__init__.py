@@ -32,6 +32,7 @@ SOURCES = {
     "mediapipe": ("mediapipe", "MediaPipe"),
     "yolo": ("yolo", "Yolo"),
     "deeplabcut": ("deeplabcut", "DeepLabCut"),
+    "predictions": ("predictions", "Predictions"),
     "mocap": ("mocap", "Mocap"),
     "synthetic": ("synthetic", "Synthetic"),
     "rendered": ("rendered", "Rendered"),

@@ -86,7 +86,7 @@ _SIDE_SPREAD = 0.02
 # A clip's mean length is as good as that of so many frames with independent errors, and no better.
 _INDEPENDENT = 10
 _HUBER = 2.0  # standard deviations from which on a joint counts less than its square
-_UNKNOWN_MM = 60.0  # expected of networks that expect nothing of themselves
+UNKNOWN_MM = 60.0  # expected of networks that expect nothing of themselves
 _MEDIAN_OF_NORMAL = 0.6745
 _CHUNK, _OVERLAP = 400, 40  # frames solved at once, and how many of them the next solution sees again
 
@@ -260,7 +260,7 @@ def refine(clip: Clip, settings: SmoothingSettings | None = None) -> Refined:
     if not known.any():
         raise ValueError("a clip without any label")
     visible = clip.labelled & known[:, None] & np.isfinite(clip.rays).all(-1)
-    expected = np.where(np.isfinite(clip.expected_mm), clip.expected_mm, _UNKNOWN_MM)
+    expected = np.where(np.isfinite(clip.expected_mm), clip.expected_mm, UNKNOWN_MM)
     expected = np.maximum(expected, settings.least_mm) * np.where(visible, 1.0, settings.unlabelled)
     lengths = bone_lengths(clip.poses_3d, clip.rays, expected, visible)
     poses, roots = (interpolated_frames(x, known) for x in (clip.poses_3d, clip.roots))

@@ -25,9 +25,11 @@ from tfrecords.exports import (
     wild,
 )
 from tfrecords.formats import bvh as bvh_reader
+from tfrecords.formats.upright import UprightPictures
 from tfrecords.source import Options
 from tfrecords.sources import open_source
 from tools.cli.errors import InputError
+from tools.drawing import animation
 from tools.pose.joints import LABELLED, POSE17
 
 
@@ -344,16 +346,33 @@ def test_film(files, tmp_path, video):
     pictures = tmp_path / "pictures"
     (pictures / "walk").mkdir(parents=True)
     cv2.imwrite(str(pictures / "walk" / "0000.jpg"), np.full((80, 100, 3), (0, 200, 0), np.uint8))
-    film.write_film(tmp_path / "one.mp4", made, files, pictures)
+    assert film.write_film(tmp_path / "one.mp4", made, files, UprightPictures(pictures)) == 1
     shown = cv2.VideoCapture(str(tmp_path / "one.mp4"))
     assert shown.get(cv2.CAP_PROP_FRAME_COUNT) == 60
     assert shown.get(cv2.CAP_PROP_FPS) == pytest.approx(video.FPS)
     first, second = shown.read()[1], shown.read()[1]
-    assert first.shape == (480, 960, 3)
+    assert first.shape == (480, 600 + 480, 3)  # as wide as the pictures that the labels know
     assert np.abs(first[100, 20].astype(int) - [0, 200, 0]).max() < 30  # the picture is there, and there is one only
     assert second[100, 20].min() > 230
-    assert (second[:, :480].min(-1) < 120).sum() > 300  # somebody is drawn on the left and on the right
-    assert (second[:, 480:].min(-1) < 120).sum() > 300
+    assert (second[:, :600].min(-1) < 120).sum() > 300  # somebody is drawn on the left and on the right
+    assert (second[:, 600:].min(-1) < 120).sum() > 300
+
+
+def test_film_on_the_frames_of_a_video(files, tmp_path, video):
+    grey = [np.full((80, 100, 3), 40 + 30 * (number % 6), np.uint8) for number in range(60)]
+    source = animation.write_animation(tmp_path / "walk.mp4", grey, fps=video.FPS)
+    made = list(motions.motions(files, video.FPS))
+    assert film.write_film(tmp_path / "one.mp4", made, files, UprightPictures(source)) == 60
+    shown = cv2.VideoCapture(str(tmp_path / "one.mp4"))
+    for number in range(60):
+        frame = shown.read()[1]
+        assert abs(frame[5:30, 5:30].mean() - (40 + 30 * (number % 6))) < 12, number
+    assert (frame[:, :600].max(-1).astype(int) - frame[:, :600].min(-1) > 60).sum() > 300  # coloured bones are on it
+
+
+def test_film_without_pictures_is_square(files, tmp_path, video):
+    assert film.write_film(tmp_path / "one.mp4", list(motions.motions(files, video.FPS)), files, None) == 0
+    assert cv2.VideoCapture(str(tmp_path / "one.mp4")).read()[1].shape == (480, 960, 3)
 
 
 def test_names_of_formats(monkeypatch):

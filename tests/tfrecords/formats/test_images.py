@@ -167,7 +167,13 @@ def test_names_do_not_lead_out_of_the_folder(tmp_path, encode):
     folder.mkdir()
     (folder / "a.jpg").write_bytes(encode(3, 2))
     pictures = images.Pictures(folder)
-    for name in ("../secret.jpg", str(tmp_path / "secret.jpg"), "x/../../secret.jpg", "..\\secret.jpg"):
+    for name in (
+        "../secret.jpg",
+        str(tmp_path / "secret.jpg"),
+        f"/{tmp_path}/secret.jpg",
+        "x/../../secret.jpg",
+        "..\\secret.jpg",
+    ):
         assert reason(pictures.read(name)) == images.MISSING
     for name in ("..", "/", "", ".", "a\0b", "x" * 5000):
         assert reason(pictures.read(name)) == images.MISSING
