@@ -3,8 +3,8 @@
 Sections: search (the geometric search), lift (networks and search), train (the label generator's training steps and
 what feeds them), records (writing and reading TFRecords), pipeline (the baseline network's pictures), hourglass (the
 baseline network), metrics (P-MPJPE), startup (--help of every command, the demo), scaling (threads, processes, devices,
-generate.py end to end), graphs (operations of the hourglass' training step, counted). 'all' runs every one. PyTorch
-twins and SciPy's loops run where those are installed.
+generate.py end to end), graphs (operations of the hourglass' training step, counted). 'all' runs every one. gpu runs
+alone: everything that uses a GPU. PyTorch twins and SciPy's loops run where those are installed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 # name -> module with measure(settings) -> list of Row; the module is imported when its section runs
 _NAMES = ("search", "lift", "train", "records", "pipeline", "hourglass", "metrics", "startup", "scaling", "graphs")
-SECTIONS = {name: f"tools.benchmarks.{name}" for name in _NAMES}
+SECTIONS = {name: f"tools.benchmarks.{name}" for name in (*_NAMES, "gpu")}
+_PARTS = ("limits", "torch", "training", "inference", "lift", "steps", "search", "input")
 
 
 def declare() -> command.Flags:
@@ -33,6 +34,13 @@ def declare() -> command.Flags:
     flags.boolean("json", False, "print one JSON object instead of tables")
     flags.integer("repeats", 5, "how often each candidate runs", lower_bound=1)
     flags.float("scale", 1.0, "how much work, 1 for figures to publish, less for a quick look", lower_bound=0.001)
+    with flags.group("Section gpu"):
+        flags.strings("parts", [], f"what to measure, of {','.join(_PARTS)}; not given: everything")
+        flags.string("output", "", "file that a line of JSON is added to for each row as it is measured")
+        flags.string("profile", "", "folder for TensorFlow's profiles of what falls short of its goal")
+        flags.float("seconds", 0.0, "begin no further measurement after so many seconds; 0: no end", lower_bound=0)
+        flags.boolean("deterministic", False, "deterministic operations, as train.py's default is")
+        flags.string("torch_python", "", "the Python that PyTorch is installed for; not given: this one")
     return flags
 
 
@@ -40,11 +48,24 @@ def main(flags: command.Flags) -> int:
     """Runs the sections and prints their figures."""
     from tools.benchmarks import common
 
-    names = list(SECTIONS) if "all" in flags.arguments else flags.arguments
+    names = list(_NAMES) if "all" in flags.arguments else flags.arguments
     unknown = [name for name in names if name not in SECTIONS]
     if unknown or not names:
         raise InputError(f"{unknown[0] if unknown else 'nothing'} to measure; there are {', '.join(SECTIONS)}, all")
-    settings = common.BenchmarkSettings(flags.repeats, flags.scale, flags.data)
+    wrong = [part for part in flags.parts if part not in _PARTS]
+    if wrong:
+        raise InputError(f"--parts={','.join(flags.parts)}: no part {wrong[0]!r}; there are {', '.join(_PARTS)}")
+    settings = common.BenchmarkSettings(
+        flags.repeats,
+        flags.scale,
+        flags.data,
+        tuple(flags.parts),
+        flags.output,
+        flags.profile,
+        flags.seconds,
+        flags.deterministic,
+        flags.torch_python,
+    )
     results = {name: importlib.import_module(SECTIONS[name]).measure(settings) for name in names}
     machine = common.machine()
     if flags.json:

@@ -16,8 +16,11 @@ from tools.training import op_forms
 class FoldedHourglass(tf.Module):
     """A network of `hourglass.build` without its training: the same numbers but for rounding, from the same images."""
 
-    def __init__(self, model: tf.keras.Model):
-        """model: its values are copied; training it further changes nothing here. Computes in what it computes in."""
+    def __init__(self, model: tf.keras.Model, jit_compile: bool = False):
+        """model: its values are copied; training it further changes nothing here. Computes in what it computes in.
+
+        jit_compile: compile with XLA, which takes its time again for every size of batch.
+        """
         super().__init__(name="folded_hourglass")
         self.sizes = hourglass.sizes_of(model)
         self._dtype = tf.as_dtype(model.get_layer("reg").compute_dtype)
@@ -25,7 +28,10 @@ class FoldedHourglass(tf.Module):
         self._values = tuple((layer.name, layer.get_weights()) for layer in model.layers if layer.weights)
         side = self.sizes.resolution
         signature = [tf.TensorSpec([None, side, side, 3], tf.float32, "image")]
-        self._run = tf.function(self._forward, input_signature=signature, autograph=False)
+        # False would keep whoever calls this from compiling it.
+        self._run = tf.function(
+            self._forward, input_signature=signature, autograph=False, jit_compile=jit_compile or None
+        )
 
     def __call__(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """Images [B, r, r, 3], BGR / 256; the outputs of `hourglass.build`, float32."""

@@ -21,12 +21,21 @@ from typing import Any, Callable
 class BenchmarkSettings:
     """repeats: how often each candidate runs. scale: how much work, 1 for figures that are published.
 
-    data: records of real poses with 2D, 3D and intrinsics, or '' for made ones.
+    data: records of real poses with 2D, 3D and intrinsics, or '' for made ones. Of section gpu: parts: which to run,
+    all by default. output: file that takes rows as they are measured. profile: folder for TensorFlow's profiles.
+    seconds: nothing is begun after them, 0 for no end. deterministic: under deterministic operations, as training is by
+    default. torch_python: the Python that PyTorch is installed for, '' for this one.
     """
 
     repeats: int = 5
     scale: float = 1.0
     data: str = ""
+    parts: tuple[str, ...] = ()
+    output: str = ""
+    profile: str = ""
+    seconds: float = 0.0
+    deterministic: bool = False
+    torch_python: str = ""
 
     def count(self, full: int, smallest: int = 100) -> int:
         """`full` scaled."""

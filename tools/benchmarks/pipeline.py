@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tools.benchmarks.common import BenchmarkSettings, Row, file_rates, in_turns
+from tools.benchmarks.common import BenchmarkSettings, Rate, Row, file_rates, in_turns
 
 _SIZE = (1280, 720)
 _RESOLUTION, _BATCH, _CORES = 256, 16, os.cpu_count() or 1
@@ -120,6 +120,25 @@ def measure(settings: BenchmarkSettings) -> list[Row]:
         rates["ours"].row(f"{title}: ours, batches of {_BATCH}", "images/s", against, rates["opencv"], 1.5),
         *_rendered(settings),
     ]
+
+
+def rate(settings: BenchmarkSettings, batch: int) -> Rate:
+    """Pictures a second that TensorFlow's pipeline makes batches of, alone."""
+    from baseline_network.training import training_data
+
+    count = settings.count(512, batch) // batch * batch
+    with tempfile.TemporaryDirectory() as folder:
+        place = pathlib.Path(folder)
+        (place / "pictures").mkdir()
+        _write_records(place / "records", write_pictures(place / "pictures", count), people(count))
+        sets = [training_data.TrainingSet(str(place / "records" / "*.tfrecord"), batch)]
+        batches = training_data.make_batches(sets, training_data.BatchOptions(_RESOLUTION)).take(count // batch)
+
+        def run() -> None:
+            for _ in batches:
+                pass
+
+        return in_turns({"ours": run}, count, settings.repeats)["ours"]
 
 
 def _write_records(place: pathlib.Path, paths: Sequence[Any], records: Any) -> None:

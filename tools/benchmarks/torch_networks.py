@@ -142,7 +142,12 @@ def published(stage: str, dropout: float = 0.5) -> Any:
     from label_generator.stages.published import stage_named
 
     described = stage_named(stage)
-    return _classes()["published"](described.input_size, described.output_size, 1024, dropout)
+    return published_of_sizes(described.input_size, described.output_size, dropout)
+
+
+def published_of_sizes(inputs: int, outputs: int, dropout: float = 0.5) -> Any:
+    """A published subnetwork by the sizes of its rows."""
+    return _classes()["published"](inputs, outputs, 1024, dropout)
 
 
 def prenorm(inputs: int, outputs: int, linear_size: int, num_layers: int) -> Any:

@@ -59,9 +59,9 @@ def canonical(batch_size: int = _CANONICAL_BATCH, count: int = 65_536) -> canoni
     return canonical_training.CanonicalTraining(setup, train, test)
 
 
-def fitting(training: Any, steps: int) -> Callable[[], None]:
+def fitting(training: Any, steps: int, jit_compile: bool = False) -> Callable[[], None]:
     """A call that trains `steps` steps as train.py does, reading included."""
-    model = training.make_model(steps_per_execution=10)
+    model = training.make_model(steps_per_execution=10, jit_compile=jit_compile)
     batches = training.make_batches(0)
     return lambda: model.fit(batches, steps_per_epoch=steps, epochs=1, verbose=0)
 
