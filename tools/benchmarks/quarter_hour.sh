@@ -26,12 +26,12 @@ run() { # NAME SECONDS arguments...
 }
 
 command -v nvidia-smi > /dev/null && nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv > "$results/card.csv"
-run limits 60 --parts=limits
+run limits 40 --parts=limits
 # PyTorch first: the hourglass' rows are compared with it.
-run hourglass 330 --parts=torch,training --profile="$results/profiles"
-run deterministic 120 --parts=training --deterministic
+run hourglass 420 --parts=torch,training --profile="$results/profiles"
+run deterministic 80 --parts=training --deterministic
 run lift 120 --parts=lift --profile="$results/profiles"
-run inference 110 --parts=inference
-run steps 90 --parts=steps
-run search 45 --parts=search
-run input 45 --parts=input
+run inference 80 --parts=inference
+run steps 60 --parts=steps
+run search 30 --parts=search
+run input 30 --parts=input

@@ -12,6 +12,8 @@ from typing import Any, Callable
 
 from tools.benchmarks.common import Rate, Row
 
+_SECONDS = 1.5  # of one measurement, about
+
 
 class Recorder:
     """Measures candidates one after the other; each leaves rows, or a line that says why it left none."""
@@ -68,7 +70,7 @@ class Recorder:
 
         Args:
           make: builds it and returns the call. amount: work of a call, in `unit` a second.
-          repeats: measurements. calls: calls in each. wait: returns when the device has done what it was given.
+          repeats: measurements. calls: calls in each, at most, and at least one. wait: returns when the device has done what it was given.
           against, than, goal: see `Row`; a candidate that falls short of the goal is profiled.
 
         Returns:
@@ -83,8 +85,10 @@ class Recorder:
             call()
             wait()
             self.add(Row(f"{name}: made and first call", time.perf_counter() - start, "s"))
+            start = time.perf_counter()
             call()
             wait()
+            calls = min(calls, max(1, int(_SECONDS / (time.perf_counter() - start))))
             seconds = []
             for _ in range(repeats):
                 start = time.perf_counter()

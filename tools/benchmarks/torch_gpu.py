@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
 import sys
 import time
@@ -17,6 +18,14 @@ from tools.benchmarks import torch_networks
 
 # Inputs and outputs of the published pose3d network, and the canonical networks' sizes.
 _LINEAR = (68, 51)
+# (batch, channels last, dtype, torch.compile), those most wanted first; not all, since compiling takes a minute.
+_FORMS = (
+    *((32, last, dtype, False) for dtype in ("float16", "float32") for last in (True, False)),
+    *((64, True, "float16", False), (6, False, "float16", False), (6, True, "float16", False)),
+    (32, True, "float16", True),
+)
+_QUICK_FORMS = ((2, False, "float32", False), (2, True, "float16", False))
+_SECONDS = 1.5  # of one measurement, about
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,13 +47,17 @@ def measure(repeats: int, full: bool) -> None:
     device = torch.device("cuda" if on_gpu else "cpu")
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     torch.backends.cudnn.benchmark = True
-    calls = (20 if on_gpu else 2) if full else 1
+    most = (20 if on_gpu else 2) if full else 1
 
     def row(name: str, make: Callable[[], Callable[[], Any]], amount: float, unit: str) -> None:
         try:
             call = make()
-            for _ in range(2):
-                call()
+            call()
+            _wait(on_gpu)
+            start = time.perf_counter()
+            call()
+            _wait(on_gpu)
+            calls = min(most, max(1, int(_SECONDS / (time.perf_counter() - start))))
             seconds = []
             for _ in range(repeats):
                 _wait(on_gpu)
@@ -59,20 +72,15 @@ def measure(repeats: int, full: bool) -> None:
             print(f"{name}: {type(error).__name__}: {error}", file=sys.stderr)
 
     sizes = _Sizes() if full else _Sizes(1, 1, 8, 64)
-    for batch in (32, 64, 6) if full else (2,):
-        for last in (False, True):
-            for dtype in ("float32", "float16"):
-                for compiled in (False, True) if on_gpu and batch != 6 and last else (False,):
-                    form = f", {dtype}{', channels last' if last else ''}{', torch.compile' if compiled else ''}"
-                    for kind, make in (("training", _training), ("inference", _inference)):
-                        row(
-                            f"hourglass {kind}, batch {batch}{form}",
-                            lambda make=make: make(sizes, batch, device, last, dtype, compiled),  # noqa: B023
-                            batch,
-                            "images/s",
-                        )
+    for batch, last, dtype, compiled in _FORMS if full else _QUICK_FORMS:
+        if compiled and not on_gpu:
+            continue
+        form = f", {dtype}{', channels last' if last else ''}{', torch.compile' if compiled else ''}"
+        for kind, make in (("training", _training), ("inference", _inference)):
+            made = functools.partial(make, sizes, batch, device, last, dtype, compiled)
+            row(f"hourglass {kind}, batch {batch}{form}", made, batch, "images/s")
     for batch in (64, 1024):
-        row(f"linear training, batch {batch}, float32", lambda: _linear(batch, device), batch, "samples/s")  # noqa: B023
+        row(f"linear training, batch {batch}, float32", functools.partial(_linear, batch, device), batch, "samples/s")
 
 
 def _wait(on_gpu: bool) -> None:
