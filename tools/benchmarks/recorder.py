@@ -70,7 +70,8 @@ class Recorder:
 
         Args:
           make: builds it and returns the call. amount: work of a call, in `unit` a second.
-          repeats: measurements. calls: calls in each, at most, and at least one. wait: returns when the device has done what it was given.
+          repeats: measurements. calls: calls in each, at most, and at least one.
+          wait: returns when the device has done what it was given.
           against, than, goal: see `Row`; a candidate that falls short of the goal is profiled.
 
         Returns:
