@@ -26,7 +26,7 @@ def declare() -> command.Flags:
     from baseline_network.images import detection
     from baseline_network.prediction import network_flags
 
-    flags = command.Flags(__doc__, positional="[PHOTO]")
+    flags = command.Flags(__doc__, positional="[PHOTO]", dry_run=True)
     with flags.group("People in the photograph"):
         detection.declare(flags, "whole")
     with flags.group("Rendered people, without a photograph"):
@@ -57,7 +57,10 @@ def main(flags: command.Flags) -> int:
         common_flags.hide_gpus()
     from baseline_network.prediction import demo_people
 
+    if flags.dry_run:
+        return demo_people.preview(flags, [output / name for name in RESULTS])
     demo_people.show(flags, output)
+    flags.report.update(output=output, written=[output / name for name in RESULTS])
     print(f"in {output}: {', '.join(RESULTS)}")
     return 0
 

@@ -20,7 +20,7 @@ from tools.cli.errors import InputError
 
 def declare() -> command.Flags:
     """The flags of this command."""
-    flags = command.Flags(__doc__)
+    flags = command.Flags(__doc__, dry_run=True)
     with flags.group("What is measured"):
         flags.string("weights", "", "folder with the network's weights; not given: those shipped")
         flags.string("data", None, "TFRecords with pictures: folder, manifest or glob")

@@ -22,7 +22,7 @@ FORMATS = ("saved_model", "float16", "int8")
 
 def declare() -> command.Flags:
     """The flags of this command."""
-    flags = command.Flags(__doc__)
+    flags = command.Flags(__doc__, dry_run=True)
     with flags.group("Network"):
         flags.string("weights", "", "folder with the network's weights; not given: those shipped")
         flags.strings("formats", list(FORMATS), "which of saved_model, float16 and int8 (both TFLite)")

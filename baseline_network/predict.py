@@ -24,7 +24,7 @@ def declare() -> command.Flags:
     from baseline_network.images import detection
     from baseline_network.prediction import network_flags
 
-    flags = command.Flags(__doc__)
+    flags = command.Flags(__doc__, dry_run=True)
     with flags.group("Pictures in"):
         flags.string("input", "", "folder, picture or video")
         flags.integer("limit", 0, "largest number of pictures or frames; 0: all", lower_bound=0)

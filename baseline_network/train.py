@@ -1,5 +1,8 @@
 """Train the baseline network, which predicts 2D heatmaps and joint depths from a picture of a person.
 
+    python baseline_network/train.py --flagfile=baseline_network/flags/baseline.cfg --train_data=labels/tfrecords
+    python baseline_network/train.py --flagfile=baseline_network/flags/stage1_2d.cfg --data_dir=data
+
 Published recipe: one stage on pictures with 3D labels (baseline_network/flags/baseline.cfg). For the ablation, the
 three stages of Zhou et al. (ICCV 2017): stage1_2d.cfg, stage2_depth.cfg and stage3_geometry.cfg, each started from the
 previous one's export/ with --weights. An interrupted training resumes from its last checkpoint when the same command is

@@ -1,6 +1,7 @@
 """Demo of the 3D label generator: lifts 2D poses, draws the 3D labels and writes a report.
 
     ./demo.sh                                      synthetic people, with 3D ground truth
+    python label_generator/demo.py                 the same, where everything is installed
     ./demo.sh keypoints.json [--images=photos/]    key points: COCO JSON, OpenPose folder, MPII, LSP, .npz, .csv, ...
     ./demo.sh poses.npy --joints=coco17 --camera=fov:60
 
@@ -13,13 +14,13 @@ from __future__ import annotations
 import os
 
 from label_generator.lifting import lifter_flags
-from tools.cli import command, outputs
+from tools.cli import command, outputs, plans
 from tools.cli.errors import InputError
 
 
 def declare() -> command.Flags:
     """The flags of this command."""
-    flags = command.Flags(__doc__, positional="[INPUT]")
+    flags = command.Flags(__doc__, positional="[INPUT]", dry_run=True)
     with flags.group("Input"):
         flags.string("format", "auto", "of INPUT; auto: by its name and first bytes (generate.py --help lists them)")
         flags.string("joints", "", "joint set of plain arrays, such as coco17")
@@ -48,6 +49,10 @@ def main(flags: command.Flags) -> int:
     of_a_demo = os.path.exists(results[3]) and flags.overwrite is None
     outputs.check_all_free([path for path in results if os.path.exists(path)], of_a_demo or flags.overwrite)
     outputs.check_folder(flags.output)
+    if flags.dry_run:
+        from label_generator.gallery import demo_plan
+
+        return plans.show(flags, *demo_plan.plan(flags), results)
     from label_generator.gallery import demo_run
 
     demo_run.show(flags, results)

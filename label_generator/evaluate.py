@@ -19,7 +19,7 @@ from tools.cli.errors import InputError
 
 def declare() -> command.Flags:
     """The flags of this command."""
-    flags = command.Flags(__doc__)
+    flags = command.Flags(__doc__, dry_run=True)
     with flags.group("What is measured"):
         lifter_flags.declare_weights(flags)
         flags.string("test_data", "", "TFRecords with 3D poses (folder, manifest or glob)")

@@ -11,13 +11,13 @@ quality and the rest of what docs/label_your_data.md describes; normalisation an
 from __future__ import annotations
 
 from label_generator.lifting import lifter_flags
-from tools.cli import command
+from tools.cli import command, plans
 from tools.cli.errors import InputError
 
 
 def declare() -> command.Flags:
     """The flags of this command."""
-    flags = command.Flags(__doc__)
+    flags = command.Flags(__doc__, dry_run=True)
     with flags.group("Networks"):
         lifter_flags.declare_weights(flags)
         flags.string("name", "", "name of the weights, recorded in labels made with them (--format=weights only)")
@@ -38,7 +38,15 @@ def main(flags: command.Flags) -> int:
     _check_used(flags)
     from label_generator.lifting import packing
 
-    print(packing.pack(flags))
+    packed = packing.pack(flags)
+    if flags.dry_run:
+        from label_generator.networks import network_files
+
+        networks = network_files.find_networks(flags.weights or [network_files.SHIPPED])
+        reads = [f"{network.directory}: {network.stage}, {network.recipe} recipe" for network in networks.values()]
+        return plans.show(flags, reads, [f"format {flags.format}"], [flags.output])
+    print(packed)
+    flags.report.update(output=flags.output, format=flags.format, summary=packed)
     return 0
 
 

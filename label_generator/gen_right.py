@@ -1,5 +1,8 @@
 """Make ground truth of the right view, in 2D, from 3D poses in camera coordinates.
 
+    python label_generator/gen_right.py --input=data/train --output=data/train_right --baseline_mm=200
+    python label_generator/gen_right.py --input=3dCam/ --output=right/             a tree of .npy
+
 The right view is each 3D pose moved along +x by --baseline_mm and projected with the same camera. Input is a set of
 TFRecords (a new set with right views is written), a tree <subject>/<action>/<file>.npy (a tree with the same files is
 written) or one .npy. A joint at or behind the camera is an error; with --skip its pose is left out.
@@ -9,12 +12,12 @@ from __future__ import annotations
 
 import sys
 
-from tools.cli import command
+from tools.cli import command, plans
 
 
 def declare() -> command.Flags:
     """The flags of this command."""
-    flags = command.Flags(__doc__)
+    flags = command.Flags(__doc__, dry_run=True)
     with flags.group("What is read and written"):
         flags.string("input", None, "3D: folder of TFRecords, tree of .npy ([N, 51] or [N, 17, 3] mm), or one .npy")
         flags.string("output", None, "output folder; for one .npy, output file")
@@ -53,6 +56,9 @@ def main(flags: command.Flags) -> int:
         skip=flags.skip,
         overwrite=flags.overwrite,
     )
+    if flags.dry_run:
+        reads, writes = right_view_files.preview(flags.input, flags.output, options)
+        return plans.show(flags, reads, ["every pose"], writes)
     written = right_view_files.write_right_views(flags.input, flags.output, options)
     if written.left_out:
         print(f"left out {written.left_out:,} poses with a joint at or behind the camera")
@@ -61,6 +67,10 @@ def main(flags: command.Flags) -> int:
         f"camera {flags.intrinsics}"
     )
     print(f"written to {flags.output}")
+    flags.report.update(
+        output=flags.output, poses=written.poses, left_out=written.left_out, files=written.files,
+        baseline_mm=flags.baseline_mm, intrinsics=options.intrinsics,
+    )  # fmt: skip
     return 0
 
 

@@ -40,7 +40,7 @@ _FORMATS = (
 
 def declare() -> command.Flags:
     """The flags of this command."""
-    flags = command.Flags(__doc__)
+    flags = command.Flags(__doc__, dry_run=True)
     with flags.group("Input"):
         flags.string(
             "input",
@@ -127,7 +127,6 @@ def declare() -> command.Flags:
             " theirs); of sequences also bvh, c3d and mp4 (docs/formats.md)",
         )
         flags.enum("names", "cgspeed", ["cgspeed", "mixamo", "h36m"], "what joints are called in BVH")
-        flags.boolean("json", False, "the same as --formats=json")
         flags.boolean("wild_npy", False, "the same as --formats=wild")
         flags.boolean("tfrecords", False, "the same as --formats=tfrecord")
         flags.boolean("unlabelled", False, "also write people without a label to tfrecords/, with their 2D pose only")

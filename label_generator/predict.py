@@ -1,5 +1,7 @@
 """Predict right views with a trained left2right network (not 3D poses: see generate.py).
 
+    python label_generator/predict.py --load_dir=2dCam/ --save_dir=predict/ --weights=experiments/.../export
+
 --load_dir is a directory tree, as in the original's model_h36m.py, or one .npy, as in its model_norm.py. For every file
 [N, 34] (planar rows) or [N, 17, 2] of the tree, one of the same name is written below --save_dir. The network is read
 from --weights, or from the experiment directory that the training flags below identify.
@@ -11,14 +13,14 @@ import pathlib
 import sys
 
 from label_generator.training import training_flags
-from tools.cli import command, common_flags
+from tools.cli import command, common_flags, plans
 
 _UNUSED = "the release declares it and never reads it; accepted, without effect"
 
 
 def declare() -> command.Flags:
     """The flags of this command: the original's in its order, then this project's."""
-    flags = command.Flags(__doc__)
+    flags = command.Flags(__doc__, dry_run=True)
     with flags.group("The original's flags (without --weights, most name the experiment directory)"):
         flags.float("learning_rate", 1e-3, "of the training: names the experiment directory")
         flags.float("dropout", 1.0, "of the training: names the experiment directory; nothing is dropped here")
@@ -68,9 +70,16 @@ def main(flags: command.Flags) -> int:
     from label_generator.lifting import right_view_prediction
     from tools.pose import joints
 
+    source, target = pathlib.Path(flags.load_dir), pathlib.Path(flags.save_dir)
+    if flags.dry_run:
+        weights = flags.weights or training_flags.exported_weights(flags)
+        arrays, results = right_view_prediction.preview(
+            source, target, joints.parse_permutation(flags.permutation), flags.overwrite
+        )
+        return plans.show(flags, [*arrays, f"{weights}: weights"], ["every pose"], results)
     poses, files = right_view_prediction.predict_files(
-        pathlib.Path(flags.load_dir),
-        pathlib.Path(flags.save_dir),
+        source,
+        target,
         lambda: flags.weights or training_flags.exported_weights(flags),
         flags.statistics,
         "float16" if flags.use_fp16 else "float32",
@@ -78,7 +87,8 @@ def main(flags: command.Flags) -> int:
         flags.overwrite,
     )
     print(f"right view of {poses:,} poses in {files:,} file{'s' * (files != 1)}")
-    print(f"written to {pathlib.Path(flags.save_dir)}")
+    print(f"written to {target}")
+    flags.report.update(output=target, poses=poses, files=files, statistics=flags.statistics)
     return 0
 
 

@@ -1,5 +1,9 @@
 """The published report of the geometric search: mean joint error before and after it, by action.
 
+    python label_generator/search_h36m.py --input=data/test --weights=left2right/export,pose3d/export
+    python label_generator/search_h36m.py --input=h36m/ --per_frame                the original's trees
+    python label_generator/search_h36m.py --input=data/test --json > table.json
+
 --input is a set of test TFRecords, whose poses are lifted by --weights with the predicted (or --right_view=true) right
 view, or a folder with the original's trees predict/, 3dCam/ and 2dCam/ (<subject>/<action>/<file>.npy, planar rows),
 whose predictions are searched as they are. Every 25th frame of each sequence is taken, as published.
@@ -7,12 +11,10 @@ whose predictions are searched as they are. Every 25th frame of each sequence is
 
 from __future__ import annotations
 
-import json
 import sys
 
 from label_generator.lifting import lifter_flags
-from tools.cli import command, outputs
-from tools.files import atomic
+from tools.cli import command
 
 
 def declare() -> command.Flags:
@@ -46,24 +48,18 @@ def declare() -> command.Flags:
         )
     with flags.group("Report"):
         flags.boolean("per_frame", False, "print each frame's errors, as released, instead of each sequence's")
-        flags.string("json", "", "write the table to this file too")
-        flags.boolean("overwrite", False, "replace that file")
     return flags
 
 
 def main(flags: command.Flags) -> int:
     """Prints the report."""
     flags.require("input")
-    if flags.json:
-        outputs.check_free(flags.json, flags.overwrite)
     from label_generator.evaluation import search_report
 
     inputs = search_report.read_inputs(flags)
     searcher = search_report.make_searcher(flags, inputs)
     table = search_report.report(inputs, searcher, flags.per_frame)
-    if flags.json:
-        atomic.write_text(flags.json, json.dumps(table.as_dict(), indent=1) + "\n")
-        print(f"written to {flags.json}")
+    flags.report.update(table.as_dict())
     return 0
 
 

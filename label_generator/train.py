@@ -1,5 +1,9 @@
 """Train a network of the 3D label generator.
 
+    python label_generator/train.py --flagfile=label_generator/flags/left2right.cfg --data_dir=data
+    python label_generator/train.py --flagfile=label_generator/flags/pose3d.cfg --data_dir=data
+    python label_generator/train.py --flagfile=label_generator/flags/canonical.cfg --data_dir=data
+
 Published recipe: first --stage=left2right (left view -> right view), then --stage=pose3d (both views -> 3D); the
 flagfiles left2right.cfg and pose3d.cfg in label_generator/flags hold the published flags. An interrupted training
 resumes from its last checkpoint when the same command is given again, and ends with the same weights. The trained

@@ -14,7 +14,7 @@ from typing import Callable
 from tfrecords import schema
 from tfrecords.source import Source
 from tfrecords.storage import manifest, shards, workers
-from tfrecords.storage.partial import Partial, locked
+from tfrecords.storage.partial import Partial, check_output, locked
 from tools.cli.errors import InputError
 from tools.cli.progress import Progress
 
@@ -56,17 +56,7 @@ def convert(
     """
     output = pathlib.Path(output)
     source = factory()
-    records = min(len(source), limit or len(source))
-    if not records:
-        raise InputError(f"{source.path}: source {source.info.name}, split {source.split}: no records")
-    plan = shards.Plan(
-        f"{source.info.name}-{source.split}",
-        records,
-        min(num_shards, records) or shards.default_num_shards(records, _has_pictures(source)),
-        shuffle,
-        seed,
-        compressed,
-    )
+    plan = _plan(source, num_shards, shuffle, seed, compressed, limit)
     with locked(output):
         partial = Partial(output, plan, _header(source, plan), overwrite)
         try:
@@ -85,6 +75,45 @@ def convert(
                 partial.discard()
     content.folder = output
     return content
+
+
+def preview(
+    factory: Callable[[], Source],
+    output: str | pathlib.Path,
+    *,
+    num_shards: int = 0,
+    shuffle: bool = False,
+    seed: int = 0,
+    compressed: bool = False,
+    limit: int = 0,
+    overwrite: bool = False,
+) -> tuple[Source, shards.Plan]:
+    """What `convert` would write, with the same arguments and errors as far as they show before a record is read.
+
+    Returns:
+      the source, and the plan of its shards; nothing is written.
+    """
+    output = pathlib.Path(output)
+    if os.path.lexists(output) and not output.is_dir():
+        raise InputError(f"{output}: can't be used as an output folder: Not a directory")
+    source = factory()
+    plan = _plan(source, num_shards, shuffle, seed, compressed, limit)
+    check_output(output, overwrite)
+    return source, plan
+
+
+def _plan(source: Source, num_shards: int, shuffle: bool, seed: int, compressed: bool, limit: int) -> shards.Plan:
+    records = min(len(source), limit or len(source))
+    if not records:
+        raise InputError(f"{source.path}: source {source.info.name}, split {source.split}: no records")
+    return shards.Plan(
+        f"{source.info.name}-{source.split}",
+        records,
+        min(num_shards, records) or shards.default_num_shards(records, _has_pictures(source)),
+        shuffle,
+        seed,
+        compressed,
+    )
 
 
 def _has_pictures(source: Source) -> bool:

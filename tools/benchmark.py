@@ -1,5 +1,8 @@
 """Measure the program against its limits: each section runs its candidates in turns and prints medians and ratios.
 
+    python tools/benchmark.py search lift
+    python tools/benchmark.py all --json > figures.json
+
 Sections: search (the geometric search), lift (networks and search), train (the label generator's training steps and
 what feeds them), records (writing and reading TFRecords), pipeline (the baseline network's pictures), hourglass (the
 baseline network), metrics (P-MPJPE), startup (--help of every command, the demo), scaling (threads, processes, devices,
@@ -10,7 +13,6 @@ alone: everything that uses a GPU. PyTorch twins and SciPy's loops run where tho
 from __future__ import annotations
 
 import importlib
-import json
 import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -31,7 +33,6 @@ def declare() -> command.Flags:
     """The flags of this command."""
     flags = command.Flags(__doc__, positional=f"{'|'.join(SECTIONS)}|all")
     flags.string("data", "", "records with 2D, 3D and intrinsics, to measure errors on (lift); else synthetic people")
-    flags.boolean("json", False, "print one JSON object instead of tables")
     flags.integer("repeats", 5, "how often each candidate runs", lower_bound=1)
     flags.float("scale", 1.0, "how much work, 1 for figures to publish, less for a quick look", lower_bound=0.001)
     with flags.group("Section gpu"):
@@ -68,10 +69,8 @@ def main(flags: command.Flags) -> int:
     )
     results = {name: importlib.import_module(SECTIONS[name]).measure(settings) for name in names}
     machine = common.machine()
-    if flags.json:
-        rows = {name: [vars(row) for row in section] for name, section in results.items()}
-        print(json.dumps({"machine": machine, "repeats": flags.repeats, "scale": flags.scale, **rows}, indent=1))
-        return 0
+    rows = {name: [vars(row) for row in section] for name, section in results.items()}
+    flags.report.update(machine=machine, repeats=flags.repeats, scale=flags.scale, **rows)
     print(", ".join(f"{key} {value}" for key, value in machine.items()))
     for name, section in results.items():
         print(f"\n{name}\n" + table(section))

@@ -1,5 +1,8 @@
 """Import published weights.
 
+    python tools/import_checkpoint.py --format=tf1 --input=checkpoint-1234 --statistics=data/train --output=mine
+    python tools/import_checkpoint.py --format=pytorch_hg3d --input=model.pth --output=mine
+
 tf1: one checkpoint of the released label generator (left2right or pose3d) becomes a weights folder of label_generator.
 pytorch_hg3d: one file of the published 3D pose network (hg3d, stacked hourglass with depths) becomes a weights folder
 of baseline_network. It needs PyTorch (pip install -e '.[torch]'); no code in the file is executed.
@@ -12,7 +15,7 @@ import sys
 from typing import Any
 
 from label_generator.stages import names
-from tools.cli import command, outputs
+from tools.cli import command, outputs, plans
 from tools.cli.errors import InputError
 
 FORMATS = ("tf1", "pytorch_hg3d")
@@ -23,7 +26,7 @@ _WEIGHTS_FILES = ("model.json", "weights.npz", "statistics.json")
 
 def declare() -> command.Flags:
     """The flags of this command."""
-    flags = command.Flags(__doc__)
+    flags = command.Flags(__doc__, dry_run=True)
     with flags.group("What becomes what"):
         flags.enum("format", None, FORMATS, "what the input is")
         flags.string(
@@ -94,6 +97,9 @@ def _import_hg3d(flags: command.Flags) -> int:
     sizes = hourglass.sizes_of(model)
     print(f"{flags.input}: {sizes.joints} joints, crops of {sizes.resolution} px, {model.count_params():,} numbers")
     print(f"  contents: stacks {sizes.stacks}, modules {sizes.modules}, features {sizes.features}")
+    flags.report.update(input=flags.input, output=flags.output, sizes=sizes, numbers=model.count_params())
+    if flags.dry_run:
+        return plans.show(flags, [flags.input], ["the network"], [flags.output])
     facts = {
         "origin": "PyTorch weights of the published network (hg3d)",
         "checkpoint": pathlib.Path(flags.input).name,
@@ -125,6 +131,14 @@ def _import_tf1(flags: command.Flags) -> int:
         f"{_yes(config.batch_norm)}" + "".join(f", {name} {value:g}" for name, value in checkpoint.facts.items())
     )
     print("  settings: " + ", ".join(f"{name} {_yes(choices[name])} ({origins[name]})" for name in choices))
+    flags.report.update(
+        input=checkpoint.path, output=flags.output, stage=checkpoint.stage, config=dataclasses.asdict(config)
+    )
+    if flags.dry_run:
+        where = [flags.statistics] if flags.statistics else []
+        return plans.show(
+            flags, [checkpoint.path, *where], [f"the network of stage {checkpoint.stage}"], [flags.output]
+        )
     variables = checkpoint.variables
     if order is not None:
         variables = tf1_checkpoint.permuted(variables, checkpoint.stage, order)

@@ -1,5 +1,8 @@
 """Inspect folders of TFRecords: print statistics, verify every record, and draw a contact sheet.
 
+    python tools/inspect_tfrecords.py data/train data/test
+    python tools/inspect_tfrecords.py data/train --sheet=none --json
+
 Reads every record: counts, statistics, shares of labelled, made and missing joints, joints outside the picture,
 duplicates; hashes and checksums; and that no subject is in two splits, over all folders given. Damage is named by shard
 and record, and ends with exit status 2.
@@ -12,7 +15,7 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from tools.cli import command
+from tools.cli import command, plans
 from tools.cli.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,7 +27,7 @@ _NO_SHEET = "none"
 
 def declare() -> command.Flags:
     """The flags of this command."""
-    flags = command.Flags(__doc__, positional="FOLDER...")
+    flags = command.Flags(__doc__, positional="FOLDER...", dry_run=True)
     with flags.group("What is shown"):
         flags.integer("top", 10, "how many subjects and actions are listed", lower_bound=1)
     with flags.group("Contact sheet"):
@@ -46,6 +49,9 @@ def main(flags: command.Flags) -> int:
     contents = [manifest.read_manifest(folder) for folder in flags.arguments]
     sheet = _sheet_path(flags, contents[0].folder)
     total = sum(content.records for content in contents)
+    if flags.dry_run:
+        reads = [f"{content.folder}: {content.records:,} records, {content.bytes:,} bytes" for content in contents]
+        return plans.show(flags, reads, ["every record"], [sheet] if sheet else [])
     with Progress(total, "records") as progress:
         findings = inspection.inspect(flags.arguments, flags.sheet_records if sheet else 0, progress.update)
     for content in contents:
@@ -57,7 +63,22 @@ def main(flags: command.Flags) -> int:
         from tools.drawing import drawing
 
         print(f"contact sheet: {drawing.write_image(sheet, contact_sheet(findings.samples), flags.overwrite)}")
+        flags.report["contact_sheet"] = sheet
     damage = findings.damage + findings.shared_subjects()
+    flags.report.update(
+        folders={str(content.folder): content.records for content in contents},
+        records=findings.records,
+        shards=findings.shards,
+        bytes=findings.bytes,
+        pictures=findings.pictures,
+        skipped=findings.skipped,
+        ranges={name: [span.low, span.mean, span.high] for name, span in findings.ranges.items() if span.records},
+        provenance={name: counts.tolist() for name, counts in findings.provenance.items()},
+        texts=findings.counters,
+        outside_the_picture=findings.outside,
+        duplicates=findings.duplicates,
+        damage=damage,
+    )
     for line in damage[:_DAMAGE_SHOWN]:
         print(f"error: {line}", file=sys.stderr)
     if len(damage) > _DAMAGE_SHOWN:

@@ -1,5 +1,9 @@
 """Convert a data set into sharded TFRecords with a manifest.
 
+    python tools/make_tfrecords.py --source=list                                              sources and inputs
+    python tools/make_tfrecords.py --source=h36m --input=h36m/ --split=train --output=data/train
+    python tools/make_tfrecords.py --source=synthetic --count=2000 --output=data/train
+
 One call writes one split of one source into one folder. An interrupted conversion resumes when the same command is
 given again, and writes the same files. --source=list shows every source with its --input and its licence.
 """
@@ -7,13 +11,14 @@ given again, and writes the same files. --source=list shows every source with it
 from __future__ import annotations
 
 import functools
+import os
 import sys
 import textwrap
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tools.cli import command, common_flags
+from tools.cli import command, common_flags, plans
 
 if TYPE_CHECKING:
     from tfrecords.source import Options, Source
@@ -24,7 +29,7 @@ _WITHOUT_INPUT = ("synthetic", "rendered")
 
 def declare() -> command.Flags:
     """The flags of this command."""
-    flags = command.Flags(__doc__)
+    flags = command.Flags(__doc__, dry_run=True)
     with flags.group("What to convert"):
         flags.string("source", None, "data set or format, 'list' for a table, or package.module:Class for your own")
         flags.string("input", None, "data set folder or file; the table says which (synthetic and rendered need none)")
@@ -84,6 +89,7 @@ def main(flags: command.Flags) -> int:
     flags.require("source")
     if flags.source == "list":
         print(sources_table())
+        flags.report["sources"] = {name: sources.source_class(name).info for name in sources.SOURCES}
         return 0
     makes_its_own = flags.source in _WITHOUT_INPUT or ":" in flags.source
     flags.require("output", *(() if makes_its_own else ("input",)))
@@ -93,18 +99,34 @@ def main(flags: command.Flags) -> int:
     )
     if flags.keep:
         factory = functools.partial(reviewed.open_reviewed, factory, flags.keep)
-    content = writer.convert(
-        factory,
-        flags.output,
-        num_shards=flags.num_shards,
-        num_workers=flags.workers,
-        shuffle=flags.shuffle,
-        seed=flags.seed,
-        compressed=flags.gzip,
-        limit=flags.limit,
-        overwrite=flags.overwrite,
-    )
+    how: dict[str, Any] = {
+        "num_shards": flags.num_shards,
+        "shuffle": flags.shuffle,
+        "seed": flags.seed,
+        "compressed": flags.gzip,
+        "limit": flags.limit,
+        "overwrite": flags.overwrite,
+    }
+    if flags.dry_run:
+        source, plan = writer.preview(factory, flags.output, **how)
+        files = [plan.file(shard) for shard in range(plan.num_shards)]
+        return plans.show(
+            flags,
+            [f"{flags.input or 'nothing'}: source {source.info.name}, split {source.split}: {len(source):,} records"],
+            [f"{_counted(plan.records, 'record')}, some of which may be skipped when they are read"],
+            [os.path.join(flags.output, name) for name in (*files, "manifest.json")],
+        )
+    content = writer.convert(factory, flags.output, num_workers=flags.workers, **how)
     _report(content, time.monotonic() - start)
+    flags.report.update(
+        output=content.folder,
+        records=content.records,
+        shards=content.shards,
+        bytes=content.bytes,
+        skipped={reason: entry["count"] for reason, entry in content.skipped.items()},
+        source=content.source,
+        split=content.split,
+    )
     return 0
 
 

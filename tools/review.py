@@ -5,19 +5,20 @@ photographs, where the labelled input has them, go into a folder of small pictur
 the browser and exported as decisions.json, which generate.py, make_tfrecords.py and baseline_network/train.py read.
 
     python tools/review.py labels/ --output=review.html
+    python tools/review.py labels/ --output=second.html --first=50000
 """
 
 from __future__ import annotations
 
 import sys
 
-from tools.cli import command
+from tools.cli import command, plans
 from tools.cli.errors import InputError
 
 
 def declare() -> command.Flags:
     """The flags of this command."""
-    flags = command.Flags(__doc__, "LABELS")
+    flags = command.Flags(__doc__, "LABELS", dry_run=True)
     with flags.group("Page"):
         flags.string("output", None, "the page, such as review.html; its pictures go into review_pictures/ beside it")
         flags.integer("first", 0, "the first row of labels.npz that is shown", lower_bound=0)
@@ -38,6 +39,16 @@ def main(flags: command.Flags) -> int:
         raise InputError("name one folder of labels, as label_generator/generate.py writes it (see --help)")
     from tools.review_page import run
 
+    if flags.dry_run:
+        page, pictures, columns, photographs = run.prepare(
+            flags.arguments[0], flags.output, flags.images, flags.first, flags.limit, flags.overwrite
+        )
+        return plans.show(
+            flags,
+            [f"{flags.arguments[0]}: {columns.total:,} rows", photographs.message],
+            [f"rows {columns.first:,} to {columns.first + columns.count - 1:,}"],
+            [page, *([pictures] if photographs else [])],
+        )
     columns = run.make_page(
         flags.arguments[0],
         flags.output,
@@ -47,6 +58,7 @@ def main(flags: command.Flags) -> int:
         limit=flags.limit,
         overwrite=flags.overwrite,
     )
+    flags.report.update(output=flags.output, first=columns.first, rows=columns.count, of=columns.total)
     end = columns.first + columns.count
     if columns.count < columns.total:
         rest = f"; --first={end} shows those after" if end < columns.total else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 from baseline_network.evaluation import evaluation_report, evaluation_sheet, record_evaluation
@@ -10,6 +11,7 @@ from baseline_network.images import detection
 from baseline_network.network import network_files
 from baseline_network.prediction.predictor import Predictor
 from tfrecords import reader
+from tools.cli import plans
 from tools.cli.command import Flags
 from tools.pose import joints
 
@@ -21,6 +23,15 @@ def evaluate_network(flags: Flags) -> int:
       InputError: the records or the weights are of no use.
     """
     records = reader.find(flags.data)
+    if flags.dry_run:
+        names = ("table.md", "figures.json", *(["sheet.png"] if flags.sheet else []))
+        count = min(len(records), flags.limit or len(records))
+        return plans.show(
+            flags,
+            [f"{flags.data}: {len(records):,} records", network_files.described(flags.weights)],
+            [f"the first {count:,} records, boxes: {flags.boxes}"],
+            [os.path.join(flags.output, name) for name in names] if flags.output else [],
+        )
     network = network_files.load(flags.weights) if flags.weights else network_files.default_weights()
     predictor = Predictor(network, flags.flip, flags.margin or None)
     sizes = network.sizes
@@ -46,9 +57,14 @@ def evaluate_network(flags: Flags) -> int:
         print(
             f"\nnot found by the detector: {result.unfound:,} of {len(result):,} people; their joints count as missed"
         )
+    flags.report.update(
+        weights=network.directory, data=flags.data, figures=figures, skipped=result.skipped, unfound=result.unfound
+    )
     if not flags.output:
-        print("\n" + json.dumps(figures["all"]))
+        if not flags.json:
+            print("\n" + json.dumps(figures["all"]))
         return 0
+    flags.report["output"] = flags.output
     pictures = evaluation_report.diagrams(result)
     if flags.sheet:
         sheet = evaluation_sheet.contact_sheet(predictor, flags.data, result, flags.sheet, **rule)

@@ -19,6 +19,7 @@ from baseline_network.network import decoding, network_files
 from baseline_network.prediction.predictor import Predictor
 from tfrecords import reader, schema, sources
 from tfrecords.source import Options, Skip
+from tools.cli import plans
 from tools.cli.command import Flags
 from tools.cli.errors import InputError
 from tools.files import atomic
@@ -113,10 +114,15 @@ def export_network(flags: Flags, output: str) -> int:
     Raises:
       InputError: see `export`, or the weights are of no use.
     """
+    if flags.dry_run:
+        data = [f"{flags.data}: {len(reader.find(flags.data)):,} records"] if flags.data else []
+        selects = [f"formats {', '.join(flags.formats)}", "" if flags.data else "rendered people for the comparison"]
+        return plans.show(flags, [network_files.described(flags.weights), *data], filter(None, selects), [output])
     network = network_files.load(flags.weights) if flags.weights else network_files.default_weights()
     with atomic.write_folder(output) as folder:
-        export(network, str(folder), flags)
+        content = export(network, str(folder), flags)
     print(f"{', '.join(sorted(os.listdir(output)))} are in {output}")
+    flags.report.update(content, output=output, written=sorted(os.listdir(output)))
     return 0
 
 

@@ -157,6 +157,13 @@ def _check_values(values: dict[str, np.ndarray], sizes: hourglass.Sizes, where: 
             raise InputError(f"{where}: variable {name} holds negative variances")
 
 
+def described(folder: str | os.PathLike | None) -> str:
+    """Weights in words, those shipped where `folder` is empty; raises `InputError` for damaged ones, builds nothing."""
+    network = load(folder) if folder else default_weights()
+    numbers = sum(value.size for value in network.values.values())
+    return f"{network.directory}: {network.sizes.stacks} stacks, {network.sizes.resolution} px, {numbers:,} numbers"
+
+
 def default_weights() -> HourglassWeights:
     """The network that the repository ships; raises `InputError` where there is none."""
     if not (SHIPPED / weights_folder.MODEL).exists():

@@ -19,6 +19,7 @@ from baseline_network.prediction.people_in_pictures import Person, PictureResult
 from tfrecords.formats import photographs
 from tfrecords.source import Skip
 from tfrecords.storage.partial import locked
+from tools.cli import plans
 from tools.cli.command import Flags
 from tools.cli.errors import InputError
 from tools.drawing import animation, drawing, sheets
@@ -73,6 +74,22 @@ def show(flags: Flags, output: pathlib.Path) -> None:
     add_predictions(predictor, shown)
     with locked(output):
         write(output, network, predictor, shown, flags.rows)
+
+
+def preview(flags: Flags, results: Sequence[pathlib.Path]) -> int:
+    """What `show` would read and write; raises `InputError` as it does for a photograph that cannot be read."""
+    from baseline_network.network import network_files
+
+    reads = [network_files.described(flags.weights)]
+    selects = [f"{flags.count} rendered people"]
+    if flags.arguments:
+        path = flags.arguments[0]
+        photo = photographs.read(path, os.path.basename(path))
+        if isinstance(photo, Skip):
+            raise InputError(f"{path}: {photo.reason}")
+        height, width = photo.pixels.shape[:2]
+        reads, selects = [f"{path}: {width} x {height} px", *reads], [f"people by --detector={flags.detector}"]
+    return plans.show(flags, reads, selects, results)
 
 
 def from_photograph(path: str, chooser: detection.Chooser) -> list[Picture]:

@@ -14,6 +14,7 @@ from baseline_network.prediction.people_in_pictures import PictureResult, predic
 from tfrecords.exports import formats
 from tfrecords.formats import photographs
 from tfrecords.source import Skip
+from tools.cli import plans
 from tools.cli.command import Flags
 from tools.cli.errors import InputError
 from tools.cli.progress import Progress
@@ -77,6 +78,8 @@ def predict_files(flags: Flags) -> int:
     options = exported.options_of(flags)
     more = formats.outputs(options.formats, exported.STEM)
     prediction_files.check_free(flags.output, flags.overwrite, more)
+    if flags.dry_run:
+        return _preview(flags, files, more)
     network, predictor = network_flags.make_predictor(flags)
     origin: dict[str, Any] = {"input": os.path.basename(os.path.normpath(flags.input))}
     if files.video is not None:
@@ -107,7 +110,27 @@ def predict_files(flags: Flags) -> int:
     if "records" in summary:
         print(f"records: {summary['records']:,}")
     print(f"written to {flags.output}")
+    flags.report.update(
+        output=flags.output, people=writer.people, pictures=writer.pictures, skipped=writer.skipped,
+        boxes=writer.sources, weights=network.directory,
+    )  # fmt: skip
     return 0
+
+
+def _preview(flags: Flags, files: PictureFiles, more: Iterable[str]) -> int:
+    """What would be read and written."""
+    from baseline_network.network import network_files
+
+    kind = "pictures" if files.video is None else f"frames at {files.video.fps:g} a second"
+    overlays = prediction_files.OVERLAYS if files.video is None else prediction_files.FILM
+    names = (prediction_files.JSON, prediction_files.NPZ, *([overlays] if flags.overlays else []), *more)
+    boxes = f"people by --box={';'.join(flags.box)}" if flags.box else f"people by --detector={flags.detector}"
+    return plans.show(
+        flags,
+        [f"{flags.input}: {files.total:,} {kind}", network_files.described(flags.weights)],
+        [boxes if flags.box or flags.boxes == "detect" else "each whole picture as one person"],
+        [os.path.join(flags.output, name) for name in names],
+    )
 
 
 def _predict_into(

@@ -18,11 +18,12 @@ from baseline_network.network import decoding, hourglass, network_files
 from baseline_network.training import losses, reviewed, trainer, training_data, training_flags
 from tfrecords import reader
 from tfrecords.storage import fingerprints
+from tools.cli import plans
 from tools.cli.command import Flags
 from tools.cli.errors import InputError
 from tools.files import checksums
 from tools.files.decisions import Decisions
-from tools.training import schedules
+from tools.training import experiments, schedules
 from tools.training.session import TrainingDevices, TrainingJob, TrainingSession
 
 # Batch normalisation and the optimiser's means settle before the rate is high.
@@ -73,6 +74,8 @@ def train(flags: Flags) -> int:
     """
     records = find_records(flags)
     augmentation = training_flags.augmentation(flags)
+    if flags.dry_run:
+        return _preview(flags, records)
     devices = TrainingDevices.of_flags(flags)
     if flags.frozen_stem and not flags.weights:
         raise InputError("--frozen_stem: without --weights the first layers would stay random")
@@ -126,7 +129,31 @@ def train(flags: Flags) -> int:
             "train_pictures": records.counts,
         }
         export(session, evaluator.network, figures, facts, flags.half)
+        flags.report.update(
+            directory=session.directory, weights=session.export_directory, logs=session.log_directory,
+            epochs=flags.epochs, figures={name[4:]: figure for name, figure in figures.items() if name[:4] == "val_"},
+            train_pictures=records.counts,
+        )  # fmt: skip
     return 0
+
+
+def _preview(flags: Flags, records: TrainingRecords) -> int:
+    """What would be trained on what, and from which checkpoint on."""
+    start = network_files.load(flags.weights) if flags.weights else None
+    sizes = network_sizes(flags, start)
+    sets = training_sets(flags, leave_out(flags, records))
+    settings, decisive = collect_settings(flags, records, sizes, "", start)
+    directory = training_flags.experiment_directory(flags, sizes)
+    # The precision is chosen by the devices, which a dry run leaves alone.
+    decisive = [name for name in decisive if name != "precision"]
+    plan = experiments.plan(directory, settings, decisive, flags.load, flags.overwrite)
+    reads = [f"{place}: {count:,} records" for place, count in zip(records.train, records.counts)]
+    reads.append(f"{records.test}: {len(reader.find(records.test)):,} records, for evaluation")
+    reads += [f"{flags.weights}: weights to start from"] if flags.weights else []
+    shares = " + ".join(f"{one.share} of {place}" for one, place in zip(sets, records.train))
+    selects = [f"{shares} in a batch, {flags.epochs} epochs", plan.message]
+    places = [os.path.join(directory, name) for name in (experiments.LOG_FOLDER, experiments.EXPORT_FOLDER)]
+    return plans.show(flags, reads, selects, [directory, *places])
 
 
 def find_records(flags: Flags) -> TrainingRecords:
@@ -141,6 +168,7 @@ def find_records(flags: Flags) -> TrainingRecords:
     counts = [_count(flags, place, "train_data") for place in train]
     test = flags.test_data or os.path.join(flags.data_dir, "test")
     _count(flags, test, "test_data")
+    fingerprints.warn_of_shared(train, test)
     return TrainingRecords(train, test, counts)
 
 

@@ -26,7 +26,7 @@ from tfrecords.conversion import labels
 from tfrecords.formats import photographs
 from tfrecords.source import Options, Skip
 from tfrecords.sources.lsp import Lsp
-from tools.cli import command
+from tools.cli import command, plans
 from tools.cli.errors import InputError
 from tools.cli.progress import Progress
 from tools.detection.people import JOINT_SET, PeopleFinder, Person
@@ -54,11 +54,17 @@ def evaluate(flags: command.Flags) -> int:
     Raises:
       InputError: see `measure`.
     """
+    if flags.dry_run:
+        for place in flags.photos:
+            _kind(pathlib.Path(place))
+        return plans.show(flags, flags.photos, ["people in photographs; where there are none, false positives"])
     results = []
     for result in measure(flags.photos, flags.limit):
         print("\n".join([f"{result.name}:", *(f"  {line}" for line in result.lines)]), flush=True)
         results.append(result)
-    print(json.dumps({result.name: result.figures for result in results}))
+    flags.report["figures"] = {result.name: result.figures for result in results}
+    if not flags.json:
+        print(json.dumps({result.name: result.figures for result in results}))
     return 0
 
 

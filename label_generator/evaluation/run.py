@@ -16,7 +16,9 @@ from label_generator.evaluation.protocols import PoseSet
 from label_generator.lifting import quality
 from label_generator.lifting.lifter import CALIBRATION
 from label_generator.lifting.lifter_of_flags import make_lifter
-from tools.cli import command, outputs
+from label_generator.networks import network_files
+from tfrecords import reader
+from tools.cli import command, outputs, plans
 from tools.cli.errors import InputError
 
 
@@ -30,6 +32,8 @@ def evaluate(flags: command.Flags) -> int:
     names = list(protocols.PROTOCOLS) if flags.protocol == ["all"] else flags.protocol
     for name in names:  # all of them now, not after minutes of lifting those before
         protocols.check(name, flags.cameras)
+    if flags.dry_run:
+        return _preview(flags, names)
     lifter, _ = make_lifter(flags)
     print(f"{lifter.recipe} recipe, weights {lifter.name_of_weights}; {lifter.settings}")
     results, of_clips = [], []
@@ -46,11 +50,39 @@ def evaluate(flags: command.Flags) -> int:
     if flags.output:
         report.write(flags.output, [*results, *of_clips], lifter)
         print(f"\ntable.md, figures.json and plots are in {flags.output}")
-    else:
+    elif not flags.json:
         print(json.dumps({result.name: result.summary() for result in [*results, *of_clips]}))
+    flags.report.update(
+        recipe=lifter.recipe,
+        weights=lifter.name_of_weights,
+        settings=lifter.settings,
+        figures={result.name: result.summary() for result in [*results, *of_clips]},
+        output=flags.output or None,
+    )
     if flags.calibrate:
         _calibrate(results, pathlib.Path(flags.calibrate) / CALIBRATION, flags.widen)
     return 0
+
+
+def _preview(flags: command.Flags, names: Sequence[str]) -> int:
+    """What would be measured: the files that are there, and the weights."""
+    reads = []
+    if flags.test_data:
+        reads.append(f"{flags.test_data}: {len(reader.find(flags.test_data)):,} records")
+    for name in ("h36m", "motion", "cameras"):
+        place = getattr(flags, name)
+        if place and not os.path.exists(place):
+            raise InputError(f"--{name}={place}: no such file or folder")
+        reads += [place] if place else []
+    networks = network_files.find_networks(flags.weights or [network_files.SHIPPED])
+    reads += [f"{network.directory}: {network.stage}, {network.recipe} recipe" for network in networks.values()]
+    writes = [os.path.join(flags.output, name) for name in ("table.md", "figures.json", "errors.png")]
+    return plans.show(
+        flags,
+        reads,
+        [f"protocol {name}" for name in names] or [f"at most {flags.limit:,} poses" if flags.limit else "every pose"],
+        [*(writes if flags.output else []), *([os.path.join(flags.calibrate, CALIBRATION)] if flags.calibrate else [])],
+    )
 
 
 def _pose_sets(flags: command.Flags, names: Sequence[str]) -> Iterator[PoseSet]:

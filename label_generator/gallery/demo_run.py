@@ -42,4 +42,9 @@ def _show(flags: command.Flags, gallery: str, rotation: str, labels_npz: str, re
     drawing.write_image(gallery, sheet.gallery(labels, flags.rows), overwrite=True)
     best = sheet.best(labels)
     animation.write_animation(rotation, sheet.turning(labels, best), fps=16, overwrite=True)
+    reasons = labels.lifted["reason"]
+    flags.report.update(
+        output=flags.output, poses=len(reasons), labels=int((reasons == 0).sum()), weights=lifter.name_of_weights,
+        written=[gallery, rotation, labels_npz, report], text=text,
+    )  # fmt: skip
     print(f"in {flags.output}: gallery.png, rotation.gif ({labels.names[best]}), labels.npz, report.txt")

@@ -86,7 +86,7 @@ class LabellingOptions:
             frame_step=flags.frame_step,
             image_size=image_size,
         )
-        old = {"json": flags.json, "wild": flags.wild_npy, "tfrecord": flags.tfrecords}
+        old = {"wild": flags.wild_npy, "tfrecord": flags.tfrecords}
         chosen = label_formats.parse([*(flags.formats or []), *(name for name, given in old.items() if given)])
         _check_used(flags, spec.format, chosen)
         of_the_same_name = (field.name for field in dataclasses.fields(cls) if field.name not in _NOT_FLAGS)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from label_generator.labelling import (
+    dry_run,
     inputs,
     joint_orders,
     output_joints,
@@ -60,16 +61,22 @@ def generate(flags: Flags) -> int:
     """
     options = LabellingOptions.of_flags(flags)
     check_output(options)
+    if flags.dry_run:
+        return dry_run.show(flags, options)
     if options.spec.format == "photographs":
         options = photographs.with_people(options)
     poses = inputs.open_input(options.spec)
     print(f"input: {poses.description}, {len(poses):,} poses", flush=True)
+    dry_run.check_pictures(options)
     from label_generator.lifting.lifter_of_flags import make_lifter
 
     lifter, fingerprint = make_lifter(flags)
     summary = run(options, poses, lifter, fingerprint)
+    flags.report.update(summary, output=options.folder)
     if options.spec.format == "photographs" and options.overlays and summary["labels"]:
-        print(f"drawn in {overlays.draw(pathlib.Path(options.spec.path), options.folder)}")
+        drawn = overlays.draw(pathlib.Path(options.spec.path), options.folder)
+        print(f"drawn in {drawn}")
+        flags.report["drawn"] = drawn
     return 0
 
 

@@ -24,8 +24,7 @@ from tools.cli.errors import InputError
 from tools.pose.joints import POSE17
 
 CALIBRATION = "quality.json"
-# The weights that the repository ships.
-SHIPPED = pathlib.Path(__file__).resolve().parents[1] / "weights"
+SHIPPED = network_files.SHIPPED
 
 # Why a pose has no label, in the order in which it is looked for.
 REASONS = ("", "too few labelled joints", "no root, or a joint is missing", "no depth fits", "camera unusable")

@@ -22,6 +22,8 @@ def pack(flags: command.Flags) -> str:
     output = os.path.normpath(flags.output)
     weights = flags.weights or [SHIPPED]
     _check_output(output, weights, flags.overwrite)
+    if flags.dry_run:
+        return ""
     lifter, _ = make_lifter(flags)  # which also checks whether the networks fit together
     folder = os.path.dirname(output) or "."
     os.makedirs(folder, exist_ok=True)

@@ -117,6 +117,15 @@ def find_arrays(source: pathlib.Path, target: pathlib.Path) -> list[tuple[pathli
     return [(path, target / path.relative_to(source)) for path in files]
 
 
+def preview(
+    source: pathlib.Path, target: pathlib.Path, permutation: Sequence[int] | None, overwrite: bool
+) -> tuple[list[str], list[pathlib.Path]]:
+    """What `predict_files` would read, in words, and the files that it would write; the same errors, and no network."""
+    pairs = find_arrays(source, target)
+    outputs.check_all_free((path for _, path in pairs), overwrite)
+    return [f"{path}: {len(_open_left_view(path, permutation)):,} poses" for path, _ in pairs], [t for _, t in pairs]
+
+
 def predict_files(
     source: pathlib.Path,
     target: pathlib.Path,

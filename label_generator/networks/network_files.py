@@ -24,6 +24,8 @@ from tools.files import weights_folder
 
 FORMAT = 1
 STAGES = names.NETWORKS
+# The weights that the repository ships.
+SHIPPED = pathlib.Path(__file__).resolve().parents[1] / "weights"
 RECIPES = ("published", "canonical")
 _MODEL, _STATISTICS = weights_folder.MODEL, "statistics.json"
 # Both networks' variables get their values by name in the same way.

@@ -89,29 +89,57 @@ def write_right_views(source: str, output: str, options: RightViewOptions) -> Wr
     return _write_records(source, output, options)
 
 
+def preview(source: str, output: str, options: RightViewOptions) -> tuple[list[str], list[pathlib.Path]]:
+    """What `write_right_views` would read, in words, and the files or folders that it would write; writes nothing.
+
+    Raises:
+      InputError: as it does, as far as that shows before a pose is read.
+    """
+    path, target = pathlib.Path(source), pathlib.Path(output)
+    if path.suffix == ".npy" or (path.is_dir() and not _holds_records(path)):
+        files = _array_files(path, target, options)
+        shapes = {name: arrays.open_npy(name).shape for name, _ in files}
+        for name, shape in shapes.items():
+            if arrays.dimensions(shape, str(name)) != 3:
+                raise InputError(f"{name}: holds 2D poses, expected 3D in camera coordinates")
+        return [f"{name}: {shape[0]:,} poses" for name, shape in shapes.items()], [written for _, written in files]
+    content, plan = writer.preview(_record_source(source, output, options), output, overwrite=options.overwrite)
+    return [f"{source}: {len(content):,} records"], [target / plan.file(shard) for shard in range(plan.num_shards)]
+
+
+def _array_files(
+    source: pathlib.Path, output: pathlib.Path, options: RightViewOptions
+) -> list[tuple[pathlib.Path, pathlib.Path]]:
+    """(array, where its right view goes); raises `InputError` for what may not be read or written."""
+    if options.intrinsics is None:
+        raise InputError("--intrinsics=own: arrays have none; give fx,fy,cx,cy, 'search' or 'released'")
+    outputs.check_free(output, options.overwrite)
+    if output.resolve() == source.resolve():
+        raise InputError(f"{output}: --output is --input")
+    if source.suffix == ".npy":
+        if output.suffix != ".npy":
+            raise InputError(f"--output={output}: the view of one array is a file *.npy")
+        return [(source, output)]
+    files = clips.list_files(source, (".npy",), "<subject>/<action>/<file>.npy, one .npy, or TFRecords")
+    return [(path, output / path.relative_to(source)) for path in files]
+
+
 def _holds_records(folder: pathlib.Path) -> bool:
     return (folder / "manifest.json").exists() or any(".tfrecord" in path.name for path in folder.iterdir())
 
 
 def _write_arrays(source: pathlib.Path, output: pathlib.Path, options: RightViewOptions) -> WrittenViews:
-    intrinsics = options.intrinsics
-    if intrinsics is None:
-        raise InputError("--intrinsics=own: arrays have none; give fx,fy,cx,cy, 'search' or 'released'")
-    outputs.check_free(output, options.overwrite)
-    if output.resolve() == source.resolve():
-        raise InputError(f"{output}: --output is --input")
+    files, intrinsics = _array_files(source, output, options), options.intrinsics
+    assert intrinsics is not None, "arrays have no cameras of their own"
     output.parent.mkdir(parents=True, exist_ok=True)
     if source.suffix == ".npy":
-        if output.suffix != ".npy":
-            raise InputError(f"--output={output}: the view of one array is a file *.npy")
         with atomic.write_file(output) as temporary:
             counts = [_write_array(source, temporary, options, intrinsics)]
     else:
-        files = clips.list_files(source, (".npy",), "<subject>/<action>/<file>.npy, one .npy, or TFRecords")
         counts = []
         with atomic.write_folder(output) as folder:
-            for path in files:
-                target = folder / path.relative_to(source)
+            for path, written in files:
+                target = folder / written.relative_to(output)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 counts.append(_write_array(path, target, options, intrinsics))
     poses, left_out = (sum(column) for column in zip(*counts))
@@ -157,13 +185,16 @@ def why_without_right_view(pose: np.ndarray) -> str:
 
 
 def _write_records(source: str, output: str, options: RightViewOptions) -> WrittenViews:
+    content = writer.convert(_record_source(source, output, options), output, overwrite=options.overwrite)
+    left_out = sum(entry["count"] for entry in content.skipped.values())
+    return WrittenViews(content.records, left_out, f"{len(content.shards)} shards")
+
+
+def _record_source(source: str, output: str, options: RightViewOptions) -> functools.partial[RightSource]:
     path = pathlib.Path(source)
     if path.is_dir() and pathlib.Path(output).resolve() == path.resolve():
         raise InputError(f"{output}: --output is --input")
     if options.permutation is not None:
         raise InputError("--permutation: is for arrays; records have this project's order")
     of_records = Options(baseline_mm=options.baseline_mm, intrinsics=options.intrinsics)
-    factory = functools.partial(RightSource, source, of_records, options.skip)
-    content = writer.convert(factory, output, overwrite=options.overwrite)
-    left_out = sum(entry["count"] for entry in content.skipped.values())
-    return WrittenViews(content.records, left_out, f"{len(content.shards)} shards")
+    return functools.partial(RightSource, source, of_records, options.skip)

@@ -19,9 +19,11 @@ from label_generator.stages import names
 from label_generator.training import canonical_training, published_data, published_training, training_flags
 from tfrecords import reader
 from tfrecords.storage import fingerprints
+from tools.cli import plans
 from tools.cli.command import Flags
 from tools.cli.errors import InputError
 from tools.files import checksums
+from tools.training import experiments
 from tools.training.session import TrainingDevices, TrainingJob, TrainingSession
 
 
@@ -57,6 +59,8 @@ def train(flags: Flags) -> int:
       InputError: a flag does not fit the records, the weights or the directory; nothing is written then.
     """
     train_data, test_data = find_records(flags)
+    if flags.dry_run:
+        return _preview(flags, train_data, test_data)
     devices = TrainingDevices.of_flags(flags)
     settings, decisive = collect_settings(flags, train_data, test_data, devices)
     session = TrainingSession.begin(flags, devices, training_flags.experiment_directory(flags), settings, decisive)
@@ -88,8 +92,27 @@ def train(flags: Flags) -> int:
         training.export(session.export_directory, facts)
         if flags.evaluateActionWise:
             print(training.table())
+        flags.report.update(
+            directory=session.directory, weights=session.export_directory, logs=session.log_directory,
+            epochs=flags.epochs, figures=test_figures, train_poses=training.train_poses, test_poses=training.test_poses,
+        )  # fmt: skip
         session.print_results()
     return 0
+
+
+def _preview(flags: Flags, train_data: str, test_data: str) -> int:
+    """What would be trained on what, and from which checkpoint on."""
+    directory = training_flags.experiment_directory(flags)
+    settings, decisive = collect_settings(flags, train_data, test_data, "")
+    # The precision is chosen by the devices, which a dry run leaves alone.
+    decisive = [name for name in decisive if name != "precision"]
+    plan = experiments.plan(directory, settings, decisive, flags.load, flags.overwrite)
+    counts = [f"{place}: {len(reader.find(place)):,} records" for place in (train_data, test_data)]
+    others = [place for place in (flags.left2right, flags.start_from) if place]
+    reads = [*counts, *(f"{place}: weights" for place in others)]
+    selects = [f"stage {flags.stage}, {flags.recipe} recipe, {flags.epochs} epochs", plan.message]
+    places = [os.path.join(directory, name) for name in (experiments.LOG_FOLDER, experiments.EXPORT_FOLDER)]
+    return plans.show(flags, reads, selects, [directory, *places])
 
 
 def find_records(flags: Flags) -> tuple[str, str]:
@@ -102,6 +125,7 @@ def find_records(flags: Flags) -> tuple[str, str]:
         except InputError as error:
             named = f"--{name}" if getattr(flags, name) else f"--{name} not given, and --data_dir"
             raise InputError(f"{named}: {error}") from error
+    fingerprints.warn_of_shared(places["train_data"], places["test_data"])
     return places["train_data"], places["test_data"]
 
 

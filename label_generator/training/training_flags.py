@@ -46,7 +46,7 @@ CANONICAL = (
 
 def declare(description: str) -> command.Flags:
     """The flags of `train.py`."""
-    flags = command.Flags(description)
+    flags = command.Flags(description, dry_run=True)
     with flags.group("Flags of the original, in its order"):
         flags.float("learning_rate", 1e-3, "learning rate at the first step; decays by 0.96 every 100,000 steps")
         flags.float("dropout", 1, "probability to KEEP an activation; 1 means no dropout")

@@ -111,7 +111,7 @@ class _Killed(BaseException):
 
 def test_going_on_after_any_interruption(run, tmp_path, archive, monkeypatch):
     """The labels of a run that was ended again and again, with torn columns left behind, are the same bytes."""
-    flags = f"--input={archive}", "--joints=pose17", "--json"
+    flags = f"--input={archive}", "--joints=pose17", "--formats=json"
     assert run(*flags, f"--output={tmp_path / 'whole'}") == 0
     out = tmp_path / "torn"
     monkeypatch.setattr(label_run, "_CHECKPOINT_SECONDS", -1.0)
@@ -203,7 +203,7 @@ def pictures(tmp_path_factory, people):
 
 def test_pictures_to_records_json_and_wild_npy(run, tmp_path, pictures, capsys):
     out = tmp_path / "out"
-    flags = "--json", "--wild_npy", "--tfrecords", "--camera=fov:60"
+    flags = "--formats=json", "--wild_npy", "--tfrecords", "--camera=fov:60"
     assert run(f"--input={pictures / 'people.json'}", f"--output={out}", *flags) == 0
     assert "without label: 1, crowd, not a person" in capsys.readouterr().out
     labels = load(out)

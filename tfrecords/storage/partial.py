@@ -64,6 +64,22 @@ def _is_result(line: Any, num_shards: int) -> bool:
     )
 
 
+def check_output(output: pathlib.Path, overwrite: bool) -> None:
+    """Raises `InputError` when a finished conversion, or shards without a manifest, may not be replaced in `output`.
+
+    Changes nothing; an unfinished conversion is `Partial`'s to judge.
+    """
+    if overwrite or not output.is_dir():
+        return
+    if (output / manifest.NAME).exists():
+        raise InputError(f"{output}: holds a finished conversion; --overwrite replaces it")
+    if (output / FOLDER).exists():
+        return  # some of its shards may lie there already
+    unknown = sorted(path.name for path in output.iterdir() if manifest.parse_shard_name(path.name))
+    if unknown:
+        raise InputError(f"{output}: holds {unknown[0]}, which is in no manifest; --overwrite replaces it")
+
+
 class Partial:
     """The whole shards of a conversion that is not finished. results: shard -> what `shards.write_shard` returned."""
 

@@ -20,14 +20,15 @@ import math
 import os
 import sys
 import textwrap
+import time
 import traceback
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Callable
+from typing import Any, Callable, NamedTuple
 
 from absl import flags as absl_flags
 
-from tools.cli import quiet, signals, terminal
+from tools.cli import quiet, reports, signals, terminal
 from tools.cli.errors import InputError
 
 BAD_INPUT = 2
@@ -35,9 +36,23 @@ INTERRUPTED = 130  # what a shell reports for a process ended by Ctrl-C
 _HELP_NAMES = ("--help", "-help", "-h", "--helpshort", "--helpfull", "-?")
 _WIDTH = 110
 _TRACEBACK = "POSE3D_TRACEBACK"
-_LIMITS = "input_limits"
+_LIMITS, _JSON, _DRY_RUN = "input_limits", "json", "dry_run"
+_EXIT_STATUS = (
+    "exit status: 0 done; 1 the reader of the output closed it; 2 bad flags, bad input or a full disk, with one line "
+    "on standard error; 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP"
+)
 _LARGEST = 10**15  # of whole numbers: beyond, sizes computed of them are no sizes
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))) + os.sep
+
+
+class FlagDescription(NamedTuple):
+    """A flag for those who show it: its name and help, whether it is on or off, its choices (or none), absl's type."""
+
+    name: str
+    help: str
+    boolean: bool
+    choices: tuple[str, ...]
+    kind: str
 
 
 class Flags:
@@ -45,15 +60,31 @@ class Flags:
 
     Reading ``flags.name`` gives a flag's value once `parse` ran. Declaring methods take ``name, default, help`` and the
     further keyword arguments of their absl ``DEFINE_*`` namesake.
+
+    Attributes:
+      arguments: what follows the flags.
+      report: what the command found, wrote or measured, by name; ``--json`` prints it. `main` fills it.
     """
 
-    def __init__(self, description: str, positional: str = ""):
-        """description: the command's docstring. positional: what follows the flags, as the usage line shows it."""
+    def __init__(self, description: str, positional: str = "", dry_run: bool = False):
+        """description: the command's docstring, with examples. positional: what follows the flags, as the usage line
+        shows it. dry_run: the command has ``--dry_run``, which its `main` obeys (`tools.cli.plans`)."""
         self._values = absl_flags.FlagValues()
+        self._has_dry_run = dry_run
         self._description = textwrap.dedent(description or "").strip()
         self._positional = positional
         self._groups: list[tuple[str, list[str]]] = [("Flags", [])]
         self.arguments: list[str] = []
+        self.report: dict[str, Any] = {}
+        absl_flags.DEFINE_boolean(
+            _JSON, False, "print a report in JSON on standard output, and all else on standard error",
+            flag_values=self._values,
+        )  # fmt: skip
+        if dry_run:
+            absl_flags.DEFINE_boolean(
+                _DRY_RUN, False, "check flags and input, say what would be read and written, and write nothing",
+                flag_values=self._values,
+            )  # fmt: skip
         absl_flags.DEFINE_float(
             _LIMITS, 1.0, "multiply what readers take from one file", lower_bound=0.0, flag_values=self._values
         )
@@ -153,13 +184,28 @@ class Flags:
             lines += ["", f"{title}:"]
             for name in names:
                 lines += self._help_of(name)
-        lines += ["", "Any command:", "  --flagfile=FILE", "      read flags from FILE, one a line"]
+        lines += ["", "Any command:"]
+        lines += self._help_of(_DRY_RUN) if self._has_dry_run else []
+        lines += self._help_of(_JSON)
+        lines += ["  --flagfile=FILE", "      read flags from FILE, one a line"]
         lines += [
             "  --input_limits=FACTOR",
             "      multiply what readers take from one file (default: 1.0)",
             "  --help",
+            "",
+            *textwrap.wrap(_EXIT_STATUS, _WIDTH),
         ]
         return "\n".join(lines)
+
+    def described(self) -> list[FlagDescription]:
+        """Every flag, in declared order."""
+        names = [name for _, group in self._groups for name in group]
+        described = []
+        for name in [*names, *([_DRY_RUN] if self._has_dry_run else []), _JSON, _LIMITS]:
+            flag = self._values[name]
+            values = tuple(getattr(flag.parser, "enum_values", None) or ())
+            described.append(FlagDescription(name, _help_text(flag), bool(flag.boolean), values, flag.flag_type()))
+        return described
 
     def _help_of(self, name: str) -> list[str]:
         flag = self._values[name]
@@ -170,11 +216,14 @@ class Flags:
             kind = "|".join(values) if values else _kind_text(flag)
             head = f"--{name}={kind}"
         default = "" if flag.default is None or flag.default == "" else f" (default: {_default_text(flag)})"
-        text = " ".join((flag.help or "").split())
-        if getattr(flag.parser, "enum_values", None):
-            text = text.partition(">: ")[2]  # absl puts the choices before it, which the line above shows already
-        wrapped = textwrap.wrap(text + default, _WIDTH - 6)
+        wrapped = textwrap.wrap(_help_text(flag) + default, _WIDTH - 6)
         return [f"  {head}"] + [f"      {line}" for line in wrapped]
+
+
+def _help_text(flag: Any) -> str:
+    text = " ".join((flag.help or "").split())
+    # absl puts the choices of an enum before its help.
+    return text.partition(">: ")[2] if getattr(flag.parser, "enum_values", None) else text
 
 
 def _kind_text(flag: Any) -> str:
@@ -229,25 +278,33 @@ def run(main: Callable[[Flags], int], declare: Callable[[], Flags], argv: Sequen
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if started and not asks_help:
         quiet.quiet_notices()
-    status = 0
+    status, message = 0, ""
+    as_json = "--json" in argv[1:]  # until the flags are read
+    start = time.monotonic()
     try:
         with terminal.escaped_output(), signals.raised(), _no_warnings():
             if asks_help:
                 print(flags.help(program))
+                as_json = False
             else:
-                status = main(flags.parse(argv))
+                flags.parse(argv)
+                as_json = flags.json
+                with reports.prints_on_standard_error(as_json):
+                    status = main(flags)
+                if as_json and not status:
+                    print(_report(program, flags, status, "", start))
             sys.stdout.flush()
     except InputError as error:
         if os.environ.get(_TRACEBACK):
             raise
-        _fail(_one_line(error))
+        message = _one_line(error)
     except BrokenPipeError:
         # The reader of the output has closed it (`... | head`).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
         name = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else "input/output"
-        _fail(f"{name}: {error.strerror or _one_line(error)}")
+        message = f"{name}: {error.strerror or _one_line(error)}"
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
@@ -257,8 +314,20 @@ def run(main: Callable[[Flags], int], declare: Callable[[], Flags], argv: Sequen
     except Exception as error:
         if os.environ.get(_TRACEBACK):
             raise
-        _fail(_unforeseen(error))
+        message = _unforeseen(error)
+    if message:
+        status = BAD_INPUT
+        head = terminal.coloured("error:", terminal.RED, sys.stderr)
+        print(f"{head} {terminal.printable(message)}", file=sys.stderr)
+    if as_json and status:
+        print(_report(program, flags, status, message, start), flush=True)
     sys.exit(status)
+
+
+def _report(program: str, flags: Flags, status: int, message: str, start: float) -> str:
+    """What ``--json`` prints: the command, its exit status, why it failed, and what it reported until then."""
+    report = {"command": program, "status": status, **({"error": message} if message else {})}
+    return reports.json_text({**report, "seconds": round(time.monotonic() - start, 3), **flags.report})
 
 
 @contextlib.contextmanager
@@ -282,8 +351,3 @@ def _unforeseen(error: BaseException) -> str:
             place = f"{os.path.relpath(frame.f_code.co_filename, _ROOT)}:{line}"
     message = _one_line(error)[:300]
     return f"{type(error).__name__}: {message} (at {place}; {_TRACEBACK}=1 shows the traceback)"
-
-
-def _fail(message: str) -> None:
-    print(f"error: {terminal.printable(message)}", file=sys.stderr)
-    sys.exit(BAD_INPUT)

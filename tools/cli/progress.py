@@ -1,11 +1,11 @@
-"""Progress of anything that takes longer than a second: a bar on a terminal, a line every ten seconds elsewhere."""
+"""Progress of anything that takes longer than a second: a bar on a terminal, a line every minute elsewhere."""
 
 from __future__ import annotations
 
 import sys
 import time
 
-LINE_EVERY_SECONDS = 10.0
+LINE_EVERY_SECONDS = 60.0  # in logs, which nobody watches
 
 
 class Progress:

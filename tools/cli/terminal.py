@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator
 from typing import Any
 
 _KEPT = "\n\t"
+RED = "1;31"
+
+
+def coloured(text: str, colour: str, stream: Any) -> str:
+    """`text` in a colour (numbers of an ANSI sequence) where `stream` is a terminal that shows colours.
+
+    NO_COLOR, set to anything, and TERM=dumb turn colours off (no-color.org).
+    """
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM", "dumb") == "dumb" or not stream.isatty():
+        return text
+    return f"\x1b[{colour}m{text}\x1b[0m"
 
 
 def printable(text: str, kept: str = "") -> str:
@@ -40,7 +52,7 @@ def _escaped(letter: str) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
-class _Escaping:
+class Escaping:
     """A text stream that escapes what is written to it; everything else is the stream's own."""
 
     def __init__(self, stream: Any):
@@ -61,7 +73,7 @@ class _Escaping:
 def escaped_output() -> Iterator[None]:
     """Everything that is printed inside goes to standard output through `printable`."""
     before = sys.stdout
-    sys.stdout = _Escaping(before)  # type: ignore[assignment]
+    sys.stdout = Escaping(before)  # type: ignore[assignment]
     try:
         yield
     finally:

@@ -41,16 +41,7 @@ def make_page(
     Raises:
       InputError: no labels or damaged ones, no pictures where they were named, or a page that may not be replaced.
     """
-    page = pathlib.Path(output)
-    if page.suffix.lower() not in (".html", ".htm"):
-        raise InputError(f"--output={output}: expected the name of a page, ending in .html")
-    folder = page.with_name(f"{page.stem}_pictures")
-    outputs.check_all_free((page, folder), overwrite)
-    outputs.check_folder(folder)
-    if page.is_dir():
-        raise InputError(f"{page}: is a folder, expected the name of a page")
-    columns = LabelColumns(labels, first, limit)
-    photographs = Photographs(columns, images)
+    page, folder, columns, photographs = prepare(labels, output, images, first, limit, overwrite)
     print(photographs.message, flush=True)
     page.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
@@ -65,6 +56,25 @@ def make_page(
             _write_data(file, columns, crops, folder.name if photographs else "")
             file.write(bundle.tail())
     return columns
+
+
+def prepare(
+    labels: str, output: str, images: str = "", first: int = 0, limit: int = 0, overwrite: bool = False
+) -> tuple[pathlib.Path, pathlib.Path, LabelColumns, Photographs]:
+    """The page, the folder of its pictures, the rows and their photographs; writes nothing.
+
+    Args and errors: as `make_page`.
+    """
+    page = pathlib.Path(output)
+    if page.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"--output={output}: expected the name of a page, ending in .html")
+    folder = page.with_name(f"{page.stem}_pictures")
+    outputs.check_all_free((page, folder), overwrite)
+    outputs.check_folder(folder)
+    if page.is_dir():
+        raise InputError(f"{page}: is a folder, expected the name of a page")
+    columns = LabelColumns(labels, first, limit)
+    return page, folder, columns, Photographs(columns, images)
 
 
 def _write_data(file: TextIO, columns: LabelColumns, crops: np.ndarray, pictures: str) -> None:

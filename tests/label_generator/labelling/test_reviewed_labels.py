@@ -52,7 +52,7 @@ def test_labels_obey(run, tmp_path, poses, people, capsys):
     assert run(f"--input={tmp_path / 'right.npz'}", "--joints=pose17", f"--output={tmp_path / 'right'}") == 0
     entries = [entry(3, "drop"), entry(17, "unsure"), entry(40, "keep", swap=True), entry(900, "drop")]
     decisions = write(tmp_path / "d.json", *entries)
-    assert run(*flags, f"--keep={decisions}", f"--output={tmp_path / 'kept'}", "--json", "--wild_npy") == 0
+    assert run(*flags, f"--keep={decisions}", f"--output={tmp_path / 'kept'}", "--formats=json", "--wild_npy") == 0
     assert "review: 1 decisions fit no pose of this input" in capsys.readouterr().out
     plain, right, kept = (load(tmp_path / name) for name in ("all", "right", "kept"))
     reasons = kept["reasons"][kept["reason"]]

@@ -18,14 +18,14 @@ def test_lines_tell_rate_and_remaining_time(capsys, monkeypatch):
     now = [100.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     with progress.Progress(10_000, "records", already=2_000) as shown:
-        now[0] += 5
+        now[0] += 30
         shown.update(3_000)
-        now[0] += 5
+        now[0] += 30
         shown.update(4_000)
-        now[0] += 9
+        now[0] += 59
         shown.update(5_000)
-    # One line every ten seconds; the rate counts only what this run did.
-    assert capsys.readouterr().err == "4,000 of 10,000 records, 200/s, 30 s left\n"
+    # One line a minute; the rate counts only what this run did.
+    assert capsys.readouterr().err == "4,000 of 10,000 records, 33/s, 3 min 0 s left\n"
 
 
 def test_quiet(capsys, monkeypatch):
