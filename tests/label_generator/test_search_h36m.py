@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import sys
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ def run(run_command, capsys):
     def both(*flags):
         status = run_command(search_h36m, *flags, "--json")
         printed = capsys.readouterr()
-        print(printed.err, end="")  # what a user sees, for the tests to read
+        print(printed.err, end="", file=sys.stderr)  # what a user sees, for the tests to read
         return status, json.loads(printed.out) if not status else None
 
     return both
@@ -105,7 +106,7 @@ def test_trees_against_the_published_loop(run, trees, capsys):
         frame_wise = sum(poses[action] * mean for action, mean in means.items()) / 12
         assert table["frame_wise"][metric]["mean"] == pytest.approx(frame_wise, abs=0.3)
         assert table["action_wise"][metric]["mean"] == pytest.approx(np.mean(list(means.values())), abs=0.3)
-    text = capsys.readouterr().out
+    text = capsys.readouterr().err
     assert "12 poses, 3 sequences" in text
     # The last running mean is the mean over poses.
     last = [line for line in text.splitlines() if "running" in line][-1]
@@ -120,7 +121,7 @@ def test_one_action_and_every_25th_frame(run, trees, capsys):
     assert status == 0
     check(table, by_hand(trees, 25, np.arange(2800, 7200, 20.0), ["Photo"]))
     assert table["actions"][0]["poses"] == 2
-    text = capsys.readouterr().out
+    text = capsys.readouterr().err
     assert "11/Photo/a frame 0:" in text
     assert "11/Photo/a frame 25:" in text
 
@@ -132,7 +133,7 @@ def test_the_cruder_script_and_its_cap(run, trees, capsys):
     check(table, by_hand(trees, 10, np.arange(2800, 7200, 20.0), root_centred=True))
     status, capped = run(*flags, "--released_cap")
     check(capped, by_hand(trees, 10, np.arange(2800, 7200, 20.0), root_centred=True, cap=2000.0))
-    assert "no depth found: 0\nno cost below the released cap: " in capsys.readouterr().out
+    assert "no depth found: 0\nno cost below the released cap: " in capsys.readouterr().err
 
 
 def test_a_pose_above_the_second_scripts_cap_keeps_the_last_depth(run, trees, monkeypatch, capsys):
@@ -143,7 +144,7 @@ def test_a_pose_above_the_second_scripts_cap_keeps_the_last_depth(run, trees, mo
     status, table = run(*flags)
     assert status == 0
     check(table, by_hand(trees, 10, depths, root_centred=True, cap=cap))
-    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("no cost below"))
+    line = next(line for line in capsys.readouterr().err.splitlines() if line.startswith("no cost below"))
     assert line.endswith("which kept the previous pose's depth")
     assert 2 <= int(line.split(":")[1].split()[0]) <= 10
 
@@ -171,7 +172,7 @@ def test_records(run, records, published_weights, people, right_view, capsys):
         action: [error[people.action == action].mean() for error in errors] for action in sorted(set(people.action))
     }
     check(table, expected, 0.05)
-    assert f"published recipe, {right_view} right view" in capsys.readouterr().out
+    assert f"published recipe, {right_view} right view" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
