@@ -9,14 +9,15 @@ taken out. Train on the result as on any annotation.
 
 from __future__ import annotations
 
+import pathlib
 import sys
 
-from tools.cli import command
+from tools.cli import command, outputs, plans
 
 
 def declare() -> command.Flags:
     """The flags of this command."""
-    flags = command.Flags(__doc__)
+    flags = command.Flags(__doc__, dry_run=True)
     with flags.group("Files"):
         flags.string("input", None, "the .npz with files [n] and joints [n, J, 3] or [n, J, 2]")
         flags.string("output", None, "the .npz to write")
@@ -28,14 +29,21 @@ def declare() -> command.Flags:
 def main(flags: command.Flags) -> int:
     """Completes the key points, and reports how many."""
     flags.require("input", "output")
+    from tfrecords.source import Options
     from tfrecords.sources import photos
 
+    if flags.dry_run:
+        outputs.check_free(flags.output, flags.overwrite)
+        source = photos.Photos(pathlib.Path(flags.input), Options(images=flags.images))
+        people = f"{flags.input}: {len(source):,} people"
+        return plans.show(flags, [people], ["joints that the landmark network is sure of"], [flags.output])
     counts = photos.complete(flags.input, flags.output, images=flags.images, overwrite=flags.overwrite)
     print(
         f"{counts['people']:,} people, {counts['annotated']:,} annotated joints: {counts['added']:,} others added, "
         f"{counts['contradicted']:,} taken out; {counts['unread']:,} people have no picture that can be read"
     )
     print(f"written to {flags.output}")
+    flags.report.update(counts, output=flags.output)
     return 0
 
 

@@ -142,10 +142,8 @@ def _preview(flags: Flags, records: TrainingRecords) -> int:
     start = network_files.load(flags.weights) if flags.weights else None
     sizes = network_sizes(flags, start)
     sets = training_sets(flags, leave_out(flags, records))
-    settings, decisive = collect_settings(flags, records, sizes, "", start)
+    settings, decisive = collect_settings(flags, records, sizes, TrainingDevices.of_flags(flags), start)
     directory = training_flags.experiment_directory(flags, sizes)
-    # The precision is chosen by the devices, which a dry run leaves alone.
-    decisive = [name for name in decisive if name != "precision"]
     plan = experiments.plan(directory, settings, decisive, flags.load, flags.overwrite)
     reads = [f"{place}: {count:,} records" for place, count in zip(records.train, records.counts)]
     reads.append(f"{records.test}: {len(reader.find(records.test)):,} records, for evaluation")

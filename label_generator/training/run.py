@@ -103,9 +103,7 @@ def train(flags: Flags) -> int:
 def _preview(flags: Flags, train_data: str, test_data: str) -> int:
     """What would be trained on what, and from which checkpoint on."""
     directory = training_flags.experiment_directory(flags)
-    settings, decisive = collect_settings(flags, train_data, test_data, "")
-    # The precision is chosen by the devices, which a dry run leaves alone.
-    decisive = [name for name in decisive if name != "precision"]
+    settings, decisive = collect_settings(flags, train_data, test_data, TrainingDevices.of_flags(flags))
     plan = experiments.plan(directory, settings, decisive, flags.load, flags.overwrite)
     counts = [f"{place}: {len(reader.find(place)):,} records" for place in (train_data, test_data)]
     others = [place for place in (flags.left2right, flags.start_from) if place]

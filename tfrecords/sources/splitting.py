@@ -69,7 +69,8 @@ def divide(where: str, by: str, test_share: float, seed: int) -> Division:
     if len(counts) < 2:
         raise InputError(f"{where}: all {len(names):,} records are of one {by}; --by takes {', '.join(GROUPS)}")
     groups = sorted(counts)
-    wanted, chosen, total = test_share * len(names), set(), 0
+    chosen: set[tuple[str, ...]] = set()
+    wanted, total = test_share * len(names), 0
     for i in np.random.default_rng(seed).permutation(len(groups)):
         name = groups[i]
         # A group is taken when that brings the test set nearer to its share; each set keeps one group at least.
