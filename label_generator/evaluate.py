@@ -26,7 +26,8 @@ def declare() -> command.Flags:
         flags.strings(
             "protocol",
             [],
-            "a, b2, b5, b10, c, d, e, e_mpii, e_coco, f_h36m, f_3dhp, f_smpl, f_coco, g, or all; needs --motion",
+            "a, b2, b5, b10, c, d, e, e_mpii, e_coco, f_h36m, f_3dhp, f_smpl, f_coco, g, g_coco, h, h_unknown, or all; "
+            "needs --motion",
         )
         flags.string("h36m", "", "real views with measured 3D, of Human3.6M for example: .npz (evaluation/measured.py)")
         flags.enum(

@@ -95,16 +95,22 @@ def declare() -> command.Flags:
             "auto",
             "fx,fy,cx,cy: intrinsics in px; fov:DEGREES: field of view across the picture's width; h36m: Human3.6M's "
             "intrinsics, as the paper assumes; unknown: scaled to a nominal distance of 5 m; auto: the calibration in "
-            "each record, unknown where there is none",
+            "each record; where there is none, a focal length of the picture's diagonal if its size is known, else "
+            "unknown",
         )
         flags.strings(
             "image_size",
             None,
-            "width,height of the pictures in px, where the input does not contain it; for --camera=fov "
-            "and for relative "
-            "coordinates",
+            "width,height of the pictures in px, where the input does not contain it; for --camera=auto "
+            "and fov, and for relative coordinates",
         )
     with flags.group("Lifting"):
+        flags.boolean(
+            "correct_joints",
+            True,
+            "move joints that their data set puts elsewhere (MPII's crown and hips) to the reference skeleton's "
+            "places before lifting (docs/joints.md)",
+        )
         lifter_flags.declare_weights(flags)
         lifter_flags.declare_refinement(flags)
         flags.integer("batch_size", 4096, "poses in one batch", lower_bound=1)

@@ -17,6 +17,7 @@ def refined(poses: PoseSet, lifted: dict[str, np.ndarray], fps: float) -> dict[s
       lifted: arrays by the names of `Lifted`'s fields. fps: frames per second of all sequences.
     """
     pose_3d, root_3d = lifted["pose_3d"].copy(), lifted["root_3d"].copy()
+    expected_mm = lifted["expected_error_mm"].copy()
     expected = -QUALITY_SCALE_MM * np.log(lifted["joint_quality"])
     names = poses.sequences
     starts = np.flatnonzero(np.r_[True, names[1:] != names[:-1]])
@@ -35,4 +36,6 @@ def refined(poses: PoseSet, lifted: dict[str, np.ndarray], fps: float) -> dict[s
         clip = sequences.Clip(one, root, rays, poses.joint_mask[rows], expected[rows], fps)
         result = sequences.refine(clip)
         pose_3d[rows], root_3d[rows] = result.poses_3d, result.roots
-    return {**lifted, "pose_3d": pose_3d, "root_3d": root_3d}
+        expected_mm[rows] *= sequences.ERROR_SHARE
+    changed = {"pose_3d": pose_3d, "root_3d": root_3d, "expected_error_mm": expected_mm}
+    return {**lifted, **changed, "quality": np.exp(-expected_mm / QUALITY_SCALE_MM)}

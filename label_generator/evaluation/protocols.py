@@ -8,7 +8,10 @@ d       the pictures of c, intrinsics unknown
 e       the pictures of a with the 14 joints that LSP labels; e_mpii and e_coco: those that MPII and COCO label
 f_h36m f_3dhp f_smpl f_coco   c, each person's joints moved to where Human3.6M, MPI-INF-3DHP, SMPL and COCO have them
         (`training.skeletons`), in the pictures and in the truth; joints that those lack are not labelled
-g       the pictures of a with the errors of a detector, as measured on a real one (`detections`)
+g       the pictures of a with the errors of a detector, as measured on a real one (`detections`); g_coco: of one of
+        COCO's joints
+h       the people of c in pictures of uncalibrated cameras (`pictures`), intrinsics assumed by the picture's size, as
+        `generate.py --camera=auto` does; h_unknown: the same, nothing known
 
 The joints that a source lacks are made from the labelled ones by the rules of `tools.pose.joints`.
 """
@@ -20,7 +23,7 @@ import pathlib
 
 import numpy as np
 
-from label_generator.evaluation import detections
+from label_generator.evaluation import detections, pictures
 from label_generator.training import skeletons
 from tfrecords import reader
 from tfrecords.conversion import placing
@@ -29,15 +32,18 @@ from tfrecords.sources import open_source
 from tfrecords.sources.mocap import Mocap
 from tools.cli.errors import InputError
 from tools.pose import joints
+from tools.pose.cameras import intrinsics_from_size
 from tools.pose.joints import POSE17
 
 PROTOCOLS = (
     "a", "b2", "b5", "b10", "c", "d", "e", "e_mpii", "e_coco", "f_h36m", "f_3dhp", "f_smpl", "f_coco", "g",
+    "g_coco", "h", "h_unknown",
 )  # fmt: skip
 _MOVED = {name: name[2:] for name in PROTOCOLS if name.startswith("f_")}
-_WILD = ("c", "d", *_MOVED)
+_IN_PICTURES = ("h", "h_unknown")
+_WILD = ("c", "d", *_MOVED, *_IN_PICTURES)
 _NOISE_PX = {"b2": 2.0, "b5": 5.0, "b10": 10.0}
-_SOURCE_SETS = {"e": "lsp14", "e_mpii": "mpii16", "e_coco": "coco17"}
+_SOURCE_SETS = {"e": "lsp14", "e_mpii": "mpii16", "e_coco": "coco17", "g_coco": "coco17"}
 
 
 @dataclasses.dataclass
@@ -118,7 +124,7 @@ def build(
             noise = rng.normal(0.0, 1.0, (len(kept), POSE17.size, 2)) * _NOISE_PX.get(name, 0.0)
             noise, kept = noise[::step], kept[::step]
             poses_2d = projected.poses_2d[kept] + noise
-            if name == "g":
+            if name in ("g", "g_coco"):
                 mm = camera.intrinsics[:2] / projected.roots[kept][:, 2:]
                 poses_2d = detections.with_errors(poses_2d, mm, rng)
             parts["poses_2d"].append(poses_2d.astype(np.float32))
@@ -131,7 +137,9 @@ def build(
             parts["sequences"].append(runs(kept // step, f"{clip.name} view {view}"))
             parts["joint_mask"].append(np.ones((len(kept), POSE17.size), bool))
     whole = {field: np.concatenate(values) for field, values in parts.items()}
-    if name == "d":
+    if name in _IN_PICTURES:
+        whole = _in_pictures(whole, np.random.default_rng(seed))
+    if name in ("d", "h_unknown"):
         whole["intrinsics"] = np.full_like(whole["intrinsics"], np.nan)
     if name in _SOURCE_SETS:
         whole["poses_2d"], whole["joint_mask"] = as_labelled_by(whole["poses_2d"], _SOURCE_SETS[name])
@@ -139,6 +147,17 @@ def build(
         whole["joint_mask"][:, POSE17.index(joint)] = False
         whole["poses_2d"][:, POSE17.index(joint)] = np.nan
     return PoseSet(name, **whole)
+
+
+def _in_pictures(whole: dict[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """The same people in pictures of unknown cameras; every picture is by another one, so that none are neighbours."""
+    placed = pictures.placed_in_pictures(whole["poses_3d"].astype(np.float64), whole["roots"].astype(np.float64), rng)
+    kept = pictures.nearest_mm(placed) > placing.NEAREST_MM
+    whole |= {name: getattr(placed, name) for name in ("poses_3d", "roots", "poses_2d")}
+    whole["intrinsics"] = intrinsics_from_size(np.tile(pictures.SIZE_PX, (len(kept), 1)))
+    whole["right_2d"] = np.full_like(whole["poses_2d"], np.nan)
+    whole["sequences"] = np.arange(len(kept)).astype(str).astype(object)
+    return {name: values[kept] for name, values in whole.items()}
 
 
 def _places(source: Mocap) -> dict[int, skeletons.Places]:

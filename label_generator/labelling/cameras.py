@@ -20,7 +20,7 @@ _FORMS = "auto, h36m, fx,fy,cx,cy, fov:DEGREES or unknown"
 class CameraChoice:
     """One of 'auto', 'h36m', 'unknown', 'given' (with intrinsics [4]) or 'fov' (with degrees).
 
-    image_size: (width, height) px for 'fov' where the input does not state it, or None.
+    image_size: (width, height) px where the input does not state it, or None.
     """
 
     name: str
@@ -28,11 +28,15 @@ class CameraChoice:
     fov_deg: float = 0.0
     image_size: tuple[int, int] | None = None
 
-    def pinhole_views(self, batch: Batch, first: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def pinhole_views(
+        self, batch: Batch, first: int, by_size: bool = True
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The poses of a batch as views of a pinhole camera.
 
         Args:
           first: number of the batch's first pose, for messages.
+          by_size: 'auto' assumes a camera by the picture's size where there is no calibration
+            (`cameras.intrinsics_from_size`).
 
         Returns:
           poses [B, 17, 2] px without lens distortion, intrinsics [B, 4] px with NaN where unknown, and [B] uint8
@@ -43,7 +47,7 @@ class CameraChoice:
         """
         poses, size = batch.poses_2d, len(batch)
         if self.name == "auto":
-            return self._calibrated(batch)
+            return self._calibrated(batch, by_size)
         if self.name == "unknown":
             return poses, np.full((size, 4), np.nan, np.float32), _kinds(size, schema.NOMINAL)
         if self.name == "h36m":
@@ -52,7 +56,7 @@ class CameraChoice:
             return poses, _tiled(self.intrinsics, size), _kinds(size, schema.GIVEN)
         return poses, self._by_fov(batch, first), _kinds(size, schema.GIVEN)
 
-    def _calibrated(self, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _calibrated(self, batch: Batch, by_size: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         known = np.isin(batch.camera_kind, [CAMERA_KINDS.index(kind) for kind in KNOWN])
         known &= np.isfinite(batch.intrinsics).all(1)
         intrinsics = np.where(known[:, None], batch.intrinsics, np.nan).astype(np.float32)
@@ -62,10 +66,20 @@ class CameraChoice:
             poses = poses.copy()
             camera = intrinsics[distorted, None]
             poses[distorted] = cameras.undistort_pixels(poses[distorted], camera, batch.distortion[distorted, None])
+        if by_size:
+            assumed = cameras.intrinsics_from_size(self._sizes(batch))
+            taken = ~known & np.isfinite(assumed).all(1)
+            intrinsics[taken] = assumed[taken]
+            kinds[taken] = CAMERA_KINDS.index(schema.ASSUMED)
         return poses, intrinsics, kinds
 
+    def _sizes(self, batch: Batch) -> np.ndarray:
+        """[B, 2] px, the pictures' sizes; not positive where unknown."""
+        known = (batch.image_size > 0).all(1, keepdims=True)
+        return np.where(known, batch.image_size, np.asarray(self.image_size or (-1, -1)))
+
     def _by_fov(self, batch: Batch, first: int) -> np.ndarray:
-        sizes = np.where(batch.image_size > 0, batch.image_size, np.asarray(self.image_size or (-1, -1)))
+        sizes = self._sizes(batch)
         unknown = (sizes <= 0).any(1) & ~np.isin(np.arange(len(batch)), list(batch.skipped))
         if unknown.any():
             i = int(np.argmax(unknown))
@@ -90,7 +104,7 @@ def parse_camera(text: str, image_size: tuple[int, int] | None) -> CameraChoice:
     """The choice that the user wrote; raises `InputError` when it is none."""
     text = text.strip()
     if text in ("auto", "h36m", "unknown"):
-        return CameraChoice(text)
+        return CameraChoice(text, image_size=image_size)
     # A picture of any size will do to check the numbers.
     try:
         numbers = cameras.parse_intrinsics(text, image_size or (1000, 1000))

@@ -50,6 +50,7 @@ class LabellingOptions:
     unlabelled: bool = False
     images: str = ""
     output_joints: str = ""
+    correct_joints: bool = True
     overwrite: bool = False
     precision: str = "float32"
     detector: str = "mediapipe"

@@ -27,6 +27,8 @@ from label_generator.labelling import (
     summaries,
 )
 from label_generator.labelling.options import LABELS, LabellingOptions
+from label_generator.lifting import joint_places
+from tfrecords import schema
 from tfrecords.exports import clips, formats
 from tfrecords.exports.rows import COLUMNS, TEXTS
 from tfrecords.storage import manifest
@@ -49,7 +51,8 @@ BELOW_QUALITY = "quality below --min_quality"
 NOT_FINITE = "label is not finite"
 _SUMMARY, _RECORDS = "summary.json", formats.RECORDS
 _CHECKPOINT_SECONDS = 2.0
-_JOINTS_OF_FORMATS = {"lsp": "lsp14", "aichallenger": "aichallenger14", "npy_tree": "pose17"}
+_ASSUMED = inputs.CAMERA_KINDS.index(schema.ASSUMED)
+_JOINTS_OF_FORMATS = {"lsp": "lsp14", "aichallenger": "aichallenger14", "npy_tree": "pose17", "mpii": "mpii16"}
 _LIFTED = ("coarse_3d", "quality", "expected_error_mm", "joint_quality", "residual_mm", "at_range_end")
 
 
@@ -125,6 +128,9 @@ def run(options: LabellingOptions, poses: inputs.Input, lifter: Lifter, fingerpr
             clips_summary = _make_clips(options, poses, files)
             summary = summaries.summarize(options, files, weights, seconds, lifter)
             summary["looks_like"] = other
+            corrected = options.correct_joints and lifter.recipe == "canonical"
+            corrected = corrected and _joint_set(options.spec) in joint_places.CORRECTIONS
+            summary["corrected_joints"] = _joint_set(options.spec) if corrected else None
             summary["sequence"] = clips_summary
             _finish(options, files, summary, weights)
         finally:
@@ -148,6 +154,7 @@ def _header(options: LabellingOptions, poses: inputs.Input, lifter: Lifter, fing
         "min_quality": options.min_quality,
         "batch_size": options.batch_size,
         "sequence": [options.sequence, options.fps],
+        "correct_joints": options.correct_joints,
         "version": manifest.project_version(),
         **({} if options.decisions is None else {"decisions": options.decisions.sha256}),
     }
@@ -200,12 +207,16 @@ def _other_order(options: LabellingOptions, poses: inputs.Input, lifter: Lifter)
         return lifted.expected_error_mm.numpy()[: len(poses_2d)]
 
     spec = options.spec
-    stated = spec.joints or _JOINTS_OF_FORMATS.get(spec.format, "")
-    finding = joint_orders.look_at(lift, batch.poses_2d, batch.provenance == joints.LABELLED, stated)
+    finding = joint_orders.look_at(lift, batch.poses_2d, batch.provenance == joints.LABELLED, _joint_set(spec))
     if finding is None:
         return None
     print(finding.message(f"--joints={spec.joints}" if spec.joints else spec.format), file=sys.stderr, flush=True)
     return finding.order
+
+
+def _joint_set(spec: inputs.Spec) -> str:
+    """The joint set that an input is of; '' where it is not known."""
+    return spec.joints or _JOINTS_OF_FORMATS.get(spec.format, "")
 
 
 def _ahead(poses: inputs.Input, already: int, size: int) -> Iterator[tuple[int, inputs.Batch]]:
@@ -227,8 +238,11 @@ def _label(
 ) -> None:
     """Lifts one batch and appends its rows."""
     dropped = {} if options.decisions is None else _review(options.decisions, batch, first)
-    views, intrinsics, kinds = options.camera.pinhole_views(batch, first)
+    # The published networks know one camera: a person scaled to its nominal distance suits them better.
+    views, intrinsics, kinds = options.camera.pinhole_views(batch, first, by_size=lifter.recipe == "canonical")
     labelled = batch.provenance == 2
+    if options.correct_joints and lifter.recipe == "canonical":
+        views = joint_places.corrected(views, labelled, _joint_set(options.spec))
     # One size for all batches, so that the graph is compiled once.
     lifted = lifter.lift(
         _filled(views, size, np.nan), _filled(intrinsics, size, np.nan), _filled(labelled, size, False)
@@ -256,7 +270,8 @@ def _label(
             **values,
             "poses_2d": batch.poses_2d,
             "provenance": batch.provenance,
-            "depth_nominal": lifted.nominal.numpy()[:count],
+            # A distance in a camera that was assumed without the user's word is no measurement.
+            "depth_nominal": lifted.nominal.numpy()[:count] | ((options.camera.name == "auto") & (kinds == _ASSUMED)),
             "reason": reason,
             "intrinsics": intrinsics,
             "camera_kind": kinds,

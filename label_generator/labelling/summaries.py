@@ -35,7 +35,8 @@ def settings_text(settings: LifterSettings) -> str:
 def camera_text(camera: cameras.CameraChoice) -> str:
     """The assumed camera in words."""
     return {
-        "auto": "each record's own calibrated one; unknown, so depth nominal, where it has none",
+        "auto": "each record's own calibrated one; else a focal length of the picture's diagonal, if its size "
+        "is known; else unknown, so depth nominal",
         "h36m": "Human3.6M's intrinsics for all, the published assumption",
         "unknown": "unknown for all: scaled to a nominal distance, absolute depth means nothing",
         "given": f"given for all: {', '.join(f'{value:g}' for value in camera.intrinsics)} px",
@@ -98,6 +99,10 @@ def print_summary(summary: dict[str, Any], options: LabellingOptions) -> None:
         print(f"without label: {count:,}, {reason}")
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in summary["camera_kinds"].items())
     print(f"cameras: {kinds}")
+    if summary["corrected_joints"]:
+        print(
+            f"joints of {summary['corrected_joints']} brought to the reference skeleton's places (--nocorrect_joints)"
+        )
     clips = summary["sequence"]
     if clips and clips["clips"]:
         rate = f"{clips['fps']:g} frames a second{'' if clips['fps_known'] else ', assumed: --fps tells'}"
@@ -121,6 +126,11 @@ def print_summary(summary: dict[str, Any], options: LabellingOptions) -> None:
             print(f"depth at an end of the search range: {summary['depth_at_range_end']:,}")
         if summary["camera_kinds"].get(schema.NOMINAL):
             print("absolute depth is nominal where the camera is unknown: roots tell no distance there")
+        if summary["camera"] == "auto" and (assumed := summary["camera_kinds"].get(schema.ASSUMED)):
+            print(
+                f"camera of {assumed:,} poses assumed by the picture's size (focal length: its diagonal): distances "
+                "are as uncertain as that; --camera tells a better one"
+            )
     if other := summary.get("output_joints"):
         lost = f"; no rule makes {', '.join(other['without_a_rule'])}" if other["without_a_rule"] else ""
         print(f"as {other['set']}, places {other['places']}{lost}: {options.folder}/poses_3d_{other['set']}.npy")

@@ -15,6 +15,7 @@ from typing import Any, Callable, Union
 
 import numpy as np
 
+from label_generator.lifting import joint_places
 from tools.cli.errors import InputError
 from tools.pose import cameras
 from tools.pose import joints as joint_sets
@@ -34,7 +35,8 @@ class Labels:
       quality: [N] float32, 0 to 1: exp(-expected MPJPE / 100 mm).
       joint_quality: [N, 17] float32, the same for each joint.
       expected_error_mm: [N] float32, the MPJPE to be expected.
-      nominal: [N] bool, whether the camera was unknown, so that `roots` mean nothing.
+      nominal: [N] bool, whether the camera was unknown, so that `roots` mean nothing, or assumed by the picture's size,
+        so that distances are as uncertain as that.
       reasons: N texts, '' where there is a label.
     """
 
@@ -82,6 +84,8 @@ class PoseLifter:
         except TypeError:
             names = ", ".join(field.name for field in dataclasses.fields(lifter.LifterSettings))
             raise InputError(f"settings {', '.join(settings)}: there are {names}") from None
+        # The published networks know one camera: a person scaled to its nominal distance suits them better.
+        self._canonical = recipe == "canonical"
         self._run: Callable[..., Any] = lifter.load_lifter(folders, chosen, tf.as_dtype(precision)).lift
 
     @classmethod
@@ -93,6 +97,7 @@ class PoseLifter:
             raise InputError(f"{folder}: no saved_model.pb; expected what label_generator/export.py writes")
         signature = tf.saved_model.load(str(folder)).signatures["serving_default"]
         made = cls.__new__(cls)
+        made._canonical = True
         made._run = lambda poses, intrinsics, mask: signature(
             poses_2d=tf.constant(poses), intrinsics=tf.constant(intrinsics), joint_mask=tf.constant(mask)
         )
@@ -102,7 +107,7 @@ class PoseLifter:
         self,
         poses_2d: np.ndarray,
         joints: str = "pose17",
-        camera: Camera = "unknown",
+        camera: Camera = "auto",
         image_size: tuple[int, int] | None = None,
         confidences: np.ndarray | None = None,
         min_confidence: float = 0.0,
@@ -111,8 +116,11 @@ class PoseLifter:
 
         Args:
           poses_2d: [N, J, 2] px (or [J, 2] for one), x right, y down, without lens distortion; NaN at missing joints.
-          joints: name of their joint set, J joints (docs/joints.md).
+          joints: name of their joint set, J joints (docs/joints.md). MPII's hips and crown are brought to the reference
+            skeleton's places.
           camera: 'unknown', 'h36m', 'fov:DEGREES' (with `image_size`), or intrinsics fx, fy, cx, cy px, [4] or [N, 4].
+            'auto': where `image_size` is given, a focal length of the picture's diagonal (with weights of the canonical
+            recipe), otherwise unknown.
           image_size: width, height px.
           confidences: [N, J]; a joint with a confidence not above `min_confidence` is missing.
 
@@ -130,14 +138,21 @@ class PoseLifter:
             if known.shape != poses.shape[:2]:
                 raise InputError(f"confidences are {list(poses.shape[:2])}, not {list(np.shape(confidences))}")
             poses = np.where(known[..., None], poses, np.nan)
-        intrinsics = _intrinsics(camera, image_size, len(poses))
+        by_size = self._canonical and isinstance(camera, str) and camera == "auto" and image_size is not None
+        if by_size:
+            intrinsics = np.tile(cameras.intrinsics_from_size(np.asarray(image_size)), (len(poses), 1))
+        else:
+            intrinsics = _intrinsics(camera, image_size, len(poses))
         converted, provenance = joint_sets.convert(poses, joints)
         mask = provenance == joint_sets.LABELLED
+        if self._canonical:
+            converted = joint_places.corrected(converted, mask, joints)
         parts = [
             self._labels_of(converted[i : i + _AT_ONCE], intrinsics[i : i + _AT_ONCE], mask[i : i + _AT_ONCE])
             for i in range(0, len(poses), _AT_ONCE)
         ]
-        return _joined(parts)
+        labels = _joined(parts)
+        return dataclasses.replace(labels, nominal=np.ones(len(labels), bool)) if by_size else labels
 
     def stream(self, poses_2d: Iterable[np.ndarray], **options: Any) -> Iterator[Labels]:
         """Yields the label of each pose as it comes, [J, 2] each; options as for `lift`."""
@@ -160,7 +175,7 @@ class PoseLifter:
         )
 
 
-def lift(poses_2d: np.ndarray, joints: str = "pose17", camera: Camera = "unknown", **options: Any) -> Labels:
+def lift(poses_2d: np.ndarray, joints: str = "pose17", camera: Camera = "auto", **options: Any) -> Labels:
     """3D labels of 2D poses with the weights that come with the project, which are loaded by the first call.
 
     Args and errors: as `PoseLifter.lift`.
@@ -175,7 +190,7 @@ def _shipped() -> PoseLifter:
 
 def _intrinsics(camera: Camera, image_size: tuple[int, int] | None, count: int) -> np.ndarray:
     """[count, 4] fx, fy, cx, cy px, NaN where unknown."""
-    if camera is None or (isinstance(camera, str) and camera == "unknown"):
+    if camera is None or (isinstance(camera, str) and camera in ("unknown", "auto")):
         return np.full((count, 4), np.nan, np.float32)
     if isinstance(camera, str):
         if camera == "h36m":

@@ -125,7 +125,7 @@ def test_label_look_and_label_again(follow, folder):
         "decisions": [dropped],
     }
     (folder / "decisions.json").write_text(json.dumps(content))
-    follow("review.md", "--camera=unknown --keep=decisions.json --output=kept")
+    follow("review.md", "input=keypoints.json --keep=decisions.json --output=kept")
     labelled = np.isfinite(np.load(folder / "kept" / "labels.npz")["poses_3d"]).all((1, 2))
     assert labelled.tolist() == [True, True, False, True]
 

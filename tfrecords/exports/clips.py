@@ -17,10 +17,13 @@ from tools.files.columns import LabelFiles
 from tools.pose import sequences, tracks
 from tools.pose.cameras import BODY_MM, NOMINAL_MM
 
-CHANGED = ("poses_3d", "roots", "interpolated", "track", "nominal_camera")
+_QUALITY = ("quality", "expected_error_mm", "joint_quality")
+CHANGED = ("poses_3d", "roots", "interpolated", "track", "nominal_camera", *_QUALITY)
 # Somebody who is away for longer than this comes back as another clip.
 MOST_GAP_S = 1.0
-_READ = ("poses_3d", "roots", "joint_quality", "provenance", "intrinsics", "image_size", "person", "frame", "_points")
+_READ = (
+    "poses_3d", "roots", *_QUALITY, "provenance", "intrinsics", "image_size", "person", "frame", "_points",
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,6 +149,10 @@ def _one_clip(
         weight = int(np.isfinite(second).all(1).sum())
         if weight:
             sums += np.array([np.nanmean(second), variation, 1.0]) * weight
+    # Of frames that agree less is to be expected than of single ones.
+    new["expected_error_mm"][rows] = sequences.ERROR_SHARE * part["expected_error_mm"]
+    for name in ("quality", "joint_quality"):  # exp(-expected error / 100 mm)
+        new[name][rows] = part[name] ** sequences.ERROR_SHARE
     new["poses_3d"][rows], new["roots"][rows] = result.poses_3d[place], result.roots[place]
     new["interpolated"][rows], new["track"][rows] = result.interpolated[place], number
 

@@ -46,6 +46,7 @@ __all__ = [
     "format_intrinsics",
     "in_front",
     "intrinsics_from_fov",
+    "intrinsics_from_size",
     "load_h36m_h5",
     "load_h36m_json",
     "parse_intrinsics",
@@ -89,6 +90,21 @@ def intrinsics_from_fov(fov_deg: float, width: float, height: float, axis: str =
         raise ValueError(f"unknown axis {axis!r}: expected one of {', '.join(spans)}")
     focal = spans[axis] / 2 / math.tan(math.radians(fov_deg) / 2)
     return np.array([focal, focal, width / 2, height / 2])
+
+
+def intrinsics_from_size(sizes: np.ndarray) -> np.ndarray:
+    """Intrinsics ``[..., 4]`` float32 that are assumed for pictures of unknown cameras; NaN where a size is not known.
+
+    The focal length is the picture's diagonal, that of a 43 mm lens on 35 mm film, and the principal point its middle:
+    Kissos et al., "Beyond weak perspective for monocular 3D human pose estimation" (ECCV workshops 2020).
+
+    Args:
+        sizes: ``[..., 2]`` widths and heights in pixels; not positive where unknown.
+    """
+    sizes = np.asarray(sizes, np.float32)
+    sizes = np.where((sizes > 0).all(-1, keepdims=True), sizes, np.float32(np.nan))
+    focal = np.hypot(sizes[..., 0], sizes[..., 1])
+    return np.stack([focal, focal, sizes[..., 0] / 2, sizes[..., 1] / 2], -1)
 
 
 def parse_intrinsics(text: str, image_size: tuple[float, float] | None = None) -> np.ndarray:

@@ -93,6 +93,29 @@ def test_protocol_f_moves_the_joints_and_nothing_else(small_motion):
     assert above(smpl.poses_3d, "Hip", "RHip", "LHip") == pytest.approx(95, abs=20)
 
 
+def test_protocol_h_is_pictures_whose_size_alone_is_known(small_motion):
+    found, unknown = protocols.build("h", small_motion, step=2), protocols.build("h_unknown", small_motion, step=2)
+    np.testing.assert_array_equal(found.poses_2d, unknown.poses_2d)
+    assert np.isnan(unknown.intrinsics).all()
+    diagonal = np.hypot(1280, 720)
+    np.testing.assert_allclose(found.intrinsics, np.tile([diagonal, diagonal, 640, 360], (len(found), 1)), rtol=1e-6)
+    # The pictures are pinhole views of the truth, by cameras whose focal lengths are spread around the assumed one.
+    points = found.poses_3d + found.roots[:, None]
+    seen, offset = points[..., :2] / points[..., 2:], found.poses_2d - [640, 360]
+    focal = (seen * offset).sum((1, 2)) / (seen**2).sum((1, 2))
+    np.testing.assert_allclose(seen * focal[:, None, None], offset, atol=0.1)
+    film_mm = focal / diagonal * 43.27
+    assert 23.9 < film_mm.min() < 28 < np.median(film_mm) < 75 < film_mm.max() < 105.1
+    hips = offset[:, POSE17.root] / diagonal
+    assert hips[:, 0].std() == pytest.approx(0.168, rel=0.15)
+    # People are seen from the same side as in c, turned with the ray to them.
+    exact = protocols.build("c", small_motion, step=2)
+    depth = [(p * r).sum(-1) / np.linalg.norm(r, axis=-1) for p, r in (
+        (s.poses_3d, s.roots[:, None]) for s in (exact, found)
+    )]  # fmt: skip
+    np.testing.assert_allclose(*depth, atol=0.5)
+
+
 def test_protocol_g_has_the_measured_errors(small_motion, pose3d_data):
     exact = protocols.build("a", small_motion, str(pose3d_data / CAMERAS))
     found = protocols.build("g", small_motion, str(pose3d_data / CAMERAS))
@@ -106,6 +129,9 @@ def test_protocol_g_has_the_measured_errors(small_motion, pose3d_data):
     assert (off[:, POSE17.index("RWrist")] > 200).mean() == pytest.approx(0.025, abs=0.02)
     again = protocols.build("g", small_motion, str(pose3d_data / CAMERAS))
     np.testing.assert_array_equal(again.poses_2d, found.poses_2d)
+    coco = protocols.build("g_coco", small_motion, str(pose3d_data / CAMERAS))
+    assert coco.joint_mask.sum(1).max() == 12
+    np.testing.assert_allclose(coco.poses_2d[:, POSE17.index("RWrist")], found.poses_2d[:, POSE17.index("RWrist")])
 
 
 def test_frame_step_and_bad_names(small_motion, pose3d_data):

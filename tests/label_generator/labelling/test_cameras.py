@@ -18,6 +18,11 @@ def batch_of(people, **changes):
     return batch
 
 
+def sizeless(batch):
+    batch.image_size = np.full((300, 2), -1)
+    return batch
+
+
 def kinds_of(kinds):
     return {label_inputs.CAMERA_KINDS[kind] for kind in kinds}
 
@@ -40,10 +45,26 @@ def test_camera_choices(people):
     batch.camera_kind[:7] = label_inputs.CAMERA_KINDS.index("assumed")
     batch.intrinsics = people.intrinsics.copy()
     batch.intrinsics[9] = np.nan
-    _, intrinsics, kinds = label_cameras.parse_camera("auto", None).pinhole_views(batch, 0)
-    assert np.isnan(intrinsics[[*range(7), 9]]).all()
-    assert kinds_of(kinds[[*range(7), 9]]) == {"nominal"}
-    assert kinds_of(np.delete(kinds, [*range(7), 9])) == {"calibrated"}
+    uncalibrated = [*range(7), 9]
+    auto = label_cameras.parse_camera("auto", None)
+    _, intrinsics, kinds = auto.pinhole_views(batch, 0)
+    np.testing.assert_allclose(intrinsics[uncalibrated], np.tile([1280.6248, 1280.6248, 500, 400], (8, 1)), rtol=1e-6)
+    assert kinds_of(kinds[uncalibrated]) == {"assumed"}
+    assert kinds_of(np.delete(kinds, uncalibrated)) == {"calibrated"}
+    np.testing.assert_allclose(np.delete(intrinsics, uncalibrated, 0), np.delete(people.intrinsics, uncalibrated, 0))
+    for poses in (auto.pinhole_views(batch, 0, by_size=False), auto.pinhole_views(sizeless(batch), 0)):
+        assert np.isnan(poses[1][uncalibrated]).all()
+        assert kinds_of(poses[2][uncalibrated]) == {"nominal"}
+
+
+def test_the_size_of_the_picture_can_be_stated(people):
+    batch = batch_of(people, camera_kind=np.zeros(300, np.uint8))
+    batch.image_size[:4] = [640, 480]
+    _, intrinsics, kinds = label_cameras.parse_camera("auto", (300, 400)).pinhole_views(batch, 0)
+    np.testing.assert_allclose(intrinsics[[3, 4]], [[800, 800, 320, 240], [500, 500, 150, 200]])
+    assert kinds_of(kinds) == {"assumed"}
+    _, intrinsics, _ = label_cameras.parse_camera("unknown", (300, 400)).pinhole_views(batch, 0)
+    assert np.isnan(intrinsics).all()
 
 
 def test_lens_distortion_is_taken_out(people):

@@ -54,6 +54,17 @@ def test_another_joint_set_and_low_confidences(lifter, poses):
     assert labels.nominal.all()
 
 
+def test_the_size_of_the_picture_suffices_for_a_camera(lifter, poses):
+    poses = poses + np.float32([500, 0])
+    labels = lg.lift(poses, image_size=(1600, 1200))
+    expected = lifter.lift(poses, np.float32([2000, 2000, 800, 600]))
+    np.testing.assert_allclose(labels.poses_3d, expected.pose_3d, atol=1e-2)
+    assert labels.nominal.all()
+    unknown = lg.lift(poses)
+    np.testing.assert_allclose(lg.lift(poses, camera="unknown", image_size=(1600, 1200)).poses_3d, unknown.poses_3d)
+    assert np.abs(labels.poses_3d - unknown.poses_3d).max() > 10
+
+
 def test_pieces_of_a_large_input_are_those_of_a_small_one(poses, monkeypatch):
     whole = lg.lift(poses)
     monkeypatch.setattr(api, "_AT_ONCE", 4)

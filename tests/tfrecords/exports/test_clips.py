@@ -17,7 +17,7 @@ def error(one, other):
 
 def test_two_people_of_a_video(tmp_path, video):
     files, both, person = video.label_files(tmp_path, wrong_mm=40.0)
-    before = files.read("poses_3d", 0, files.rows)
+    before, quality = files.read("poses_3d", 0, files.rows), files.read("quality", 0, files.rows)
     told = clips.make_clips(files, clips.ClipOptions(fps=video.FPS))
     after, track = files.read("poses_3d", 0, files.rows), files.read("track", 0, files.rows)
     assert (told["clips"], told["frames"], told["fps"], told["fps_known"]) == (2, 119, video.FPS, True)
@@ -38,6 +38,15 @@ def test_two_people_of_a_video(tmp_path, video):
     assert told["acceleration_mm"] < 0.4 * told["acceleration_before_mm"]
     assert told["bone_variation_percent"] == 0 < told["bone_variation_before_percent"]
     assert np.isnan(files.read("nominal_camera", 0, files.rows)).all()
+    # Less error is expected of the frames of a clip, in all three columns.
+    expected = files.read("expected_error_mm", 0, files.rows)
+    np.testing.assert_allclose(expected[labelled], -87.0 * np.log(quality[labelled]), rtol=1e-5)
+    np.testing.assert_allclose(
+        files.read("quality", 0, files.rows)[labelled], np.exp(-expected[labelled] / 100), rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        files.read("joint_quality", 0, files.rows)[labelled, 3], np.exp(-expected[labelled] / 100), rtol=1e-5
+    )
     files.write_npz(tmp_path / "labels.npz", {})
     with np.load(tmp_path / "labels.npz") as archive:
         np.testing.assert_array_equal(archive["poses_3d"], after)
