@@ -36,7 +36,8 @@ def placed_in_pictures(poses_3d: np.ndarray, roots: np.ndarray, rng: np.random.G
     """
     count = len(poses_3d)
     diagonal = float(np.hypot(*SIZE_PX))
-    focal = diagonal / FILM_MM * np.exp(rng.uniform(*np.log(FOCAL_MM), count))
+    shortest, longest = FOCAL_MM
+    focal = diagonal / FILM_MM * shortest * (longest / shortest) ** rng.uniform(0.0, 1.0, count)
     offset = diagonal * np.stack([rng.normal(*_ASIDE, count), rng.normal(*_DOWN, count)], 1)
     offset = np.clip(offset, -0.48 * np.array(SIZE_PX), 0.48 * np.array(SIZE_PX))
     size_px = diagonal * np.exp(rng.normal(*_LOG_SIZE, count).clip(_LOG_SIZE[0] - 0.85, _LOG_SIZE[0] + 0.85))
