@@ -62,6 +62,7 @@ class Options:
       unit_mm: millimetres in the unit of the source's 3D; 0: as its format says, or guessed from the body's size.
       joints: joint set of detected key points whose file names none; '': by their number.
       min_confidence: detected joints with a confidence not above it are missing.
+      body_model: .npz of SMPL's family, for motion capture that has rotations alone.
       image_size: width, height in px of all pictures, for key points that are shares of it and a file that doesn't say.
     """
 
@@ -82,6 +83,7 @@ class Options:
     joints: str = ""
     min_confidence: float = 0.0
     image_size: tuple[int, int] | None = None
+    body_model: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

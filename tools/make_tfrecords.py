@@ -47,7 +47,7 @@ def declare() -> command.Flags:
             "images", "", "folder of the pictures, where --input does not contain it; 'none': records without pictures"
         )
         flags.boolean("verify", False, "decode every picture to check it, instead of only its file structure")
-        flags.string("cameras", "", "file with camera parameters")
+        flags.string("cameras", "", "Human3.6M's cameras: cameras.h5, metadata.xml, .pkl or .json")
         flags.integer("frame_step", 1, "take every n-th frame of sequences", lower_bound=1)
         flags.enum(
             "layout", "auto", ["auto", "planar", "interleaved"], "x..., y..., z... or x0 y0 x1 y1 ... in plain arrays"
@@ -59,6 +59,12 @@ def declare() -> command.Flags:
             0.0,
             "length of one unit of the source's 3D coordinates, in mm; 0: as its format says",
             lower_bound=0,
+        )
+        flags.string(
+            "body_model",
+            "",
+            "for AMASS and SMPL files of rotations: .npz of a body model that you have a licence for (v_template, "
+            "shapedirs, J_regressor)",
         )
         flags.float("baseline_mm", 500.0, "stereo baseline: displacement of poses along +x for the right view, in mm")
         flags.boolean("distort", False, "project with the cameras' lens distortion instead of as pinhole cameras")
@@ -150,6 +156,7 @@ def _options(flags: command.Flags) -> Options:
         cameras_style=flags.cameras_style,
         distort=flags.distort,
         unit_mm=flags.unit_mm,
+        body_model=flags.body_model,
     )
 
 

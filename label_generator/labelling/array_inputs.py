@@ -30,6 +30,8 @@ INFO = Info(
 _NAMES = ("poses_2d", "pose_2d", "keypoints_2d", "keypoints", "joints_2d", "kpts", "positions_2d")
 # Joint sets without a joint between the hips.
 _ROOTLESS = ("coco17", "lsp14", "aichallenger14", "openpose18")
+# As large as BODY_25, whose arrays need no name.
+_RARE = "body25b"
 _LAYOUT_ROWS = 64
 # A layout whose bones are this much shorter than the other's is the right one.
 _CLEARLY_SHORTER = 0.8
@@ -235,7 +237,8 @@ def _joint_set(name: str, rows: Rows) -> joints.JointSet:
     fitting = [
         one.name
         for one in joints.JOINT_SETS.values()
-        if tuple(rows.shape[1:]) in {(one.size, 2), (one.size, 3), (one.size * 2,), (one.size * 3,)}
+        if one.name != _RARE
+        and tuple(rows.shape[1:]) in {(one.size, 2), (one.size, 3), (one.size * 2,), (one.size * 3,)}
     ]
     if len(fitting) == 1:
         return joints.joint_set(fitting[0])

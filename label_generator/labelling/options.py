@@ -16,7 +16,7 @@ from tools.pose import joints
 LABELS = "labels.npz"
 # The formats that each of these flags of the input is for.
 _FORMATS_OF_FLAGS = {
-    "joints": ("array", "coco_results", "videopose3d", "mmpose", "mediapipe", "yolo", "deeplabcut"),
+    "joints": ("array", "openpose", "coco_results", "videopose3d", "mmpose", "mediapipe", "yolo", "deeplabcut"),
     "key": ("array",),
     "layout": ("array", "npy_tree", "mpii_lsp"),
     "permutation": ("array", "npy_tree", "mpii_lsp"),

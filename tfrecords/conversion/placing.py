@@ -6,14 +6,14 @@ so that records made from the same file and seed are the same poses."""
 
 from __future__ import annotations
 
-import pathlib
 from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 
+from tfrecords.conversion import camera_files
 from tools.cli.errors import InputError
-from tools.pose import cameras as camera_files
+from tools.pose import cameras as pose_cameras
 from tools.pose.cameras import Camera
 from tools.pose.joints import POSE17
 
@@ -55,18 +55,18 @@ class CameraView(NamedTuple):
 
 
 def load_cameras(path: str, source: str) -> dict[tuple[int, str], Camera]:
-    """Human3.6M's cameras from ``cameras.h5`` or the public JSON, by subject number and camera name.
+    """Human3.6M's cameras by subject number and camera name, from any file that `camera_files` reads.
 
     Raises:
       InputError: no file given (the message says what to give), or not such a file.
     """
     if not path:
         raise InputError(
-            f"source {source} needs Human3.6M's cameras: give cameras.h5 or the JSON of human36m-camera-parameters "
-            "with --cameras, or take cameras in the wild, which need no file, with --cameras_style=wild"
+            f"source {source} needs Human3.6M's cameras: give cameras.h5, metadata.xml, a pickled dict of cameras "
+            "or the JSON of human36m-camera-parameters with --cameras, or take cameras in the wild, which need no "
+            "file, with --cameras_style=wild"
         )
-    is_h5 = pathlib.Path(path).suffix.lower() in (".h5", ".hdf5")
-    return camera_files.load_h36m_h5(path) if is_h5 else camera_files.load_h36m_json(path)
+    return camera_files.load(path)
 
 
 def check_subjects(cameras: dict[tuple[int, str], Camera], subjects: Iterable[int], path: str) -> None:
@@ -178,7 +178,7 @@ def level_view(world: np.ndarray) -> tuple[np.ndarray, str, Camera, tuple[int, i
     placed = world.copy()
     placed[..., :2] -= world[:, POSE17.root, None, :2]
     rotation = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
-    camera = Camera(np.array(camera_files.SEARCH_INTRINSICS), None, rotation, np.array([0.0, 0.0, LEVEL_DISTANCE_MM]))
+    camera = Camera(np.array(pose_cameras.SEARCH_INTRINSICS), None, rotation, np.array([0.0, 0.0, LEVEL_DISTANCE_MM]))
     return placed, "level", camera, (WILD_SIZE_PX, WILD_SIZE_PX)
 
 
@@ -193,7 +193,7 @@ def view_from(world: np.ndarray, camera: Camera, baseline_mm: float, distort: bo
     lens = camera.distortion if distort else None
 
     def pixels(points: np.ndarray) -> np.ndarray:
-        projected = camera_files.project(points, camera.intrinsics, lens, camera.distortion_model)
+        projected = pose_cameras.project(points, camera.intrinsics, lens, camera.distortion_model)
         return projected.astype(np.float32)
 
     poses = camera.to_camera(world)
@@ -206,7 +206,7 @@ def view_from(world: np.ndarray, camera: Camera, baseline_mm: float, distort: bo
         poses_3d=(poses - roots[:, None]).astype(np.float32),
         roots=roots.astype(np.float32),
         poses_2d=flat,
-        right_2d=pixels(camera_files.right_view(poses, baseline_mm)) if baseline_mm else None,
+        right_2d=pixels(pose_cameras.right_view(poses, baseline_mm)) if baseline_mm else None,
         nearest_mm=poses[..., 2].min(1),
         in_reach=in_reach,
     )

@@ -1,4 +1,4 @@
-"""Motion capture: .npz archives of poses in the world, and .bvh files."""
+"""Motion capture: .npz archives of poses in the world, .bvh files, and .npz files of SMPL's family (AMASS)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 
 import numpy as np
 
-from tfrecords.conversion import bvh_joints, clips, placing
+from tfrecords.conversion import bvh_joints, clips, placing, smpl
 from tfrecords.formats import arrays, bvh
 from tfrecords.source import Info, Options
 from tools.cli.errors import InputError
@@ -37,7 +37,8 @@ class Mocap(clips.MotionSource):
         name="mocap",
         description="motion capture seen by Human3.6M's cameras or by cameras in the wild, four views of each frame",
         input=".npz of [frames, 17, 3] arrays in mm, z up, Human3.6M's 17 joints, with <name>_index.json if there is "
-        "one; a .bvh file; or a folder with .bvh files. val: about a tenth of the subjects, by a hash of the name; "
+        "one; a .bvh file; an .npz of AMASS or SMPL with joints, or with rotations and --body_model; or a folder of "
+        ".bvh or of such .npz files. val: about a tenth of the subjects, by a hash of the name; "
         "subjects captured together stay together; unnamed: sequences whose subject is not known",
         licence="that of the input; CMU Graphics Lab Motion Capture Database: free for all uses, not to be resold",
         citation="for CMU data: obtained from mocap.cs.cmu.edu; created with funding from NSF EIA-0196217",
@@ -53,8 +54,13 @@ class Mocap(clips.MotionSource):
         if not self._wild:
             placing.check_subjects(self._cameras, placing.SUBJECTS, options.cameras)
         self._bvh: dict[str, pathlib.Path] = {}
-        if self.path.suffix.lower() == ".npz":
+        self._smpl: dict[str, smpl.SmplFile] = {}
+        if self.path.suffix.lower() == ".npz" and smpl.is_smpl(self.path):
+            motions = self._index_smpl([self.path], self.path.parent)
+        elif self.path.suffix.lower() == ".npz":
             motions = self._index_archive()
+        elif self.path.is_dir() and (found := _smpl_files(self.path)):
+            motions = self._index_smpl(found, self.path)
         else:
             motions = self._index_bvh()
         self._set_motions(
@@ -63,7 +69,9 @@ class Mocap(clips.MotionSource):
         )
 
     def files(self) -> list[pathlib.Path]:
-        found = list(self._bvh.values()) or [self.path, *(path for path in [_index_path(self.path)] if path.is_file())]
+        own = [*self._bvh.values(), *(file.path for file in self._smpl.values())]
+        own += [pathlib.Path(self.options.body_model)] if self._smpl and self.options.body_model else []
+        found = own or [self.path, *(path for path in [_index_path(self.path)] if path.is_file())]
         return found + ([] if self._wild else [pathlib.Path(self.options.cameras)])
 
     def _index_archive(self) -> list[clips.Motion]:
@@ -104,7 +112,20 @@ class Mocap(clips.MotionSource):
             self._bvh[name] = file
         return motions
 
+    def _index_smpl(self, found: list[pathlib.Path], root: pathlib.Path) -> list[clips.Motion]:
+        motions = []
+        for number, path in enumerate(found):
+            relative, file = path.relative_to(root), smpl.open_file(path)
+            name = relative.with_suffix("").as_posix()
+            # AMASS has a folder for each data set, and in it one for each subject.
+            subject = cmu_subject(name) or relative.parent.as_posix().removeprefix(".")
+            motions.append(clips.Motion(number, subject, "", name, file.frames, relative.as_posix(), split_of(subject)))
+            self._smpl[name] = file
+        return motions
+
     def _load(self, motion: clips.Motion) -> tuple[np.ndarray, np.ndarray]:
+        if self._smpl:
+            return read_smpl(self._smpl[motion.name], self.options.body_model, self.options.unit_mm)
         if self._bvh:
             return read_bvh(self._bvh[motion.name], self.options.unit_mm)
         world = self._archive.read(motion.name).astype(np.float64)[:, self._order]
@@ -151,12 +172,34 @@ def read_bvh(path: pathlib.Path, unit: float = 0.0) -> tuple[np.ndarray, np.ndar
     skeleton, motion = bvh.read(path)
     mapping = bvh_joints.map_joints(skeleton, path)
     poses = mapping.poses(bvh.forward_kinematics(skeleton, motion)) * unit_mm(skeleton, mapping, unit, path)
+    return _on_the_floor(poses), mapping.provenance
+
+
+def read_smpl(file: smpl.SmplFile, body_model: str = "", unit: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """As `read_bvh`, of a file of SMPL's family (`conversion.smpl`)."""
+    mapping = smpl.mapping(file.path)
+    poses = mapping.poses(smpl.read(file, body_model))
+    if len(poses):
+        poses *= _unit_of_body(poses[0], unit, file.path)
+    return _on_the_floor(poses), mapping.provenance
+
+
+def _on_the_floor(poses: np.ndarray) -> np.ndarray:
+    """Poses with z up, the lowest ankle as high as ankles are."""
     if _up_axis(poses) == 1:
         poses = np.stack([poses[..., 0], -poses[..., 2], poses[..., 1]], axis=-1)
     ankles = poses[:, [POSE17.index("RFoot"), POSE17.index("LFoot")], 2]
     if np.isfinite(ankles).any():
         poses[..., 2] += _ANKLE_MM - np.nanmin(ankles)
-    return poses, mapping.provenance
+    return poses
+
+
+def _smpl_files(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Files of SMPL's family below a folder, sorted; none where there are .bvh files."""
+    files = [path for path in sorted(folder.rglob("*")) if not path.name.startswith(".") and path.is_file()]
+    if any(path.suffix.lower() == ".bvh" for path in files):
+        return []
+    return [path for path in files if path.suffix.lower() == ".npz" and smpl.is_smpl(path)]
 
 
 def unit_mm(skeleton: bvh.Skeleton, mapping: bvh_joints.Mapping, unit: float, path: pathlib.Path) -> float:
@@ -165,12 +208,16 @@ def unit_mm(skeleton: bvh.Skeleton, mapping: bvh_joints.Mapping, unit: float, pa
     Raises:
       InputError: none of the usual units does, or `unit` is negative.
     """
+    return _unit_of_body(mapping.poses(skeleton.rest()[None])[0], unit, path)
+
+
+def _unit_of_body(pose: np.ndarray, unit: float, path: pathlib.Path) -> float:
+    """See `unit_mm`; pose: [17, 3]."""
     if unit < 0 or not np.isfinite(unit):
         raise InputError(f"--unit_mm={unit:g}: expected a positive number, or 0 to guess")
     if unit:
         return unit
-    rest = mapping.poses(skeleton.rest()[None])[0]
-    place = dict(zip(POSE17.joints, rest))
+    place = dict(zip(POSE17.joints, pose))
     chains = [("Hip", "Spine", "Thorax", "Neck/Nose", "Head"), ("RFoot", "RKnee", "RHip"), ("LFoot", "LKnee", "LHip")]
     trunk, right, left = (
         sum(np.linalg.norm(place[a] - place[b]) for a, b in zip(chain, chain[1:])) for chain in chains

@@ -1,13 +1,15 @@
 """OpenPose's JSON, one file a frame: a folder of them, or a tar of one or more folders.
 
-Key points are (x, y, confidence) under `pose_keypoints_2d`, or `pose_keypoints` in the first versions: 25 (BODY_25) or
-18 (COCO_18), told apart by their number. Confidence 0 means not found. A detector doesn't say what is hidden, so
-visibility is unknown. Sequence and frame come from the names: ``dance_000000000012_keypoints.json`` is frame 12 of
-'dance'. OpenPose numbers people anew in each frame, so `person` is no identity.
+Key points are (x, y, confidence) under `pose_keypoints_2d`, or `pose_keypoints` in the first versions: 25 (BODY_25, or
+BODY_25B, whose order is another) or 18 (COCO_18). The number tells 18 from 25; BODY_25B is told by where its neck lies,
+or by --joints=body25b. Hands and faces are not read. Confidence 0 means not found. A detector doesn't say what is
+hidden, so visibility is unknown. Sequence and frame come from the names: ``dance_000000000012_keypoints.json`` is frame
+12 of 'dance'. OpenPose numbers people anew in each frame, so `person` is no identity.
 """
 
 from __future__ import annotations
 
+import itertools
 import lzma
 import pathlib
 import re
@@ -35,6 +37,13 @@ _TARS = (".tar", ".tar.gz", ".tgz")
 # OpenPose can scale its output to [0, 1] or [-1, 1] (--keypoint_scale).
 _MIN_EXTENT = 2.0
 _BODY25, _COCO18 = joints.JOINT_SETS["body25"], joints.JOINT_SETS["openpose18"]
+# The neck and the shoulders, by which the two orders of 25 key points differ; frames that are looked at for them.
+_NECKS = {
+    name: tuple(joints.JOINT_SETS[name].index(joint) for joint in (neck, "RShoulder", "LShoulder"))
+    for name, neck in (("body25", "Neck"), ("body25b", "UpperNeck"))
+}
+_LOOKED_AT = 50
+_NEAR = 0.15  # the neck is this near to the middle of the shoulders, as a share of the person's extent in the picture
 _18_AS_25 = np.array([_BODY25.index(name) for name in _COCO18.joints])
 
 
@@ -63,7 +72,7 @@ class OpenPose(PeopleSource):
         frames = sorted((_place(name), name, data) for name, data in self._files())
         if not frames:
             raise InputError(f"{self.path}: no JSON file in it; expected {self.info.input}")
-        people = People("body25", str(self.path))
+        people = People(self.options.joints or _set_of(data for _, _, data in frames), str(self.path))
         taken: dict[str, int] = {}
         for (sequence, frame), name, data in frames:
             sequence = sequence or self.path.name.split(".")[0]
@@ -103,6 +112,30 @@ class OpenPose(PeopleSource):
         return [self.path, *sorted(place for place in self.path.rglob("*") if place.is_dir())]
 
 
+def _set_of(frames: Iterator[bytes]) -> str:
+    """'body25b' where the neck of that set lies between its shoulders, in the median of the first people, and BODY_25's
+    does not; else 'body25'."""
+    apart: dict[str, list[float]] = {"body25": [], "body25b": []}
+    for data in itertools.islice(frames, _LOOKED_AT):
+        try:
+            content = labels.parse_json(data, "")
+        except InputError:
+            continue
+        entries = content.get("people") if isinstance(content, dict) else None
+        for entry in entries if isinstance(entries, list) else []:
+            numbers = labels.number_array(entry.get("pose_keypoints_2d") if isinstance(entry, dict) else None, 75)
+            if numbers is None:
+                continue
+            points = numbers.reshape(-1, 3)
+            extent = float(np.ptp(points[points[:, 2] > 0, :2], axis=0).max()) if (points[:, 2] > 0).any() else 0.0
+            for name, (neck, one, other) in _NECKS.items():
+                if extent and (points[[neck, one, other], 2] > 0).all():
+                    middle = points[[one, other], :2].mean(0)
+                    apart[name].append(float(np.linalg.norm(points[neck, :2] - middle)) / extent)
+    median = {name: np.median(values) if values else np.inf for name, values in apart.items()}
+    return "body25b" if median["body25b"] < min(_NEAR, median["body25"] / 2) else "body25"
+
+
 def _place(name: str) -> tuple[str, int]:
     """(sequence, frame) from a file name; frame -1 when the name has no number."""
     path = pathlib.PurePosixPath(name)
@@ -118,7 +151,7 @@ def _add_frame(people: People, picture: int, name: str, data: bytes) -> None:
         content = labels.parse_json(data, name)
     except InputError:
         content = None
-    found = content.get("people") if isinstance(content, dict) else None
+    found, size = content.get("people") if isinstance(content, dict) else None, people.joint_set.size
     if not isinstance(found, list):
         people.add_bad(picture, 0, BAD_JSON)
         return
@@ -132,13 +165,16 @@ def _add_frame(people: People, picture: int, name: str, data: bytes) -> None:
             continue
         detected = numbers.reshape(-1, 3)
         points = np.where(detected[:, 2:] > 0, detected[:, :2], np.nan)
+        if len(points) != size and not (size == _BODY25.size and people.joint_set is _BODY25):
+            people.add_bad(picture, person, BAD_KEYPOINTS)
+            continue
         known = points[np.isfinite(points).all(-1)]
         if len(known) > 1 and (known.max(0) - known.min(0)).max() <= _MIN_EXTENT:
             people.add_bad(picture, person, NOT_PIXELS)
             continue
-        if len(points) == _COCO18.size:
+        if len(points) == _COCO18.size and people.joint_set is _BODY25:
             # COCO_18 is BODY_25 without MidHip and feet.
             body = np.full((_BODY25.size, 2), np.nan)
             body[_18_AS_25] = points
             points = body
-        people.add(picture, person, points, np.zeros(_BODY25.size))
+        people.add(picture, person, points, np.zeros(size))

@@ -114,6 +114,11 @@ _TREES = {
     "LWrist<LElbow MidHip RHip<MidHip RKnee<RHip RAnkle<RKnee LHip<MidHip LKnee<LHip LAnkle<LKnee REye<Nose "
     "LEye<Nose REar<REye LEar<LEye LBigToe<LAnkle LSmallToe<LBigToe LHeel<LAnkle RBigToe<RAnkle "
     "RSmallToe<RBigToe RHeel<RAnkle",
+    # OpenPose's BODY_25B: COCO's 17, then MPII's neck and crown, then feet.
+    "body25b": "Nose LEye<Nose REye<Nose LEar<LEye REar<REye LShoulder<UpperNeck RShoulder<UpperNeck LElbow<LShoulder "
+    "RElbow<RShoulder LWrist<LElbow RWrist<RElbow LHip<LShoulder RHip<RShoulder LKnee<LHip RKnee<RHip "
+    "LAnkle<LKnee RAnkle<RKnee UpperNeck<Nose HeadTop<UpperNeck LBigToe<LAnkle LSmallToe<LBigToe LHeel<LAnkle "
+    "RBigToe<RAnkle RSmallToe<RBigToe RHeel<RAnkle",
     "openpose18": "Nose<Neck Neck RShoulder<Neck RElbow<RShoulder RWrist<RElbow LShoulder<Neck LElbow<LShoulder "
     "LWrist<LElbow RHip<Neck RKnee<RHip RAnkle<RKnee LHip<Neck LKnee<LHip LAnkle<LKnee REye<Nose "
     "LEye<Nose REar<REye LEar<LEye",
@@ -147,6 +152,7 @@ _MEANING: dict[str, dict[str, str]] = {
     "aichallenger14": {"RAnkle": "RFoot", "LAnkle": "LFoot", "Neck": "Thorax", "HeadTop": "Head"},
     "coco17": {"RAnkle": "RFoot", "LAnkle": "LFoot"},
     "body25": {"RAnkle": "RFoot", "LAnkle": "LFoot", "Neck": "ShoulderMiddle", "MidHip": "Hip"},
+    "body25b": {"RAnkle": "RFoot", "LAnkle": "LFoot", "UpperNeck": "Thorax", "HeadTop": "Head"},
     "openpose18": {"RAnkle": "RFoot", "LAnkle": "LFoot", "Neck": "ShoulderMiddle"},
     "halpe26": {"RAnkle": "RFoot", "LAnkle": "LFoot", "Neck": "ShoulderMiddle"},
     "mediapipe33": {"RAnkle": "RFoot", "LAnkle": "LFoot"},

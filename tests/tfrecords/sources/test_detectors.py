@@ -299,3 +299,54 @@ def test_the_readers_say_what_they_expect():
     for module in (mmpose.MMPose, mediapipe.MediaPipe, yolo.Yolo, deeplabcut.DeepLabCut):
         assert module.info.input
         assert module.info.citation
+
+
+# --- lists of results -------------------------------------------------------------------------------------------------
+
+
+def test_detectron2(tmp_path, read_all):
+    """coco_instances_results.json as Detectron2's evaluator writes it: several people, boxes, scores of key points that
+    are no probabilities, people of one picture not together."""
+    points = [random_points(17, seed) for seed in range(3)]
+    entries = [
+        {
+            "image_id": image,
+            "category_id": 1,
+            "bbox": [12.5, 20.25, 300.0, 400.5],
+            "score": 0.998,
+            "keypoints": np.c_[xy, np.linspace(0.05, 3.2, 17)].ravel().tolist(),
+        }
+        for image, xy in zip((785, 632, 785), points)
+    ]
+    records = read_all("coco_results", write(tmp_path / "coco_instances_results.json", entries), images="none")
+    assert [(r.file, r.person) for r in records] == [("785", 0), ("785", 1), ("632", 0)]
+    for record, xy in zip(records, (points[0], points[2], points[1])):
+        np.testing.assert_allclose(record.pose_2d, expected_pose(xy, "coco17"), atol=1e-3)
+        np.testing.assert_allclose(record.box, [12.5, 20.25, 300.0, 400.5])
+
+
+def test_coco_wholebody_without_hands_and_face(tmp_path, read_all):
+    """133 key points of a result, and the annotations' own layout, whose other parts have keys of their own."""
+    body, rest = random_points(17), random_points(116, 5)
+    flat = np.c_[np.concatenate([body, rest]), np.full(133, 0.8)].ravel().tolist()
+    entry = {"image_id": 5, "category_id": 1, "keypoints": flat, "score": 0.9, "bbox": [1, 2, 300, 400]}
+    (result,) = read_all("coco_results", write(tmp_path / "results.json", [entry]), images="none")
+    names = [
+        "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
+        "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle",
+        "right_ankle",
+    ]  # fmt: skip
+    annotation = {
+        "id": 7, "image_id": 5, "category_id": 1, "iscrowd": 0, "num_keypoints": 17, "bbox": [1, 2, 300, 400],
+        "keypoints": np.c_[body, np.full(17, 2)].ravel().tolist(), "foot_kpts": flat[51:69], "face_kpts": flat[69:273],
+        "lefthand_kpts": flat[273:336], "righthand_kpts": flat[336:], "face_valid": True, "face_box": [0, 0, 9, 9],
+    }  # fmt: skip
+    content = {
+        "images": [{"id": 5, "file_name": "000000000005.jpg", "width": 640, "height": 480}],
+        "annotations": [annotation],
+        "categories": [{"id": 1, "name": "person", "keypoints": names}],
+    }
+    path = write(tmp_path / "coco_wholebody_val_v1.0.json", content)
+    (record,) = read_all("coco", path, images="none")
+    for item in (result, record):
+        np.testing.assert_allclose(item.pose_2d, expected_pose(body, "coco17"), atol=1e-3)

@@ -14,6 +14,8 @@ from tfrecords.conversion import people
 from tfrecords.source import Skip
 from tfrecords.sources import open_source, openpose
 from tools.cli.errors import InputError
+from tools.pose import joints
+from tools.pose.joints import POSE17
 
 # joint of the record -> BODY_25 and COCO_18
 BODY_25 = {3: 2, 4: 3, 5: 4, 6: 5, 7: 6, 8: 7, 10: 8, 11: 9, 12: 10, 13: 11, 14: 12, 15: 13, 16: 14}
@@ -69,6 +71,47 @@ def test_reads_back_what_was_written(tmp_path, read_all, count, key, direct):
         assert record.provenance_2d[[0, 1, 9]].tolist() == [1, 1, 1]
         assert not record.visibility.any()
         assert record.problem() == ""
+
+
+def upright_person(joint_set, shift=0.0):
+    """A standing person in px, by the names that the sets share; feet and faces near ankles and noses."""
+    places = {
+        "Nose": (100, 40), "Neck": (100, 60), "UpperNeck": (100, 58), "HeadTop": (100, 20), "Eye": (5, 36),
+        "Ear": (9, 38), "Shoulder": (22, 60), "Elbow": (30, 95), "Wrist": (33, 128), "MidHip": (100, 130),
+        "Hip": (14, 130), "Knee": (15, 180), "Ankle": (16, 228), "BigToe": (20, 236), "SmallToe": (24, 235),
+        "Heel": (14, 234),
+    }  # fmt: skip
+    points = []
+    for name in joints.JOINT_SETS[joint_set].joints:
+        x, y = places.get(name) or places[name[1:]]
+        points.append((x if name in places else 100 + {"L": 1, "R": -1}[name[0]] * x, y))
+    return np.c_[np.array(points, float) + shift, np.full(len(points), 0.9)]
+
+
+@pytest.mark.parametrize("flags", [{}, {"joints": "body25b"}])
+def test_body_25b_is_told_from_body_25(tmp_path, read_all, flags):
+    """Both have 25 key points; as BODY_25, BODY_25B's left ankle would be a right eye."""
+    found = {}
+    for name in ("body25", "body25b"):
+        texts = {f"{i:012d}_keypoints": as_json(upright_person(name, 3.0 * i)) for i in range(4)}
+        folder = write(tmp_path / name, **texts)
+        found[name] = read_all("openpose", folder, **(flags if name == "body25b" else {}))
+    for one, other in zip(found["body25"], found["body25b"]):
+        limbs = [POSE17.index(side + part) for side in "RL" for part in ("Shoulder", "Wrist", "Knee", "Foot")]
+        np.testing.assert_array_equal(one.pose_2d[limbs], other.pose_2d[limbs])
+        assert other.provenance_2d[POSE17.index("Head")] == 2  # HeadTop is labelled there, made from ears here
+        assert one.provenance_2d[POSE17.index("Head")] == 1
+
+
+def test_hands_and_face_are_ignored(tmp_path, read_all):
+    person = upright_person("body25")
+    plain = read_all("openpose", write(tmp_path / "a", **{"000_keypoints": as_json(person)}))
+    content = json.loads(as_json(person))
+    rng = np.random.default_rng(0)
+    for key, count in (("face_keypoints_2d", 70), ("hand_left_keypoints_2d", 21), ("hand_right_keypoints_2d", 21)):
+        content["people"][0][key] = rng.uniform(0, 1, 3 * count).tolist()
+    (record,) = read_all("openpose", write(tmp_path / "b", **{"000_keypoints": json.dumps(content)}))
+    np.testing.assert_array_equal(record.pose_2d, plain[0].pose_2d)
 
 
 def test_names(tmp_path, read_all):
