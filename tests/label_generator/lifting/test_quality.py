@@ -73,6 +73,22 @@ def test_fit_finds_the_law_that_made_the_errors():
         quality.fit(columns[20:60], errors[20:60])
 
 
+def test_fit_is_held_to_what_the_network_expects_of_itself():
+    rng = np.random.default_rng(6)
+    columns = rng.normal(0, 0.5, size=(4000, len(quality.SIGNALS)))
+    own = quality.SIGNALS.index("expected")
+    law = np.full(len(quality.SIGNALS), 0.3)
+    errors = np.exp(4.0 + columns @ law)
+    held = quality.fit(columns, errors).coefficients
+    # Normal equations of a signal that varies by itself: a mean of the law and 1, or 0, by variance and RIDGE.
+    assert held[own] == pytest.approx((0.25 * 0.3 + quality.RIDGE) / (0.25 + quality.RIDGE), abs=0.02)
+    assert held[0] == pytest.approx(0.25 * 0.3 / (0.25 + quality.RIDGE), abs=0.02)
+    # Published networks expect nothing of themselves.
+    columns[:, own] = 0.0
+    errors = np.exp(4.0 + columns @ law)
+    np.testing.assert_allclose(np.delete(quality.fit(columns, errors).coefficients, own), 0.3, atol=0.01)
+
+
 def test_fit_expects_the_mean_error_and_widens_it():
     rng = np.random.default_rng(5)
     columns = rng.normal(size=(4000, len(quality.SIGNALS)))
