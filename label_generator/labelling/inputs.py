@@ -363,6 +363,9 @@ class PeopleInput(Input):
             batch.poses_2d, batch.provenance = self._people.poses(start, stop, self._spec.min_confidence)
             for name in ("image_size", "frame", "person"):
                 setattr(batch, name, self._people.read(name, start, stop))
+            batch.intrinsics = self._people.intrinsics(start, stop)
+            known = np.isfinite(batch.intrinsics).all(1)
+            batch.camera_kind[known] = CAMERA_KINDS.index(schema.GIVEN)
             batch.file = self._people.files(start, stop)
             batch.sequence = [name if frame >= 0 else "" for name, frame in zip(batch.file, batch.frame.tolist())]
             reasons = self._people.read("reason", start, stop)

@@ -11,11 +11,12 @@ import numpy as np
 from label_generator.labelling import array_rows
 from label_generator.labelling.picture_files import Picture, PictureFiles
 from tfrecords.formats import images
-from tfrecords.schema import OCCLUDED, VISIBLE, PoseRecord
+from tfrecords.schema import GIVEN, OCCLUDED, VISIBLE, PoseRecord
 from tfrecords.source import Info, Skip
 from tools.cli.errors import InputError
 from tools.files import archives, inputs
 from tools.pose import joints
+from tools.pose.cameras import intrinsics_from_size
 
 INFO = Info(
     name="photographs",
@@ -78,6 +79,11 @@ class PeopleFile:
         points = np.where(table[..., 2:] > min_confidence, table[..., :2], np.nan)
         return joints.convert(points, self.joint_set)
 
+    def intrinsics(self, start: int, stop: int) -> np.ndarray:
+        """[n, 4] px by the focal lengths that the photographs' EXIF data states; NaN where it states none."""
+        film_mm = self.read("film_mm", start, stop) if "film_mm" in self._rows else np.zeros(stop - start)
+        return intrinsics_from_size(self.read("image_size", start, stop), film_mm)
+
     def pictures(self) -> Iterator[Picture]:
         """The pictures themselves, in the order of the column 'picture'."""
         return PictureFiles(self.input, self.path.parent).pictures(self.every_seconds)
@@ -92,7 +98,10 @@ class PeopleFile:
             return Skip(self.reasons[reason], where)
         if not provenance.any():
             return Skip("no joint", f"{where} person {person}")
+        intrinsics = self.intrinsics(row, row + 1)[0]
+        camera = {"intrinsics": intrinsics, "camera_kind": GIVEN} if np.isfinite(intrinsics).all() else {}
         return PoseRecord(
+            **camera,
             dataset=INFO.name,
             subject=file,
             sequence=file if frame >= 0 else "",

@@ -49,6 +49,7 @@ _COLUMNS = {
     "seconds": ("<f8", ()),
     "person": ("<i8", ()),
     "image_size": ("<i8", (2,)),
+    "film_mm": ("<f4", ()),
     "reason": ("<i4", ()),
     "file": ("<i4", ()),
 }
@@ -208,10 +209,10 @@ def _append(table: LabelFiles, picture: Picture, found: FoundPeople | Skip) -> i
     reason = found.reason if isinstance(found, Skip) else "" if count else NOBODY
     photo = picture.photo
     if isinstance(photo, Skip):
-        shape, frame, seconds = (-1, -1), -1, np.nan
+        shape, frame, seconds, film_mm = (-1, -1), -1, np.nan, 0.0
     else:
         height, width = photo.pixels.shape[:2]
-        shape, frame, seconds = (width, height), photo.frame, photo.seconds
+        shape, frame, seconds, film_mm = (width, height), photo.frame, photo.seconds, photo.film_mm
     table.append(
         {
             **values,
@@ -219,6 +220,7 @@ def _append(table: LabelFiles, picture: Picture, found: FoundPeople | Skip) -> i
             "frame": np.full(rows, frame),
             "seconds": np.full(rows, seconds),
             "image_size": np.tile(shape, (rows, 1)),
+            "film_mm": np.full(rows, film_mm),
             "reason": np.full(rows, table.reason(reason)),
             "file": [picture.name] * rows,
         }

@@ -11,6 +11,7 @@ picture, TensorFlow and MATLAB don't), so sizes here are those of the stored pix
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import io
@@ -21,6 +22,7 @@ import struct
 import tarfile
 import warnings
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import PIL.Image
 from PIL import ExifTags, PngImagePlugin
@@ -60,6 +62,8 @@ class Image:
       format: 'jpeg' or 'png'.
       width, height: of the stored pixels.
       orientation: EXIF orientation 1 to 8; 1 (as stored) when the file says nothing.
+      film_mm: focal length in mm, equivalent on 35 mm film, as EXIF says; 0 when it says nothing, or of a picture of
+        another shape (a cropped one).
     """
 
     data: bytes
@@ -67,6 +71,7 @@ class Image:
     width: int
     height: int
     orientation: int = 1
+    film_mm: float = 0.0
 
     @property
     def size(self) -> tuple[int, int]:
@@ -107,7 +112,7 @@ def inspect(data: bytes, name: str = "", verify: bool = False) -> Image | Skip:
 
 def _inspect_jpeg(data: bytes) -> Image:
     """Walks the segments up to the end marker."""
-    position, size, orientation, scanned = 2, None, 1, False
+    position, size, exif, scanned = 2, None, _Exif(), False
     while True:
         if position + 2 > len(data):
             raise _Bad(TRUNCATED)
@@ -140,7 +145,7 @@ def _inspect_jpeg(data: bytes) -> Image:
         elif marker in _ODD_FRAMES:
             raise _Bad(UNSUPPORTED)
         elif marker == 0xE1 and segment.startswith(_EXIF):
-            orientation = _exif_orientation(segment)
+            exif = _read_exif(segment)
         elif marker == 0xDA:
             scanned = True
             found = _NEXT_MARKER.search(data, position)
@@ -149,7 +154,7 @@ def _inspect_jpeg(data: bytes) -> Image:
             position = found.start()
     if size is None or not scanned:
         raise _Bad(DAMAGED)
-    return Image(data, "jpeg", *size, orientation)
+    return Image(data, "jpeg", *size, exif.orientation, exif.film_mm if _same_shape(exif.size, size) else 0.0)
 
 
 def _jpeg_frame(segment: bytes) -> tuple[int, int]:
@@ -164,17 +169,43 @@ def _jpeg_frame(segment: bytes) -> tuple[int, int]:
     return width, height
 
 
-def _exif_orientation(block: bytes) -> int:
-    """The orientation from an EXIF block; 1 when it is not there or makes no sense."""
-    exif = PIL.Image.Exif()
+class _Exif(NamedTuple):
+    """What an EXIF block says, where it makes sense: see `Image`; `size` of the picture when it was taken, px."""
+
+    orientation: int = 1
+    film_mm: float = 0.0
+    size: tuple[int, int] = (0, 0)
+
+
+# Sides of sensors, long to short. A picture of another shape was cut, if its EXIF data does not say how large it was.
+_SENSOR_SHAPES = (4 / 3, 3 / 2, 16 / 9)
+
+
+def _same_shape(taken: tuple[int, int], size: tuple[int, int]) -> bool:
+    """Whether a picture is whole, as far as its proportions say: those of when it was taken, or a sensor's, to 2 %."""
+    shape = max(size) / min(size)
+    shapes = (max(taken) / min(taken),) if min(taken) > 0 else _SENSOR_SHAPES
+    return any(abs(shape / other - 1.0) < 0.02 for other in shapes)
+
+
+def _read_exif(block: bytes) -> _Exif:
+    """What is read of an EXIF block; of a damaged one what is still readable."""
+    exif, orientation, details = PIL.Image.Exif(), None, {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's notes on damaged entries, which it passes over
-        try:
+        # A damaged block fails in as many ways as Pillow's parser has steps.
+        with contextlib.suppress(Exception):
             exif.load(block)
-            value = exif.get(ExifTags.Base.Orientation)
-        except Exception:  # a damaged block fails in as many ways as Pillow's parser has steps
-            return 1
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+            orientation = exif.get(ExifTags.Base.Orientation)
+            details = exif.get_ifd(ExifTags.IFD.Exif)
+    names = (ExifTags.Base.FocalLengthIn35mmFilm, ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight)
+    numbers = (details.get(name) for name in names)
+    film_mm, width, height = (n if isinstance(n, int) and 0 < n < 1 << 20 else 0 for n in numbers)
+    return _Exif(
+        orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1,
+        float(film_mm) if 4 <= film_mm <= 2000 else 0.0,
+        (width, height),
+    )
 
 
 def _inspect_png(data: bytes) -> Image:

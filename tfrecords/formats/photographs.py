@@ -44,14 +44,15 @@ _TRANSPOSES = {
 
 
 class Photo(NamedTuple):
-    """A picture: its name, [H, W, 3] uint8 BGR upright, the EXIF orientation it was stored in, the frame or -1, and
-    the seconds from a video's start, NaN of a photograph."""
+    """A picture: its name, [H, W, 3] uint8 BGR upright, the EXIF orientation it was stored in, the frame or -1, the
+    seconds from a video's start, NaN of a photograph, and the focal length that EXIF states (`images.Image`)."""
 
     name: str
     pixels: np.ndarray
     orientation: int = 1
     frame: int = -1
     seconds: float = math.nan
+    film_mm: float = 0.0
 
 
 def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
@@ -77,8 +78,9 @@ def decode(data: bytes, name: str) -> Photo | Skip:
         pixels = None
     if pixels is None:
         return Skip(UNKNOWN if isinstance(image, Skip) else images.DAMAGED, f"{name} ({len(data)} bytes)")
-    orientation = 1 if isinstance(image, Skip) else image.orientation
-    return Photo(name, upright(pixels, orientation), orientation)
+    if isinstance(image, Skip):
+        return Photo(name, pixels)
+    return Photo(name, upright(pixels, image.orientation), image.orientation, film_mm=image.film_mm)
 
 
 def read(path: str | os.PathLike, name: str = "") -> Photo | Skip:

@@ -12,6 +12,7 @@ import re
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from tools.cli.errors import InputError
 from tools.files import hdf5, inputs
@@ -92,7 +93,10 @@ def intrinsics_from_fov(fov_deg: float, width: float, height: float, axis: str =
     return np.array([focal, focal, width / 2, height / 2])
 
 
-def intrinsics_from_size(sizes: np.ndarray) -> np.ndarray:
+FILM_MM = 43.267  # diagonal of 35 mm film, 36 mm x 24 mm
+
+
+def intrinsics_from_size(sizes: np.ndarray, film_mm: npt.ArrayLike = FILM_MM) -> np.ndarray:
     """Intrinsics ``[..., 4]`` float32 that are assumed for pictures of unknown cameras; NaN where a size is not known.
 
     The focal length is the picture's diagonal, that of a 43 mm lens on 35 mm film, and the principal point its middle:
@@ -100,11 +104,15 @@ def intrinsics_from_size(sizes: np.ndarray) -> np.ndarray:
 
     Args:
         sizes: ``[..., 2]`` widths and heights in pixels; not positive where unknown.
+        film_mm: ``[...]`` focal lengths equivalent on 35 mm film, where they are known; not positive where they aren't,
+            which makes the intrinsics unknown.
     """
     sizes = np.asarray(sizes, np.float32)
     sizes = np.where((sizes > 0).all(-1, keepdims=True), sizes, np.float32(np.nan))
-    focal = np.hypot(sizes[..., 0], sizes[..., 1])
-    return np.stack([focal, focal, sizes[..., 0] / 2, sizes[..., 1] / 2], -1)
+    film_mm = np.asarray(film_mm, np.float32)
+    focal = np.hypot(sizes[..., 0], sizes[..., 1]) * np.where(film_mm > 0, film_mm / FILM_MM, np.nan)
+    sizes = np.where(np.isfinite(focal)[..., None], sizes, np.float32(np.nan))
+    return np.stack([focal, focal, sizes[..., 0] / 2, sizes[..., 1] / 2], -1).astype(np.float32)
 
 
 def parse_intrinsics(text: str, image_size: tuple[float, float] | None = None) -> np.ndarray:

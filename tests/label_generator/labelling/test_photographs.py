@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from label_generator import generate
-from label_generator.labelling import formats, inputs, people_file, photographs, picture_files
+from label_generator.labelling import cameras, formats, inputs, people_file, photographs, picture_files
 from tfrecords import reader
 from tfrecords.formats import photographs as photograph_files
 from tools.cli.errors import InputError
@@ -245,6 +245,28 @@ def test_rows_become_batches_and_records(red_spots, folder, tmp_path):
     assert [getattr(record, "person", None) for record in records] == [0, 1, None, None, 0]
     np.testing.assert_array_equal(records[4].pose_2d, batches[2].poses_2d[0])
     assert records[4].image_format == "jpeg"
+
+
+def test_the_focal_length_of_exif_is_the_camera(red_spots, tmp_path):
+    (tmp_path / "in").mkdir()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored lying on its side
+    exif.get_ifd(0x8769)[0xA405] = 26
+    stored = Image.fromarray(np.rot90(picture((30, 40), size=(400, 300))[..., ::-1]).copy())
+    stored.save(tmp_path / "in" / "a.jpg", exif=exif, quality=95)
+    cv2.imwrite(str(tmp_path / "in" / "b.jpg"), picture((30, 40), size=(400, 300)))
+    find(tmp_path / "in", tmp_path / "out")
+    source = inputs.open_input(inputs.Spec(str(tmp_path / "out" / photographs.NAME), "photographs", images="none"))
+    (batch,) = source.batches(0, 10)
+    focal = 500 * 26 / 43.267
+    np.testing.assert_allclose(batch.intrinsics, [[focal, focal, 150, 200], [np.nan] * 4], rtol=1e-5)
+    assert [inputs.CAMERA_KINDS[kind] for kind in batch.camera_kind] == ["given", ""]
+    first, second = source.records([0, 1])
+    np.testing.assert_allclose(first.intrinsics, batch.intrinsics[0])
+    assert (first.camera_kind, second.camera_kind) == ("given", "")
+    _, intrinsics, kinds = cameras.parse_camera("auto", None).pinhole_views(batch, 0)
+    np.testing.assert_allclose(intrinsics[:, 0], [focal, 500], rtol=1e-5)
+    assert [inputs.CAMERA_KINDS[kind] for kind in kinds] == ["given", "assumed"]
 
 
 def labels_of(output):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from tfrecords.formats import images
 from tfrecords.source import Options, Skip
@@ -115,6 +116,28 @@ def test_exif_orientation_is_noted_and_the_size_is_that_of_the_stored_pixels(enc
     assert (image.size, image.orientation) == ((30, 20), orientation)
     turned = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).shape[:2]
     assert turned == ((30, 20) if orientation in (6, 8) else (20, 30))
+
+
+@pytest.mark.parametrize(
+    ("size", "details", "film_mm"),
+    [
+        ((40, 30), {0xA405: 26}, 26),
+        ((30, 40), {0xA405: 75}, 75),
+        ((40, 30), {0xA405: 26, 0xA002: 4000, 0xA003: 3000}, 26),  # resized
+        ((40, 40), {0xA405: 26, 0xA002: 4000, 0xA003: 3000}, 0),  # cropped
+        ((40, 33), {0xA405: 26}, 0),  # of no sensor's shape
+        ((40, 30), {0xA405: 0}, 0),
+        ((40, 30), {0xA405: "wide"}, 0),
+        ((40, 30), {}, 0),
+    ],
+)
+def test_the_focal_length_of_exif(size, details, film_mm):
+    exif, file = Image.Exif(), io.BytesIO()
+    exif[0x0112] = 6
+    exif.get_ifd(0x8769).update(details)
+    Image.new("RGB", size).save(file, "jpeg", exif=exif)
+    image = images.inspect(file.getvalue())
+    assert (image.orientation, image.film_mm) == (6, film_mm)
 
 
 @settings(max_examples=300, deadline=None)
