@@ -10,6 +10,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 # what builds the documentation as pages; a test builds them too
 DOCS = ["mkdocs>=1.6,<2", "mkdocs-material>=9.5,<10", "mkdocstrings[python]>=1,<2", "setuptools<81"]
 
+BEAM = ["apache-beam>=2.61,<3"]
+
 
 def requirements(name):
     """The requirement lines of a file beside this one, without comments."""
@@ -71,11 +73,16 @@ setup(
             "scipy>=1.10",
             "mypy>=1.10,<2",
             *DOCS,
+            *BEAM,
         ],
         # the documentation as pages: mkdocs serve
         "docs": DOCS,
         # --formats=c3d
         "c3d": ["ezc3d>=1.5"],
+        # --runner=direct, flink, dataflow; run here: 2.77, which works with TensorFlow 2.15's protobuf 4 and NumPy 1
+        "beam": BEAM,
+        # --runner=spark, which needs a Java too
+        "spark": ["pyspark>=3.5,<5"],
         # reading PyTorch checkpoints, and the PyTorch twins of tools/benchmark.py
         "torch": ["torch>=2.1"],
     },

@@ -15,6 +15,7 @@ import sys
 
 from label_generator.lifting import lifter_flags
 from tools.cli import command
+from tools.engines import engine
 
 _FORMATS = (
     "auto",
@@ -149,6 +150,7 @@ def declare() -> command.Flags:
             "rules; for h36m17 and coco17 also where those data sets have the joints, not where the input has them",
         )
         flags.boolean("overwrite", False, "replace labels that lie in --output")
+    engine.declare(flags, "the lifting of 2D poses")
     return flags
 
 

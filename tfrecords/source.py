@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from tfrecords.schema import PoseRecord
-from tools.files import inputs
+from tools.files import inputs, remote
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +117,7 @@ class Source(abc.ABC):
     fps: float = 0.0  # frames per second of its sequences, 0 where it does not say
 
     def __init__(self, path: pathlib.Path, options: Options):
-        self.path = pathlib.Path(path)
+        self.path = remote.place(path)
         self.options = options
         self.split = options.split or self.info.splits[0]
 

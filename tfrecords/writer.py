@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-from typing import Callable
+from typing import TYPE_CHECKING, Callable
 
 from tfrecords import schema
 from tfrecords.source import Source
@@ -17,6 +17,10 @@ from tfrecords.storage import manifest, shards, workers
 from tfrecords.storage.partial import Partial, check_output, locked
 from tools.cli.errors import InputError
 from tools.cli.progress import Progress
+from tools.files import remote
+
+if TYPE_CHECKING:
+    from tools.engines.engine import Engine
 
 # Starting a process costs about as much as writing this many records (or pictures) in the one that is there.
 _WORTH_A_PROCESS, _PICTURES_WORTH_A_PROCESS = 20_000, 1_000
@@ -34,6 +38,7 @@ def convert(
     limit: int = 0,
     overwrite: bool = False,
     quiet: bool = False,
+    engine: Engine | None = None,
 ) -> manifest.Manifest:
     """Writes the records of a source into `output` and returns the manifest.
 
@@ -48,19 +53,24 @@ def convert(
       limit: only the first so many records of the source, skipped ones included; 0 for all.
       overwrite: replace what lies in `output`. Other files there are left alone.
       quiet: show no progress.
+      engine: what runs the conversion instead of processes of this one; `output` and the input must then be reached by
+        all its workers under the same names. The same bytes are written.
 
     Raises:
       InputError: the source is at fault or empty or every record was skipped; the output holds something that may not
         be replaced, or is being written by another process; the disk is full; a worker process died. What is whole is
         kept, and the same call goes on with it.
     """
-    output = pathlib.Path(output)
+    output = remote.place(output)
     source = factory()
     plan = _plan(source, num_shards, shuffle, seed, compressed, limit)
     with locked(output):
         partial = Partial(output, plan, _header(source, plan), overwrite)
         try:
-            _write_missing(source, factory, partial, plan, output, num_workers, quiet)
+            if engine is not None:
+                _write_by_engine(engine, source, factory, partial, plan, output, quiet)
+            else:
+                _write_missing(source, factory, partial, plan, output, num_workers, quiet)
             results = [partial.results[shard] for shard in range(plan.num_shards)]
             content = _manifest(source, plan, results, limit)
             if not content.records:
@@ -93,8 +103,8 @@ def preview(
     Returns:
       the source, and the plan of its shards; nothing is written.
     """
-    output = pathlib.Path(output)
-    if os.path.lexists(output) and not output.is_dir():
+    output = remote.place(output)
+    if output.exists() and not output.is_dir():
         raise InputError(f"{output}: can't be used as an output folder: Not a directory")
     source = factory()
     plan = _plan(source, num_shards, shuffle, seed, compressed, limit)
@@ -149,6 +159,37 @@ def _write_missing(
         ):
             partial.add(shard, path, result)
         progress.update(plan.records)
+
+
+def _write_by_engine(
+    engine: Engine,
+    source: Source,
+    factory: Callable[[], Source],
+    partial: Partial,
+    plan: shards.Plan,
+    output: pathlib.Path,
+    quiet: bool,
+) -> None:
+    from tfrecords.storage.engine_job import ShardJob
+
+    groups = plan.groups(partial.missing(), engine.processes, _has_pictures(source))
+    # As the address that was given, or a path that does not depend on the worker's folder.
+    place = output if remote.is_remote(output) else output.resolve()
+    job = ShardJob(factory, plan, tuple(groups), str(place), partial.folder.name, partial.key)
+    try:
+        counters = engine.run(job, range(len(groups)), f"Write {plan.name}")
+    finally:
+        partial.absorb()
+    if not quiet:
+        print(
+            f"{engine.name}: {', '.join(f'{name} {count:,}' for name, count in sorted(counters.items()))}", flush=True
+        )
+    missing = partial.missing()
+    if missing:
+        raise InputError(
+            f"{output}: shard {missing[0]} and {len(missing) - 1:,} more are not there although the engine has ended; "
+            "do all its workers reach this folder under this name?"
+        )
 
 
 def _cores() -> int:

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tools.cli import command, common_flags, plans
+from tools.engines import engine
 
 if TYPE_CHECKING:
     from tfrecords.source import Options, Source
@@ -84,6 +85,7 @@ def declare() -> command.Flags:
         flags.boolean("gzip", False, "compress each shard: name-00000-of-00016.tfrecord.gz")
         flags.integer("workers", 0, "number of processes; 0: one for each core where that is faster", lower_bound=0)
         flags.boolean("overwrite", False, "replace an existing conversion in --output")
+    engine.declare(flags, "the conversion")
     return flags
 
 
@@ -122,7 +124,9 @@ def main(flags: command.Flags) -> int:
             [f"{_counted(plan.records, 'record')}, some of which may be skipped when they are read"],
             [os.path.join(flags.output, name) for name in (*files, "manifest.json")],
         )
-    content = writer.convert(factory, flags.output, num_workers=flags.workers, **how)
+    content = writer.convert(
+        factory, flags.output, num_workers=flags.workers, engine=engine.Engine.of_flags(flags), **how
+    )
     _report(content, time.monotonic() - start)
     flags.report.update(
         output=content.folder,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import os
 import pathlib
 from collections.abc import Iterator, Sequence
 
@@ -22,7 +23,7 @@ from tfrecords.source import Info, Options, Skip, Source, read_records
 from tfrecords.sources import open_source
 from tfrecords.sources.records import RecordSource
 from tools.cli.errors import InputError
-from tools.files import inputs, limits
+from tools.files import inputs, limits, remote
 
 _RECORD_ROWS = 1024  # of arrays that become records together
 
@@ -149,7 +150,14 @@ def read_batches(poses: Input, start: int, size: int) -> Iterator[Batch]:
         yield from poses.batches(start, size)
 
 
+def absolute(spec: Spec) -> Spec:
+    """The same input by a name that does not depend on the folder in which a process works."""
+    return spec if remote.is_remote(spec.path) else dataclasses.replace(spec, path=os.path.abspath(spec.path))
+
+
 def _open_input(spec: Spec) -> Input:
+    if spec.format != "tfrecords":
+        spec = dataclasses.replace(spec, path=str(remote.fetched(spec.path)))
     if spec.format == "array":
         return ArrayInput(spec)
     path = pathlib.Path(spec.path)

@@ -16,6 +16,7 @@ from tfrecords.exports.rows import ROWS
 from tfrecords.schema import PoseRecord
 from tfrecords.source import Info, Options, Skip, Source
 from tools.cli.errors import InputError
+from tools.files import remote
 from tools.files.decisions import Decisions
 from tools.pose import joints
 
@@ -52,7 +53,7 @@ class LabelledSource(Source):
             citation=info.citation,
             images=info.images,
         )
-        super().__init__(pathlib.Path(spec.path), Options(split=spec.split, images=spec.images))
+        super().__init__(remote.place(spec.path), Options(split=spec.split, images=spec.images))
         self._unlabelled = unlabelled
         self._labels, self._npz = array_rows.open_npz(labels), labels
         if len(self._labels["reason"]) != len(self._input):

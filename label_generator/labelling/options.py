@@ -7,8 +7,10 @@ import pathlib
 
 from label_generator.labelling import cameras, formats, inputs
 from tfrecords.exports import formats as label_formats
+from tfrecords.storage import manifest
 from tools.cli.command import Flags
 from tools.cli.errors import InputError
+from tools.files import remote
 from tools.files.decisions import Decisions
 from tools.pose import joints
 
@@ -73,7 +75,7 @@ class LabellingOptions:
             joints.joint_set(flags.output_joints)  # raises what there are
         image_size = parse_image_size(flags.image_size)
         camera = cameras.parse_camera(flags.camera, image_size)
-        kind = formats.guess_format(flags.input) if flags.format == "auto" else flags.format
+        kind = _guess_format(flags.input) if flags.format == "auto" else flags.format
         usual = kind == "photographs" and not flags.given("min_confidence")
         spec = inputs.Spec(
             path=flags.input,
@@ -102,10 +104,20 @@ class LabellingOptions:
     @property
     def folder(self) -> pathlib.Path:
         """The output folder."""
-        return pathlib.Path(self.output)
+        return remote.place(self.output)
 
 
 _NOT_FLAGS = ("spec", "camera", "formats", "decisions")
+
+
+def _guess_format(path: str) -> str:
+    """The format of the input; of an address it is known by the manifest there, or by a copy on this machine."""
+    if remote.is_remote(path):
+        place = remote.place(path)
+        if ".tfrecord" in place.name or place.name == manifest.NAME or (place / manifest.NAME).exists():
+            return "tfrecords"
+        path = str(remote.fetched(path))
+    return formats.guess_format(path)
 
 
 def parse_image_size(words: list[str] | None) -> tuple[int, int] | None:

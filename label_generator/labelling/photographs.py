@@ -27,6 +27,7 @@ from tfrecords.source import Skip
 from tfrecords.storage.partial import locked
 from tools.cli.errors import InputError
 from tools.cli.progress import Progress
+from tools.files import remote
 from tools.files.columns import LabelFiles
 
 if TYPE_CHECKING:
@@ -85,10 +86,10 @@ def with_people(options: LabellingOptions) -> LabellingOptions:
     Raises:
       InputError: see `find_people`.
     """
-    path = pathlib.Path(options.spec.path)
+    path = remote.fetched(options.spec.path)
     if path.suffix.lower() != ".npz":
         request = Request(
-            options.spec.path, options.folder, options.detector, options.every_seconds, overwrite=options.overwrite
+            str(path), options.folder, options.detector, options.every_seconds, overwrite=options.overwrite
         )
         with locked(options.folder):
             path = find_people(request)

@@ -18,17 +18,19 @@ import numpy as np
 
 from label_generator.labelling import (
     dry_run,
+    engine_job,
     inputs,
     joint_orders,
+    lifted_batches,
     output_joints,
     overlays,
     people_file,
     photographs,
+    remote_output,
     summaries,
 )
 from label_generator.labelling.options import LABELS, LabellingOptions
 from label_generator.lifting import joint_places
-from tfrecords import schema
 from tfrecords.exports import clips, formats
 from tfrecords.exports.rows import COLUMNS, TEXTS
 from tfrecords.storage import manifest
@@ -37,23 +39,16 @@ from tools.cli import outputs
 from tools.cli.command import Flags
 from tools.cli.errors import InputError
 from tools.cli.progress import Progress
-from tools.files import atomic
+from tools.files import atomic, remote
 from tools.files import decisions as decisions_file
 from tools.files.columns import FOLDER, LabelFiles
-from tools.files.decisions import Decisions
 from tools.pose import joints
-from tools.pose.joints import POSE17
 
 if TYPE_CHECKING:  # it imports TensorFlow, and bad flags are reported before that
     from label_generator.lifting.lifter import Lifter
 
-BELOW_QUALITY = "quality below --min_quality"
-NOT_FINITE = "label is not finite"
 _SUMMARY, _RECORDS = "summary.json", formats.RECORDS
 _CHECKPOINT_SECONDS = 2.0
-_ASSUMED = inputs.CAMERA_KINDS.index(schema.ASSUMED)
-_JOINTS_OF_FORMATS = {"lsp": "lsp14", "aichallenger": "aichallenger14", "npy_tree": "pose17", "mpii": "mpii16"}
-_LIFTED = ("coarse_3d", "quality", "expected_error_mm", "joint_quality", "residual_mm", "at_range_end")
 
 
 def generate(flags: Flags) -> int:
@@ -66,6 +61,8 @@ def generate(flags: Flags) -> int:
     check_output(options)
     if flags.dry_run:
         return dry_run.show(flags, options)
+    engine = engine_job.LabelEngine.of_flags(flags)
+    target, options = options.output, remote_output.on_this_machine(options)
     if options.spec.format == "photographs":
         options = photographs.with_people(options)
     poses = inputs.open_input(options.spec)
@@ -74,12 +71,13 @@ def generate(flags: Flags) -> int:
     from label_generator.lifting.lifter_of_flags import make_lifter
 
     lifter, fingerprint = make_lifter(flags)
-    summary = run(options, poses, lifter, fingerprint)
-    flags.report.update(summary, output=options.folder)
+    summary = run(options, poses, lifter, fingerprint, engine)
+    flags.report.update(summary, output=target)
     if options.spec.format == "photographs" and options.overlays and summary["labels"]:
         drawn = overlays.draw(pathlib.Path(options.spec.path), options.folder)
         print(f"drawn in {drawn}")
         flags.report["drawn"] = drawn
+    remote_output.send(options, target)
     return 0
 
 
@@ -91,11 +89,18 @@ def check_output(options: LabellingOptions) -> None:
     outputs.check_all_free((options.folder / name for name in wanted), options.overwrite or unfinished)
 
 
-def run(options: LabellingOptions, poses: inputs.Input, lifter: Lifter, fingerprint: str) -> dict[str, Any]:
+def run(
+    options: LabellingOptions,
+    poses: inputs.Input,
+    lifter: Lifter,
+    fingerprint: str,
+    engine: engine_job.LabelEngine | None = None,
+) -> dict[str, Any]:
     """Labels all poses of the input, writes the files and prints a summary, which it returns.
 
     Args:
       fingerprint: of the lifter's weights.
+      engine: what lifts instead of this process; the labels are the same.
 
     Raises:
       InputError: bad input, another run's unfinished labels in the output, or a full disk.
@@ -122,17 +127,20 @@ def run(options: LabellingOptions, poses: inputs.Input, lifter: Lifter, fingerpr
                 print(f"going on after {already:,} poses that an earlier run labelled", flush=True)
             else:
                 other = _other_order(options, poses, lifter)
-            seconds = _lift_all(options, poses, lifter, files)
+            if engine is None:
+                seconds = _lift_all(options, poses, lifter, files)
+            else:
+                seconds = engine_job.lift_all(engine, options, poses, lifter, files, header)
             if not already:
                 _check_matched(options, len(poses))
             clips_summary = _make_clips(options, poses, files)
             summary = summaries.summarize(options, files, weights, seconds, lifter)
             summary["looks_like"] = other
             corrected = options.correct_joints and lifter.recipe == "canonical"
-            corrected = corrected and _joint_set(options.spec) in joint_places.CORRECTIONS
-            summary["corrected_joints"] = _joint_set(options.spec) if corrected else None
+            corrected = corrected and lifted_batches.joint_set(options.spec) in joint_places.CORRECTIONS
+            summary["corrected_joints"] = lifted_batches.joint_set(options.spec) if corrected else None
             summary["sequence"] = clips_summary
-            _finish(options, files, summary, weights)
+            _finish(options, files, summary, weights, engine)
         finally:
             files.close()
         shutil.rmtree(options.folder / FOLDER, ignore_errors=True)
@@ -144,7 +152,7 @@ def _header(options: LabellingOptions, poses: inputs.Input, lifter: Lifter, fing
     stats = [(path, path.stat()) for path in poses.files()]
     spec = dataclasses.asdict(options.spec)
     return {
-        "input": {**spec, "path": os.path.abspath(options.spec.path)},
+        "input": {**spec, "path": inputs.absolute(options.spec).path},
         "input files": [[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in stats],
         "poses": len(poses),
         "weights": fingerprint,
@@ -168,7 +176,7 @@ def _lift_all(options: LabellingOptions, poses: inputs.Input, lifter: Lifter, fi
     start = saved = time.monotonic()
     with Progress(total, "poses", already) as progress:
         for first, batch in _ahead(poses, already, size):
-            _label(options, lifter, files, batch, first, size)
+            lifted_batches.label_batch(options, lifter, files, batch, first, size)
             if time.monotonic() - saved > _CHECKPOINT_SECONDS:
                 files.checkpoint()
                 saved = time.monotonic()
@@ -202,21 +210,20 @@ def _other_order(options: LabellingOptions, poses: inputs.Input, lifter: Lifter)
         return None
 
     def lift(poses_2d: np.ndarray, labelled: np.ndarray) -> np.ndarray:
-        filled = _filled(poses_2d, size, np.nan)
-        lifted = lifter.lift(filled, np.full((size, 4), np.nan, np.float32), _filled(labelled, size, False))
+        filled = lifted_batches.filled(poses_2d, size, np.nan)
+        lifted = lifter.lift(
+            filled, np.full((size, 4), np.nan, np.float32), lifted_batches.filled(labelled, size, False)
+        )
         return lifted.expected_error_mm.numpy()[: len(poses_2d)]
 
     spec = options.spec
-    finding = joint_orders.look_at(lift, batch.poses_2d, batch.provenance == joints.LABELLED, _joint_set(spec))
+    finding = joint_orders.look_at(
+        lift, batch.poses_2d, batch.provenance == joints.LABELLED, lifted_batches.joint_set(spec)
+    )
     if finding is None:
         return None
     print(finding.message(f"--joints={spec.joints}" if spec.joints else spec.format), file=sys.stderr, flush=True)
     return finding.order
-
-
-def _joint_set(spec: inputs.Spec) -> str:
-    """The joint set that an input is of; '' where it is not known."""
-    return spec.joints or _JOINTS_OF_FORMATS.get(spec.format, "")
 
 
 def _ahead(poses: inputs.Input, already: int, size: int) -> Iterator[tuple[int, inputs.Batch]]:
@@ -233,78 +240,6 @@ def _ahead(poses: inputs.Input, already: int, size: int) -> Iterator[tuple[int, 
             first += len(batch)
 
 
-def _label(
-    options: LabellingOptions, lifter: Lifter, files: LabelFiles, batch: inputs.Batch, first: int, size: int
-) -> None:
-    """Lifts one batch and appends its rows."""
-    dropped = {} if options.decisions is None else _review(options.decisions, batch, first)
-    # The published networks know one camera: a person scaled to its nominal distance suits them better.
-    views, intrinsics, kinds = options.camera.pinhole_views(batch, first, by_size=lifter.recipe == "canonical")
-    labelled = batch.provenance == 2
-    if options.correct_joints and lifter.recipe == "canonical":
-        views = joint_places.corrected(views, labelled, _joint_set(options.spec))
-    # One size for all batches, so that the graph is compiled once.
-    lifted = lifter.lift(
-        _filled(views, size, np.nan), _filled(intrinsics, size, np.nan), _filled(labelled, size, False)
-    )
-    count = len(batch)
-    values = {name: getattr(lifted, name).numpy()[:count] for name in _LIFTED}
-    values["poses_3d"], values["roots"] = lifted.pose_3d.numpy()[:count], lifted.root_3d.numpy()[:count]
-    reason = lifted.reason.numpy()[:count].copy()
-    for i, text in batch.skipped.items():
-        reason[i], kinds[i] = files.reason(text), 0
-    broken = (reason == 0) & ~np.isfinite(values["poses_3d"]).all((1, 2))
-    low = (reason == 0) & ~broken & (values["quality"] < options.min_quality)
-    blanked = [(broken, NOT_FINITE), (low, BELOW_QUALITY)]
-    for text in sorted(set(dropped.values())):
-        blanked.append(((reason == 0) & np.array([dropped.get(i) == text for i in range(count)]), text))
-    for rows, text in blanked:
-        if rows.any():
-            reason[rows] = files.reason(text)
-            # Nothing of a label remains, so that it is not counted as one.
-            values["at_range_end"] = values["at_range_end"] & ~rows
-            for name in ("poses_3d", "roots", *_LIFTED[:-1]):
-                values[name] = np.where(_like(rows, values[name]), np.nan, values[name])
-    files.append(
-        {
-            **values,
-            "poses_2d": batch.poses_2d,
-            "provenance": batch.provenance,
-            # A distance in a camera that was assumed without the user's word is no measurement.
-            "depth_nominal": lifted.nominal.numpy()[:count] | ((options.camera.name == "auto") & (kinds == _ASSUMED)),
-            "reason": reason,
-            "intrinsics": intrinsics,
-            "camera_kind": kinds,
-            "frame": batch.frame,
-            "person": batch.person,
-            "file": batch.file,
-            "sequence": batch.sequence,
-            "action": batch.action,
-            "track": np.full(count, -1),
-            "interpolated": np.zeros((count, 17), bool),
-            "nominal_camera": np.full((count, 4), np.nan),
-            "image_size": batch.image_size,
-            "own_numbers": np.full((count, 2), -1) if batch.own_numbers is None else batch.own_numbers,
-            "_points": views,
-        }
-    )
-
-
-def _review(decisions: Decisions, batch: inputs.Batch, first: int) -> dict[int, str]:
-    """Swaps left and right in the batch where a review says so; returns place in the batch -> why it is dropped."""
-    dropped, poses, provenance = {}, batch.poses_2d.copy(), batch.provenance.copy()
-    for i in range(len(batch)):
-        if i in batch.skipped:
-            continue
-        fate = decisions.fate(batch.file[i], batch.sequence[i], batch.frame[i], batch.person[i], first + i)
-        if fate.reason:
-            dropped[i] = fate.reason
-        if fate.swap:
-            poses[i], provenance[i] = poses[i, POSE17.mirror], provenance[i, POSE17.mirror]
-    batch.poses_2d, batch.provenance = poses, provenance
-    return dropped
-
-
 def _check_matched(options: LabellingOptions, count: int) -> None:
     """Says which decisions fitted no pose; raises `InputError` when none did, since they are another input's."""
     decisions = options.decisions
@@ -318,19 +253,13 @@ def _check_matched(options: LabellingOptions, count: int) -> None:
     raise InputError(f"{decisions.path}: no decision fits any of the {count:,} poses of {options.spec.path}")
 
 
-def _filled(values: np.ndarray, size: int, filler: float | bool) -> np.ndarray:
-    if len(values) == size:
-        return values
-    full = np.full((size, *values.shape[1:]), filler, values.dtype)
-    full[: len(values)] = values
-    return full
-
-
-def _like(rows: np.ndarray, values: np.ndarray) -> np.ndarray:
-    return rows.reshape(-1, *[1] * (values.ndim - 1))
-
-
-def _finish(options: LabellingOptions, files: LabelFiles, summary: dict, weights: str) -> None:
+def _finish(
+    options: LabellingOptions,
+    files: LabelFiles,
+    summary: dict,
+    weights: str,
+    engine: engine_job.LabelEngine | None = None,
+) -> None:
     """Writes the files into `.partial` and moves them into place, labels.npz last."""
     part, written = options.folder / FOLDER, [_SUMMARY]
     if options.output_joints:
@@ -360,7 +289,7 @@ def _finish(options: LabellingOptions, files: LabelFiles, summary: dict, weights
     export = formats.ExportOptions(options.formats, options.spec.path, options.names, images)
     written += formats.write(files, part, weights, summary, export)
     if "tfrecord" in options.formats and summary["labels"]:
-        _write_records(options, part)
+        _write_records(options, part, engine)
         written.append(_RECORDS)
     for name in (*written, LABELS):
         place = options.folder / name
@@ -369,13 +298,15 @@ def _finish(options: LabellingOptions, files: LabelFiles, summary: dict, weights
         os.replace(part / name, place)
 
 
-def _write_records(options: LabellingOptions, part: pathlib.Path) -> None:
+def _write_records(options: LabellingOptions, part: pathlib.Path, engine: engine_job.LabelEngine | None = None) -> None:
     from label_generator.labelling import labelled_records as records
     from tfrecords import writer
 
     if (part / _RECORDS / manifest.NAME).exists():
         return
-    spec = dataclasses.replace(options.spec, images=options.images)
+    by = engine.engine if engine and not remote.is_remote(engine.output) else None
+    spec = inputs.absolute(options.spec) if by else options.spec
+    spec, part = dataclasses.replace(spec, images=options.images), part.resolve() if by else part
     if not options.images:
         try:
             inputs.open_input(spec)
@@ -384,7 +315,7 @@ def _write_records(options: LabellingOptions, part: pathlib.Path) -> None:
             print(f"records without pictures: {error}")
     try:
         source = functools.partial(records.LabelledSource, spec, part / LABELS, options.unlabelled, options.decisions)
-        content = writer.convert(source, part / _RECORDS)
+        content = writer.convert(source, part / _RECORDS, engine=by)
     except InputError as error:
         if not options.images or options.images == "none":
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 
 import tensorflow as tf
 
@@ -39,5 +40,16 @@ def make_lifter(flags: command.Flags) -> tuple[Lifter, str]:
             f"--min_depth_mm={settings.min_depth_mm:g} --max_depth_mm={settings.max_depth_mm:g} "
             f"--step_mm={settings.step_mm:g}: expected min < max and a step above 0"
         )
-    lifter = load_lifter(folders, settings, tf.as_dtype(flags.precision))
+    return load(folders, settings, flags.precision)
+
+
+def load(folders: list[str | os.PathLike], settings: LifterSettings, precision: str = "float32") -> tuple[Lifter, str]:
+    """The lifter of these weights folders, and the SHA-256 of the weights that it runs on, hexadecimal.
+
+    Raises:
+      InputError: as `lifter.load_lifter`.
+    """
+    networks = network_files.find_networks(folders)
+    used = [networks[stage] for stage in chains.stages_of(networks) if stage in networks]
+    lifter = load_lifter(folders, settings, tf.as_dtype(precision))
     return lifter, checksums.of_folders([network.directory for network in used])

@@ -13,6 +13,7 @@ import pytest
 
 from label_generator import generate
 from label_generator.labelling import inputs as label_inputs
+from label_generator.labelling import lifted_batches
 from label_generator.labelling import run as label_run
 from label_generator.lifting import lifter
 from tfrecords import reader
@@ -115,7 +116,7 @@ def test_going_on_after_any_interruption(run, tmp_path, archive, monkeypatch):
     assert run(*flags, f"--output={tmp_path / 'whole'}") == 0
     out = tmp_path / "torn"
     monkeypatch.setattr(label_run, "_CHECKPOINT_SECONDS", -1.0)
-    label, finish = label_run._label, label_run._finish
+    label, finish = lifted_batches.label_batch, label_run._finish
 
     def dies_after(batches, then):
         left = [batches]
@@ -137,10 +138,10 @@ def test_going_on_after_any_interruption(run, tmp_path, archive, monkeypatch):
             file.write(b'"half')
 
     for batches in (1, 0, 2):
-        monkeypatch.setattr(label_run, "_label", dies_after(batches, tears))
+        monkeypatch.setattr(lifted_batches, "label_batch", dies_after(batches, tears))
         with pytest.raises(_Killed):
             _bare(flags, out, run)
-    monkeypatch.setattr(label_run, "_label", label)
+    monkeypatch.setattr(lifted_batches, "label_batch", label)
 
     def dies_at_the_end(*arguments):
         finish(*arguments)
@@ -167,11 +168,11 @@ def test_another_run_does_not_go_on(run, tmp_path, archive, monkeypatch, capsys)
         raise _Killed
 
     flags = f"--input={archive}", "--joints=pose17", f"--output={tmp_path / 'out'}"
-    label = label_run._label
-    monkeypatch.setattr(label_run, "_label", dies)
+    label = lifted_batches.label_batch
+    monkeypatch.setattr(lifted_batches, "label_batch", dies)
     with pytest.raises(_Killed):
         _bare(flags[:2], tmp_path / "out", run)
-    monkeypatch.setattr(label_run, "_label", label)
+    monkeypatch.setattr(lifted_batches, "label_batch", label)
     assert run(*flags, "--camera=h36m", "--max_depth_mm=9000") == 2
     assert "holds unfinished labels that differ in settings, camera" in capsys.readouterr().err
     assert run(*flags, "--camera=h36m", "--overwrite") == 0

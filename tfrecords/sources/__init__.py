@@ -10,7 +10,7 @@ import pathlib
 
 from tfrecords.source import Options, Source
 from tools.cli.errors import InputError
-from tools.files import inputs
+from tools.files import inputs, remote
 
 # name of the source -> module and class, in the order in which --source=list shows them
 SOURCES = {
@@ -71,6 +71,9 @@ def open_source(name: str, path: str | pathlib.Path, options: Options | None = N
     if options.split and options.split not in kind.info.splits:
         raise InputError(f"--split={options.split}: source {name} has {', '.join(kind.info.splits)}")
     inputs.check_name(path)
+    if name == "tfrecords":
+        return kind(remote.place(path), options)
+    path = remote.fetched(path)  # files of other formats are read where they lie on this machine
     if ":" in name:  # the user's own class: its faults keep their traceback
         return kind(pathlib.Path(path), options)
     with inputs.reading(path, kind.info.input):

@@ -13,6 +13,7 @@ from tfrecords.schema import PoseRecord
 from tfrecords.source import Info, Options, Skip, Source
 from tfrecords.storage import example, framing, manifest
 from tools.cli.errors import InputError
+from tools.files import remote
 
 
 class RecordSource(Source):
@@ -29,10 +30,10 @@ class RecordSource(Source):
 
     def __init__(self, where: str | pathlib.Path, options: Options):
         """Raises `InputError` when the set is not whole."""
-        super().__init__(pathlib.Path(where), options)
+        super().__init__(remote.place(where), options)
         self._records = reader.find(str(where))
         self._starts = np.concatenate([[0], np.cumsum(self._records.counts)])
-        folder = pathlib.Path(self._records.files[0]).parent
+        folder = remote.place(self._records.files[0]).parent
         if (folder / manifest.NAME).exists():
             content = manifest.read_manifest(folder)
             # What is written from a set has its name, licence and citation.
@@ -44,7 +45,7 @@ class RecordSource(Source):
         return int(self._starts[-1])
 
     def files(self) -> list[pathlib.Path]:
-        return [pathlib.Path(file) for file in self._records.files]
+        return [remote.place(file) for file in self._records.files]
 
     def records(self, numbers: Sequence[int] | np.ndarray) -> Iterator[PoseRecord | Skip]:
         """Yields the records with these ascending numbers; raises `InputError` naming shard and record of a bad one."""

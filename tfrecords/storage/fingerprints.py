@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 
 from tfrecords.storage import locate, manifest
-from tools.files import checksums
+from tools.files import checksums, remote
 
 
 def shared_shards(one: locate.Where, other: locate.Where) -> int:
@@ -42,7 +42,7 @@ def _checksums(files: Iterable[str]) -> dict[str, str]:
     """{shard: SHA-256} of those that a manifest beside them names."""
     known = {}
     for folder in {os.path.dirname(file) for file in files}:
-        if os.path.exists(os.path.join(folder, manifest.NAME)):
+        if remote.place(os.path.join(folder, manifest.NAME)).exists():
             for shard in manifest.read_manifest(os.path.join(folder, manifest.NAME)).shards:
                 known[os.path.join(folder, shard.file)] = shard.sha256
     return known
@@ -57,7 +57,7 @@ def fingerprint(where: locate.Where) -> str:
     records = locate.find(where)
     known = _checksums(records.files)
     lines = [
-        f"{known.get(file) or os.path.basename(file)} {os.path.getsize(file)} {count}"
+        f"{known.get(file) or os.path.basename(file)} {remote.place(file).stat().st_size} {count}"
         for file, count in zip(records.files, records.counts)
     ]
     return checksums.of_text("\n".join(lines))[: checksums.SHORT]

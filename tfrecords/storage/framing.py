@@ -14,11 +14,11 @@ import pathlib
 import struct
 import zlib
 from collections.abc import Iterator
-from typing import Any
+from typing import IO, Any
 
 from tfrecords.storage.crc32c import masked_crc32c
 from tools.cli.errors import InputError
-from tools.files import inputs, limits
+from tools.files import inputs, limits, remote
 
 _BUFFER = 1 << 18
 _GZIP_LEVEL = 6
@@ -49,7 +49,7 @@ class RecordFile:
 
     def __init__(self, path: pathlib.Path, compressed: bool, shown_as: str = ""):
         """compressed: as one gzip stream. shown_as: the name in messages. Raises `InputError` if it can't be made."""
-        self.path, self.records, self.bytes, self.sha256 = pathlib.Path(path), 0, 0, ""
+        self.path, self.records, self.bytes, self.sha256 = remote.place(path), 0, 0, ""
         self._shown = shown_as or str(path)
         self._hash = hashlib.sha256()
         self._compressor = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_FRAME) if compressed else None
@@ -57,7 +57,7 @@ class RecordFile:
         self._waiting = 0
         self._hashed: collections.deque[concurrent.futures.Future] = collections.deque()
         try:
-            self._file = open(self.path, "wb", buffering=0)  # noqa: SIM115 (closed by __exit__)
+            self._file = remote.open_binary(self.path, "wb", buffering=0)  # closed by __exit__
         except OSError as error:
             raise self._failure(error) from error
 
@@ -108,11 +108,11 @@ def read_frames(path: str | pathlib.Path) -> Iterator[bytes]:
 
     Raises `InputError` that names file and record, from 0, when the file is cut short or a checksum does not fit.
     """
-    path = pathlib.Path(path)
+    path = remote.place(path)
     number = 0
     inputs.check_regular(path)
     try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb", buffering=_BUFFER) as file:
+        with remote.open_binary(path, "rb", _BUFFER) as plain, _decompressed(plain, path) as file:
             while True:
                 length = _read_length(file, path, number)
                 if length is None:
@@ -129,6 +129,11 @@ def read_frames(path: str | pathlib.Path) -> Iterator[bytes]:
         raise InputError(f"{path}: record {number}: the gzip stream is damaged or cut short ({error})") from error
     except OSError as error:
         raise InputError(f"{path}: record {number}: cannot be read: {error.strerror or error}") from error
+
+
+def _decompressed(file: IO[bytes], path: pathlib.Path) -> IO[bytes]:
+    """The stream of records of an open file, which is a gzip stream by its name or the records themselves."""
+    return gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file  # type: ignore[return-value]
 
 
 def _read_length(file: Any, path: pathlib.Path, number: int) -> int | None:
@@ -155,8 +160,8 @@ def count_records(path: str | pathlib.Path) -> int:
     Raises:
       InputError: naming file and record, from 0, when a length is damaged, beyond the file or beyond the limits.
     """
-    path = pathlib.Path(path)
-    if path.suffix == ".gz":
+    path = remote.place(path)
+    if path.suffix == ".gz" or remote.is_remote(path):  # many small reads would be as many requests
         return sum(1 for _ in read_frames(path))
     inputs.check_regular(path)
     size, at, number = path.stat().st_size, 0, 0

@@ -5,13 +5,12 @@ from __future__ import annotations
 import dataclasses
 import glob
 import os
-import pathlib
 from collections.abc import Sequence
 from typing import Union
 
 from tfrecords.storage import example, framing, manifest
 from tools.cli.errors import InputError
-from tools.files import checksums
+from tools.files import checksums, remote
 
 Where = Union[str, os.PathLike, Sequence[Union[str, os.PathLike]]]
 
@@ -57,7 +56,7 @@ def find(where: Where, verify: bool = False) -> Records:
     Raises:
       InputError: nothing there; a shard is missing, cut short or (with verify) damaged; no records, or none of poses.
     """
-    if isinstance(where, str) and "," in where and not os.path.exists(where):
+    if isinstance(where, str) and "," in where and (remote.is_remote(where) or not os.path.exists(where)):
         where = where.split(",")
     if not isinstance(where, (str, os.PathLike)):
         parts = [find(one, verify) for one in where]
@@ -70,7 +69,7 @@ def find(where: Where, verify: bool = False) -> Records:
 
 
 def _find_one(where: str | os.PathLike, verify: bool) -> Records:
-    path = pathlib.Path(where)
+    path = remote.place(where)
     if path.is_dir() or path.name == manifest.NAME:
         return _from_manifest(manifest.read_manifest(path), None, verify)
     return _from_glob(str(where), verify)
@@ -98,6 +97,8 @@ def _from_manifest(content: manifest.Manifest, wanted: set[str] | None, verify: 
     # A file without records only costs an open.
     filled = [shard for shard in chosen if shard.records]
     for shard in filled:
+        if remote.is_remote(content.folder):
+            break  # its size fits; counting would read the whole set over the network
         count = framing.count_records(content.folder / shard.file)
         if count != shard.records:
             raise InputError(
@@ -110,14 +111,14 @@ def _from_manifest(content: manifest.Manifest, wanted: set[str] | None, verify: 
 
 
 def _from_glob(pattern: str, verify: bool) -> Records:
-    files = sorted(glob.glob(os.path.expanduser(pattern)))
+    files = sorted(_glob_remote(pattern) if remote.is_remote(pattern) else glob.glob(os.path.expanduser(pattern)))
     if not files:
         raise InputError(f"{pattern}: no such file or folder")
     parts = []
     for folder in sorted({os.path.dirname(file) for file in files}):
         names = [os.path.basename(file) for file in files if os.path.dirname(file) == folder]
         _check_complete(folder, names)
-        if os.path.exists(os.path.join(folder, manifest.NAME)):
+        if remote.place(os.path.join(folder, manifest.NAME)).exists():
             content = manifest.read_manifest(os.path.join(folder, manifest.NAME))
             unknown = sorted(set(names) - {shard.file for shard in content.shards})
             if unknown:
@@ -132,6 +133,15 @@ def _from_glob(pattern: str, verify: bool) -> Records:
             raise InputError(f"{pattern}: no records")
         parts.append(Records(tuple(paths), tuple(counts)))
     return _joined(parts)
+
+
+def _glob_remote(pattern: str) -> list[str]:
+    import tensorflow as tf
+
+    try:
+        return [str(path) for path in tf.io.gfile.glob(pattern)]
+    except tf.errors.OpError as error:
+        raise InputError(f"{pattern}: cannot be read: {' '.join(str(error).split())[:200]}") from error
 
 
 def _joined(parts: Sequence[Records]) -> Records:

@@ -15,7 +15,7 @@ from typing import Any
 
 from tfrecords import schema
 from tools.cli.errors import InputError
-from tools.files import atomic, inputs
+from tools.files import atomic, inputs, remote
 
 NAME = "manifest.json"
 FORMAT = 1
@@ -159,7 +159,7 @@ def _is_skipped(entry: Any) -> bool:
 
 def read_manifest(path: str | pathlib.Path) -> Manifest:
     """The manifest at `path` (the file or its folder). Raises `InputError` when there is none or it is not sound."""
-    path = pathlib.Path(path)
+    path = remote.place(path)
     path = path / NAME if path.is_dir() else path
     if not path.exists():
         if path.name != NAME:

@@ -1,7 +1,8 @@
 """A conversion under way: the folder `.partial` inside the output, with a journal of the shards that are whole.
 
 The journal's first line states what is converted and how; each further line is one whole shard with size and
-SHA-256. A conversion that was killed goes on from there, after each shard was checked against its line.
+SHA-256. A conversion that was killed goes on from there, after each shard was checked against its line. Workers of an
+engine, and conversions to an object store, which can't append, note each shard in a file of its own (`note_shard`).
 """
 
 from __future__ import annotations
@@ -11,17 +12,16 @@ import fcntl
 import json
 import os
 import pathlib
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 from tfrecords.storage import manifest
 from tfrecords.storage.shards import Plan
 from tools.cli.errors import InputError
-from tools.files import atomic, checksums
+from tools.files import atomic, checksums, remote
 
 FOLDER = ".partial"
-_JOURNAL = "journal.jsonl"
+_JOURNAL, _NOTE = "journal.jsonl", ".json"
 
 
 @contextlib.contextmanager
@@ -29,7 +29,15 @@ def locked(output: pathlib.Path) -> Iterator[None]:
     """Holds the folder `output`, making it when needed; `InputError` when another process holds it.
 
     The lock is the kernel's on the folder itself: it ends with the process, however that ends, and leaves no file.
+    Object stores have none: there nothing keeps two conversions from one folder.
     """
+    if remote.is_remote(output):
+        try:
+            output.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{output}: can't be used as an output folder: {error.strerror}") from error
+        yield
+        return
     created = not output.exists()
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -80,8 +88,21 @@ def check_output(output: pathlib.Path, overwrite: bool) -> None:
         raise InputError(f"{output}: holds {unknown[0]}, which is in no manifest; --overwrite replaces it")
 
 
+def note_shard(folder: pathlib.Path, file: str, shard: int, result: dict, key: str) -> None:
+    """Says in a file beside a shard that it is whole, as a line of the journal would; for workers of an engine.
+
+    key: `Partial.key` of the conversion, so that what another one left is not taken for this one's.
+    """
+    atomic.write_text(folder / f"{file}{_NOTE}", json.dumps({"shard": shard, "result": result, "key": key}))
+
+
 class Partial:
-    """The whole shards of a conversion that is not finished. results: shard -> what `shards.write_shard` returned."""
+    """The whole shards of a conversion that is not finished.
+
+    Attributes:
+      results: shard -> what `shards.write_group` returned of it.
+      key: the same text for the same conversion.
+    """
 
     def __init__(self, output: pathlib.Path, plan: Plan, header: dict[str, Any], overwrite: bool):
         """Goes on with the conversion that lies in `output`, or begins one.
@@ -98,6 +119,7 @@ class Partial:
         self._output, self._plan = output, plan
         self._placed: set[str] = set()
         header = json.loads(json.dumps(header))
+        self.key = checksums.of_text(json.dumps(header, sort_keys=True))[: checksums.SHORT]
         if not overwrite and (output / manifest.NAME).exists():
             raise InputError(f"{output}: holds a finished conversion; --overwrite replaces it")
         lines = self._read()
@@ -117,7 +139,7 @@ class Partial:
             lines[1:] = [{"shard": shard, "result": result} for shard, result in self.results.items()]
             atomic.write_text(self.folder / _JOURNAL, "".join(json.dumps(line) + "\n" for line in lines))
         else:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            remote.remove_folder(self.folder)
         unknown = sorted(set(self._shards_in_output()) - self._placed)
         if unknown and not overwrite:
             raise InputError(f"{output}: holds {unknown[0]}, which is in no manifest; --overwrite replaces it")
@@ -140,7 +162,19 @@ class Partial:
                 lines.append(json.loads(line))
             except (ValueError, RecursionError):
                 break  # the line that was being written when the process was killed
-        return lines
+        return lines + self._notes() if lines else []
+
+    def _notes(self) -> list[dict]:
+        """The lines that `note_shard` wrote."""
+        lines = []
+        for path in sorted(self.folder.glob(f"*{_NOTE}")):
+            with contextlib.suppress(OSError, ValueError, RecursionError):
+                lines.append(json.loads(path.read_text(encoding="utf-8")))
+        return [line for line in lines if isinstance(line, dict) and line.get("key") == self.key]
+
+    def absorb(self) -> None:
+        """Takes in the shards that workers of an engine have put into the folder since."""
+        self._take_over([line for line in self._notes() if line.get("shard") not in self.results])
 
     def _take_over(self, lines: list[dict]) -> None:
         for line in lines:
@@ -161,6 +195,12 @@ class Partial:
 
     def _append(self, line: dict) -> None:
         path = self.folder / _JOURNAL
+        if remote.is_remote(path):
+            if "shard" in line:
+                note_shard(self.folder, self._plan.file(line["shard"]), line["shard"], line["result"], self.key)
+            else:
+                atomic.write_text(path, json.dumps(line) + "\n")
+            return
         try:
             with open(path, "a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
@@ -169,7 +209,7 @@ class Partial:
 
     def add(self, shard: int, path: pathlib.Path, result: dict) -> None:
         """Takes in a whole shard that lies at `path`."""
-        os.replace(path, self.folder / self._plan.file(shard))
+        remote.replace(path, self.folder / self._plan.file(shard))
         self._append({"shard": shard, "result": result})
         self.results[shard] = result
 
@@ -184,7 +224,7 @@ class Partial:
 
     def discard(self) -> None:
         """Forgets the conversion; what is finished in the output folder stays."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remote.remove_folder(self.folder)
 
     def finish(self, content: manifest.Manifest) -> None:
         """Moves every shard into place and writes the manifest last, so that a folder with a manifest is whole.
@@ -199,7 +239,7 @@ class Partial:
         for shard in range(self._plan.num_shards):
             name = self._plan.file(shard)
             if name not in self._placed:
-                os.replace(self.folder / name, self._output / name)
+                remote.replace(self.folder / name, self._output / name)
         content.write(self._output)
         self.discard()
 

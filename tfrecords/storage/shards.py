@@ -99,12 +99,14 @@ def write_group(
     paths: Sequence[pathlib.Path],
     shown_as: Sequence[str],
     report: Callable[[int], Any],
+    on_skip: Callable[[str, str], Any] | None = None,
 ) -> list[dict]:
     """Writes a group of shards to `paths`, or nothing when it fails.
 
     Args:
       shown_as: the final names, for messages.
       report: called now and then with the number of records done.
+      on_skip: called with reason and detail of each record that is skipped.
 
     Returns:
       for each shard records, bytes and sha256 of the file; 'skipped': reason -> [how many, details of the first].
@@ -114,6 +116,12 @@ def write_group(
     """
     skipped: list[dict[str, list]] = [{} for _ in group]
     done = 0
+
+    def skip(place: int, reason: str, detail: str) -> None:
+        _count(skipped[place], reason, detail)
+        if on_skip is not None:
+            on_skip(reason, detail)
+
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(RecordFile(path, plan.compressed, name)) for path, name in zip(paths, shown_as)]
         for numbers, owners in plan.numbers(group):
@@ -124,9 +132,9 @@ def write_group(
                     break
                 place = 0 if owners is None else owners[given - 1]
                 if isinstance(item, Skip):
-                    _count(skipped[place], item.reason, item.detail)
+                    skip(place, item.reason, item.detail)
                 elif problem := item.problem():
-                    _count(skipped[place], problem, item.where())
+                    skip(place, problem, item.where())
                 else:
                     files[place].write(encode(item))
                 done += 1

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import os
+import pathlib
 from collections.abc import Iterable
+from typing import Any
 
 from tools.cli.errors import InputError
 
 
 def check_free(path: str | os.PathLike, overwrite: bool) -> None:
     """Raises `InputError` when something lies at `path` and may not be replaced."""
-    if os.path.lexists(path) and not overwrite:
+    there = os.path.lexists(path) if isinstance(path, (str, pathlib.Path)) else _exists(path)
+    if there and not overwrite:
         raise InputError(f"{path}: exists already; --overwrite replaces it")
+
+
+def _exists(path: Any) -> bool:
+    """Of a path on another file system (`tools.files.remote`), which has the method of `pathlib.Path`."""
+    return bool(path.exists())
 
 
 def check_all_free(paths: Iterable[str | os.PathLike], overwrite: bool) -> None:

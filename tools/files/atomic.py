@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Iterator
 
 from tools.cli.errors import InputError
+from tools.files import remote
 
 _MARK = ".unfinished."
 _ASIDE = ".replaced."
@@ -48,7 +49,11 @@ def write_file(path: str | os.PathLike) -> Iterator[pathlib.Path]:
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Writes a small UTF-8 file whole or not at all. Raises `InputError` naming it."""
+    """Writes a small UTF-8 file, local or remote, whole or not at all. Raises `InputError` naming it."""
+    if remote.is_remote(path):
+        with _errors_of(remote.place(path)):
+            remote.write_whole(path, text.encode("utf-8"))
+        return
     with write_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

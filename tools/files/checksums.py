@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from tools.files import remote
+
 SHORT = 16  # hexadecimal digits that tell trainings and weights apart in settings
 _BUFFER = 1 << 18
 
@@ -16,7 +18,7 @@ _BUFFER = 1 << 18
 def of_file(path: str | os.PathLike) -> str:
     """The SHA-256 of a file's bytes, hexadecimal. Raises OSError."""
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
+    with remote.open_binary(path, "rb", _BUFFER) as file:
         while data := file.read(_BUFFER):
             digest.update(data)
     return digest.hexdigest()

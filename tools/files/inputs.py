@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 from tools.cli.errors import InputError
-from tools.files import limits
+from tools.files import limits, remote
 
 _KINDS = {
     stat.S_IFIFO: "a named pipe",
@@ -28,6 +28,9 @@ _GZIP = 31  # zlib's window bits for gzip
 
 def check_regular(path: str | os.PathLike) -> None:
     """Raises `InputError` that says what `path` is when it is no regular file; opening a pipe would wait for ever."""
+    if remote.is_remote(path):
+        _check_remote(remote.place(path))
+        return
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:
@@ -38,11 +41,21 @@ def check_regular(path: str | os.PathLike) -> None:
         raise InputError(f"{path}: is {_KINDS.get(stat.S_IFMT(mode), 'no file')}, expected a file")
 
 
+def _check_remote(path: pathlib.Path) -> None:
+    try:
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder, expected a file")
+        if not path.exists():
+            raise InputError(f"{path}: no such file")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
 def open_file(path: str | os.PathLike) -> IO[bytes]:
     """A regular file, opened for reading bytes. Raises `InputError` that names it."""
     check_regular(path)
     try:
-        return open(path, "rb")
+        return remote.open_binary(path, "rb")
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
 
@@ -59,7 +72,7 @@ def read_bytes(path: str | os.PathLike, limit: int = 0) -> bytes:
     limit = limit or limits.current().text_bytes
     with open_file(path) as file:
         try:
-            if os.fstat(file.fileno()).st_size > limit:
+            if remote.place(path).stat().st_size > limit:
                 raise too_large(path, limit)
             data = file.read(limit + 1)
             return decompressed(data, str(path), limit) if data[:2] == b"\x1f\x8b" else data
