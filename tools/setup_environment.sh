@@ -10,8 +10,38 @@ PYTHON="$VENV/bin/python"
 # Carries the two model files that find people in photographs; nothing of it is imported, so its dependencies, which
 # would move TensorFlow's, stay out.
 MODELS_WHEEL="mediapipe==0.10.21"
+# Where no Python fits, uv brings one. Both lie here, inside the folder of the project, and go with it.
+UV_HOME="$ROOT/.uv"
+UV_VERSION="0.13.9"
 
 _fits() { "$1" -c 'import sys; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 11))' >/dev/null 2>&1; }
+
+# Any Python 3 with pip.
+_other_python() {
+    local candidate
+    for candidate in python3 python3.12 python3.13 python3.14; do
+        if "$candidate" -m pip --version >/dev/null 2>&1; then echo "$candidate"; return; fi
+    done
+    return 1
+}
+
+_can_fetch_uv() { [ -x "$UV_HOME/bin/uv" ] || _other_python >/dev/null || command -v curl >/dev/null 2>&1; }
+
+# uv is one program, which its wheel carries; without pip, its makers' installer. Nothing outside of .uv is changed.
+_fetch_uv() {
+    local python
+    if [ -x "$UV_HOME/bin/uv" ]; then return; fi
+    if python="$(_other_python)"; then
+        "$python" -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target "$UV_HOME" \
+            "uv==$UV_VERSION" && return
+    fi
+    if command -v curl >/dev/null 2>&1; then
+        curl --fail --silent --show-error --location "https://astral.sh/uv/$UV_VERSION/install.sh" |
+            UV_UNMANAGED_INSTALL="$UV_HOME/bin" sh >/dev/null && return
+    fi
+    rm -rf "$UV_HOME"
+    return 1
+}
 
 _make_venv() {
     local candidate
@@ -23,13 +53,22 @@ _make_venv() {
             rm -rf "$VENV"
         fi
     done
-    if [ -z "${POSE3D_PYTHON:-}" ] && command -v uv >/dev/null 2>&1; then
-        echo "Making .venv with uv"
-        if uv venv --quiet --seed --python 3.11 "$VENV"; then return; fi
-        rm -rf "$VENV"
+    if [ -z "${POSE3D_PYTHON:-}" ]; then
+        local uv
+        uv="$(command -v uv || true)"
+        if [ -z "$uv" ] && _can_fetch_uv; then
+            echo "No Python 3.9, 3.10 or 3.11 here: fetching uv $UV_VERSION into .uv, which brings Python 3.11 there (once)"
+            _fetch_uv && uv="$UV_HOME/bin/uv"
+        fi
+        if [ -n "$uv" ]; then
+            echo "Making .venv with $("$uv" --version)"
+            if UV_PYTHON_INSTALL_DIR="$UV_HOME/python" UV_CACHE_DIR="$UV_HOME/cache" \
+                "$uv" venv --quiet --seed --python 3.11 "$VENV"; then return; fi
+            rm -rf "$VENV"
+        fi
     fi
     echo "error: Python 3.9, 3.10 or 3.11 with its venv module is needed, because TensorFlow 2.15 and" \
-        "tensorflow-addons 0.23 exist for no other; install it (apt install python3.11 python3.11-venv, brew install" \
+        "tensorflow-addons 0.23 exist for no other, and uv could not bring one; install it (apt install python3.11 python3.11-venv, brew install" \
         "python@3.11, or https://docs.astral.sh/uv) and run this again" >&2
     exit 2
 }
