@@ -32,8 +32,8 @@ _fetch_uv() {
     local python
     if [ -x "$UV_HOME/bin/uv" ]; then return; fi
     if python="$(_other_python)"; then
-        "$python" -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target "$UV_HOME" \
-            "uv==$UV_VERSION" && return
+        PIP_ROOT_USER_ACTION=ignore "$python" -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
+            --target "$UV_HOME" "uv==$UV_VERSION" && return
     fi
     if command -v curl >/dev/null 2>&1; then
         curl --fail --silent --show-error --location "https://astral.sh/uv/$UV_VERSION/install.sh" |

@@ -49,6 +49,69 @@ def test_unsuitable_python_is_not_used(checkout):
     assert not (checkout / ".venv").exists()
 
 
+UNFIT_PYTHON = """
+case "$*" in
+  -c\\ import\\ sys*) exit 1 ;;
+  -m\\ pip\\ --version) exit 0 ;;
+  *--target*) echo "$*" >> "$ROOT/pip_calls"; [ -e "$ROOT/offline" ] && exit 1; mkdir -p "$ROOT/.uv/bin"
+     cp "$ROOT/fake_uv" "$ROOT/.uv/bin/uv" ;;
+esac
+"""
+FAKE_UV = """
+case "$*" in
+  --version) echo uv 0.0.0 ;;
+  venv*) [ -e "$ROOT/no_download" ] && exit 2
+     echo "$UV_PYTHON_INSTALL_DIR $*" >> "$ROOT/uv_calls"; mkdir -p "$ROOT/.venv/bin"
+     cp "$ROOT/fake_python" "$ROOT/.venv/bin/python"; echo "VIRTUAL_ENV=$ROOT/.venv" > "$ROOT/.venv/bin/activate" ;;
+esac
+"""
+
+
+@pytest.fixture
+def with_unfit_python(checkout):
+    """Only a Python that TensorFlow does not support, with pip, which can fetch uv."""
+    for name in ("cp", "mkdir", "sh"):
+        if not (checkout / "bin" / name).exists():
+            (checkout / "bin" / name).symlink_to(shutil.which(name))
+    for name, text in (("bin/python3", UNFIT_PYTHON), ("fake_uv", FAKE_UV), ("fake_python", FAKE_PYTHON)):
+        write_program(checkout / name, text.replace("$ROOT", str(checkout)))
+    return checkout
+
+
+def test_where_no_python_fits_uv_brings_one(with_unfit_python):
+    result = run(with_unfit_python, "test.sh", "-k", "name")
+    assert result.returncode == 0, result.stderr
+    (line,) = [line for line in result.stdout.splitlines() if "uv" in line and "fetching" in line]
+    assert "No Python 3.9, 3.10 or 3.11 here" in line
+    assert "--no-deps --upgrade --target" in (with_unfit_python / "pip_calls").read_text()
+    folder = with_unfit_python / ".uv" / "python"
+    assert (with_unfit_python / "uv_calls").read_text().startswith(f"{folder} venv --quiet --seed --python 3.11")
+    assert "-m pytest -n 2" in calls(with_unfit_python)
+    # The next environment finds uv where it is.
+    shutil.rmtree(with_unfit_python / ".venv")
+    assert run(with_unfit_python, "test.sh").returncode == 0
+    assert (with_unfit_python / "pip_calls").read_text().count("--target") == 1
+
+
+@pytest.mark.parametrize("trouble", ["offline", "no_download"])
+def test_where_uv_cannot_help_the_line_says_what_is_needed(with_unfit_python, trouble):
+    (with_unfit_python / trouble).touch()
+    result = run(with_unfit_python, "demo.sh")
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1].startswith("error: Python 3.9, 3.10 or 3.11")
+    assert not (with_unfit_python / ".venv").exists()
+
+
+def test_without_pip_the_installer_is_fetched(with_unfit_python):
+    write_program(with_unfit_python / "bin" / "python3", "exit 1")
+    root = with_unfit_python
+    installer = f'mkdir -p "$UV_UNMANAGED_INSTALL"; cp "{root}/fake_uv" "$UV_UNMANAGED_INSTALL/uv"'
+    write_program(root / "bin" / "curl", f"echo \"$*\" >> '{root}/curl_calls'; cat <<'END'\n{installer}\nEND")
+    assert run(root, "test.sh").returncode == 0
+    assert "https://" in (root / "curl_calls").read_text()
+    assert (root / "uv_calls").exists()
+
+
 FAKE_PYTHON = """
 case "$*" in
   -c\\ import\\ sys*) exit 0 ;;
