@@ -8,7 +8,7 @@ FROM python:3.11-slim-bookworm
 WORKDIR /app
 COPY . .
 # setup_environment makes /app/.venv as demo.sh does on any machine, with OpenCV's build that needs no libGL.
-RUN bash -c 'set -e; . tools/setup_environment.sh; setup_environment' && rm -rf /root/.cache && \
+RUN PIP_NO_CACHE_DIR=1 bash -c '. tools/setup_environment.sh; setup_environment' && \
     useradd --create-home --uid 1000 pose3d && mkdir -p demo_output && chown 1000 demo_output
 ENV PATH=/app/.venv/bin:$PATH
 USER 1000
