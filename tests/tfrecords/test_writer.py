@@ -111,6 +111,21 @@ def test_plans_deal_out_every_number_once(records, count, shuffle):
     assert sorted(everything) == list(range(records))
 
 
+def test_small_shards_are_written_in_few_passes_through_the_source(tmp_path, monkeypatch):
+    passes = []
+    monkeypatch.setattr(shards, "read_records", lambda source, n: passes.append(len(n)) or source.records(n))
+    one = convert(tmp_path / "one", noise(100), num_shards=1)
+    assert passes == [100]
+    each = convert(tmp_path / "each", noise(100), num_shards=100)
+    assert passes[1:] == [32, 32, 32, 4]
+    assert [frame for (frame,) in frames_of(each)] == frames_of(one)[0]
+    plan = shards.Plan("a", 10_000, 4)
+    assert plan.groups([0, 1, 3], 1, pictures=False) == [(0,), (1,), (3,)]
+    plan = shards.Plan("a", 100, 10)
+    assert plan.groups([0, 1, 3, 4, 5], 1, pictures=False) == [(0, 1), (3, 4, 5)]
+    assert plan.groups([0, 1, 3, 4, 5], 5, pictures=False) == [(0,), (1,), (3,), (4,), (5,)]
+
+
 def test_default_number_of_shards():
     assert [shards.default_num_shards(n, False) for n in (1, 1000, 5000, 100_000, 1_000_000)] == [1, 1, 5, 16, 50]
     assert [shards.default_num_shards(n, True) for n in (10, 20_000)] == [1, 20]
@@ -181,6 +196,21 @@ def test_a_finished_output_is_not_touched_without_overwrite(tmp_path):
     content = convert(out, noise(8), num_shards=2, overwrite=True)
     assert sorted(os.listdir(out)) == sorted(["manifest.json", "notes.txt", *(s.file for s in content.shards)])
     assert frames_of(content) == [[0, 1, 2, 3], [4, 5, 6, 7]]
+
+
+def test_a_finished_conversion_that_was_killed_while_it_tidied_up_is_finished(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    monkeypatch.setattr(partial.Partial, "discard", lambda self: None)
+    convert(out, num_shards=3)
+    assert (out / ".partial").exists()
+    monkeypatch.undo()
+    # Of another conversion nothing is finished.
+    with pytest.raises(InputError, match="holds a finished conversion"):
+        convert(out, num_shards=2)
+    convert(out, num_shards=3)
+    convert(tmp_path / "at_once", num_shards=3)
+    assert files(out) == files(tmp_path / "at_once")
+    assert not (out / ".partial").exists()
 
 
 def test_shards_of_unknown_origin_are_not_touched(tmp_path):

@@ -42,9 +42,10 @@ class ShardJob:
         paths = [folder / f"{name}.{mark}.tmp" for name in names]
         skipped: list[tuple[str, str]] = []
         shown_as = [str(output / name) for name in names]
-        results = shards.write_group(
+        written = shards.write_group(
             source, self.plan, group, paths, shown_as, lambda _: None, lambda *skip: skipped.append(skip)
         )
+        results = [result for _, result in written]
         for shard, name, path, result in zip(group, names, paths, results):
             remote.replace(path, folder / name)
             partial.note_shard(folder, name, shard, result, self.key)

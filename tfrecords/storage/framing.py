@@ -23,6 +23,7 @@ from tools.files import inputs, limits, remote
 _BUFFER = 1 << 18
 _GZIP_LEVEL = 6
 _HASHED_BEHIND = 4  # how many buffers of a file may wait for their hash
+_HASHED_HERE = 1 << 16  # bytes whose hash takes less time than to wake another thread
 # Hashing takes as long as everything else together and needs no interpreter, so it goes on beside it.
 _hashing = concurrent.futures.ThreadPoolExecutor(1, "sha256")
 _GZIP_FRAME = 31  # zlib's window bits for a gzip header and trailer, whose time stamp is then zero
@@ -74,7 +75,10 @@ class RecordFile:
         self._parts, self._waiting = [], 0
         if self._compressor:
             data = self._compressor.compress(data) + (self._compressor.flush() if last else b"")
-        self._hashed.append(_hashing.submit(self._hash.update, data))
+        if len(data) < _HASHED_HERE and not self._hashed:
+            self._hash.update(data)
+        else:
+            self._hashed.append(_hashing.submit(self._hash.update, data))
         while len(self._hashed) > (0 if last else _HASHED_BEHIND):
             self._hashed.popleft().result()
         self.bytes += len(data)

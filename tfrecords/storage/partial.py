@@ -120,11 +120,12 @@ class Partial:
         self._placed: set[str] = set()
         header = json.loads(json.dumps(header))
         self.key = checksums.of_text(json.dumps(header, sort_keys=True))[: checksums.SHORT]
-        if not overwrite and (output / manifest.NAME).exists():
-            raise InputError(f"{output}: holds a finished conversion; --overwrite replaces it")
         lines = self._read()
         if lines and not isinstance(lines[0], dict):
             lines = []
+        # With a journal of this conversion only the tidying up is missing.
+        if not overwrite and (output / manifest.NAME).exists() and (not lines or lines[0] != header):
+            raise InputError(f"{output}: holds a finished conversion; --overwrite replaces it")
         if lines and lines[0] != header:
             if not overwrite:
                 other = ", ".join(key for key in header if lines[0].get(key) != header[key]) or "its version"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any, Callable
 
 import numpy as np
 
+from tfrecords.schema import PoseRecord
 from tfrecords.source import Skip, Source, read_records
 from tfrecords.storage.example import encode
 from tfrecords.storage.framing import RecordFile
@@ -21,6 +23,7 @@ _REPORT_EVERY = 256
 # A shard of so many records has some tens of megabytes; small sets still get enough shards to be worked on in parallel.
 _RECORDS_A_SHARD, _PICTURES_A_SHARD = 20_000, 1_000
 _TOGETHER = 32  # shards that one process writes at once
+_RECORDS_IN_A_GROUP, _PICTURES_IN_A_GROUP = 1_000, 32  # at most, of small shards that are written together
 _SMALL_SHARD, _FEW_SHARDS = 1_000, 16
 
 
@@ -58,18 +61,34 @@ class Plan:
         """How many record numbers a shard has."""
         if self.shuffle:
             return len(range(shard, self.records, self.num_shards))
-        return self.records * (shard + 1) // self.num_shards - self.records * shard // self.num_shards
+        return self._first(shard + 1) - self._first(shard)
+
+    def _first(self, shard: int) -> int:
+        """The first record number of a shard with a run of them."""
+        return self.records * shard // self.num_shards
 
     def groups(self, missing: Sequence[int], workers: int, pictures: bool) -> list[tuple[int, ...]]:
         """The missing shards in the groups that are written together, in one pass through the source.
 
-        A shard with a run of the records is a group of its own. Shards with records from everywhere are not: a source
-        of sequences reads all of them for each group. With pictures the passes cost nothing beside the pictures.
+        Small shards with runs of the records that follow each other are written in one pass, since a pass costs as
+        much as some records. Large ones are not, nor shards with records from everywhere and pictures, for which the
+        passes cost nothing beside the pictures.
         """
-        if not self.shuffle or pictures:
-            return [(shard,) for shard in missing]
         size = max(1, min(_TOGETHER, -(-len(missing) // workers)))
-        return [tuple(missing[i : i + size]) for i in range(0, len(missing), size)]
+        if self.shuffle and not pictures:
+            return [tuple(missing[i : i + size]) for i in range(0, len(missing), size)]
+        if self.shuffle:
+            return [(shard,) for shard in missing]
+        most = _PICTURES_IN_A_GROUP if pictures else _RECORDS_IN_A_GROUP
+        groups: list[tuple[int, ...]] = []
+        for shard in missing:
+            last = groups[-1] if groups else ()
+            follows = last and last[-1] == shard - 1 and len(last) < size
+            if follows and sum(map(self.size, last)) + self.size(shard) <= most:
+                groups[-1] = (*last, shard)
+            else:
+                groups.append((shard,))
+        return groups
 
     def numbers(self, group: Sequence[int]) -> Iterator[tuple[Sequence[int] | np.ndarray, np.ndarray | None]]:
         """Yields the record numbers of a group of shards, ascending, in runs whose length does not depend on the size
@@ -79,8 +98,11 @@ class Plan:
         one record and no list of all records is ever made.
         """
         if not self.shuffle:
-            (shard,) = group
-            yield range(self.records * shard // self.num_shards, self.records * (shard + 1) // self.num_shards), None
+            run = range(self._first(group[0]), self._first(group[-1] + 1))
+            owners = None
+            if len(group) > 1:
+                owners = np.repeat(np.arange(len(group)), [self.size(shard) for shard in group])
+            yield run, owners
             return
         place = np.full(self.num_shards, -1)
         place[list(group)] = np.arange(len(group))
@@ -100,54 +122,116 @@ def write_group(
     shown_as: Sequence[str],
     report: Callable[[int], Any],
     on_skip: Callable[[str, str], Any] | None = None,
-) -> list[dict]:
-    """Writes a group of shards to `paths`, or nothing when it fails.
+) -> Iterator[tuple[int, dict]]:
+    """Writes a group of shards to `paths`; what is not whole when it fails is removed.
 
     Args:
       shown_as: the final names, for messages.
       report: called now and then with the number of records done.
       on_skip: called with reason and detail of each record that is skipped.
 
-    Returns:
-      for each shard records, bytes and sha256 of the file; 'skipped': reason -> [how many, details of the first].
+    Yields:
+      (place in the group, result) of each shard once it is whole. Result: records, bytes and sha256 of the file;
+      'skipped': reason -> [how many, details of the first].
 
     Raises:
       InputError: the disk refuses, or the source does not give what it promised.
     """
-    skipped: list[dict[str, list]] = [{} for _ in group]
-    done = 0
+    counted = _Counted(report)
+    files = [_Shard(path, plan, name, counted, on_skip) for path, name in zip(paths, shown_as)]
+    if not plan.shuffle:
+        # One pass, in which each shard is whole before the next one begins.
+        ((numbers, _),) = plan.numbers(group)
+        items = _promised(source, numbers)
+        for place, shard in enumerate(group):
+            with files[place] as file:
+                for item in itertools.islice(items, plan.size(shard)):
+                    file.add(item)
+                if place == len(group) - 1:
+                    next(items, None)  # there must be no more
+            yield place, file.result
+    else:
+        with contextlib.ExitStack() as stack:
+            for file in files:
+                stack.enter_context(file)
+            for numbers, owners in plan.numbers(group):
+                assert owners is not None
+                for number, item in enumerate(_promised(source, numbers)):
+                    files[owners[number]].add(item)
+        for place, file in enumerate(files):
+            yield place, file.result
+    report(counted.done)
 
-    def skip(place: int, reason: str, detail: str) -> None:
-        _count(skipped[place], reason, detail)
-        if on_skip is not None:
-            on_skip(reason, detail)
 
-    with contextlib.ExitStack() as stack:
-        files = [stack.enter_context(RecordFile(path, plan.compressed, name)) for path, name in zip(paths, shown_as)]
-        for numbers, owners in plan.numbers(group):
-            given = 0
-            for item in read_records(source, numbers):
-                given += 1
-                if given > len(numbers):
-                    break
-                place = 0 if owners is None else owners[given - 1]
-                if isinstance(item, Skip):
-                    skip(place, item.reason, item.detail)
-                elif problem := item.problem():
-                    skip(place, problem, item.where())
-                else:
-                    files[place].write(encode(item))
-                done += 1
-                if done % _REPORT_EVERY == 0:
-                    report(done)
-            if given != len(numbers):
-                few = "fewer" if given < len(numbers) else "more"
-                raise InputError(f"{source.path}: source {source.info.name} gave {few} records than it was asked for")
-    report(done)
-    return [
-        {"records": file.records, "bytes": file.bytes, "sha256": file.sha256, "skipped": reasons}
-        for file, reasons in zip(files, skipped)
-    ]
+def _promised(source: Source, numbers: Sequence[int] | np.ndarray) -> Iterator[PoseRecord | Skip]:
+    """The items of a source for these record numbers; `InputError` when there are fewer or more."""
+    given = 0
+    for item in read_records(source, numbers):
+        given += 1
+        if given > len(numbers):
+            break
+        yield item
+    if given != len(numbers):
+        few = "fewer" if given < len(numbers) else "more"
+        raise InputError(f"{source.path}: source {source.info.name} gave {few} records than it was asked for")
+
+
+class _Counted:
+    """The number of records done."""
+
+    def __init__(self, report: Callable[[int], Any]):
+        self.done, self._report = 0, report
+
+    def add(self) -> None:
+        self.done += 1
+        if self.done % _REPORT_EVERY == 0:
+            self._report(self.done)
+
+
+class _Shard:
+    """A shard being written, as a context manager; `result` once it is whole."""
+
+    def __init__(
+        self,
+        path: pathlib.Path,
+        plan: Plan,
+        shown_as: str,
+        counted: _Counted,
+        on_skip: Callable[[str, str], Any] | None,
+    ):
+        self._path, self._compressed, self._shown_as, self._counted = path, plan.compressed, shown_as, counted
+        self._on_skip = on_skip
+        self._skipped: dict[str, list] = {}
+        self.result: dict[str, Any] = {}
+
+    def __enter__(self) -> _Shard:
+        self._file = RecordFile(self._path, self._compressed, self._shown_as)
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._file.__exit__(*error)
+        file = self._file
+        self.result = {
+            "records": file.records,
+            "bytes": file.bytes,
+            "sha256": file.sha256,
+            "skipped": self._skipped,
+        }
+
+    def add(self, item: PoseRecord | Skip) -> None:
+        """Writes a record, or counts why it is none."""
+        if isinstance(item, Skip):
+            self._skip(item.reason, item.detail)
+        elif problem := item.problem():
+            self._skip(problem, item.where())
+        else:
+            self._file.write(encode(item))
+        self._counted.add()
+
+    def _skip(self, reason: str, detail: str) -> None:
+        _count(self._skipped, reason, detail)
+        if self._on_skip is not None:
+            self._on_skip(reason, detail)
 
 
 def _count(skipped: dict[str, list], reason: str, detail: str) -> None:

@@ -63,8 +63,13 @@ def write_groups(
                 pending, _PROGRESS_EVERY_SECONDS, concurrent.futures.FIRST_COMPLETED
             )
             # Results before errors: what is whole is kept.
+            errors = []
             for future in sorted(finished, key=lambda future: future.exception() is not None):
-                yield from future.result()
+                written, error = future.result()
+                yield from written
+                errors += [error] * (error is not None)
+            if errors:
+                raise errors[0]
             progress(sum(done))
     except BrokenProcessPool:
         raise InputError(
@@ -94,11 +99,13 @@ class _Job:
     folder: pathlib.Path
     final: pathlib.Path
 
-    def write(self, source: Source, group: tuple[int, ...], report: Callable[[int], None]) -> list[Written]:
+    def write(self, source: Source, group: tuple[int, ...], report: Callable[[int], None]) -> Iterator[Written]:
+        """Yields each shard of the group once it is whole."""
         # The process id: a process left over from a killed conversion writes to a file of its own.
         paths = [self.folder / f"{self.plan.file(shard)}.{os.getpid()}.tmp" for shard in group]
         shown_as = [str(self.final / self.plan.file(shard)) for shard in group]
-        return list(zip(group, paths, shards.write_group(source, self.plan, group, paths, shown_as, report)))
+        for place, result in shards.write_group(source, self.plan, group, paths, shown_as, report):
+            yield group[place], paths[place], result
 
 
 def _write_here(job: _Job, groups: Sequence[tuple[int, ...]], progress: Callable[[int], None]) -> Iterator[Written]:
@@ -133,16 +140,20 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _write_in_worker(number: int, group: tuple[int, ...]) -> list[Written]:
+def _write_in_worker(number: int, group: tuple[int, ...]) -> tuple[list[Written], Exception | None]:
+    """The shards of the group that are whole, and what kept the others from it."""
+
     def report(count: int) -> None:
         _Worker.done[number] = count
 
+    written: list[Written] = []
     try:
         if _Worker.source is None:
             _Worker.source = _Worker.job.factory()
-        return _Worker.job.write(_Worker.source, group, report)
-    except (InputError, OSError):
-        raise
+        written.extend(_Worker.job.write(_Worker.source, group, report))
+    except (InputError, OSError) as error:
+        return written, error
     except Exception:
         # Not the exception itself: it may not be picklable, and would lose the worker's traceback.
         raise RuntimeError(f"in a worker process:\n{traceback.format_exc()}") from None
+    return written, None

@@ -145,12 +145,12 @@ def _writing_by_process(settings: BenchmarkSettings, place: pathlib.Path) -> lis
     ]
 
 
-def _converter(kind: Any, path: Any, out: Any, workers: int, **options: Any) -> Callable[[], None]:
+def _converter(kind: Any, path: Any, out: Any, workers: int, num_shards: int = 4, **options: Any) -> Callable[[], None]:
     factory = functools.partial(kind, path, Options(**options))
 
     def call() -> None:
         shutil.rmtree(out, ignore_errors=True)
-        writer.convert(factory, out, num_shards=4, num_workers=workers, quiet=True)
+        writer.convert(factory, out, num_shards=num_shards, num_workers=workers, quiet=True)
 
     return call
 
@@ -163,6 +163,22 @@ def _converting(settings: BenchmarkSettings, place: pathlib.Path) -> list[Row]:
     return [
         Row("convert pose records, one process", one.median, "records/s", one.spread),
         Row("convert, two processes", two.median, "records/s", two.spread, "one", two.median / one.median, 1.8),
+        *_small_shards(settings, place),
+    ]
+
+
+def _small_shards(settings: BenchmarkSettings, place: pathlib.Path) -> list[Row]:
+    """What a shard costs beside its records: few records in one shard, and each in a shard of its own."""
+    count = settings.count(300)
+    calls = {
+        "one": _converter(Given, pathlib.Path(), place / "one", 1, count=count, num_shards=1),
+        "each": _converter(Given, pathlib.Path(), place / "each", 1, count=count, num_shards=count),
+    }
+    rates = in_turns(calls, count, min(settings.repeats, 3))
+    one, each = rates["one"], rates["each"]
+    return [
+        Row(f"convert {count:,} records into one shard", one.median, "records/s", one.spread),
+        Row("the same, one shard for each", each.median, "records/s", each.spread, "one", each.median / one.median),
     ]
 
 
