@@ -8,6 +8,7 @@ removes it, and puts a folder back that was moved aside and not yet replaced.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import fcntl
 import os
@@ -21,6 +22,7 @@ from tools.files import remote
 
 _MARK = ".unfinished."
 _ASIDE = ".replaced."
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of Linux' fcntl.h
 
 
 @contextlib.contextmanager
@@ -79,17 +81,37 @@ def write_folder(directory: str | os.PathLike) -> Iterator[pathlib.Path]:
             _lock(handle)
             yield temporary
             temporary.chmod(0o755)
-            if directory.exists():
-                aside = pathlib.Path(tempfile.mkdtemp(prefix=f".{directory.name}{_ASIDE}", dir=directory.parent))
-                os.replace(directory, aside / directory.name)
-                os.replace(temporary, directory)
-                shutil.rmtree(aside, ignore_errors=True)
-            else:
-                os.replace(temporary, directory)
+            _put_in_place(temporary, directory)
+        except InputError as error:
+            # Of a file inside, under the name that it will have.
+            raise InputError(str(error).replace(str(temporary), str(directory))) from error
         finally:
             restore(directory)
             shutil.rmtree(temporary, ignore_errors=True)
             os.close(handle)
+
+
+def _put_in_place(new: pathlib.Path, directory: pathlib.Path) -> None:
+    """Gives a folder its final name; a folder that has it is afterwards under the name of `new`, or gone."""
+    if not directory.exists():
+        os.replace(new, directory)
+    elif not _exchanged(new, directory):
+        aside = pathlib.Path(tempfile.mkdtemp(prefix=f".{directory.name}{_ASIDE}", dir=directory.parent))
+        os.replace(directory, aside / directory.name)
+        os.replace(new, directory)
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _exchanged(one: pathlib.Path, other: pathlib.Path) -> bool:
+    """Exchanges the names of two folders in one step of the kernel; False where it or the file system can't do that.
+
+    With two renames instead there is a moment without any folder of that name, and a process can end in it.
+    """
+    try:
+        exchange = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError):  # not Linux, or a C library before glibc 2.28
+        return False
+    return exchange(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0
 
 
 def restore(directory: str | os.PathLike) -> None:

@@ -23,6 +23,25 @@ def test_a_folder_is_replaced_when_the_new_one_is_whole(tmp_path):
     assert [path.name for path in place.parent.iterdir()] == ["made"]
 
 
+def test_a_replaced_folder_is_never_missing(tmp_path, monkeypatch):
+    place, renamed = tmp_path / "made", []
+    rename = os.replace
+    monkeypatch.setattr(os, "replace", lambda *names: (renamed.append(names), rename(*names)))
+    for content in ("first", "second"):
+        with atomic.write_folder(place) as folder:
+            (folder / content).write_text(content)
+    if not atomic._exchanged(tmp_path, tmp_path):
+        assert len(renamed) == 3  # where the kernel can't exchange names
+    else:
+        assert len(renamed) == 1
+    assert [path.name for path in tmp_path.rglob("*")] == ["made", "second"]
+
+
+def test_folders_are_replaced_where_names_cannot_be_exchanged(tmp_path, monkeypatch):
+    monkeypatch.setattr(atomic, "_exchanged", lambda *names: False)
+    test_a_folder_is_replaced_when_the_new_one_is_whole(tmp_path)
+
+
 def test_an_error_leaves_what_was_there_and_nothing_else(tmp_path):
     place = tmp_path / "made"
     with atomic.write_folder(place) as folder:
@@ -119,3 +138,13 @@ def test_a_full_disk_names_the_file(tmp_path):
 def test_another_files_error_keeps_its_name(tmp_path):
     with pytest.raises(FileNotFoundError, match="other"), atomic.write_file(tmp_path / "a.txt"):
         (tmp_path.parent / "other").read_text()
+
+
+def test_an_error_within_a_folder_names_the_final_place(tmp_path):
+    with (
+        pytest.raises(InputError) as error,
+        atomic.write_folder(tmp_path / "made") as folder,
+        atomic.write_file(folder / "a.txt"),
+    ):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert str(error.value) == f"{tmp_path}/made/a.txt: cannot be written: No space left on device"
