@@ -278,11 +278,14 @@ def run(main: Callable[[Flags], int], declare: Callable[[], Flags], argv: Sequen
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if started and not asks_help:
         quiet.quiet_notices()
+        if not os.environ.get(_TRACEBACK):
+            # What goes wrong in finalizers, such as closing a file on a full disk once more, was reported already.
+            sys.unraisablehook = lambda unraisable: None
     status, message = 0, ""
     as_json = "--json" in argv[1:]  # until the flags are read
     start = time.monotonic()
     try:
-        with terminal.escaped_output(), signals.raised(), _no_warnings():
+        with _signals_before_errors(), terminal.escaped_output(), signals.raised(), _no_warnings():
             if asks_help:
                 print(flags.help(program))
                 as_json = False
@@ -309,7 +312,7 @@ def run(main: Callable[[Flags], int], declare: Callable[[], Flags], argv: Sequen
         print("interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
     except signals.Ended as ended:
-        print(f"ended by {ended}; what is whole is kept, and the same command goes on with it", file=sys.stderr)
+        print(terminal.printable(f"ended by {ended}; {ended.note}"), file=sys.stderr)
         sys.exit(ended.status)
     except Exception as error:
         if os.environ.get(_TRACEBACK):
@@ -328,6 +331,18 @@ def _report(program: str, flags: Flags, status: int, message: str, start: float)
     """What ``--json`` prints: the command, its exit status, why it failed, and what it reported until then."""
     report = {"command": program, "status": status, **({"error": message} if message else {})}
     return reports.json_text({**report, "seconds": round(time.monotonic() - start, 3), **flags.report})
+
+
+@contextlib.contextmanager
+def _signals_before_errors() -> Iterator[None]:
+    """An error after a signal is the signal: TensorFlow turns the exception into one of its own on the way."""
+    try:
+        yield
+    except Exception as error:
+        asked = signals.arrived()
+        if asked is None:
+            raise
+        raise asked from error
 
 
 @contextlib.contextmanager

@@ -31,11 +31,11 @@ def _end_quietly(number: int, frame: Any) -> None:
 
 
 class Ended(BaseException):
-    """The process was asked to end. number: of the signal."""
+    """The process was asked to end. number: of the signal. note: what is kept and how to go on."""
 
-    def __init__(self, number: int):
+    def __init__(self, number: int, note: str = "what is whole is kept, and the same command goes on with it"):
         super().__init__(signal.Signals(number).name)
-        self.number = number
+        self.number, self.note = number, note
 
     @property
     def status(self) -> int:
@@ -43,26 +43,70 @@ class Ended(BaseException):
         return 128 + self.number
 
 
+class _Arrived:
+    """The signal that this process was last asked to end by; 0: none. lost: whether its exception is being lost."""
+
+    number, lost = 0, False
+
+
+def arrived() -> BaseException | None:
+    """What the signal that has come means, for an exception that it may have become on its way through native code."""
+    if not _Arrived.number:
+        return None
+    return KeyboardInterrupt() if _Arrived.number == signal.SIGINT else Ended(_Arrived.number)
+
+
+def _send_soon(number: int) -> None:
+    """Sends this process a signal once the main thread has left what it is in now."""
+    timer = threading.Timer(0.05, os.kill, (os.getpid(), number))
+    timer.daemon = True
+    timer.start()
+
+
 @contextlib.contextmanager
 def raised() -> Iterator[None]:
-    """Inside, SIGTERM and SIGHUP raise `Ended` in the main thread; a second one ends the process at once."""
+    """Inside, SIGTERM and SIGHUP raise `Ended`, and SIGINT KeyboardInterrupt, in the main thread.
+
+    A second one ends the process at once. Where the exception is lost, since it arose in a finalizer or a callback of
+    native code, it is raised again.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def handle(number: int, frame: Any) -> None:
+        _Arrived.number = number
+        if _Arrived.lost:
+            _send_soon(number)
+            return
         signal.signal(number, signal.SIG_DFL)
-        raise Ended(number)
+        raise KeyboardInterrupt if number == signal.SIGINT else Ended(number)
+
+    def lost(unraisable: Any) -> None:
+        if not isinstance(unraisable.exc_value, (Ended, KeyboardInterrupt)) or not _Arrived.number:
+            hook(unraisable)
+            return
+        _Arrived.lost = True
+        signal.signal(_Arrived.number, handle)
+        _send_soon(_Arrived.number)
+        _Arrived.lost = False
 
     if signal.getsignal(signal.SIGINT) is _end_quietly:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    before = {}
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    _Arrived.number = 0
+    before, hook = {}, sys.unraisablehook
+    for number, usual in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGTERM, signal.SIG_DFL),
+        (signal.SIGHUP, signal.SIG_DFL),
+    ):
         # Ignored by the parent (nohup) stays ignored.
-        if signal.getsignal(number) == signal.SIG_DFL:
+        if signal.getsignal(number) == usual:
             before[number] = signal.signal(number, handle)
+    sys.unraisablehook = lost
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -205,6 +205,37 @@ def test_signals_clean_up_and_have_their_status(repository, number, status):
     assert error.count("\n") == 1
 
 
+_IN_NATIVE_CODE = """
+import sys, time
+from tools.cli import command
+
+class Lost:
+    def __del__(self):
+        # What is raised in a finalizer is lost.
+        print("ready", flush=True)
+        time.sleep(5)
+
+def main(flags):
+    try:
+        {body}
+    except BaseException as error:
+        # As TensorFlow does with what its callbacks raise.
+        raise RuntimeError("of native code") from error
+    time.sleep(60)
+    return 0
+
+command.run(main, lambda: command.Flags("test"), ["tool"])
+"""
+
+
+@pytest.mark.parametrize("body", ["Lost()", "print('ready', flush=True); time.sleep(60)"])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_is_not_lost_in_finalizers_and_native_code(repository, body, number, status):
+    returned, _, error = signalled(repository, _IN_NATIVE_CODE.format(body=body), "ready", number)
+    assert returned == status, error
+    assert error.count("\n") == 1
+
+
 def test_an_interrupt_while_a_command_is_imported_is_one_line(repository):
     script = (
         f"__file__ = {str(repository / 'tools' / 'review.py')!r}\n"
