@@ -117,7 +117,7 @@ def open_npy(path: pathlib.Path) -> Rows:
         offset = file.tell()
     arrays.check_length(path, offset, shape, dtype)
     if fortran and len(shape) > 1:
-        return _Whole(str(path), np.load(path, mmap_mode="r"))
+        return _Whole(str(path), arrays.read_fortran(path, offset, shape, dtype))
     return _Plain(path, offset, str(path), shape, dtype)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from tfrecords.schema import QUALITY_SCALE_MM
 from tools.cli.progress import Progress
-from tools.files.columns import LabelFiles
+from tools.files.columns import LabelFiles, Overlay
 from tools.pose import sequences, tracks
 from tools.pose.cameras import BODY_MM, NOMINAL_MM
 
@@ -82,9 +82,8 @@ def make_clips(files: LabelFiles, options: ClipOptions) -> dict[str, Any]:
                         summary["frames"] += len(piece)
             done += len(rows)
             progress.update(done)
-    for values in new.values():
-        if isinstance(values, np.memmap):
-            values.flush()
+    for column in new.values():
+        column.close()
     files.use_overlays()
     if summary["clips"] and changes[0][2]:
         names = ("acceleration_before_mm", "acceleration_mm")
@@ -116,7 +115,7 @@ def _one_clip(
     camera: np.ndarray | None,
     rate: float,
     step: int,
-    new: dict[str, np.ndarray],
+    new: dict[str, Overlay],
     rows: np.ndarray,
     number: int,
     changes: list[np.ndarray],
@@ -129,7 +128,7 @@ def _one_clip(
     else:
         poses, roots = tracks.placed_by_nominal_camera(poses, roots, points, camera)
         rays = (points - camera[2:]) / camera[:2]
-        new["nominal_camera"][rows] = camera
+        new["nominal_camera"].write(rows, camera)
     place = np.round((part["frame"] - part["frame"][0]) / step).astype(int)
     expected = -QUALITY_SCALE_MM * np.log(part["joint_quality"].astype(np.float64))
     clip = sequences.Clip(
@@ -150,11 +149,13 @@ def _one_clip(
         if weight:
             sums += np.array([np.nanmean(second), variation, 1.0]) * weight
     # Of frames that agree less is to be expected than of single ones.
-    new["expected_error_mm"][rows] = sequences.ERROR_SHARE * part["expected_error_mm"]
+    new["expected_error_mm"].write(rows, sequences.ERROR_SHARE * part["expected_error_mm"])
     for name in ("quality", "joint_quality"):  # exp(-expected error / 100 mm)
-        new[name][rows] = part[name] ** sequences.ERROR_SHARE
-    new["poses_3d"][rows], new["roots"][rows] = result.poses_3d[place], result.roots[place]
-    new["interpolated"][rows], new["track"][rows] = result.interpolated[place], number
+        new[name].write(rows, part[name] ** sequences.ERROR_SHARE)
+    new["poses_3d"].write(rows, result.poses_3d[place])
+    new["roots"].write(rows, result.roots[place])
+    new["interpolated"].write(rows, result.interpolated[place])
+    new["track"].write(rows, number)
 
 
 def _spread(values: np.ndarray, place: np.ndarray, filler: float = np.nan) -> np.ndarray:

@@ -65,15 +65,22 @@ def open_npy(path: pathlib.Path) -> ArrayRows:
     check_floating(dtype, str(path))
     check_length(path, start, shape, dtype)
     if fortran and len(shape) > 1:
-        size = math.prod(shape) * dtype.itemsize
-        if size > limits.current().array_bytes:
-            raise inputs.too_large(
-                f"{path}: in Fortran's order, so it has to be in memory", limits.current().array_bytes
-            )
-        with inputs.open_file(path) as file:
-            file.seek(start)
-            return np.frombuffer(_read(file, size, path), dtype).reshape(shape, order="F")
+        return read_fortran(path, start, shape, dtype)
     return NpyRows(path, start, shape, dtype)
+
+
+def read_fortran(path: pathlib.Path, start: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """An array in Fortran's order that begins at byte `start` of a file, in memory: its rows don't lie together.
+
+    Raises:
+      InputError: larger than the limits, or the file has become shorter.
+    """
+    size, limit = math.prod(shape) * dtype.itemsize, limits.current().array_bytes
+    if size > limit:
+        raise inputs.too_large(f"{path}: in Fortran's order, so it has to be in memory", limit)
+    with inputs.open_file(path) as file:
+        file.seek(start)
+        return np.frombuffer(_read(file, size, path), dtype).reshape(shape, order="F")
 
 
 class NpyRows:

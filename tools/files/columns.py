@@ -74,6 +74,42 @@ class _Texts:
         self._file.close()
 
 
+class Overlay:
+    """A column on disk whose rows are written anew.
+
+    Written and not mapped into memory: writing into a mapped file on a full disk ends the process without a word.
+    """
+
+    def __init__(self, path: pathlib.Path, kind: str, shape: tuple[int, ...]):
+        """kind, shape: NumPy type and shape of a row."""
+        self._path, self._kind, self._shape = path, np.dtype(kind), tuple(shape)
+        self._row_bytes = self._kind.itemsize * int(np.prod(shape, dtype=int))
+        self._file = open(path, "r+b", buffering=0)  # noqa: SIM115 (closed by `close`)
+
+    def write(self, rows: np.ndarray, values: Any) -> None:
+        """Writes `values`, of each row or the same for all, into the rows of these numbers.
+
+        Raises:
+          InputError: the disk is full.
+        """
+        array = np.ascontiguousarray(np.broadcast_to(np.asarray(values, self._kind), (len(rows), *self._shape)))
+        ends = [*(np.flatnonzero(np.diff(rows) != 1) + 1).tolist(), len(rows)]
+        first = 0
+        try:
+            for end in ends:  # one write for each run of rows
+                self._file.seek(int(rows[first]) * self._row_bytes)
+                view = memoryview(array[first:end].tobytes())
+                while view:
+                    view = view[self._file.write(view) :]
+                first = end
+        except OSError as error:
+            raise InputError(f"{self._path.parent}: can't be written: {error.strerror}") from error
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+
 class LabelFiles:
     """Columns of labels being written into `.partial` of an output folder.
 
@@ -150,13 +186,20 @@ class LabelFiles:
             return np.empty((0, *shape), kind)
         return np.memmap(self._shown(name), kind, "r", shape=(self.rows, *shape))
 
-    def overlay(self, name: str) -> np.ndarray:
-        """A copy of a column on disk to be changed, which `use_overlays` puts in its place; the column stays."""
+    def overlay(self, name: str) -> Overlay:
+        """A copy of a column on disk to be changed, which `use_overlays` puts in its place; the column stays.
+
+        Raises:
+          InputError: the disk is full.
+        """
         kind, shape = self.columns[name]
         path = self.folder / f"{name}.changed.raw"
-        shutil.copyfile(self._path(name), path)
+        try:
+            shutil.copyfile(self._path(name), path)
+        except OSError as error:
+            raise InputError(f"{self.folder}: can't be written: {error.strerror}") from error
         self._overlays[name] = path
-        return np.memmap(path, kind, "r+", shape=(self.rows, *shape)) if self.rows else np.empty((0, *shape), kind)
+        return Overlay(path, kind, shape)
 
     def use_overlays(self) -> None:
         """From now on changed columns are read."""
