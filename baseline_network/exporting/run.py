@@ -22,7 +22,7 @@ from tfrecords.source import Options, Skip
 from tools.cli import plans
 from tools.cli.command import Flags
 from tools.cli.errors import InputError
-from tools.files import atomic
+from tools.files import atomic, tensorflow_errors
 from tools.pose import joints
 
 RENDERED = "rendered people"
@@ -119,7 +119,10 @@ def export_network(flags: Flags, output: str) -> int:
         selects = [f"formats {', '.join(flags.formats)}", "" if flags.data else "rendered people for the comparison"]
         return plans.show(flags, [network_files.described(flags.weights), *data], filter(None, selects), [output])
     network = network_files.load(flags.weights) if flags.weights else network_files.default_weights()
-    with atomic.write_folder(output) as folder:
+    with (
+        tensorflow_errors.writing(output, lambda: "nothing was written; the same command starts anew"),
+        atomic.write_folder(output) as folder,
+    ):
         content = export(network, str(folder), flags)
     print(f"{', '.join(sorted(os.listdir(output)))} are in {output}")
     flags.report.update(content, output=output, written=sorted(os.listdir(output)))

@@ -10,7 +10,7 @@ from label_generator.lifting.lifter_of_flags import make_lifter
 from label_generator.networks import network_files
 from tools.cli import command, outputs
 from tools.cli.errors import InputError
-from tools.files import atomic
+from tools.files import atomic, tensorflow_errors
 
 
 def pack(flags: command.Flags) -> str:
@@ -29,7 +29,10 @@ def pack(flags: command.Flags) -> str:
     os.makedirs(folder, exist_ok=True)
     if not os.access(folder, os.W_OK):
         raise InputError(f"--output={flags.output}: no permission to write into {folder}")
-    with atomic.write_folder(output) as temporary:
+    with (
+        tensorflow_errors.writing(output, lambda: "nothing was written; the same command starts anew"),
+        atomic.write_folder(output) as temporary,
+    ):
         if flags.format == "saved_model":
             save_lifter(lifter, temporary)
         else:

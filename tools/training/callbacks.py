@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tools.cli.errors import InputError
 from tools.training.checkpoints import TrainingCheckpoints
+from tools.training.preemption import Preemption
 
 
 class Evaluation(tf.keras.callbacks.Callback):
@@ -65,13 +66,15 @@ class LastFigures(tf.keras.callbacks.Callback):
 class SaveEveryEpoch(tf.keras.callbacks.Callback):
     """Writes a checkpoint after every epoch; must be the last of the callbacks."""
 
-    def __init__(self, checkpoints: TrainingCheckpoints):
+    def __init__(self, checkpoints: TrainingCheckpoints, preemption: Preemption):
         super().__init__()
-        self._checkpoints = checkpoints
+        self._checkpoints, self._preemption = checkpoints, preemption
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Keras' hook."""
+        self._preemption.before_saving()
         self._checkpoints.save(epoch + 1)
+        self._preemption.after_saving(epoch + 1)
 
 
 class Pictures(tf.keras.callbacks.Callback):

@@ -8,19 +8,28 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tools.cli.errors import InputError
+from tools.files import tensorflow_errors
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from tools.training.preemption import Position
+
 KEPT = 10  # as in the original
 _NAME = "checkpoint"
+_MIDWAY = "midway"  # other names, so that saving the epoch never writes over one that is needed until then
+_STEPS, _FIGURES = "steps_into_epoch", "running_figures"  # what those hold beside
+_VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 
 
 class TrainingCheckpoints:
     """One checkpoint an epoch, named ``checkpoint-<step>`` as the original's, the last ten kept.
+
+    A training that is asked to end saves ``midway-<step>`` in the middle of an epoch; it goes when that epoch is saved.
 
     A checkpoint holds the model, the optimizer and the number of finished epochs. Whatever else training depends on
     (the order of the data, dropout, virtual cameras) must be a function of seed, epoch and step; then a resumed run
@@ -53,12 +62,15 @@ class TrainingCheckpoints:
         self._scratch = None if chief else tempfile.TemporaryDirectory(prefix="checkpoints-of-a-worker-")
         self._directory = directory
         os.makedirs(directory, exist_ok=True)
+        self._place, self._chief = self._scratch.name if self._scratch else directory, chief
         if chief:
             _remove_unfinished(directory)
-            _list_checkpoints(directory, saved_steps(directory))
-        self._manager = tf.train.CheckpointManager(
-            self._checkpoint, self._scratch.name if self._scratch else directory, keep, checkpoint_name=_NAME
-        )
+            steps = _steps_of(directory, _NAME)
+            for midway in _steps_of(directory, _MIDWAY):
+                if steps and midway <= steps[-1]:  # of a process that was killed before it had removed it
+                    _remove(directory, _MIDWAY, midway)
+            _list_checkpoints(directory, steps)
+        self._manager = tf.train.CheckpointManager(self._checkpoint, self._place, keep, checkpoint_name=_NAME)
 
     @property
     def finished_epochs(self) -> int:
@@ -66,22 +78,62 @@ class TrainingCheckpoints:
         return int(self._epoch.numpy())
 
     def save(self, finished_epochs: int) -> str:
-        """Writes the checkpoint of this moment and returns its path."""
-        self._epoch.assign(finished_epochs)
-        return self._manager.save(checkpoint_number=self._optimizer.iterations)
+        """Writes the checkpoint of this moment, after an epoch, and returns its path.
 
-    def restore(self, step: int) -> int:
+        Raises:
+          InputError: the disk refuses; nothing is left of it, and the message says what is safe.
+        """
+        self._epoch.assign(finished_epochs)
+        step = int(self._optimizer.iterations.numpy())
+        with self._writing(f"{_NAME}-{step}"):
+            path = self._manager.save(checkpoint_number=step)
+        if self._chief:
+            for midway in _steps_of(self._directory, _MIDWAY):
+                _remove(self._directory, _MIDWAY, midway)
+        return path
+
+    def save_midway(self, position: Position) -> int:
+        """Writes the checkpoint of a training that stands in the middle of an epoch; returns its step.
+
+        Raises:
+          InputError: as `save`.
+        """
+        import tensorflow as tf
+
+        step = int(self._optimizer.iterations.numpy())
+        self._epoch.assign(position.epochs)
+        more = {_STEPS: tf.Variable(position.steps, dtype=tf.int64), _FIGURES: tf.Variable(position.to_json())}
+        checkpoint = tf.train.Checkpoint(
+            model=self._model, optimizer=self._optimizer, finished_epochs=self._epoch, **more
+        )
+        with self._writing(f"{_MIDWAY}-{step}"):
+            checkpoint.write(os.path.join(self._place, f"{_MIDWAY}-{step}"))
+        return step
+
+    @contextlib.contextmanager
+    def _writing(self, name: str) -> Iterator[None]:
+        """Refusals of the disk in one line, after which nothing is left of what was being written."""
+        try:
+            with tensorflow_errors.writing(os.path.join(self._directory, name), lambda: what_is_safe(self._directory)):
+                yield
+        except BaseException:
+            with contextlib.suppress(OSError):
+                if self._chief:
+                    _remove_unfinished(self._directory)
+            raise
+
+    def restore(self, step: int) -> Position:
         """Restores the checkpoint of `step`.
 
         Returns:
-          the number of finished epochs.
+          where the training stands.
 
         Raises:
           InputError: there is no checkpoint of that step, or it does not fit the model or can't be read.
         """
         import tensorflow as tf
 
-        path = os.path.join(self._directory, f"{_NAME}-{step}")
+        path = _path(self._directory, step)
         if not os.path.exists(path + ".index"):
             there = ", ".join(map(str, saved_steps(self._directory))) or "none"
             raise InputError(f"{path}: no such checkpoint; there are {there}")
@@ -91,11 +143,36 @@ class TrainingCheckpoints:
                 # another name for it.
                 make = getattr(self._optimizer, "build", None) or self._optimizer._create_all_weights
                 make(self._model.trainable_variables)
-            self._checkpoint.restore(path).assert_existing_objects_matched()
+            position = _position(path)
+            # Only whole epochs are counted by TensorFlow's manager, which `restore` expects.
+            restore = self._checkpoint.read if position.steps else self._checkpoint.restore
+            restore(path).assert_existing_objects_matched().expect_partial()
         except (AssertionError, LookupError, ValueError, tf.errors.OpError) as error:
             reason = str(error).strip().splitlines()[0]
             raise InputError(f"{path}: does not fit this network, or is damaged ({reason})") from error
-        return self.finished_epochs
+        position.epochs = self.finished_epochs
+        return position
+
+
+def _position(path: str) -> Position:
+    """Where in its epoch a checkpoint stands."""
+    import tensorflow as tf
+
+    from tools.training.preemption import Position
+
+    if os.path.basename(path).startswith(_NAME):
+        return Position()
+    reader = tf.train.load_checkpoint(path)
+    steps, figures = (reader.get_tensor(name + _VALUE) for name in (_STEPS, _FIGURES))
+    return Position.of_json(0, int(steps), figures.decode())
+
+
+def what_is_safe(directory: str) -> str:
+    """What a training that could not write goes on from, in words."""
+    steps = saved_steps(directory) if os.path.isdir(directory) else []
+    if not steps:
+        return "there is no checkpoint yet; the same command starts anew"
+    return f"{os.path.basename(_path(directory, steps[-1]))} is whole, and the same command goes on from there"
 
 
 def saved_steps(directory: str) -> list[int]:
@@ -104,19 +181,33 @@ def saved_steps(directory: str) -> list[int]:
     A checkpoint's index is put in place after its data, so one that was being written when the process was killed is
     not among them.
     """
-    matches = (re.fullmatch(rf"{_NAME}-(\d+)\.index", name) for name in os.listdir(directory))
+    return sorted({*_steps_of(directory, _NAME), *_steps_of(directory, _MIDWAY)})
+
+
+def _steps_of(directory: str, name: str) -> list[int]:
+    matches = (re.fullmatch(rf"{name}-(\d+)\.index", file) for file in os.listdir(directory))
     return sorted(int(match.group(1)) for match in matches if match)
+
+
+def _path(directory: str, step: int) -> str:
+    """The checkpoint of a step, without its suffixes; that of a whole epoch where there are two."""
+    paths = [os.path.join(directory, f"{name}-{step}") for name in (_NAME, _MIDWAY)]
+    return next((path for path in paths if os.path.exists(path + ".index")), paths[0])
 
 
 def discard_after(directory: str, step: int) -> None:
     """Removes the checkpoints later than `step`, which a training that starts there writes anew."""
-    steps = saved_steps(directory)
-    _list_checkpoints(directory, [s for s in steps if s <= step])
-    for later in steps:
-        if later > step:
-            # The index first: without it the rest is no checkpoint.
-            for path in sorted(glob.glob(os.path.join(glob.escape(directory), f"{_NAME}-{later}.*")), reverse=True):
-                os.remove(path)
+    _list_checkpoints(directory, [s for s in _steps_of(directory, _NAME) if s <= step])
+    for name in (_NAME, _MIDWAY):
+        for later in _steps_of(directory, name):
+            if later > step:
+                _remove(directory, name, later)
+
+
+def _remove(directory: str, name: str, step: int) -> None:
+    # The index first: without it the rest is no checkpoint.
+    for path in sorted(glob.glob(os.path.join(glob.escape(directory), f"{name}-{step}.*")), reverse=True):
+        os.remove(path)
 
 
 def _list_checkpoints(directory: str, steps: list[int]) -> None:
@@ -144,13 +235,12 @@ def _list_checkpoints(directory: str, steps: list[int]) -> None:
 
 def _remove_unfinished(directory: str) -> None:
     """Removes what a process left that was killed while it wrote a checkpoint."""
-    whole = set(saved_steps(directory))
-    for name in os.listdir(directory):
-        path = os.path.join(directory, name)
-        match = re.fullmatch(rf"{_NAME}-(\d+)(_temp|\.data-.*)", name)
+    for file in os.listdir(directory):
+        path = os.path.join(directory, file)
+        match = re.fullmatch(rf"({_NAME}|{_MIDWAY})-(\d+)(_temp|\.data-.*)", file)
         if not match:
             continue
-        if match.group(2) == "_temp":
+        if match.group(3) == "_temp":
             shutil.rmtree(path, ignore_errors=True)
-        elif int(match.group(1)) not in whole:
+        elif not os.path.exists(os.path.join(directory, f"{match.group(1)}-{match.group(2)}.index")):
             os.remove(path)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import math
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,9 +14,11 @@ from typing import Any, Callable
 
 import tensorflow as tf
 
-from tools.cli import command
+from tools.cli import command, signals
+from tools.files import locks, tensorflow_errors
 from tools.training import callbacks, experiments, op_forms, precision, strategy
-from tools.training.checkpoints import TrainingCheckpoints
+from tools.training.checkpoints import TrainingCheckpoints, what_is_safe
+from tools.training.preemption import Position, Preemption
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,6 +115,7 @@ class TrainingSession:
       profile: 'first,last' batch to profile for TensorBoard, '' for none.
       pictures_every: epochs between drawn pictures in TensorBoard; 0: no pictures.
       keep: how many checkpoints are kept.
+      lock: on the directory, of the chief; held as long as the session lives.
     """
 
     devices: TrainingDevices
@@ -122,6 +126,7 @@ class TrainingSession:
     profile: str = ""
     pictures_every: int = 1
     keep: int = 10
+    lock: locks.FolderLock | None = None
 
     @classmethod
     def begin(
@@ -143,11 +148,17 @@ class TrainingSession:
         plan = experiments.plan(directory, settings, decisive, flags.load, flags.overwrite)
         # Every worker reads the directory before the chief changes it, and goes on once the chief has.
         strategy.wait_for_all(devices.strategy)
+        lock = None
         if devices.is_chief:
+            lock = locks.FolderLock(directory, "another training")
+            # Another process may have gone on with it since.
+            plan = experiments.plan(directory, settings, decisive, flags.load, flags.overwrite)
             print(f"{directory}: {plan.message}")
             experiments.prepare(directory, plan, settings)
         strategy.wait_for_all(devices.strategy)
-        return cls(devices, directory, plan, settings, flags.epochs, flags.profile, flags.pictures_every, flags.keep)
+        return cls(
+            devices, directory, plan, settings, flags.epochs, flags.profile, flags.pictures_every, flags.keep, lock
+        )
 
     @property
     def log_directory(self) -> str:
@@ -169,38 +180,78 @@ class TrainingSession:
           the figures of the last evaluation, and 'loss' when there was an epoch left to train.
 
         Raises:
-          InputError: a checkpoint does not fit, or the loss is not finite.
+          InputError: a checkpoint does not fit, the loss is not finite, or the disk refuses.
+          signals.Ended: a signal has asked the training to end; it is saved.
         """
         devices = self.devices
         checkpoints = TrainingCheckpoints(self.directory, job.model, devices.strategy, devices.is_chief, self.keep)
-        finished = checkpoints.restore(self.plan.start_step) if self.plan.start_step else 0
-        if finished >= self.epochs:
-            return job.evaluate(finished - 1)
-        first_step = finished * job.steps_per_epoch
+        start = checkpoints.restore(self.plan.start_step) if self.plan.start_step else Position()
+        if start.epochs >= self.epochs:
+            return job.evaluate(start.epochs - 1)
+        watch = Preemption(devices.strategy, job.steps_per_epoch, start)
+        figures: dict[str, float] = {}
+
+        def make_callbacks() -> list[tf.keras.callbacks.Callback]:
+            steps = [watch, *extra_callbacks, callbacks.StopWhenNotFinite(), callbacks.Evaluation(job.evaluate)]
+            if devices.is_chief:
+                steps += callbacks.tensorboard(self.log_directory, dict(self.settings), self.profile)
+                if job.draw is not None and self.pictures_every:
+                    steps.append(callbacks.Pictures(self.log_directory, job.draw, self.pictures_every))
+            return [*steps, callbacks.LastFigures(figures), callbacks.SaveEveryEpoch(checkpoints, watch)]
+
+        advice = functools.partial(what_is_safe, self.directory)
+        with watch.watching(), tensorflow_errors.writing(self.directory, advice):
+            try:
+                self._fit(job, start, make_callbacks)
+            except BaseException as error:
+                ended = watch.ended_by(error)
+                if ended is None:
+                    raise
+                raise self._saved(ended, watch.position, checkpoints) from None
+        return figures
+
+    def _fit(
+        self, job: TrainingJob, start: Position, make_callbacks: Callable[[], list[tf.keras.callbacks.Callback]]
+    ) -> None:
+        """The rest of the epoch in which a checkpoint was written, then all other epochs in one call of fit."""
+        first = start.epochs
+        if start.steps:
+            left, first = job.steps_per_epoch - start.steps, start.epochs + 1
+            if left:
+                self._fit_epochs(job, start.epochs, start.steps, first, make_callbacks())
+            else:  # only the evaluation is missing
+                hooks = tf.keras.callbacks.CallbackList(make_callbacks(), model=job.model)
+                hooks.on_train_begin()
+                hooks.on_epoch_begin(start.epochs)
+                hooks.on_epoch_end(start.epochs, dict(start.logs))
+                hooks.on_train_end()
+        if first < self.epochs:
+            self._fit_epochs(job, first, 0, self.epochs, make_callbacks())
+
+    def _fit_epochs(
+        self, job: TrainingJob, epoch: int, made: int, end: int, steps: list[tf.keras.callbacks.Callback]
+    ) -> None:
+        """Epochs from `epoch` to `end`, of the first of which so many steps are made."""
+        first_step, devices = epoch * job.steps_per_epoch + made, self.devices
         make_rows = job.make_rows and functools.partial(job.make_rows, first_step)
         batches = strategy.distribute(devices.strategy, lambda: job.make_batches(first_step), job.batch_size, make_rows)
-
-        figures: dict[str, float] = {}
-        steps: list[tf.keras.callbacks.Callback] = [
-            *extra_callbacks,
-            callbacks.StopWhenNotFinite(),
-            callbacks.Evaluation(job.evaluate),
-        ]
-        if devices.is_chief:
-            steps += callbacks.tensorboard(self.log_directory, dict(self.settings), self.profile)
-            if job.draw is not None and self.pictures_every:
-                steps.append(callbacks.Pictures(self.log_directory, job.draw, self.pictures_every))
-        steps += [callbacks.LastFigures(figures), callbacks.SaveEveryEpoch(checkpoints)]
         job.model.fit(
             batches,
-            epochs=self.epochs,
-            initial_epoch=finished,
-            steps_per_epoch=job.steps_per_epoch,
+            epochs=end,
+            initial_epoch=epoch,
+            steps_per_epoch=job.steps_per_epoch - made,
             callbacks=steps,
             # A bar on a terminal, a line for each epoch in a log.
             verbose=0 if not devices.is_chief else 1 if sys.stdout.isatty() else 2,
         )
-        return figures
+
+    def _saved(self, ended: signals.Ended, position: Position, checkpoints: TrainingCheckpoints) -> signals.Ended:
+        """Saves a training that was asked to end where that is needed; what is then to be said."""
+        usable = all(math.isfinite(value) for value in (*position.running, *position.logs.values()))
+        if position.steps > 0 and usable:
+            checkpoints.save_midway(position)
+        safe = what_is_safe(self.directory) if self.devices.is_chief else "the chief says what is saved"
+        return signals.Ended(ended.number, f"epoch {position.epochs + 1} of {self.epochs}; {safe}")
 
     def print_results(self) -> None:
         """Prints where checkpoints, curves and the trained network lie."""
