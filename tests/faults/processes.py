@@ -51,7 +51,7 @@ MODULES = (
 _HEAVY = (
     "label_generator.labelling.run",
     "label_generator.labelling.photographs",
-    "label_generator.labelling.exports.records",
+    "label_generator.labelling.labelled_records",
     "label_generator.lifting.lifter_of_flags",
     "label_generator.lifting.packing",
     "label_generator.lifting.right_view_prediction",
