@@ -172,7 +172,8 @@ def _write_by_engine(
 ) -> None:
     from tfrecords.storage.engine_job import ShardJob
 
-    groups = plan.groups(partial.missing(), engine.processes, _has_pictures(source))
+    # An engine keeps what is whole by piece.
+    groups = plan.groups(partial.missing(), engine.processes, _has_pictures(source), runs_together=False)
     # As the address that was given, or a path that does not depend on the worker's folder.
     place = output if remote.is_remote(output) else output.resolve()
     job = ShardJob(factory, plan, tuple(groups), str(place), partial.folder.name, partial.key)

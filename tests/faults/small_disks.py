@@ -8,7 +8,7 @@ import shutil
 import subprocess
 
 
-def canmount(root: pathlib.Path) -> bool:
+def can_mount(root: pathlib.Path) -> bool:
     place = root / "mount-test"
     place.mkdir(exist_ok=True)
     try:

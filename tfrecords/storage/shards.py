@@ -67,17 +67,19 @@ class Plan:
         """The first record number of a shard with a run of them."""
         return self.records * shard // self.num_shards
 
-    def groups(self, missing: Sequence[int], workers: int, pictures: bool) -> list[tuple[int, ...]]:
+    def groups(
+        self, missing: Sequence[int], workers: int, pictures: bool, runs_together: bool = True
+    ) -> list[tuple[int, ...]]:
         """The missing shards in the groups that are written together, in one pass through the source.
 
         Small shards with runs of the records that follow each other are written in one pass, since a pass costs as
         much as some records. Large ones are not, nor shards with records from everywhere and pictures, for which the
-        passes cost nothing beside the pictures.
+        passes cost nothing beside the pictures; nor any of them without `runs_together`.
         """
         size = max(1, min(_TOGETHER, -(-len(missing) // workers)))
         if self.shuffle and not pictures:
             return [tuple(missing[i : i + size]) for i in range(0, len(missing), size)]
-        if self.shuffle:
+        if self.shuffle or not runs_together:
             return [(shard,) for shard in missing]
         most = _PICTURES_IN_A_GROUP if pictures else _RECORDS_IN_A_GROUP
         groups: list[tuple[int, ...]] = []
