@@ -67,7 +67,7 @@ def main() -> int:
     wanted = options.only.split(",")
     names = [one.name for one in subjects.SUBJECTS if one.name.startswith(tuple(wanted))]
     faults = options.fault.split(",") if options.fault else list(points.SHARES)
-    processes.load()
+    processes.load(subject.words[0] for subject in subjects.in_order(names))
     shared_memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     root = pathlib.Path(options.folder or tempfile.mkdtemp(prefix="faults-", dir=shared_memory)).resolve()
     root.mkdir(exist_ok=True)

@@ -91,21 +91,23 @@ class Laboratory:
 
     def prepare(self, progress: Any = print) -> None:
         """Makes inputs and undisturbed runs, unless they lie there from an earlier run of the same code."""
-        if not self.inputs.exists():
-            temporary = self.root / "inputs.tmp"
-            processes.fresh(str(temporary))
+        ordered = subjects.in_order(self.names)
+        wanted = {name for subject in ordered for name in subject.inputs if "=" not in name}
+        missing = sorted(name for name in wanted if not (self.inputs / name).exists())
+        if missing:
+            self.inputs.mkdir(exist_ok=True)
             pid = os.fork()
             if pid == 0:
                 try:
-                    subjects.prepare(temporary)
+                    subjects.prepare(self.inputs, missing)
                     os._exit(0)
                 except BaseException as error:
                     progress(repr(error))
                     os._exit(1)
             if os.waitpid(pid, 0)[1]:
+                shutil.rmtree(self.inputs)
                 raise RuntimeError("the inputs could not be made")
-            os.rename(temporary, self.inputs)
-        for subject in subjects.in_order(self.names):
+        for subject in ordered:
             self.undisturbed[subject.name] = self._undisturbed(subject, progress)
 
     def _undisturbed(self, subject: Subject, progress: Any) -> Undisturbed:
@@ -257,7 +259,10 @@ class _Point:
         if ended.reached:
             shutil.copy2(kept, victim)
             os.utime(victim, ns=(before.st_atime_ns, before.st_mtime_ns))
-        self._finish()
+        if not ended.status and "skipped" in ended.out and "--overwrite" not in self._words:
+            # Pictures that can't be read are left out and counted, so the result is another one.
+            self._words.append("--overwrite")
+        self._finish(left_out="skipped" in ended.out)
 
     def _corrupt(self) -> None:
         shard = self._rng.choice(sorted(self._folder.glob(self._subject.shards)))
@@ -333,10 +338,15 @@ class _Point:
         elif ended.status == 2 and "POSE3D_TRACEBACK" in lines[0]:
             self._unclear("an exception that nobody foresaw", ended)
 
-    def _finish(self) -> None:
-        """Runs the command to its end and compares."""
+    def _finish(self, left_out: bool = False) -> None:
+        """Runs the command to its end and compares.
+
+        Args:
+          left_out: the disturbed run said that it left something out, so what it wrote differs.
+        """
         out, result = self._folder / OUT, self._result
-        self._check_whole(out)
+        if not left_out:
+            self._check_whole(out)
         steps = _last_step(out) if self._subject.trains else 0
         if not self._complete(out) or "--overwrite" in self._words:
             ended = processes.run(self._words, str(self._folder))

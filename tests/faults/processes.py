@@ -20,7 +20,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 # Before NumPy is imported, whose libraries start threads; a process with threads can't be forked.
@@ -37,38 +37,35 @@ _PROGRESS = re.compile(rb"[\d,]+ of [\d,]+ \w[\w ]*, [\d,]+/s")
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PATIENCE_S = 600.0
 
-MODULES = (
-    "tools.make_tfrecords",
-    "label_generator.gen_right",
-    "label_generator.train",
-    "label_generator.predict",
-    "label_generator.generate",
-    "label_generator.export",
-    "baseline_network.train",
-    "baseline_network.predict",
-    "baseline_network.export",
-)
-_HEAVY = (
-    "label_generator.labelling.run",
-    "label_generator.labelling.photographs",
-    "label_generator.labelling.labelled_records",
-    "label_generator.lifting.lifter_of_flags",
-    "label_generator.lifting.packing",
-    "label_generator.lifting.right_view_prediction",
-    "label_generator.stages.right_view_files",
-    "label_generator.training.run",
-    "baseline_network.exporting.run",
-    "baseline_network.prediction.run",
-    "baseline_network.training.run",
-    "tensorboard.plugins.hparams.api",
-    "tfrecords.sources",
-)
+# What the commands import when they run.
+_IMPORTED = {
+    "tools/make_tfrecords.py": ("tfrecords.sources", "tfrecords.writer"),
+    "label_generator/gen_right.py": ("label_generator.stages.right_view_files",),
+    "label_generator/train.py": ("label_generator.training.run", "tensorboard.plugins.hparams.api"),
+    "label_generator/predict.py": ("label_generator.lifting.right_view_prediction",),
+    "label_generator/generate.py": (
+        "label_generator.labelling.run",
+        "label_generator.labelling.photographs",
+        "label_generator.labelling.labelled_records",
+        "label_generator.lifting.lifter_of_flags",
+    ),
+    "label_generator/export.py": ("label_generator.lifting.packing",),
+    "baseline_network/train.py": ("baseline_network.training.run", "tensorboard.plugins.hparams.api"),
+    "baseline_network/predict.py": ("baseline_network.prediction.run",),
+    "baseline_network/export.py": ("baseline_network.exporting.run",),
+}
 
 
-def load() -> None:
-    """Imports what all commands import, without letting TensorFlow start its threads."""
-    for name in (*MODULES, *_HEAVY):
-        importlib.import_module(name)
+def module_of(script: str) -> str:
+    """The module of a command."""
+    return script[: -len(".py")].replace("/", ".")
+
+
+def load(scripts: Iterable[str]) -> None:
+    """Imports what these commands import, without letting TensorFlow start its threads."""
+    for script in scripts:
+        for name in (module_of(script), *_IMPORTED[script]):
+            importlib.import_module(name)
     if threading.active_count() != 1 or len(os.listdir("/proc/self/task")) != 1:
         raise RuntimeError("imports have started threads, so this process cannot be forked")
 
@@ -167,7 +164,7 @@ class Process:
         self._count_operations(at_operation, action)
         from tools.cli import command
 
-        module = sys.modules[words[0][: -len(".py")].replace("/", ".")]
+        module = sys.modules[module_of(words[0])]
         command.run(module.main, module.declare)
 
     def _count_operations(self, at: int, action: Any) -> None:

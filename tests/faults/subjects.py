@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -11,6 +12,10 @@ import re
 from collections.abc import Callable, Iterable
 
 import numpy as np
+
+from tfrecords import writer
+from tfrecords.source import Options, Skip
+from tfrecords.sources import open_source
 
 OUT = "disk/out"  # inside the folder that a full disk stands for
 
@@ -226,23 +231,45 @@ def in_order(names: Iterable[str]) -> list[Subject]:
     return ordered
 
 
-def prepare(folder: pathlib.Path) -> None:
-    """Writes the inputs of all subjects into `folder`; must run in a process of its own, since it uses TensorFlow."""
-    import functools
+def prepare(folder: pathlib.Path, names: Iterable[str]) -> None:
+    """Writes the inputs of these names into `folder`; must run in a process of its own, since some use TensorFlow."""
+    for name in names:
+        if name in ("trees", "walk.npy"):
+            _arrays(folder)
+        elif name in ("people.json", "photos"):
+            _photographs(folder, _people("rendered", 8, 7))
+        else:
+            source, count, seed, style, shards = _RECORDS[name]
+            options = Options(count=count, seed=seed, cameras_style=style)
+            factory = functools.partial(open_source, source, "", options)
+            writer.convert(factory, folder / name, num_shards=shards, num_workers=1, quiet=True)
 
+
+# Name -> source, number, seed, cameras, number of shards.
+_RECORDS = {
+    "records": ("synthetic", 160, 2, "h36m", 4),
+    "test": ("synthetic", 40, 3, "h36m", 1),
+    "level": ("synthetic", 80, 4, "level", 2),
+    "pictured": ("rendered", 20, 5, "h36m", 2),
+    "pictured_test": ("rendered", 4, 6, "h36m", 2),
+}
+
+
+def _people(source: str, count: int, seed: int) -> list:
+    opened = open_source(source, "", Options(count=count, seed=seed))
+    return [record for record in opened.records(range(count)) if not isinstance(record, Skip)]
+
+
+def _arrays(folder: pathlib.Path) -> None:
+    """The original's trees of arrays, and one array of a person who moves."""
     from label_generator.stages import pose_rows
-    from tfrecords import writer
-    from tfrecords.source import Options, Skip
-    from tfrecords.sources import open_source
 
-    def people(source: str, count: int, seed: int, **options: str) -> list:
-        opened = open_source(source, "", Options(count=count, seed=seed, **options))
-        return [record for record in opened.records(range(count)) if not isinstance(record, Skip)]
-
-    synthetic = people("synthetic", 600, 1)
+    if (folder / "trees").exists():
+        return
+    synthetic = _people("synthetic", 600, 1)
     poses = {name: np.array([getattr(record, name) for record in synthetic]) for name in ("pose_2d", "right_2d")}
     poses["pose_3d"] = np.array([record.pose_3d + record.root_3d for record in synthetic])
-    for number, (tree, name) in enumerate((("2d_left", "pose_2d"), ("2d_right", "right_2d"), ("3d", "pose_3d"))):
+    for tree, name in (("2d_left", "pose_2d"), ("2d_right", "right_2d"), ("3d", "pose_3d")):
         for number in range(6):
             path = folder / "trees" / tree / f"{(1, 5, 9)[number % 3]}" / ("Walking", "Eating")[number // 3] / "a.npy"
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -250,19 +277,12 @@ def prepare(folder: pathlib.Path) -> None:
     rng = np.random.default_rng(3)
     walk = poses["pose_2d"][:1] + rng.normal(0, 1, (200, 17, 2)).cumsum(0)
     np.save(folder / "walk.npy", walk.astype(np.float32))
-    for name, count, seed, style, shards in (
-        ("records", 160, 2, "h36m", 4), ("test", 40, 3, "h36m", 1), ("level", 80, 4, "level", 2),
-    ):  # fmt: skip
-        factory = functools.partial(open_source, "synthetic", "", Options(count=count, seed=seed, cameras_style=style))
-        writer.convert(factory, folder / name, num_shards=shards, num_workers=1, quiet=True)
-    for name, count, seed in (("pictured", 20, 5), ("pictured_test", 4, 6)):
-        factory = functools.partial(open_source, "rendered", "", Options(count=count, seed=seed))
-        writer.convert(factory, folder / name, num_shards=2, num_workers=1, quiet=True)
-    _photographs(folder, people("rendered", 8, 7))
 
 
 def _photographs(folder: pathlib.Path, records: list) -> None:
     """Pictures, and COCO's key points of them."""
+    if (folder / "photos").exists():
+        return
     (folder / "photos").mkdir()
     sides, parts = ("left", "right"), ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
     names = ["nose", *(f"{side}_{part}" for part in parts for side in sides)]

@@ -211,6 +211,11 @@ def test_a_finished_conversion_that_was_killed_while_it_tidied_up_is_finished(tm
     convert(tmp_path / "at_once", num_shards=3)
     assert files(out) == files(tmp_path / "at_once")
     assert not (out / ".partial").exists()
+    # Killed when its journal was gone already.
+    (out / ".partial").mkdir()
+    with pytest.raises(InputError, match="holds a finished conversion"):
+        convert(out, num_shards=3)
+    assert not (out / ".partial").exists()
 
 
 def test_shards_of_unknown_origin_are_not_touched(tmp_path):

@@ -125,6 +125,8 @@ class Partial:
             lines = []
         # With a journal of this conversion only the tidying up is missing.
         if not overwrite and (output / manifest.NAME).exists() and (not lines or lines[0] != header):
+            if not lines and self.folder.exists():
+                remote.remove_folder(self.folder)
             raise InputError(f"{output}: holds a finished conversion; --overwrite replaces it")
         if lines and lines[0] != header:
             if not overwrite:

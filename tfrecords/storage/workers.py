@@ -63,11 +63,12 @@ def write_groups(
                 pending, _PROGRESS_EVERY_SECONDS, concurrent.futures.FIRST_COMPLETED
             )
             # Results before errors: what is whole is kept.
-            errors = []
+            errors: list[Exception] = []
             for future in sorted(finished, key=lambda future: future.exception() is not None):
                 written, error = future.result()
                 yield from written
-                errors += [error] * (error is not None)
+                if error is not None:
+                    errors.append(error)
             if errors:
                 raise errors[0]
             progress(sum(done))
