@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tools.cli.errors import InputError
-from tools.pose import joints
+from tools.pose import bounds, joints
 
 VERSION = 1
 JOINTS = joints.POSE17.size
@@ -197,6 +197,10 @@ class PoseRecord:
         given = [number for number in self.intrinsics.tolist() if number == number]
         if len(given) not in (0, 4) or (given and min(given[:2]) <= 0):
             return "intrinsics are not four numbers with positive focal lengths"
+        if given and not bounds.good_camera(*given):
+            return "intrinsics out of bounds"
+        if out := bounds.problem(self.pose_2d) or bounds.problem_3d(self.pose_3d):
+            return out
         if bool(self.image) != bool(self.image_format):
             return "image without its format"
         return ""

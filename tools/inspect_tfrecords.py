@@ -148,12 +148,13 @@ def _cell(record: Any) -> np.ndarray:
     import cv2
     import numpy as np
 
+    from tfrecords.formats import images
     from tools.drawing import drawing, figures
 
     panels = []
     if record.provenance_2d.any():
         mask = record.provenance_2d > 0
-        image = cv2.imdecode(np.frombuffer(record.image, np.uint8), cv2.IMREAD_COLOR) if record.image else None
+        image = images.pixels(record.image)
         if image is None:
             panels.append(drawing.pose_canvas(record.pose_2d, None, mask, record.provenance_2d, (_CELL, _CELL)))
         else:

@@ -1,7 +1,10 @@
 # Sourced by demo.sh and test.sh: makes .venv with everything the project needs, or finds it made already.
 #
-# setup_environment [EXTRA]   installs requirements.txt, the project itself (editable) and the named extra of setup.py.
+# setup_environment [EXTRA]   installs the requirements, the project itself (editable) and the named extra of setup.py.
 # Afterwards $PYTHON is the interpreter to use. Ends the calling script with status 2 when it can't be done.
+#
+# On Linux, x86_64, Python 3.11 these are the versions of requirements.lock, each with its hash: what is tested is what
+# is installed. Elsewhere, or with POSE3D_UNLOCKED=1, they are what requirements.txt and setup.py allow today.
 
 set -euo pipefail
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
@@ -73,6 +76,34 @@ _make_venv() {
     exit 2
 }
 
+_is_locked() {
+    [ -z "${POSE3D_UNLOCKED:-}" ] && [ -f "$ROOT/requirements.lock" ] && "$PYTHON" -c 'import platform, sys
+sys.exit((sys.version_info[:2], platform.system(), platform.machine()) != ((3, 11), "Linux", "x86_64"))' 2>/dev/null
+}
+
+_pip_install() { "$PYTHON" -m pip install --quiet --disable-pip-version-check "$@"; }
+
+# _locked SECTION...: installs sections of requirements.lock; further arguments of pip in LOCKED_FLAGS.
+_locked() {
+    local section list
+    list="$VENV/locked-$(IFS=- && echo "$*").txt"
+    for section in "$@"; do
+        sed -n "/^# \[$section\]/,/^\$/p" "$ROOT/requirements.lock"
+    done >"$list"
+    _pip_install --require-hashes ${LOCKED_FLAGS:-} -r "$list"
+}
+
+_install() {
+    local extra="$1"
+    if _is_locked; then
+        # Without isolation, so that what builds the project is of the lock too.
+        _locked base ${extra:+"$extra"} && _pip_install --no-deps --no-build-isolation -e "$ROOT"
+    else
+        echo "Not the tested platform (Linux, x86_64, Python 3.11): requirements.txt instead of requirements.lock"
+        _pip_install -r "$ROOT/requirements.txt" && _pip_install -e "$ROOT${extra:+[$extra]}"
+    fi
+}
+
 _check_opencv() {
     # opencv-python is linked against libGL, which slim containers lack; the headless build of the same release
     # provides the same module without it. The project opens no windows.
@@ -86,13 +117,13 @@ _check_opencv() {
     echo "A system library that OpenCV's windows need is missing ($(echo "$problem" | tail -n 1));" \
         "installing opencv-python-headless $version in its place"
     "$PYTHON" -m pip uninstall --quiet --yes opencv-python
-    "$PYTHON" -m pip install --quiet --disable-pip-version-check "opencv-python-headless==$version"
+    if _is_locked; then LOCKED_FLAGS=--no-deps _locked headless; else _pip_install "opencv-python-headless==$version"; fi
     "$PYTHON" -c 'import cv2' || { echo "error: OpenCV does not load; try: apt install libgl1 libglib2.0-0" >&2; exit 2; }
 }
 
 setup_environment() {
     local extra="${1:-}" wanted stamp
-    wanted="$(cat "$ROOT/requirements.txt" "$ROOT/setup.py" "$ROOT/pyproject.toml" "${BASH_SOURCE[0]}" | cksum)"
+    wanted="$(cat "$ROOT"/requirements.* "$ROOT/setup.py" "$ROOT/pyproject.toml" "${BASH_SOURCE[0]}" | cksum)"
     stamp="$VENV/.installed-${extra:-base}"
     if [ -x "$PYTHON" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted $VENV" ]; then return; fi
     # An environment that was moved or whose Python is gone can't be repaired by installing into it.
@@ -102,11 +133,14 @@ setup_environment() {
     # Two runs side by side: the second waits, then finds the work done by pip's own reckoning.
     (
         flock 9 2>/dev/null || true
-        "$PYTHON" -m pip install --quiet --disable-pip-version-check -r "$ROOT/requirements.txt" &&
-            "$PYTHON" -m pip install --quiet --disable-pip-version-check -e "$ROOT${extra:+[$extra]}"
-    ) 9>"$VENV/.lock" || { echo "error: pip could not install the requirements (its message stands above)" >&2; exit 2; }
+        _install "$extra"
+    ) 9>"$VENV/.lock" || {
+        echo "error: pip could not install the requirements (its message stands above); where an index lacks the tested" \
+            "versions, POSE3D_UNLOCKED=1 installs what requirements.txt allows" >&2
+        exit 2
+    }
     _check_opencv
-    "$PYTHON" -m pip install --quiet --disable-pip-version-check --no-deps "$MODELS_WHEEL" ||
+    if _is_locked; then LOCKED_FLAGS=--no-deps _locked models; else _pip_install --no-deps "$MODELS_WHEEL"; fi ||
         echo "People in photographs will not be found: pip could not install $MODELS_WHEEL" \
             "(later: $PYTHON -m pip install --no-deps $MODELS_WHEEL)" >&2
     echo "$wanted $VENV" >"$stamp"

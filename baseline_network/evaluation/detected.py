@@ -8,6 +8,7 @@ import numpy as np
 
 from baseline_network.evaluation import pose_errors
 from baseline_network.images import detection
+from tfrecords.formats import images
 from tfrecords.source import Skip
 
 # Of the boxes in a picture the record's person has the one that overlaps theirs most; below this intersection over
@@ -28,12 +29,9 @@ def boxes_of(encoded: Sequence[bytes], truth: np.ndarray, people: People) -> tup
     Returns:
       boxes [N, 4] px, the truth's where the person was not detected, and found [N] bool: detected.
     """
-    import cv2
-
     boxes, found = np.array(truth, np.float32), np.zeros(len(truth), bool)
     for number, data in enumerate(encoded):
-        flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+        picture = images.pixels(data)
         detected_boxes = people(picture) if picture is not None else []
         if isinstance(detected_boxes, Skip) or not detected_boxes:
             continue

@@ -14,6 +14,7 @@ from baseline_network.images import crop
 from baseline_network.network import targets
 from baseline_network.prediction.predictor import Predictor
 from tfrecords import reader, schema
+from tfrecords.formats import images
 from tfrecords.storage.locate import Records
 from tools.cli.errors import InputError
 from tools.cli.progress import Progress
@@ -214,11 +215,8 @@ def boxes_of(batch: Mapping[str, np.ndarray]) -> tuple[np.ndarray, list[str]]:
 
 def _decoded_size(encoded: bytes) -> np.ndarray:
     """Width and height of a picture whose record does not state them; -1 where it cannot be decoded."""
-    try:
-        height, width = tf.io.decode_image(encoded, channels=3, expand_animations=False).shape[:2]
-    except tf.errors.OpError:
-        return np.array([-1, -1])
-    return np.array([width, height])
+    picture = images.pixels(encoded)
+    return np.array([-1, -1] if picture is None else picture.shape[1::-1])
 
 
 def predict_records(

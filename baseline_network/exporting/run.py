@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import pathlib
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from baseline_network.evaluation import pose_errors, record_evaluation
-from baseline_network.exporting import equalization, formats
+from baseline_network.exporting import equalization, formats, tflite_process
 from baseline_network.images import crop
 from baseline_network.network import decoding, network_files
 from baseline_network.prediction.predictor import Predictor
@@ -126,15 +128,18 @@ def export_network(flags: Flags, output: str) -> int:
         content = export(network, str(folder), flags)
     print(f"{', '.join(sorted(os.listdir(output)))} are in {output}")
     flags.report.update(content, output=output, written=sorted(os.listdir(output)))
+    if content["failed"]:
+        raise InputError(f"{'; '.join(content['failed'].values())}; what else was asked for is in {output}")
     return 0
 
 
 def export(network: network_files.HourglassWeights, folder: str, options: Flags) -> dict[str, Any]:
     """Writes the files that `options` (the flags of export.py) name into a folder, and prints the comparison; returns
-    the content of export.json.
+    the content of export.json, whose 'failed' tells the formats that could not be made, and why.
 
     Raises:
-      InputError: a file differs more from the Keras model than `formats` allows, or the pictures can't be used.
+      InputError: every file differs more from the Keras model than `formats` allows, or can't be run, or the pictures
+        can't be used.
     """
     predictor = Predictor(network, options.flip, options.margin or None)
     refine = network.facts.get("peaks", decoding.QUARTER)
@@ -166,22 +171,33 @@ def export(network: network_files.HourglassWeights, folder: str, options: Flags)
             **_figures(expected, check),
         },
         "files": {},
+        "failed": {},
     }
     print(
         f"{network.directory}: {network.sizes.features} features, {network.sizes.resolution} px; compared on "
         f"{len(check.boxes)} pictures of {options.data or RENDERED}; Keras {content['keras']['ms']:.1f} ms a crop, the "
         "mirror image not looked at"
     )
+
+    def attempt(name: str, make: Callable[[str], dict[str, Any]]) -> None:
+        # What is finished is kept when another format fails.
+        try:
+            content["files"][name] = make(os.path.join(folder, name))
+        except InputError as error:
+            content["failed"][name] = str(error)
+            _remove(os.path.join(folder, name))
+
     if "saved_model" in options.formats:
-        path = os.path.join(folder, "saved_model")
-        content["files"]["saved_model"] = _saved_model(predictor, path, check, options.static_batch, refine)
-    for precision in formats.PRECISIONS:
-        if precision in options.formats:
-            even = precision == "int8"
-            core = formats.core(equalization.equalized(predictor.model, calibration) if even else predictor.model)
-            path = os.path.join(folder, f"core_{precision}.tflite")
-            entry = _tflite(core, precision, path, calibration, keras, expected, check, predictor.resolution, refine)
-            content["files"][os.path.basename(path)] = entry
+        attempt("saved_model", lambda path: _saved_model(predictor, path, check, options.static_batch, refine))
+    for precision in (one for one in formats.PRECISIONS if one in options.formats):
+        even = precision == "int8"
+        core = formats.core(equalization.equalized(predictor.model, calibration) if even else predictor.model)
+        make = functools.partial(
+            _tflite, core, precision, calibration, keras, expected, check, predictor.resolution, refine
+        )
+        attempt(f"core_{precision}.tflite", make)
+    if not content["files"]:
+        raise InputError("; ".join(content["failed"].values()))
     pathlib.Path(folder, "export.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     return content
 
@@ -189,6 +205,14 @@ def export(network: network_files.HourglassWeights, folder: str, options: Flags)
 def _figures(predicted: dict[str, np.ndarray], sample: Sample) -> dict[str, float]:
     figures = pose_errors.figures(predicted, sample.truth, by_joint=False)
     return {name: figures[name] for name in _FIGURES if name in figures}
+
+
+def _remove(path: str) -> None:
+    """Removes a file or folder, if it is there."""
+    if os.path.isdir(path):
+        shutil.rmtree(path)
+    elif os.path.exists(path):
+        os.remove(path)
 
 
 def _size(path: str) -> int:
@@ -250,18 +274,17 @@ def _signature(function: Any) -> dict[str, dict[str, str]]:
 def _tflite(
     core: tf.keras.Model,
     precision: str,
-    path: str,
     calibration: np.ndarray,
     keras: dict[str, np.ndarray],
     expected: dict[str, np.ndarray],
     check: Sample,
     resolution: int,
     refine: str,
+    path: str,
 ) -> dict[str, Any]:
     content = formats.convert(core, precision, calibration)
     pathlib.Path(path).write_bytes(content)
-    run = formats.TFLiteCore(content)
-    outputs = run(check.crops)
+    outputs, milliseconds = tflite_process.run(content, check.crops, os.path.basename(path))
     exported = formats.decode(outputs, check.transforms, resolution, refine)
     between = formats.output_differences(keras, outputs)
     if precision == "float16":
@@ -271,7 +294,7 @@ def _tflite(
         "outputs": {name: f"float32 {[1, *value.shape[1:]]}" for name, value in keras.items()},
         "difference": {**formats.differences(expected, exported), **between},
         "bytes": len(content),
-        "ms": formats.milliseconds(lambda: run(check.crops[:1])),
+        "ms": milliseconds,
         **_figures(exported, check),
     }
     if precision == "int8":

@@ -12,6 +12,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from tools.files import limits
+
 with warnings.catch_warnings():
     # Its notice that it gets no more releases; requirements.txt pins the last one.
     warnings.simplefilter("ignore")
@@ -134,12 +136,32 @@ def decode_and_warp(encoded: tf.Tensor, transform: tf.Tensor, resolution: int) -
 
     Returns:
       [resolution, resolution, 3] float32 RGB, 0 to 255.
+
+    Raises:
+      tf.errors.InvalidArgumentError: not decodable, or of more pixels than `Limits.picture_pixels`.
     """
+    pixels = tf.cond(
+        tf.io.is_jpeg(encoded),
+        lambda: tf.reduce_prod(tf.cast(tf.io.extract_jpeg_shape(encoded)[:2], tf.float32)),
+        lambda: _png_pixels(encoded),
+    )
+    # Decoders ask for the memory that a file's head announces, whatever follows it.
+    too_large = tf.debugging.assert_less_equal(
+        pixels, float(limits.current().picture_pixels), "a picture of more pixels than the limits allow"
+    )
+    with tf.control_dependencies([too_large]):
+        encoded = tf.identity(encoded)
     return tf.cond(
         tf.io.is_jpeg(encoded),
         lambda: _warp_jpeg(encoded, transform, resolution),
         lambda: _warp_window(tf.io.decode_png(encoded, channels=3), tf.zeros([2]), 1.0, transform, resolution),
     )
+
+
+def _png_pixels(encoded: tf.Tensor) -> tf.Tensor:
+    """Width times height that the head of a PNG tells."""
+    sides = tf.cast(tf.io.decode_raw(tf.strings.substr(encoded, 16, 8), tf.uint8), tf.float32)
+    return tf.reduce_prod(tf.linalg.matvec(tf.reshape(sides, [2, 4]), [2.0**24, 2.0**16, 2.0**8, 1.0]))
 
 
 def crop_files(encoded: tf.Tensor, transforms: tf.Tensor, resolution: int) -> tf.Tensor:

@@ -17,6 +17,7 @@ from baseline_network.images import augment, crop
 from baseline_network.network import targets
 from baseline_network.training.reviewed import Reviewed
 from tfrecords import reader
+from tfrecords.formats import images
 from tfrecords.storage import example, framing
 from tools.cli.errors import InputError
 
@@ -196,10 +197,8 @@ def first_bad_picture(where: reader.Where) -> str:
             image = example.decode_fields(data).get("image", b"")
             if not image:
                 return f"{file}: record {number} has no picture; convert with --images"
-            try:
-                tf.io.decode_image(image, channels=3, expand_animations=False)
-            except tf.errors.OpError:
-                return f"{file}: record {number}: its picture can't be decoded"
+            if images.pixels(image) is None:
+                return f"{file}: record {number}: its picture can't be decoded, or is too large"
     return ""
 
 

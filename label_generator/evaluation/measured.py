@@ -15,6 +15,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from label_generator.evaluation.protocols import PoseSet
+from tfrecords.formats import arrays as npy_files
 from tools.cli.errors import InputError
 from tools.pose.joints import POSE17
 
@@ -31,11 +32,7 @@ def load(path: str | pathlib.Path, detected: str = "", step: int = 1) -> PoseSet
     Raises:
       InputError: no such file, or an array that is missing, of another shape or of other joints.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: not an .npz of views with measured 3D ({error})") from error
+    arrays = npy_files.read_npz(path)
     if "poses_3d" not in arrays:
         raise InputError(f"{path}: holds {', '.join(sorted(arrays)[:6]) or 'nothing'}, expected poses_3d")
     count = len(arrays["poses_3d"])

@@ -69,7 +69,9 @@ def write(output: str, results: list[Evaluated], lifter: Lifter) -> None:
         "weights": lifter.name_of_weights,
         "settings": vars(lifter.settings),
         "figures": figures,
-        "reasons": {r.name: {REASONS[i] or "labelled": int((r.reason == i).sum()) for i in range(5)} for r in results},
+        "reasons": {
+            r.name: {REASONS[i] or "labelled": int((r.reason == i).sum()) for i in range(len(REASONS))} for r in results
+        },
     }
     atomic.write_text(folder / "figures.json", json.dumps(content, indent=1) + "\n")
     text = "\n\n".join([table(results), *(f"### {r.name}\n\n{by_action(r)}" for r in results)])

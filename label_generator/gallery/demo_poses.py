@@ -13,6 +13,7 @@ from label_generator.labelling import cameras, formats, inputs
 from label_generator.labelling.inputs import Batch, Input
 from label_generator.labelling.options import parse_image_size
 from label_generator.lifting.lifter import Lifter
+from tfrecords.formats import images
 from tfrecords.source import Options, Skip
 from tfrecords.sources import open_source
 from tools.cli import command
@@ -91,13 +92,9 @@ def _name(batch: Batch, i: int) -> str:
 
 def _pictures(source: Input, count: int) -> list[np.ndarray | None]:
     """The decoded picture of each pose, None where it has none."""
-    import cv2
-
     pictures: list[np.ndarray | None] = []
     for record in source.records(np.arange(count)):
-        image = getattr(record, "image", b"")
-        flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-        pictures.append(cv2.imdecode(np.frombuffer(image, np.uint8), flags) if image else None)
+        pictures.append(images.pixels(getattr(record, "image", b"")))
     return pictures
 
 

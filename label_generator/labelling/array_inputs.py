@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from label_generator.labelling import array_rows
+from label_generator.labelling import array_rows, csv_columns
 from label_generator.labelling.array_rows import Rows
 from tfrecords.source import Info
 from tools.cli.errors import InputError
-from tools.pose import joints
+from tools.files import archives, inputs
+from tools.pose import bounds, joints
 
 if TYPE_CHECKING:  # it imports this module
     from label_generator.labelling.inputs import Spec
@@ -35,6 +36,8 @@ _RARE = "body25b"
 _LAYOUT_ROWS = 64
 # A layout whose bones are this much shorter than the other's is the right one.
 _CLEARLY_SHORTER = 0.8
+# Shares of a picture's size; joints may lie outside the picture.
+_SHARES = (-0.5, 1.5)
 
 
 @dataclasses.dataclass
@@ -72,14 +75,26 @@ class PoseArrays:
         min_confidence: float,
         intrinsics: Rows | None = None,
         mask: Rows | None = None,
+        columns: np.ndarray | None = None,
+        image_size: tuple[int, int] | None = None,
     ):
+        """columns: [J, 2 or 3] where each joint's numbers stand in a row, where the file says it. image_size: width,
+        height px, by which shares of the picture's size become pixels. Raises `InputError`."""
         self._rows, self._set, self._min_confidence = rows, joint_set, min_confidence
+        self._columns, self._scale = columns, None
         self._intrinsics, self._mask, self._permutation = intrinsics, mask, permutation
         place = rows.place
         if rows.dtype.kind not in "fiu":
             raise InputError(f"{place}: holds {rows.dtype}, expected numbers")
-        self._numbers = components(rows.shape, joint_set, place)
-        flat = len(rows.shape) == 2
+        if columns is not None:
+            if len(columns) != joint_set.size:
+                raise InputError(
+                    f"{place}: its columns are of {len(columns)} joints, {joint_set.name} has {joint_set.size}"
+                )
+            self._numbers = columns.shape[1]
+        else:
+            self._numbers = components(rows.shape, joint_set, place)
+        flat = len(rows.shape) == 2 and columns is None
         self._layout = (layout or guess_layout(rows, joint_set, self._numbers, permutation)) if flat else ""
         for other, tail, name in ((intrinsics, (4,), "intrinsics"), (mask, (joint_set.size,), "joint_mask")):
             if other is not None and other.dtype.kind not in ("fiu" if name == "intrinsics" else "fiub"):
@@ -89,16 +104,47 @@ class PoseArrays:
         with_confidence = ", with confidence" if self._numbers == 3 else ""
         self.description = f"{list(rows.shape)}, {joint_set.name} joints" + with_confidence
         self.description += f", {self._layout} rows" if flat else ""
+        self._scale = self._scale_of_shares(image_size)
+        self.description += ", shares of the picture's size" if self._scale is not None else ""
 
     def __len__(self) -> int:
         return len(self._rows)
 
+    def _scale_of_shares(self, image_size: tuple[int, int] | None) -> np.ndarray | None:
+        """[2] px by which coordinates are to be multiplied, None where they are px.
+
+        Raises:
+          InputError: coordinates that are no px, and no size of the picture to make px of them.
+        """
+        starts = np.unique(np.linspace(0, max(len(self) - 1, 0), _LAYOUT_ROWS).astype(int)) if len(self) else []
+        parts = [self._values(start, start + 1)[..., :2].astype(np.float64) for start in starts]
+        if not parts or not bounds.shares(sample := np.concatenate(parts)):
+            return None
+        low, high = (float(value) for value in np.nanquantile(sample, (0.02, 0.98)))
+        place = self._rows.place
+        if not (_SHARES[0] <= low and high <= _SHARES[1]):
+            raise InputError(f"{place}: coordinates from {low:.3g} to {high:.3g} are no px; write px")
+        if image_size is None:
+            raise InputError(
+                f"{place}: coordinates from {low:.3g} to {high:.3g} are no px; if they are shares of the picture's "
+                "size, give --image_size=WIDTH,HEIGHT"
+            )
+        return np.array(image_size, np.float64)
+
+    def _values(self, start: int, stop: int) -> np.ndarray:
+        """[n, J, 2 or 3] as the file has them, in the order of the joint set."""
+        values = self._rows.read(start, stop)
+        if self._columns is not None:
+            values = values[:, self._columns]
+        else:
+            values = unflatten(values, self._set.size, self._numbers, self._layout)
+        return values if self._permutation is None else values[:, list(self._permutation)]
+
     def read(self, start: int, stop: int) -> Piece:
         """Poses start to stop."""
-        values = unflatten(self._rows.read(start, stop), self._set.size, self._numbers, self._layout)
-        if self._permutation is not None:
-            values = values[:, list(self._permutation)]
-        poses = np.array(values[..., :2], np.float32)
+        values = self._values(start, stop)
+        with np.errstate(over="ignore", invalid="ignore"):
+            poses = np.array(values[..., :2] if self._scale is None else values[..., :2] * self._scale, np.float32)
         poses[~np.isfinite(poses).all(-1)] = np.nan
         if self._numbers == 3:
             confidence = values[..., 2]
@@ -183,10 +229,11 @@ def guess_layout(rows: Rows, joint_set: joints.JointSet, numbers: int, permutati
 
 def is_videopose3d(path: pathlib.Path) -> bool:
     """Whether an archive is VideoPose3D's 2D: a dict of subjects under positions_2d."""
+    inputs.check_regular(path)
     try:
         with zipfile.ZipFile(path) as archive:
             return {"positions_2d.npy", "metadata.npy"} <= set(archive.namelist())
-    except (OSError, zipfile.BadZipFile) as error:
+    except archives.DAMAGED as error:
         raise InputError(f"{path}: no .npz archive, or cut short ({error})") from None
 
 
@@ -211,9 +258,28 @@ def open_arrays(spec: Spec) -> PoseArrays:
         raise InputError(f"{path}: expected an array, .npy, .npz or .csv")
     if not len(rows):
         raise InputError(f"{rows.place}: holds no pose")
-    joint_set = _joint_set(spec.joints, rows)
+    columns = None
+    if isinstance(rows, array_rows.CsvRows) and rows.names:
+        columns = csv_columns.find(rows.names, spec.joints, rows.place)
+        if columns.joint_set and spec.permutation is not None:
+            raise InputError(f"--permutation: {path} names its joints, which are read by their names")
+    if columns is not None and columns.joint_set:
+        joint_set = joints.joint_set(columns.joint_set)
+    else:
+        shape = rows.shape if columns is None else (len(rows), *columns.places.shape)
+        joint_set = _joint_set(spec.joints, rows.place, tuple(shape))
     joints.check_permutation(spec.permutation, joint_set.size)
-    return PoseArrays(rows, joint_set, spec.layout, spec.permutation, spec.min_confidence, intrinsics, mask)
+    return PoseArrays(
+        rows,
+        joint_set,
+        spec.layout,
+        spec.permutation,
+        spec.min_confidence,
+        intrinsics,
+        mask,
+        None if columns is None else columns.places,
+        spec.image_size,
+    )
 
 
 def _choose(path: pathlib.Path, arrays: Mapping[str, Rows], key: str) -> Rows:
@@ -231,16 +297,15 @@ def _choose(path: pathlib.Path, arrays: Mapping[str, Rows], key: str) -> Rows:
     return next(iter(poses.values()))
 
 
-def _joint_set(name: str, rows: Rows) -> joints.JointSet:
+def _joint_set(name: str, place: str, shape: tuple[int, ...]) -> joints.JointSet:
     if name:
         return joints.joint_set(name)
     fitting = [
         one.name
         for one in joints.JOINT_SETS.values()
-        if one.name != _RARE
-        and tuple(rows.shape[1:]) in {(one.size, 2), (one.size, 3), (one.size * 2,), (one.size * 3,)}
+        if one.name != _RARE and shape[1:] in {(one.size, 2), (one.size, 3), (one.size * 2,), (one.size * 3,)}
     ]
     if len(fitting) == 1:
         return joints.joint_set(fitting[0])
     sets = ", ".join(fitting or joints.JOINT_SETS)
-    raise InputError(f"{rows.place}: shape {list(rows.shape)}; say whose joints these are with --joints, one of {sets}")
+    raise InputError(f"{place}: shape {list(shape)}; say whose joints these are with --joints, one of {sets}")

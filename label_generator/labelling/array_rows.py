@@ -11,19 +11,20 @@ import io
 import math
 import os
 import pathlib
-import re
 import zipfile
 from collections.abc import Iterator
 from typing import IO, Any
 
 import numpy as np
 
+from label_generator.labelling import csv_columns
 from tfrecords.formats import arrays
 from tools.cli.errors import InputError
 from tools.files import archives, inputs
 
 # Columns of a CSV file that say where a pose is from.
 ID_COLUMNS = ("file", "sequence", "frame", "person")
+_ALIASES = {"filename": "file", "file_name": "file", "image": "file", "frame_id": "frame", "person_id": "person"}
 
 
 class Rows(abc.ABC):
@@ -152,7 +153,7 @@ class CsvRows(Rows):
     """A CSV file of one pose a line, with or without a line of names.
 
     Attributes:
-      names: the names of the number columns, [] when the file has none.
+      names: the names of the number columns, [] when the file has none; '' for a column that only counts the lines.
       id_columns: name -> place of those of `ID_COLUMNS` that the file has.
     """
 
@@ -168,11 +169,15 @@ class CsvRows(Rows):
                 count = sum(1 for line in file if line.strip())
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise InputError(f"{path}: cannot be read as CSV ({error})") from None
-        self._header = any(not _is_number(cell) for cell in first)
-        names = [re.sub(r"\s", "", cell).lower() for cell in first] if self._header else []
-        self.id_columns = {name: names.index(name) for name in ID_COLUMNS if name in names}
-        self._columns = [i for i in range(len(first)) if i not in self.id_columns.values()]
-        self.names = [names[i] for i in self._columns] if self._header else []
+        numbered = csv_columns.are_numbered(first)
+        self._header = numbered or any(not _is_number(cell) for cell in first)
+        names = [cell.strip() for cell in first] if self._header else []
+        known = [_ALIASES.get(name.lower(), name.lower()) for name in names]
+        self.id_columns = {name: known.index(name) for name in ID_COLUMNS if name in known}
+        self._columns = [
+            i for i in range(len(first)) if i not in self.id_columns.values() and not (numbered and not names[i])
+        ]
+        self.names = [names[i] for i in self._columns] if self._header and not numbered else []
         self._lines: Iterator[list[str]] | None = None
         self._at = 0
         self.ids: dict[str, list[str]] = {}

@@ -16,6 +16,7 @@ from tfrecords.source import Skip
 from tools.cli import outputs, plans
 from tools.cli.command import Flags
 from tools.cli.errors import InputError
+from tools.pose import bounds
 
 # Of these the first must have a picture, where records with pictures are asked for.
 _TRIED_PICTURES = 32
@@ -39,6 +40,7 @@ def show(flags: Flags, options: LabellingOptions) -> int:
         writes += [photographs.NAME, *(["overlays"] if options.overlays else [])]
     else:
         poses = inputs.open_input(options.spec)
+        check_poses(options, poses)
         check_pictures(options)
         reads = [f"{options.spec.path}: {poses.description}, {len(poses):,} poses"]
         first = next(inputs.read_batches(poses, 0, min(_SHOWN_POSES, max(len(poses), 1))), None)
@@ -57,6 +59,19 @@ def show(flags: Flags, options: LabellingOptions) -> int:
     writes += formats.outputs(options.formats)
     writes += [f"poses_3d_{options.output_joints}.npy"] * bool(options.output_joints)
     return plans.show(flags, reads, selects, [options.folder / name for name in writes])
+
+
+def check_poses(options: LabellingOptions, poses: inputs.Input) -> None:
+    """Raises `InputError` when there is no pose to label, or those there are are not in px."""
+    if not len(poses):
+        split = options.spec.split
+        raise InputError(f"{options.spec.path}: no pose{f' of split {split!r}' if split else ''} in it")
+    first = next(inputs.read_batches(poses, 0, _SHOWN_POSES), None)
+    if first is not None and bounds.shares(first.poses_2d):
+        raise InputError(
+            f"{options.spec.path}: its 2D joints are within 2 px of one another, so not in px; write px (shares of the "
+            "picture's size times its width and height)"
+        )
 
 
 def check_pictures(options: LabellingOptions) -> None:

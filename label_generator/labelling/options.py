@@ -12,7 +12,7 @@ from tools.cli.command import Flags
 from tools.cli.errors import InputError
 from tools.files import remote
 from tools.files.decisions import Decisions
-from tools.pose import joints
+from tools.pose import bounds, joints
 
 # The file of labels in the output folder.
 LABELS = "labels.npz"
@@ -128,8 +128,8 @@ def parse_image_size(words: list[str] | None) -> tuple[int, int] | None:
         width, height = (int(word) for word in words)
     except ValueError:
         width = height = 0
-    if min(width, height) <= 0:
-        raise InputError(f"--image_size={','.join(words)}: expected WIDTH,HEIGHT in px")
+    if not bounds.good_size(width, height):
+        raise InputError(f"--image_size={','.join(words)}: expected WIDTH,HEIGHT in px, of 1 to 100,000 each")
     return width, height
 
 

@@ -49,10 +49,13 @@ class PeopleFile:
         if missing:
             raise InputError(f"{path}: no array {missing[0]}; expected {INFO.input}")
         with inputs.reading(path, INFO.input), np.load(path, allow_pickle=False) as content:
-            self.joint_set = str(content["joint_set"][0])
-            self.input, self.every_seconds = str(content["input"][0]), float(content["every_seconds"][0])
-            self.reasons = [str(reason) for reason in content["reasons"]]
-            self._files = [str(name) for name in content["files"]]
+
+            def texts(name: str) -> list[str]:
+                return [inputs.text_of(value, f"{path}: {name}[{i}]") for i, value in enumerate(content[name].tolist())]
+
+            (self.joint_set, *_), (self.input, *_) = texts("joint_set"), texts("input")
+            self.every_seconds = float(content["every_seconds"][0])
+            self.reasons, self._files = texts("reasons"), texts("files")
 
     def __len__(self) -> int:
         return len(self._rows["reason"])

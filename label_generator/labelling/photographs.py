@@ -23,6 +23,7 @@ import numpy as np
 
 from label_generator.labelling.options import LabellingOptions
 from label_generator.labelling.picture_files import Picture, PictureFiles
+from tfrecords.formats import arrays as npy_files
 from tfrecords.source import Skip
 from tfrecords.storage.partial import locked
 from tools.cli.errors import InputError
@@ -185,9 +186,8 @@ def _header(request: Request, files: PictureFiles) -> dict[str, Any]:
 
 def _header_of(path: pathlib.Path) -> str:
     try:
-        with np.load(path, allow_pickle=False) as content:
-            return str(content["header"][0])
-    except (OSError, ValueError, KeyError, EOFError) as error:
+        return str(npy_files.read_npz(path, ["header"])["header"][0])
+    except (InputError, KeyError, IndexError) as error:
         raise InputError(f"{path}: not a file of people, or damaged; --overwrite replaces it") from error
 
 

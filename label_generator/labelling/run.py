@@ -67,6 +67,7 @@ def generate(flags: Flags) -> int:
         options = photographs.with_people(options)
     poses = inputs.open_input(options.spec)
     print(f"input: {poses.description}, {len(poses):,} poses", flush=True)
+    dry_run.check_poses(options, poses)
     dry_run.check_pictures(options)
     from label_generator.lifting.lifter_of_flags import make_lifter
 

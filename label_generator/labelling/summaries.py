@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,13 +54,14 @@ def summarize(
     reasons = np.zeros(len(files.reasons), np.int64)
     kinds = np.zeros(len(inputs.CAMERA_KINDS), np.int64)
     bins = np.zeros(_QUALITY_BINS, np.int64)
-    at_end, errors = 0, 0.0
+    at_end, errors, off_centre = 0, 0.0, 0
     for start in range(0, files.rows, _ROWS_AT_ONCE):
         piece = functools.partial(files.read, start=start, stop=start + _ROWS_AT_ONCE)
         reason, kind = piece("reason"), piece("camera_kind")
         reasons += np.bincount(reason, minlength=len(reasons))
         kinds += np.bincount(kind, minlength=len(kinds))
         good = reason == 0
+        off_centre += int((good & _centre_is_outside(piece("intrinsics"), piece("image_size"), options)).sum())
         bins += np.histogram(piece("quality")[good], _QUALITY_BINS, (0, 1))[0]
         at_end += int((piece("at_range_end") & good).sum())
         errors += float(piece("expected_error_mm")[good].astype(np.float64).sum())
@@ -79,11 +81,21 @@ def summarize(
         "quality_histogram": bins.reshape(_SHOWN_BINS, -1).sum(1).tolist(),
         "mean_expected_error_mm": errors / labels if labels else None,
         "depth_at_range_end": at_end,
+        "principal_point_outside": off_centre,
         "decisions": options.decisions.sha256 if options.decisions else None,
         "input_spec": dataclasses.asdict(options.spec),
         "seconds": round(seconds, 3),
         "version": manifest.project_version(),
     }
+
+
+def _centre_is_outside(intrinsics: np.ndarray, sizes: np.ndarray, options: LabellingOptions) -> np.ndarray:
+    """[n] bool, where the principal point lies outside the picture: the intrinsics are of another size of it."""
+    if options.camera.name in ("h36m", "fov"):  # assumed, or made of the picture's size
+        return np.zeros(len(sizes), bool)
+    sizes = np.where(sizes > 0, sizes, np.asarray(options.camera.image_size or (-1, -1)))
+    centre = intrinsics[:, 2:]
+    return (sizes > 0).all(1) & ((centre < 0) | (centre > sizes)).any(1)  # NaN is not outside
 
 
 def _quantiles(files: LabelFiles) -> dict[str, float | None]:
@@ -102,6 +114,12 @@ def print_summary(summary: dict[str, Any], options: LabellingOptions) -> None:
     if summary["corrected_joints"]:
         print(
             f"joints of {summary['corrected_joints']} brought to the reference skeleton's places (--nocorrect_joints)"
+        )
+    if summary["principal_point_outside"]:
+        print(
+            f"warning: the principal point is outside the picture for {summary['principal_point_outside']:,} labels: "
+            "intrinsics and key points may be of different sizes of it",
+            file=sys.stderr,
         )
     clips = summary["sequence"]
     if clips and clips["clips"]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from label_generator.lifting import joint_places
 from tools.cli.errors import InputError
-from tools.pose import cameras
+from tools.pose import bounds, cameras
 from tools.pose import joints as joint_sets
 
 Camera = Union[str, Sequence[float], np.ndarray, None]
@@ -203,6 +203,8 @@ def _intrinsics(camera: Camera, image_size: tuple[int, int] | None, count: int) 
         values = np.asarray(camera, np.float32)
     if values.shape not in ((4,), (count, 4)):
         raise InputError(f"camera: intrinsics are [4] or [{count}, 4], not {list(values.shape)}")
+    if values.shape == (4,) and not np.isnan(values).any() and not bounds.good_intrinsics(values):
+        raise InputError(f"camera: intrinsics {values.tolist()}: {bounds.EXPECTED_INTRINSICS}")
     return np.broadcast_to(values, (count, 4)).astype(np.float32)
 
 

@@ -21,13 +21,22 @@ from label_generator.lifting.joint_weights import joint_weights
 from label_generator.lifting.views import RIGHT_BASELINE_MM, ROOT, Coarse, SearchView
 from label_generator.networks import network_files
 from tools.cli.errors import InputError
+from tools.pose import bounds
 from tools.pose.joints import POSE17
 
 CALIBRATION = "quality.json"
 SHIPPED = network_files.SHIPPED
 
 # Why a pose has no label, in the order in which it is looked for.
-REASONS = ("", "too few labelled joints", "no root, or a joint is missing", "no depth fits", "camera unusable")
+REASONS = (
+    "",
+    "too few labelled joints",
+    "no root, or a joint is missing",
+    "no depth fits",
+    "camera unusable",
+    bounds.NOT_PIXELS,
+    bounds.TOO_FAR,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,12 +120,15 @@ class Lifted(NamedTuple):
 
 
 class _InputView(NamedTuple):
-    """The view of B poses, which joints are labelled [B, 17], whose intrinsics are known and whose unusable [B]."""
+    """The view of B poses, which joints are labelled [B, 17], and of which poses [B] the intrinsics are known, the
+    intrinsics are unusable, the joints lie within 2 px, and a joint lies too far away (`tools.pose.bounds`)."""
 
     view: SearchView
     labelled: tf.Tensor
     known: tf.Tensor
     camera_bad: tf.Tensor
+    on_one_spot: tf.Tensor
+    too_far: tf.Tensor
 
 
 class Lifter(tf.Module):
@@ -233,10 +245,15 @@ class Lifter(tf.Module):
 
     def _to_search_camera(self, poses_2d: tf.Tensor, intrinsics: tf.Tensor, joint_mask: tf.Tensor) -> _InputView:
         known = tf.reduce_all(tf.math.is_finite(intrinsics), -1)
-        camera_bad = known & tf.reduce_any(intrinsics[:, :2] <= 0.0, -1)
+        camera_bad = known & ~_good_intrinsics(intrinsics)
         safe = tf.where((known & ~camera_bad)[:, None], intrinsics, float("nan"))
-        labelled = joint_mask & tf.reduce_all(tf.math.is_finite(poses_2d), -1)
-        return _InputView(self.chain.to_search_camera(poses_2d, safe, labelled), labelled, known, camera_bad)
+        there = joint_mask & tf.reduce_all(tf.math.is_finite(poses_2d), -1)
+        labelled = there & tf.reduce_all(tf.abs(poses_2d) <= bounds.LARGEST_PX, -1)
+        view = self.chain.to_search_camera(poses_2d, safe, labelled)
+        low = tf.reduce_min(tf.where(labelled[..., None], poses_2d, float("inf")), 1)
+        high = tf.reduce_max(tf.where(labelled[..., None], poses_2d, float("-inf")), 1)
+        on_one_spot = tf.reduce_max(high - low, -1) <= bounds.SMALLEST_EXTENT_PX
+        return _InputView(view, labelled, known, camera_bad, on_one_spot, tf.reduce_any(there & ~labelled, -1))
 
     def _finished(
         self, input_view: _InputView, coarse: Coarse, disagreement: tf.Tensor, search: SearchResult
@@ -257,6 +274,8 @@ class Lifter(tf.Module):
         reason = tf.where(search.valid, 0, 3)
         reason = tf.where(view.usable, reason, 2)
         reason = tf.where(few, 1, reason)
+        reason = tf.where(input_view.on_one_spot & ~few, 5, reason)
+        reason = tf.where(input_view.too_far, 6, reason)
         reason = tf.where(input_view.camera_bad, 4, reason)
         good = reason == 0
 
@@ -356,6 +375,14 @@ def _complete(
     if joint_mask is None:
         joint_mask = tf.reduce_all(tf.math.is_finite(poses_2d), -1)
     return poses_2d, intrinsics, joint_mask
+
+
+def _good_intrinsics(intrinsics: tf.Tensor) -> tf.Tensor:
+    """`bounds.good_intrinsics` of [B, 4] that are finite."""
+    focal = intrinsics[:, :2]
+    good = tf.reduce_all((focal >= bounds.FOCAL_PX[0]) & (focal <= bounds.FOCAL_PX[1]), -1)
+    good &= tf.reduce_max(focal, -1) <= bounds.LARGEST_FOCAL_RATIO * tf.reduce_min(focal, -1)
+    return good & tf.reduce_all(tf.abs(intrinsics[:, 2:]) <= bounds.LARGEST_PX, -1)
 
 
 def filled_size(count: tf.Tensor) -> tf.Tensor:

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from baseline_network import export
-from baseline_network.exporting import formats
+from baseline_network.exporting import formats, tflite_process
 from baseline_network.exporting import run as export_run
 from baseline_network.network import hourglass, network_files
 from baseline_network.prediction.predictor import Predictor
@@ -167,6 +167,33 @@ def test_too_much_difference_leaves_nothing(weights, tmp_path, capsys, monkeypat
     assert run(f"--weights={weights}", *flags) == 2
     assert "core_float16.tflite: " in capsys.readouterr().err
     assert not os.listdir(tmp_path)
+
+
+def test_what_is_finished_is_kept_when_another_format_crashes(packed, weights, tmp_path, capsys, monkeypatch):
+    whole = (packed / "core_float16.tflite").read_bytes()
+    monkeypatch.setattr(formats, "convert", lambda core, precision, crops: whole)
+    run_file = tflite_process.run
+
+    def crash_of_int8(content, crops, name):
+        with monkeypatch.context() as patch:
+            if "int8" in name:
+                patch.setattr(tflite_process, "_CODE", "import os; os.abort()")
+            return run_file(content, crops, name)
+
+    monkeypatch.setattr(tflite_process, "run", crash_of_int8)
+    flags = ("--formats=float16,int8", "--check=1", "--calibrate=1", f"--output={tmp_path / 'packed'}")
+    assert run(f"--weights={weights}", *flags) == 2
+    error = capsys.readouterr().err
+    assert "core_int8.tflite: TFLite crashed when it ran it (SIGABRT); what else was asked for is in" in error
+    assert error.count("\n") == 1
+    assert sorted(os.listdir(tmp_path / "packed")) == ["core_float16.tflite", "export.json"]
+    content = json.loads((tmp_path / "packed" / "export.json").read_text())
+    assert list(content["failed"]) == ["core_int8.tflite"]
+
+
+def test_a_file_that_is_no_network_fails_in_its_own_process():
+    with pytest.raises(InputError, match=r"a\.tflite: TFLite failed when it ran it \("):
+        tflite_process.run(b"no network", np.zeros((1, 64, 64, 3), np.float32), "a.tflite")
 
 
 def test_help_needs_no_tensorflow(start_command):

@@ -160,7 +160,7 @@ def mpii_h5():
     file = io.BytesIO()
     with h5py.File(file, "w") as content:
         content["imgname"], content["scale"] = np.array([b"a.jpg"] * 3), np.ones(3)
-        content["part"], content["center"] = np.full((3, 16, 2), 50.0), np.full((3, 2), 50.0)
+        content["part"], content["center"] = np.random.default_rng(0).uniform(5, 95, (3, 16, 2)), np.full((3, 2), 50.0)
         content["visible"], content["person"] = np.ones((3, 16)), np.arange(3.0)
     return file.getvalue()
 

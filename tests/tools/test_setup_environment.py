@@ -1,6 +1,7 @@
 """demo.sh and test.sh on machines that lack something."""
 
 import os
+import re
 import shutil
 import subprocess
 
@@ -10,7 +11,7 @@ import pytest
 @pytest.fixture
 def checkout(tmp_path, repository):
     """The scripts alone in an empty folder, and a PATH with the system's basic tools but no Python."""
-    for name in ("demo.sh", "test.sh", "requirements.txt", "setup.py", "pyproject.toml"):
+    for name in ("demo.sh", "test.sh", "requirements.txt", "requirements.lock", "setup.py", "pyproject.toml"):
         shutil.copy(repository / name, tmp_path / name)
     (tmp_path / "tools").mkdir()
     shutil.copy(repository / "tools" / "setup_environment.sh", tmp_path / "tools")
@@ -115,6 +116,7 @@ def test_without_pip_the_installer_is_fetched(with_unfit_python):
 FAKE_PYTHON = """
 case "$*" in
   -c\\ import\\ sys*) exit 0 ;;
+  -c\\ import\\ platform*) [ ! -e "$ROOT/other_platform" ]; exit ;;
   --version) echo Python 3.10.0 ;;
   -m\\ venv*) mkdir -p "$3/bin"; cp "$0" "$3/bin/python"; echo "VIRTUAL_ENV=$3" > "$3/bin/activate" ;;
   -m\\ pip\\ list*) echo opencv-python==4.11.0.86 ;;
@@ -148,13 +150,50 @@ def test_second_run_installs_nothing_and_passes_arguments_on(with_fake_python):
     assert calls(with_fake_python) == "-m pytest -n 2 --dist loadfile -k some name\n"
 
 
-def test_changed_requirements_are_installed(with_fake_python):
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements.lock"])
+def test_changed_requirements_are_installed(with_fake_python, name):
     run(with_fake_python, "test.sh")
     calls(with_fake_python)
-    with open(with_fake_python / "requirements.txt", "a") as file:
+    with open(with_fake_python / name, "a") as file:
         file.write("another\n")
     run(with_fake_python, "test.sh")
     assert "-m pip install" in calls(with_fake_python)
+
+
+PIP = "-m pip install --quiet --disable-pip-version-check"
+
+
+def test_the_tested_versions_with_their_hashes(with_fake_python):
+    assert run(with_fake_python, "demo.sh").returncode == 0
+    listed = with_fake_python / ".venv" / "locked-base.txt"
+    assert f"{PIP} --require-hashes -r {listed}\n{PIP} --no-deps --no-build-isolation -e " in calls(with_fake_python)
+    names = {line.split("==")[0] for line in listed.read_text().splitlines() if "==" in line}
+    assert {"tensorflow", "numpy", "setuptools"} <= names
+    assert not {"pytest", "mediapipe", "opencv-python-headless"} & names
+
+
+def test_another_platform_is_told_and_gets_the_requirements(with_fake_python):
+    (with_fake_python / "other_platform").touch()
+    result = run(with_fake_python, "test.sh")
+    assert "requirements.txt instead of requirements.lock" in result.stdout
+    expected = f"{PIP} -r {with_fake_python / 'requirements.txt'}\n{PIP} -e {with_fake_python}[test]\n"
+    assert expected in calls(with_fake_python)
+
+
+def test_the_lock_holds_what_the_project_asks_for(repository):
+    """Every requirement of requirements.txt and of the extra test, at a version that it allows, with a hash."""
+    from packaging.requirements import Requirement
+
+    lines = (repository / "requirements.lock").read_text().splitlines()
+    locked = dict(line.split(" ")[0].split("==") for line in lines if "==" in line)
+    assert all(" --hash=sha256:" in line for line in lines if "==" in line)
+    setup = (repository / "setup.py").read_text()
+    asked = [line.split("#")[0].strip() for line in (repository / "requirements.txt").read_text().splitlines()]
+    asked += re.findall(r'"([a-z-]+(?:\[python\])?[<>=][^"]*)"', setup.partition('"test": [')[2].partition("]")[0])
+    asked += re.findall(r'"([a-z-]+(?:\[python\])?[<>=][^"]*)"', setup.partition("DOCS = [")[2].partition("\n")[0])
+    assert len(asked) > 20
+    for requirement in map(Requirement, filter(None, asked)):
+        assert requirement.specifier.contains(locked[requirement.name]), requirement
 
 
 def test_environment_that_was_moved_is_made_anew(with_fake_python):
@@ -171,14 +210,14 @@ def test_without_libgl_the_headless_build_takes_over(with_fake_python):
     result = run(with_fake_python, "demo.sh")
     assert result.returncode == 0
     assert "opencv-python-headless 4.11.0.86" in result.stdout
-    assert "-m pip install --quiet --disable-pip-version-check opencv-python-headless==4.11.0.86" in calls(
-        with_fake_python
-    )
+    assert f"{PIP} --require-hashes --no-deps -r " in calls(with_fake_python)
 
 
 def test_models_wheel_is_installed_without_its_dependencies(with_fake_python, repository):
     from tools.detection import mediapipe_models
 
+    lock = (repository / "requirements.lock").read_text()
+    assert f"{mediapipe_models.WHEEL} --hash=" in lock.partition("# [models]")[2]
+    (with_fake_python / "other_platform").touch()
     run(with_fake_python, "test.sh")
-    expected = f"-m pip install --quiet --disable-pip-version-check --no-deps {mediapipe_models.WHEEL}\n"
-    assert expected in calls(with_fake_python)
+    assert f"{PIP} --no-deps {mediapipe_models.WHEEL}\n" in calls(with_fake_python)

@@ -9,17 +9,15 @@ import numpy as np
 from tfrecords import schema
 from tfrecords.conversion.people import People
 from tools.cli.errors import InputError
-from tools.pose import joints
+from tools.pose import bounds, joints
 from tools.pose.keypoint_names import Match, match_names
 
 BAD_KEYPOINTS = "key points that are no numbers, or not as many as the others"
-NOT_PIXELS = "key points not in px"
+NOT_PIXELS = bounds.NOT_PIXELS
 # Where a file names no key points, their number tells the set. Halpe's 136 start with its 26 of the body,
 # COCO-WholeBody's 133 with COCO's 17.
 _BY_COUNT = {17: "coco17", 25: "body25", 26: "halpe26", 33: "mediapipe33", 133: "coco17", 136: "halpe26"}
 KNOWN_COUNTS = frozenset(_BY_COUNT)
-# Nobody is this small in px: such key points are shares of the picture's size.
-_MIN_EXTENT_PX = 2.0
 
 
 def match_of(count: int, names: Sequence[str] | None, joint_set: str, where: str) -> Match:
@@ -69,10 +67,6 @@ def add_detected(
     if scores is not None:
         known &= scores > min_confidence
     chosen = match.select(np.where(known[:, None], points, np.nan))
-    seen = chosen[np.isfinite(chosen).all(-1)]
-    if len(seen) > 1 and np.ptp(seen, axis=0).max() <= _MIN_EXTENT_PX:
-        people.add_bad(picture, person, NOT_PIXELS)
-        return
     codes = np.full(len(chosen), schema.UNKNOWN)
     if box is not None and (box[2:] > 0).all():
         people.add(picture, person, chosen, codes, box)

@@ -21,9 +21,10 @@ from tfrecords.schema import PoseRecord
 from tfrecords.source import Skip, Source
 from tools.cli.errors import InputError
 from tools.files import inputs, limits
-from tools.pose import joints
+from tools.pose import bounds, joints
 
 NO_JOINT = "no labelled joint"
+BAD_SIZE = "picture of no size, or of more than 100,000 px"
 # Rows that are converted at a time: enough for NumPy to be quick, few enough to stay small.
 _CHUNK = 256
 _NO_BOX = (np.nan,) * 4
@@ -57,6 +58,7 @@ class People:
         self.name = name
         self.pictures: list[Picture] = []
         self.skips: dict[int, Skip] = {}
+        self._bad_sizes: set[int] = set()
         self._picture_rows = array.array("q")
         self._persons = array.array("q")
         self._joints = array.array("f")
@@ -70,8 +72,14 @@ class People:
 
     def add_picture(self, picture: Picture) -> int:
         """Adds a picture; returns its number for `add`. Raises `InputError` for a name that no file can have."""
-        if len(picture.file) > limits.current().name_length:
-            raise InputError(f"{self.name}: picture {len(self.pictures)}: a name of {len(picture.file):,} characters")
+        longest, where = limits.current().name_length, f"{self.name}: picture {len(self.pictures)}"
+        for text in (picture.file, picture.subject, picture.action, picture.sequence):
+            if len(text) > longest:
+                raise InputError(f"{where}: a name of {len(text):,} characters")
+            if not inputs.is_unicode(text):
+                raise InputError(f"{where}: a name that is not Unicode text")
+        if picture.size != (-1, -1) and not bounds.good_size(*picture.size):
+            self._bad_sizes.add(len(self.pictures))
         self.pictures.append(picture)
         return len(self.pictures) - 1
 
@@ -98,6 +106,10 @@ class People:
         points = np.asarray(points, np.float32).reshape(size, 2)
         if not np.isfinite(points).any():
             self.skips[len(self)] = Skip(NO_JOINT, f"{self.name}: {self._where(picture, person)}")
+        elif reason := bounds.problem(points):
+            self.skips[len(self)] = Skip(reason, f"{self.name}: {self._where(picture, person)}")
+        elif picture in self._bad_sizes:
+            self.skips[len(self)] = Skip(BAD_SIZE, f"{self.name}: {self._where(picture, person)}")
         self._picture_rows.append(picture)
         self._persons.append(person)
         self._joints.frombytes(points.tobytes())

@@ -24,12 +24,15 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import PIL.Image
 from PIL import ExifTags, PngImagePlugin
 
 from tfrecords.source import Options, Skip
 from tools.cli.errors import InputError
+from tools.files import inputs, limits
 
+LARGEST_SIDE = 1 << 30  # stands for a side that no decoder takes
 NO_IMAGES = "none"  # the value of --images that leaves pictures out
 SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -41,6 +44,7 @@ TRUNCATED = "image truncated"
 DAMAGED = "image damaged"
 UNSUPPORTED = "image of an unusual JPEG kind"
 OTHER_SIZE = "image size differs from its annotation"
+TOO_LARGE = "picture too large"
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"  # a last chunk without content, with its checksum
@@ -103,11 +107,56 @@ def inspect(data: bytes, name: str = "", verify: bool = False) -> Image | Skip:
             image = _inspect_png(data)
         else:
             raise _Bad(FOREIGN)
+        if is_too_large(image.size):
+            return too_large(name, image.size)
         if verify:
             _decode(image)
     except _Bad as bad:
         return Skip(str(bad), f"{name} ({len(data)} bytes)")
     return image
+
+
+def is_too_large(size: tuple[int, int]) -> bool:
+    """Whether a picture of this width and height has more pixels than the limits allow to decode."""
+    return size[0] * size[1] > limits.current().picture_pixels
+
+
+def too_large(name: str, size: tuple[int, int]) -> Skip:
+    """The skip of a picture of a size that `is_too_large`."""
+    return Skip(TOO_LARGE, f"{name} ({size[0]} x {size[1]}); {limits.HINT}")
+
+
+def stored_size(data: bytes) -> tuple[int, int] | None:
+    """(width, height) that the head of a picture of any format tells, without decoding; None where it tells none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's own opinion on large pictures
+        try:
+            with PIL.Image.open(io.BytesIO(data)) as image:
+                return image.size
+        except PIL.Image.DecompressionBombError:
+            return LARGEST_SIDE, LARGEST_SIDE
+        except Exception:  # a damaged file fails in as many ways as Pillow's parsers have steps
+            return None
+
+
+def pixels(data: bytes, flags: int | None = None) -> np.ndarray | None:
+    """A picture decoded by OpenCV: [H, W, 3] uint8 BGR; None when it can't be, or has too many pixels.
+
+    Args:
+      flags: of `cv2.imdecode`; by default colour, as stored whatever the EXIF orientation.
+    """
+    # OpenCV's own limit is a gigapixel; it is read when OpenCV is loaded, and matters where no head is understood here.
+    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(limits.current().picture_pixels))
+    import cv2
+
+    size = stored_size(data) if data else None
+    if not data or (size is not None and is_too_large(size)):
+        return None
+    try:
+        usual = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+        return cv2.imdecode(np.frombuffer(data, np.uint8), usual if flags is None else flags)
+    except cv2.error:  # for instance more pixels than OpenCV agrees to decode
+        return None
 
 
 def _inspect_jpeg(data: bytes) -> Image:
@@ -227,15 +276,8 @@ def _inspect_png(data: bytes) -> Image:
 
 def _decode(image: Image) -> None:
     """Decodes the pixels as stored and compares their size with the header's."""
-    import cv2
-    import numpy as np
-
-    try:
-        flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-        pixels = cv2.imdecode(np.frombuffer(image.data, np.uint8), flags)
-    except cv2.error:  # for instance more pixels than OpenCV agrees to decode
-        pixels = None
-    if pixels is None or pixels.shape[:2] != (image.height, image.width):
+    decoded = pixels(image.data)
+    if decoded is None or decoded.shape[:2] != (image.height, image.width):
         raise _Bad(DAMAGED)
 
 
@@ -258,6 +300,7 @@ class Pictures:
         elif not self.path.exists():
             raise InputError(f"images: no folder or tar {self.path}; --images=none leaves pictures out")
         else:
+            inputs.check_regular(self.path)
             try:
                 with tarfile.open(self.path, "r:"):
                     pass
@@ -283,8 +326,9 @@ class Pictures:
         path, offset, size = place
         try:
             with open(path, "rb") as file:
+                most = os.fstat(file.fileno()).st_size - offset  # a tar's header may tell any size
                 file.seek(offset)
-                data = file.read(size)
+                data = file.read(most if size < 0 else min(size, most))
         except OSError as error:
             return Skip(UNREADABLE, f"{path}: {error.strerror}")
         return inspect(data, name, self._verify)

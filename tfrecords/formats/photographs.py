@@ -21,6 +21,7 @@ from PIL.Image import Transpose
 from tfrecords.formats import images
 from tfrecords.source import Skip
 from tools.cli.errors import InputError
+from tools.files import inputs, limits
 
 if TYPE_CHECKING:
     import cv2
@@ -28,9 +29,7 @@ if TYPE_CHECKING:
 SUFFIXES = (*images.SUFFIXES, ".bmp", ".webp", ".tif", ".tiff")
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".gif")
 UNKNOWN = "not a picture"
-TOO_LARGE = "picture too large"
-# 100 megapixels take 300 MB; files can claim any number.
-MOST_PIXELS = 100_000_000
+TOO_LARGE = images.TOO_LARGE
 # EXIF orientation -> what makes it upright, as Pillow's `ImageOps.exif_transpose` has it.
 _TRANSPOSES = {
     2: Transpose.FLIP_LEFT_RIGHT,
@@ -64,18 +63,14 @@ def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
 
 def decode(data: bytes, name: str) -> Photo | Skip:
     """The picture in the bytes of a file; any bytes give a picture or a `Skip`."""
-    import cv2
-
     image = images.inspect(data, name)
-    if isinstance(image, Skip) and image.reason != images.FOREIGN:
-        return image
-    if not isinstance(image, Skip) and image.width * image.height > MOST_PIXELS:
-        return Skip(TOO_LARGE, f"{name} ({image.width} x {image.height})")
-    try:
-        flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error:  # for instance more pixels than OpenCV agrees to decode
-        pixels = None
+    if isinstance(image, Skip):
+        if image.reason != images.FOREIGN:
+            return image
+        size = images.stored_size(data)
+        if size is not None and images.is_too_large(size):
+            return images.too_large(name, size)
+    pixels = images.pixels(data)
     if pixels is None:
         return Skip(UNKNOWN if isinstance(image, Skip) else images.DAMAGED, f"{name} ({len(data)} bytes)")
     if isinstance(image, Skip):
@@ -127,10 +122,12 @@ class Video:
         """Raises `InputError` when OpenCV cannot read a frame of it."""
         import cv2
 
-        if not os.path.isfile(path):
-            raise InputError(f"{path}: no such file")
+        inputs.check_regular(path)
         self._path = str(path)
         with self._opened() as video:
+            size = int(video.get(cv2.CAP_PROP_FRAME_WIDTH)), int(video.get(cv2.CAP_PROP_FRAME_HEIGHT))
+            if size[0] * size[1] > limits.current().frame_pixels:
+                raise InputError(f"{path}: frames of {size[0]} x {size[1]} px are too large; {limits.HINT}")
             read, frame = video.read()
             if not read:
                 raise InputError(f"{path}: not a video that OpenCV can read, or damaged")

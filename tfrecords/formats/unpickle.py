@@ -16,12 +16,14 @@ import os
 import pickle
 import pickletools
 import re
+import shutil
+import tempfile
 from typing import IO, Any, Callable
 
 import numpy as np
 
 from tools.cli.errors import InputError
-from tools.files import inputs, limits
+from tools.files import archives, inputs, limits
 
 # What arrays of numbers and texts are made of: bool, signed, unsigned, float, complex, bytes, text, object.
 _TYPE = re.compile(r"[<>|=]?(b1|i[1248]|u[1248]|f[248]|c8|c16|[SU]\d{1,6}|O8?)")
@@ -210,6 +212,31 @@ def load_objects(path: str | os.PathLike) -> Any:
     except Exception as error:  # a damaged pickle can fail in any of the ways of the machine's instructions
         what = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         raise InputError(f"{path}: not an array file, or a damaged one ({what})") from None
+
+
+def load_member(path: str | os.PathLike, name: str, expected: str) -> Any:
+    """`load_objects` of one array of an .npz archive; an array of no dimensions is the object in it.
+
+    Raises:
+      InputError: as `load_objects`; no archive, damaged, without that array, or one beyond the limits.
+    """
+    largest = limits.current().pickle_bytes
+    with tempfile.TemporaryDirectory() as folder, archives.open_zip(path) as archive:
+        if f"{name}.npy" not in archive.namelist():
+            raise InputError(f"{path}: no array {name}; expected {expected}")
+        member = archive.getinfo(f"{name}.npy")
+        archives.check_member(member, f"{path}: {name}")
+        if member.file_size > largest:
+            raise inputs.too_large(f"{path}: {name}", largest)
+        # The reader of objects takes files, so that its messages can name them: here they name the archive.
+        file = os.path.join(folder, "member.npy")
+        with archive.open(member) as source, open(file, "wb") as target:
+            shutil.copyfileobj(source, target)
+        try:
+            content = load_objects(file)
+        except InputError as error:
+            raise InputError(str(error).replace(file, f"{path}: {name}")) from None
+    return content.item() if isinstance(content, np.ndarray) and content.shape == () else content
 
 
 _MARK = object()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pathlib
 import re
-import tempfile
-import zipfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -124,7 +122,10 @@ class VideoPose3D(clips.ClipSource):
     def __init__(self, path: pathlib.Path, options: Options):
         super().__init__(path, options)
         self._step = clips.check_frame_step(options)
-        content = {name: _read_member(self.path, name) for name in ("positions_2d", "metadata")}
+        content = {
+            name: unpickle.load_member(self.path, name, "VideoPose3D's data_2d_*.npz")
+            for name in ("positions_2d", "metadata")
+        }
         metadata = content["metadata"] if isinstance(content["metadata"], dict) else {}
         self._layout = str(metadata.get("layout_name", ""))
         self._set, self._clips = "", []
@@ -201,19 +202,3 @@ def _dict(content: Any, place: Any) -> dict:
     if not isinstance(content, dict) or not content:
         raise InputError(f"{place}: expected a dict of sequences, as in VideoPose3D's data_2d_*.npz")
     return content
-
-
-def _read_member(path: pathlib.Path, name: str) -> Any:
-    """An object of the archive, read without running what a pickle may ask for."""
-    try:
-        with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(path) as archive:
-            if f"{name}.npy" not in archive.namelist():
-                raise InputError(f"{path}: no array {name}; expected VideoPose3D's data_2d_*.npz")
-            file = archive.extract(f"{name}.npy", folder)
-            try:
-                content = unpickle.load_objects(file)
-            except InputError as error:
-                raise InputError(str(error).replace(file, f"{path}: {name}")) from None
-    except (OSError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: no .npz archive, or cut short ({error})") from None
-    return content.item() if isinstance(content, np.ndarray) and content.shape == () else content

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import pathlib
 import re
-import tempfile
-import zipfile
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -178,25 +176,13 @@ def _open_h5(file: pathlib.Path) -> Iterator[Any]:
             raise InputError(f"{file}: expected a data set '{_KEY}' [{rows}, frames], found {found}")
         if not np.issubdtype(data.dtype, np.floating):
             raise InputError(f"{file}: {_KEY} holds {data.dtype}, expected floating numbers")
+        hdf5.check(data, f"{file}: {_KEY}")
         yield data
 
 
 def _read_archive(path: pathlib.Path) -> dict:
     """The dict of dicts in VideoPose3D's archive, read without running what a pickle may ask for."""
-    member = f"{_NPZ_KEY}.npy"
-    try:
-        with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(path) as archive:
-            if member not in archive.namelist():
-                raise InputError(f"{path}: no array {_NPZ_KEY}; expected VideoPose3D's data_3d_h36m.npz")
-            # The reader of objects takes files, so that its messages can name them: here they name the archive.
-            file = archive.extract(member, folder)
-            try:
-                content = unpickle.load_objects(file)
-            except InputError as error:
-                raise InputError(str(error).replace(file, f"{path}: {_NPZ_KEY}")) from None
-    except zipfile.BadZipFile:
-        raise InputError(f"{path}: no .npz archive, or cut short; expected VideoPose3D's data_3d_h36m.npz") from None
-    content = content.item() if isinstance(content, np.ndarray) and content.shape == () else content
+    content = unpickle.load_member(path, _NPZ_KEY, "VideoPose3D's data_3d_h36m.npz")
     if not isinstance(content, dict):
         raise InputError(f"{path}: {_NPZ_KEY} is no dict of subjects, expected VideoPose3D's data_3d_h36m.npz")
     return content

@@ -170,6 +170,8 @@ def _read_index(path: pathlib.Path) -> dict[str, np.ndarray]:
         missing = [key for key in (*_NUMBERS, *_SHAPES) if key not in file]
         if missing:
             raise InputError(f"{path}: no array {', '.join(missing)}; expected {', '.join((*_NUMBERS, *_SHAPES))}")
+        for key in (*_NUMBERS, *_SHAPES):
+            hdf5.check(file[key], f"{path}: {key}")
         count = len(file["id"])
         for key, shape in _SHAPES.items():
             if file[key].shape != (count, *shape) or file[key].dtype.kind not in "iuf":

@@ -28,7 +28,7 @@ from tfrecords.formats import images
 from tfrecords.formats.mat import load_mat
 from tfrecords.source import Info, Options
 from tools.cli.errors import InputError
-from tools.files import hdf5
+from tools.files import hdf5, inputs
 
 BAD_JOINTS = "not 16 joints of three numbers"
 BAD_ENTRY = "person without image name"
@@ -162,7 +162,7 @@ def _read_h5(path: pathlib.Path, declared: str) -> People:
             raise InputError(f"{path}: {key} must be numbers for each of the {len(part)} people")
         if key == "person" and not np.isfinite(value).all():
             raise InputError(f"{path}: person of record {int(np.flatnonzero(~np.isfinite(value))[0])} is no number")
-    names = _image_names(arrays["imgname"])
+    names = _image_names(arrays["imgname"], str(path))
     if len(names) != len(part):
         raise InputError(f"{path}: imgname must have one name for each of the {len(part)} people")
     people = People("mpii16", str(path))
@@ -179,12 +179,12 @@ def _read_h5(path: pathlib.Path, declared: str) -> People:
     return people
 
 
-def _image_names(values: np.ndarray) -> list[str]:
+def _image_names(values: np.ndarray, where: str) -> list[str]:
     values = np.asarray(values)
     if values.ndim == 2 and values.dtype.kind in "iuf":
         rows = np.clip(np.nan_to_num(values), 0, 255).astype(np.uint8)
         return [bytes(row).split(b"\0")[0].decode("latin1") for row in rows]
-    return [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in values.reshape(-1).tolist()]
+    return [inputs.text_of(value, f"{where}: imgname[{row}]") for row, value in enumerate(values.reshape(-1).tolist())]
 
 
 def _read_mat(path: pathlib.Path, declared: str) -> People:

@@ -24,18 +24,16 @@ from tfrecords.conversion.people import People, PeopleSource, Picture
 from tfrecords.source import Info, Options
 from tools.cli.errors import InputError
 from tools.files import inputs, limits
-from tools.pose import joints
+from tools.pose import bounds, joints
 
 NO_PERSON = "frame without a person"
 BAD_JSON = "frame that is not OpenPose JSON"
 BAD_KEYPOINTS = "not 25 or 18 key points of three numbers"
-NOT_PIXELS = "key points not in px"
+NOT_PIXELS = bounds.NOT_PIXELS
 
 _NAME = re.compile(r"(.*?)[_\-. ]?(\d+)(?:[_\-.](?:keypoints|pose|openpose))?$", re.IGNORECASE | re.DOTALL)
 _SUFFIX = ".json"
 _TARS = (".tar", ".tar.gz", ".tgz")
-# OpenPose can scale its output to [0, 1] or [-1, 1] (--keypoint_scale).
-_MIN_EXTENT = 2.0
 _BODY25, _COCO18 = joints.JOINT_SETS["body25"], joints.JOINT_SETS["openpose18"]
 # The neck and the shoulders, by which the two orders of 25 key points differ; frames that are looked at for them.
 _NECKS = {
@@ -105,7 +103,8 @@ class OpenPose(PeopleSource):
         except (tarfile.TarError, lzma.LZMAError, OSError, EOFError, zlib.error, ValueError, OverflowError) as error:
             if isinstance(error, InputError):
                 raise
-            raise InputError(f"{self.path}: not a tar, or a damaged one ({error})") from None
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(f"{self.path}: not a tar, or a damaged one ({reason})") from None
 
     def files(self) -> list[pathlib.Path]:
         """The tar, or the folders: their times change with the files in them."""
@@ -167,10 +166,6 @@ def _add_frame(people: People, picture: int, name: str, data: bytes) -> None:
         points = np.where(detected[:, 2:] > 0, detected[:, :2], np.nan)
         if len(points) != size and not (size == _BODY25.size and people.joint_set is _BODY25):
             people.add_bad(picture, person, BAD_KEYPOINTS)
-            continue
-        known = points[np.isfinite(points).all(-1)]
-        if len(known) > 1 and (known.max(0) - known.min(0)).max() <= _MIN_EXTENT:
-            people.add_bad(picture, person, NOT_PIXELS)
             continue
         if len(points) == _COCO18.size and people.joint_set is _BODY25:
             # COCO_18 is BODY_25 without MidHip and feet.

@@ -29,7 +29,7 @@ from tfrecords.source import Info, Options, Skip
 from tools.cli import outputs
 from tools.cli.errors import InputError
 from tools.cli.progress import Progress
-from tools.files import atomic
+from tools.files import atomic, inputs
 from tools.pose import joints
 
 BAD_JOINTS = "joint that is not a number"
@@ -106,7 +106,7 @@ class Photos(PeopleSource):
         boxes = arrays.get("boxes", np.full((len(files), 4), np.nan))
         if boxes.dtype.kind not in "iuf" or boxes.shape != (len(files), 4):
             raise InputError(f"{self.path}: boxes must be numbers [{len(files)}, 4], is {list(boxes.shape)}")
-        names = [name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name) for name in files.tolist()]
+        names = [inputs.text_of(name, f"{self.path}: files[{row}]") for row, name in enumerate(files.tolist())]
         return names, table, boxes, self._joint_set(arrays, table.shape[1])
 
     def picture(self, file: str) -> np.ndarray | None:

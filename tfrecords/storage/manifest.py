@@ -180,7 +180,7 @@ def read_manifest(path: str | pathlib.Path) -> Manifest:
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: not a manifest of pose records ({error})") from error
-    problem = _problem(manifest)
+    problem = _problem(manifest) or ("" if manifest.records else "its shards hold no record")
     if problem:
         raise InputError(f"{path}: not a manifest of pose records ({problem})")
     if manifest.records != content.get("records"):

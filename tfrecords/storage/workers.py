@@ -55,6 +55,7 @@ def write_groups(
     others = set(multiprocessing.active_children())
     pool = concurrent.futures.ProcessPoolExecutor(min(workers, len(groups)), context, _begin, (job, done))
     processes: set[multiprocessing.process.BaseProcess] = set()
+    pending: set[concurrent.futures.Future] = set()
     try:
         pending = {pool.submit(_write_in_worker, number, group) for number, group in enumerate(groups)}
         while pending:

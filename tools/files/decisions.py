@@ -13,6 +13,7 @@ import pathlib
 from typing import Any
 
 from tools.cli.errors import InputError
+from tools.files import inputs
 
 NAME = "decisions.json"  # beside the labels that were made with them
 FORMAT, VERSION = "pose label decisions", 1
@@ -46,10 +47,7 @@ class Decisions:
     def __init__(self, path: str | pathlib.Path):
         """Raises `InputError` naming file and decision when it is no such file."""
         self.path = pathlib.Path(path)
-        try:
-            data = self.path.read_bytes()
-        except OSError as error:
-            raise InputError(f"{self.path}: can't be read: {error.strerror}") from None
+        data = inputs.read_bytes(self.path)
         self.data, self.sha256 = data, hashlib.sha256(data).hexdigest()
         try:
             content = json.loads(data)
@@ -88,7 +86,7 @@ class Decisions:
         row = entry.get("row", -1)
         if isinstance(row, bool) or not isinstance(row, int):
             raise InputError(f"{place}: 'row' must be a whole number")
-        if entry.get("decision") not in self._reasons:
+        if not isinstance(entry.get("decision"), str) or entry["decision"] not in self._reasons:
             raise InputError(f"{place}: 'decision' is {str(entry.get('decision'))[:20]!r}, expected keep, drop, unsure")
         if not isinstance(entry.get("swap", False), bool):
             raise InputError(f"{place}: 'swap' must be true or false")

@@ -40,7 +40,13 @@ def open_file(path: str | os.PathLike, expected: str) -> Iterator[Any]:
 
 
 def read(dataset: Any, place: str) -> np.ndarray:
-    """A data set's values; `InputError` when `dataset` is none, or larger than the limits or than what was written."""
+    """A data set's values; `InputError` as `check`."""
+    check(dataset, place)
+    return np.asarray(dataset[()])
+
+
+def check(dataset: Any, place: str) -> None:
+    """Raises `InputError` when `dataset` is none, or larger than the limits or than what was written."""
     import h5py
 
     if not isinstance(dataset, h5py.Dataset):
@@ -54,7 +60,6 @@ def read(dataset: Any, place: str) -> np.ndarray:
     stored = dataset.id.get_storage_size()
     if size > largest.small_bytes and size > stored * largest.expansion:
         raise InputError(f"{place}: declares {limits.text(size)}, holds {limits.text(stored)}; {limits.HINT}")
-    return np.asarray(dataset[()])
 
 
 def _check_group(file: Any, place: str) -> None:

@@ -152,12 +152,24 @@ def _not_unicode(content: Any) -> str | None:
 
 
 def is_unicode(text: str) -> bool:
-    """Whether a text can be written as UTF-8."""
+    """Whether a text can be written as UTF-8. NumPy makes texts of numbers that are no letters; Python writes them."""
+    if text.isascii():
+        return True
     try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
+        return text.encode("utf-8").decode("utf-8") == text
+    except UnicodeError:
         return False
-    return True
+
+
+def text_of(value: Any, place: str) -> str:
+    """A text of an array, bytes being UTF-8; raises `InputError` naming `place` when it is no Unicode text."""
+    try:
+        text = value.decode("utf-8") if isinstance(value, bytes) else str(value)
+    except UnicodeDecodeError:
+        text = None
+    if text is None or not is_unicode(text):
+        raise InputError(f"{place} is not Unicode text (UTF-8)")
+    return text
 
 
 def check_name(path: str | os.PathLike) -> None:

@@ -25,6 +25,8 @@ class Limits:
       record_bytes: one TFRecord.
       pickle_bytes: an array of objects on disk; pickle_values: values in it when every shared part is written out.
       name_length: characters of a file name or another text that ends up in an array.
+      picture_pixels: width times height of a picture; 100 million take 300 MB decoded.
+      frame_pixels: of a video's or GIF's frames, of which decoders hold several; 8192 x 4320 are below.
     """
 
     text_bytes: int = 2 << 30
@@ -36,6 +38,8 @@ class Limits:
     pickle_bytes: int = 2 << 30
     pickle_values: int = 200_000_000
     name_length: int = 4096
+    picture_pixels: int = 100_000_000
+    frame_pixels: int = 36_000_000
 
 
 def current() -> Limits:

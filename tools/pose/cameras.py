@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from tools.cli.errors import InputError
 from tools.files import hdf5, inputs
+from tools.pose import bounds
 from tools.pose.projection import (
     DISTORTION_MODELS,
     RELEASED_BASELINE_MM,
@@ -84,12 +85,14 @@ def intrinsics_from_fov(fov_deg: float, width: float, height: float, axis: str =
     """
     if not 0.01 <= fov_deg < 180:
         raise InputError(f"field of view {fov_deg:g}: expected degrees between 0.01 and 180")
-    if not (0 < width < math.inf and 0 < height < math.inf):
-        raise InputError(f"image size {width} x {height}: expected two positive numbers of pixels")
+    if not bounds.good_size(width, height):
+        raise InputError(f"image size {width} x {height}: expected positive numbers of at most 100,000 pixels")
     spans = {"x": width, "y": height, "diagonal": math.hypot(width, height)}
     if axis not in spans:
         raise ValueError(f"unknown axis {axis!r}: expected one of {', '.join(spans)}")
     focal = spans[axis] / 2 / math.tan(math.radians(fov_deg) / 2)
+    if not bounds.good_camera(focal, focal, width / 2, height / 2):
+        raise InputError(f"field of view {fov_deg:g} of {spans[axis]:g} px: {bounds.EXPECTED_INTRINSICS}")
     return np.array([focal, focal, width / 2, height / 2])
 
 
@@ -141,6 +144,8 @@ def parse_intrinsics(text: str, image_size: tuple[float, float] | None = None) -
         raise InputError(form)
     if min(numbers[:2]) <= 0:
         raise InputError(f"intrinsics {text!r}: focal lengths must be positive")
+    if not bounds.good_intrinsics(np.array(numbers)):
+        raise InputError(f"intrinsics {text!r}: {bounds.EXPECTED_INTRINSICS}")
     return np.array(numbers)
 
 
@@ -192,6 +197,9 @@ class Camera:
             object.__setattr__(self, field, array)
         if (self.intrinsics[:2] <= 0).any():
             raise InputError(f"camera {self.name}: focal lengths must be positive")
+        if not bounds.good_intrinsics(self.intrinsics):
+            raise InputError(f"camera {self.name}: intrinsics {format_intrinsics(self.intrinsics)}: "
+                             f"{bounds.EXPECTED_INTRINSICS}")  # fmt: skip
         off = np.abs(self.rotation @ self.rotation.T - np.eye(3)).max()
         if off > 1e-3 or np.linalg.det(self.rotation) < 0:
             raise InputError(

@@ -127,18 +127,20 @@ def _own_names(joint_set: joints.JointSet) -> list[str]:
     """The canonical names of a set's joints; what sets call alike but mean otherwise is told apart here."""
     table = {
         "h36m17": {"Head": "Head", "Thorax": "Thorax", "Neck/Nose": "NeckBase"},
+        "pose17": {"Head": "Head", "Thorax": "Thorax", "Neck/Nose": "NeckBase"},
         "halpe26": {"Head": "Head", "Hip": "Pelvis"},
         "mpii16": {"UpperNeck": "Neck"},
     }.get(joint_set.name, {})
     return [table.get(name) or canonical_name(name) for name in joint_set.joints]
 
 
-def match_names(names: Sequence[str], where: str = "key points") -> Match:
+def match_names(names: Sequence[str], where: str = "key points", joint_set: str = "") -> Match:
     """The largest joint set of which all joints are among the names, in any order.
 
     Args:
       names: one for each key point, as the file has them.
       where: what to call them in the error line.
+      joint_set: the only set that is looked for ('': any).
 
     Raises:
       InputError: no set is whole among them, or two key points have one name.
@@ -157,7 +159,8 @@ def match_names(names: Sequence[str], where: str = "key points") -> Match:
         if alias in places and word not in places:
             places[word] = places[alias]
     best: Match | None = None
-    for name in _SETS:
+    sets = (joints.joint_set(joint_set).name,) if joint_set else _SETS
+    for name in sets:
         own = _own_names(joints.JOINT_SETS[name])
         if (
             len(own) >= _FEWEST
@@ -170,5 +173,6 @@ def match_names(names: Sequence[str], where: str = "key points") -> Match:
     if best is None:
         shown = ", ".join(unknown[:_SHOWN]) or ", ".join(map(str, names[:_SHOWN]))
         problem = "not joints of a person" if unknown else "no whole joint set"
-        raise InputError(f"{where}: {shown}: {problem}; known sets are {', '.join(_SETS)} (docs/joints.md)")
+        known = f"expected all of {joint_set}" if joint_set else f"known sets are {', '.join(_SETS)}"
+        raise InputError(f"{where}: {shown}: {problem}; {known} (docs/joints.md)")
     return best

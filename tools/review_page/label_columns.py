@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import pathlib
 import zipfile
 import zlib
@@ -14,7 +13,7 @@ import numpy as np
 
 from label_generator.labelling import array_rows
 from tools.cli.errors import InputError
-from tools.files import decisions
+from tools.files import decisions, inputs
 from tools.pose.joints import POSE17
 
 LABELS, SUMMARY = "labels.npz", "summary.json"
@@ -116,7 +115,9 @@ class LabelColumns:
         rows = self._rows[name]
         step = max(1, _PIECE_BYTES // max(rows.dtype.itemsize, 1))
         for start in range(0, len(rows), step):
-            yield from rows.read(start, start + step).tolist()
+            for text in rows.read(start, start + step).tolist():
+                # NumPy makes letters of any number, also of those that are none, which no page could hold.
+                yield text if max(text, default="") <= "\U0010ffff" else ascii(text)[1:-1]
 
     def identities(self) -> np.ndarray:
         """[count] uint64 that are equal where file, sequence, frame and person are, by hash, of the shown rows."""
@@ -187,10 +188,7 @@ def _check_sums(path: pathlib.Path) -> None:
 
 
 def _read_summary(path: pathlib.Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         return {}
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: can't be read as JSON ({str(error)[:100]})") from None
+    content = inputs.read_json(path)
     return content if isinstance(content, dict) else {}

@@ -134,14 +134,7 @@ def write_crops(photographs: Photographs, columns: LabelColumns, folder: pathlib
 
 def _decoded(data: bytes | None) -> np.ndarray | None:
     """[H, W, 3] BGR as stored, since that is what labels refer to; None when it can't be decoded."""
-    import cv2
-
-    if not data:
-        return None
-    try:
-        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error:
-        return None
+    return images.pixels(data) if data else None
 
 
 def crop_box(pose: np.ndarray, width: int, height: int) -> tuple[int, int, int, int]:

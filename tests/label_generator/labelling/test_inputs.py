@@ -13,7 +13,7 @@ from tfrecords import writer
 from tfrecords.source import Options
 from tfrecords.sources import open_source
 from tools.cli.errors import InputError
-from tools.pose import joints
+from tools.pose import bounds, joints
 
 COUNT = 9
 
@@ -251,7 +251,7 @@ def test_results_that_are_shares_of_the_picture_are_no_pixels(tmp_path, poses):
         entry["keypoints"] = (np.array(entry["keypoints"]) / 1000).tolist()
     write(path, json.dumps(content))
     batch = next(label_inputs.open_input(Spec(str(path), "coco_results")).batches(0, 16))
-    assert set(batch.skipped.values()) == {"key points not in px"}
+    assert set(batch.skipped.values()) == {bounds.NOT_PIXELS}
     assert len(batch.skipped) == len(content) - 1
 
 

@@ -11,6 +11,7 @@ from label_generator.lifting.geometric_search import geometric_search
 from label_generator.lifting.joint_weights import joint_weights
 from label_generator.networks import network_files
 from tools.cli.errors import InputError
+from tools.pose import bounds
 from tools.pose.cameras import SEARCH_INTRINSICS, change_intrinsics
 from tools.pose.joints import POSE17
 
@@ -221,6 +222,11 @@ def test_reasons(any_lifter, people):
     intrinsics[4, 1] = np.nan
     poses[5] = np.nan
     poses[6] = poses[6, ROOT]
+    poses[7] += 1e9
+    poses[8, 3] = 2e5, 0
+    intrinsics[9] = 1e30, 1e30, 500, 500
+    intrinsics[10, 2] = -2e5
+    intrinsics[11, 0] = 20 * intrinsics[11, 1]
     lifted = any_lifter.lift(poses, intrinsics, mask)
     reasons = [lifter.REASONS[i] for i in np.asarray(lifted.reason)]
     assert reasons[:6] == [
@@ -231,7 +237,8 @@ def test_reasons(any_lifter, people):
         "",
         "too few labelled joints",
     ]
-    assert set(reasons[7:]) == {""}
+    assert reasons[6:12] == [bounds.NOT_PIXELS, *[bounds.TOO_FAR] * 2, *["camera unusable"] * 3]
+    assert set(reasons[12:]) == {""}
     assert list(np.flatnonzero(lifted.nominal)) == [4]
     bad = np.asarray(lifted.reason) > 0
     for name in ("pose_3d", "root_3d", "coarse_3d", "quality", "joint_quality", "expected_error_mm", "cost", "signals"):

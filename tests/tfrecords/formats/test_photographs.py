@@ -1,16 +1,20 @@
 """Pictures of every kind come out upright and as BGR; what is none is told."""
 
 import io
+import resource
+import struct
+import zlib
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from tfrecords.formats import photographs
+from tfrecords.formats import images, photographs
 from tfrecords.source import Skip
 from tools.cli.errors import InputError
 from tools.drawing import animation
+from tools.files import limits
 
 
 def scene(height=24, width=40):
@@ -80,8 +84,46 @@ def test_what_is_no_picture_is_told(data, reason):
 
 
 def test_pictures_of_too_many_pixels_are_not_decoded(monkeypatch):
-    monkeypatch.setattr(photographs, "MOST_PIXELS", 100)
-    assert photographs.decode(encoded(scene()), "a.png") == Skip("picture too large", "a.png (40 x 24)")
+    monkeypatch.setattr(limits, "current", lambda: limits.Limits(picture_pixels=100))
+    assert photographs.decode(encoded(scene()), "a.png") == Skip("picture too large", "a.png (40 x 24); " + limits.HINT)
+    for suffix in (".bmp", ".webp", ".tiff"):
+        assert photographs.decode(encoded(scene(), suffix), "a").reason == "picture too large", suffix
+    assert images.inspect(encoded(scene()), "a.png", verify=True).reason == images.TOO_LARGE
+    assert images.pixels(encoded(scene())) is None
+
+
+def claiming(data, width, height):
+    """The picture with another size in its head."""
+    out = bytearray(data)
+    if data[:2] == b"\xff\xd8":
+        at = data.index(b"\xff\xc0") + 5
+        out[at : at + 4] = struct.pack(">HH", height, width)
+    elif data[:3] == b"GIF":
+        out[6:10] = struct.pack("<HH", width, height)
+    else:
+        out[16:24] = struct.pack(">II", width, height)
+        out[29:33] = struct.pack(">I", zlib.crc32(bytes(out[12:29])))
+    return bytes(out)
+
+
+def test_a_head_that_claims_any_size_costs_no_memory(tmp_path):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for suffix in (".jpg", ".png"):
+        data = claiming(encoded(scene(), suffix), 65_000, 65_000)
+        for verify in (False, True):
+            assert images.inspect(data, "a", verify).reason == images.TOO_LARGE
+        assert images.pixels(data) is None
+    gif = (
+        b"GIF89a"
+        + struct.pack("<HHBBB", 16000, 16000, 0x80, 0, 0)
+        + bytes(6)
+        + b","
+        + struct.pack("<HHHHB", 0, 0, 16000, 16000, 0)
+    )
+    (tmp_path / "a.gif").write_bytes(gif + b"\x02\x02\x4c\x01\x00;")
+    with pytest.raises(InputError, match="frames of 16000 x 16000 px are too large; --input_limits=FACTOR raises"):
+        photographs.Video(tmp_path / "a.gif")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB
 
 
 def test_reading_files(tmp_path):

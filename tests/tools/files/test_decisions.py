@@ -90,5 +90,5 @@ def test_bad_files(tmp_path, text, words):
 
 
 def test_a_file_that_is_not_there(tmp_path):
-    with pytest.raises(InputError, match=r"nothing\.json: can't be read"):
+    with pytest.raises(InputError, match=r"nothing\.json: no such file"):
         Decisions(tmp_path / "nothing.json")
