@@ -6,8 +6,9 @@
 Sections: search (the geometric search), lift (networks and search), train (the label generator's training steps and
 what feeds them), records (writing and reading TFRecords), pipeline (the baseline network's pictures), hourglass (the
 baseline network), metrics (P-MPJPE), startup (--help of every command, the demo), scaling (threads, processes, devices,
-generate.py end to end), graphs (operations of the hourglass' training step, counted). 'all' runs every one. gpu runs
-alone: everything that uses a GPU. PyTorch twins and SciPy's loops run where those are installed.
+generate.py end to end), graphs (operations of the hourglass' training step, counted). 'all' runs every one. Alone run
+gpu: everything that uses a GPU; and growth: time and memory of whole commands over the number of records
+(--output=FILE.jsonl keeps the runs and draws FILE.png). PyTorch twins and SciPy's loops run where those are installed.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 # name -> module with measure(settings) -> list of Row; the module is imported when its section runs
 _NAMES = ("search", "lift", "train", "records", "pipeline", "hourglass", "metrics", "startup", "scaling", "graphs")
-SECTIONS = {name: f"tools.benchmarks.{name}" for name in (*_NAMES, "gpu")}
+SECTIONS = {name: f"tools.benchmarks.{name}" for name in (*_NAMES, "gpu", "growth")}
 _PARTS = ("limits", "torch", "training", "inference", "lift", "steps", "search", "input")
 
 

@@ -8,6 +8,7 @@ experiment directory), the model with its losses and optimiser, fit, export. The
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -23,7 +24,7 @@ from tools.cli.command import Flags
 from tools.cli.errors import InputError
 from tools.files import checksums
 from tools.files.decisions import Decisions
-from tools.training import experiments, schedules
+from tools.training import data_service, experiments, schedules
 from tools.training.session import TrainingDevices, TrainingJob, TrainingSession
 
 # Batch normalisation and the optimiser's means settle before the rate is high.
@@ -74,6 +75,7 @@ def train(flags: Flags) -> int:
     """
     records = find_records(flags)
     augmentation = training_flags.augmentation(flags)
+    service = data_service.DataService.of_flags(flags.data_service, flags.data_service_workers)
     if flags.dry_run:
         return _preview(flags, records)
     devices = TrainingDevices.of_flags(flags)
@@ -119,7 +121,7 @@ def train(flags: Flags) -> int:
     with devices.scope():
         network, model = build_model(flags, training, devices)
     with training_data.named_pictures(records.train):
-        figures = session.train(make_job(training, network, model, evaluator))
+        figures = session.train(make_job(training, network, model, evaluator, service))
     if devices.is_chief:
         facts = {
             "crop_margin": flags.margin,
@@ -271,19 +273,27 @@ def build_model(
 
 
 def make_job(
-    training: NetworkTraining, network: tf.keras.Model, model: trainer.Trainer, evaluator: trainer.Evaluator
+    training: NetworkTraining,
+    network: tf.keras.Model,
+    model: trainer.Trainer,
+    evaluator: trainer.Evaluator,
+    service: data_service.DataService | None = None,
 ) -> TrainingJob:
-    """What `TrainingSession.train` runs: the model, its batches, and what follows each epoch."""
+    """What `TrainingSession.train` runs: the model, its batches, and what follows each epoch.
+
+    service: makes the batches; None: this process does.
+    """
 
     def evaluate(_: int) -> dict[str, float]:
         evaluator.take_weights(network)
         return evaluator.figures()
 
-    def make_batches(start_step: int) -> tf.data.Dataset:
-        return training_data.make_batches(training.sets, training.batches, start_step)
+    def make_batches(start_step: int, rows: tuple[int, int] | None = None) -> tf.data.Dataset:
+        make = functools.partial(training_data.make_batches, training.sets, training.batches, start_step, rows)
+        return service.read(make, start_step) if service else make()
 
     def make_rows(start_step: int, first: int, end: int) -> tf.data.Dataset:
-        return training_data.make_batches(training.sets, training.batches, start_step, (first, end))
+        return make_batches(start_step, (first, end))
 
     return TrainingJob(
         model, make_batches, training.batch_size, training.steps_per_epoch, evaluate, evaluator.draw, make_rows

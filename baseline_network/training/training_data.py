@@ -20,6 +20,7 @@ from tfrecords import reader
 from tfrecords.formats import images
 from tfrecords.storage import example, framing
 from tools.cli.errors import InputError
+from tools.training import data_service
 
 FIELDS = ("image", "image_size", "box", "pose_2d", "provenance_2d", "pose_3d", "provenance_3d", "quality")
 # Records in the buffer of the shuffle: pictures are large.
@@ -89,13 +90,18 @@ def shares(batch_size: int, ratio: Sequence[float]) -> list[int]:
 
 
 def make_batches(
-    sets: Sequence[TrainingSet], setup: BatchOptions, start_step: int = 0, rows: tuple[int, int] | None = None
+    sets: Sequence[TrainingSet],
+    setup: BatchOptions,
+    start_step: int = 0,
+    rows: tuple[int, int] | None = None,
+    mine: data_service.Mine = data_service.everything,
 ) -> tf.data.Dataset:
     """Endless batches from `start_step` on.
 
     Args:
       rows: (first, end) of the batch's rows that are made, pictures of others not being decoded; None: all. The rows
         are the same whichever are made beside them.
+      mine: leaves some of the batches, before pictures are decoded (`tools.training.data_service`).
 
     Returns:
       a dataset of dicts: images [B, r, r, 3] float32 RGB, 0 to 255; those of `targets.make_targets`; depth_weights [B].
@@ -105,7 +111,7 @@ def make_batches(
     for number, one in enumerate(sets):
         row_slice = slice(max(first - before, 0), min(end - before, one.share))
         if row_slice.start < row_slice.stop:
-            parts.append(_batches_of(one, number, setup, start_step, row_slice))
+            parts.append(_batches_of(one, number, setup, start_step, row_slice, mine))
         before += one.share
     batches = parts[0]
     if len(parts) > 1:
@@ -118,7 +124,12 @@ def make_batches(
 
 
 def _batches_of(
-    one: TrainingSet, number: int, setup: BatchOptions, start_step: int, row_slice: slice
+    one: TrainingSet,
+    number: int,
+    setup: BatchOptions,
+    start_step: int,
+    row_slice: slice,
+    mine: data_service.Mine,
 ) -> tf.data.Dataset:
     records = reader.dataset(
         one.where,
@@ -138,7 +149,7 @@ def _batches_of(
         seed = tf.random.experimental.stateless_fold_in(tf.stack([tf.constant(setup.seed, tf.int64), step]), number)
         return prepare(record, setup, seed if one.varied else None, one.scaled_3d, row_slice)
 
-    return tf.data.Dataset.zip((steps, records)).map(make, tf.data.AUTOTUNE, deterministic=True)
+    return mine(tf.data.Dataset.zip((steps, records))).map(make, tf.data.AUTOTUNE, deterministic=True)
 
 
 def prepare(

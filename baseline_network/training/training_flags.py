@@ -168,6 +168,14 @@ def declare(description: str) -> command.Flags:
         "initial weights, order of data and augmentation",
         "compile the training step with XLA; slower on CPUs",
     )
+    with flags.group("Input pipeline on other machines"):
+        flags.string(
+            "data_service",
+            "",
+            "grpc://HOST:PORT of the dispatcher of tf.data's service (tools/data_service.py): its workers read, decode "
+            "and vary the pictures; batches are the same (docs/scale.md)",
+        )
+        flags.integer("data_service_workers", 1, "how many workers the service has", lower_bound=1)
     with flags.group("Logging and files"):
         shared.declare_files(flags, "drawn predictions")
         flags.boolean("half", False, "write the trained network's weights as float16")

@@ -15,11 +15,12 @@ def declare_strategy(flags: command.Flags, seed_of: str, jit_compile: str) -> No
         flags.enum(
             "strategy",
             "auto",
-            ["auto", "one_device", "mirrored", "multi_worker"],
-            "devices to use. auto: all available; one_device; mirrored: all of this machine; "
-            "multi_worker: the cluster in "
-            "TF_CONFIG",
+            ["auto", "one_device", "mirrored", "multi_worker", "parameter_server", "tpu"],
+            "devices to use. auto: all available; one_device; mirrored: all of this machine; multi_worker: the cluster "
+            "in TF_CONFIG, or of this job of SLURM; parameter_server: the cluster in TF_CONFIG, asynchronously; tpu: "
+            "see --tpu (docs/scale.md)",
         )
+        flags.string("tpu", "", "name or grpc:// address of the TPU of --strategy=tpu; '': the one of this machine")
         flags.integer(
             "virtual_cpus", 0, "split the CPU into this many virtual devices, for testing a strategy", lower_bound=0
         )

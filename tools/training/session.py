@@ -45,7 +45,7 @@ class TrainingDevices:
           InputError: there is no such strategy here, or --profile names no batches.
         """
         strategy.prepare_devices(flags.use_cpu, flags.virtual_cpus, flags.deterministic, flags.seed, flags.threads)
-        chosen = strategy.make_strategy(flags.strategy)
+        chosen = strategy.make_strategy(flags.strategy, flags.tpu)
         callbacks.profiled_batches(flags.profile)
         policy = precision.policy_name(flags.use_fp16)
         if policy == "mixed_float16":

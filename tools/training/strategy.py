@@ -1,16 +1,19 @@
-"""Where training runs: devices, tf.distribute strategies, and the same global batch whatever their number."""
+"""Where training runs: devices, tf.distribute strategies, and the same global batch whatever their number.
+
+A cluster of several processes is described by TF_CONFIG, which a job of SLURM gets made of its own variables
+(`clusters`). Parameter servers are `parameter_servers`'.
+"""
 
 from __future__ import annotations
 
-import json
-import os
 from typing import Any, Callable
 
 import tensorflow as tf
 
 from tools.cli.errors import InputError
+from tools.training import clusters, parameter_servers
 
-STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker")
+STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "parameter_server", "tpu")
 
 
 def prepare_devices(
@@ -41,21 +44,35 @@ def prepare_devices(
         tf.config.experimental.enable_op_determinism()
 
 
-def make_strategy(name: str) -> tf.distribute.Strategy:
+def make_strategy(name: str, tpu: str = "") -> tf.distribute.Strategy:
     """The strategy of that name.
 
-    'auto' is multi_worker where TF_CONFIG names other workers, mirrored on several GPUs (or, without any, several
-    virtual CPUs), else one_device. Mirrored takes all GPUs, or without any all (virtual) CPU devices.
+    'auto' is parameter_server where TF_CONFIG names parameter servers, multi_worker where it, or SLURM, names other
+    workers, mirrored on several GPUs (or, without any, several virtual CPUs), else one_device. Mirrored takes all GPUs,
+    or without any all (virtual) CPU devices. A worker or server of a cluster with parameter servers does not return
+    from here: it serves until its chief has ended.
+
+    Args:
+      tpu: name or grpc:// address of the TPU; '' for the one of this machine.
 
     Raises:
-      InputError: unknown name, or multi_worker without a TF_CONFIG that names a cluster.
+      InputError: unknown name, no cluster where one is needed, or no TPU.
     """
     if name not in STRATEGIES:
         raise InputError(f"--strategy={name}: there are {', '.join(STRATEGIES)}")
-    workers = _workers()
+    if name == "tpu":
+        return _tpu_strategy(tpu)
+    if name in ("auto", "multi_worker"):
+        clusters.take_over_slurm()
+    workers = clusters.workers()
+    if name == "parameter_server" or (name == "auto" and clusters.servers()):
+        return parameter_servers.make_strategy()
     if name == "multi_worker" or (name == "auto" and len(workers) > 1):
         if not workers:
-            raise InputError("--strategy=multi_worker: TF_CONFIG does not name the cluster's workers and this task")
+            raise InputError(
+                "--strategy=multi_worker: TF_CONFIG does not name the cluster's workers and this task, and "
+                "this is no job of SLURM"
+            )
         # Must come before anything that starts TensorFlow's devices, which listing them does.
         return tf.distribute.MultiWorkerMirroredStrategy()
     gpus, cpus = tf.config.list_logical_devices("GPU"), tf.config.list_logical_devices("CPU")
@@ -69,25 +86,31 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
     return tf.distribute.MirroredStrategy(devices, cross_device_ops=reduction)
 
 
-def _workers() -> list:
+def _tpu_strategy(address: str) -> tf.distribute.Strategy:
     try:
-        config = json.loads(os.environ.get("TF_CONFIG") or "{}")
-        return list(config.get("cluster", {}).get("worker", []))
-    except (ValueError, AttributeError):
-        raise InputError("TF_CONFIG is not the JSON that TensorFlow documents") from None
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=address or "local")
+        if address:
+            tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+        return tf.distribute.TPUStrategy(resolver)
+    except (ValueError, RuntimeError, OSError, tf.errors.OpError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"--strategy=tpu: no TPU {address or 'on this machine'} can be used ({reason})") from error
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process is the one that writes checkpoints and summaries."""
     resolver = strategy.cluster_resolver
-    return resolver is None or not resolver.task_type or (resolver.task_type, resolver.task_id) in _CHIEFS
-
-
-_CHIEFS = (("chief", 0), ("chief", None), ("worker", 0))
+    if resolver is None or not resolver.task_type or resolver.task_type == "chief":
+        return True
+    # Where the cluster has a task for it, the first worker is not the chief.
+    return not clusters.addresses("chief") and (resolver.task_type, resolver.task_id) == ("worker", 0)
 
 
 def wait_for_all(strategy: tf.distribute.Strategy) -> None:
     """Returns when every worker of the cluster has called it."""
+    if parameter_servers.is_one(strategy):
+        return  # the chief alone runs the program
     ones = strategy.run(tf.function(lambda: tf.ones([])))
     float(strategy.reduce(tf.distribute.ReduceOp.SUM, ones, axis=None))
 
@@ -115,6 +138,8 @@ def distribute(
       InputError: batch_size is not a multiple of the number of replicas.
     """
     replicas = strategy.num_replicas_in_sync
+    if parameter_servers.is_one(strategy):
+        return parameter_servers.deal_out(strategy, make_batches)
     if replicas == 1:
         return make_batches()
     if batch_size % replicas:

@@ -1,0 +1,166 @@
+"""Trainings of several processes on this machine: the losses of one device for the same global batch, after kills too.
+
+Each takes a minute or more, so they run with POSE3D_SLOW=1.
+"""
+
+import glob
+import json
+import signal
+import socket
+import time
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def words(synthetic_records):
+    return [
+        *("--linear_size=64", "--batch_size=16", "--epochs=4", "--pictures_every=0", "--seed=1", "--residual"),
+        *("--max_norm", f"--train_data={synthetic_records / 'train'}", f"--test_data={synthetic_records / 'test'}"),
+    ]
+
+
+@pytest.fixture(scope="module")
+def one(words, start_train, trainings, tmp_path_factory):
+    """The folder of the training on one device."""
+    folder = tmp_path_factory.mktemp("one")
+    trainings.finish(start_train(*words, "--strategy=one_device", f"--train_dir={folder}"))
+    return folder
+
+
+def addresses(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    found = [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
+    for each in sockets:
+        each.close()
+    return found
+
+
+def weights_of(folder):
+    (path,) = glob.glob(f"{folder}/**/export/weights.npz", recursive=True)
+    with np.load(path) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def differences(trainings, folder, expected):
+    """(largest relative difference of an epoch's loss, largest difference of a weight)."""
+    losses, others = (trainings.scalars(place)["epoch_loss"] for place in (folder, expected))
+    assert losses.keys() == others.keys()
+    mine, theirs = weights_of(folder), weights_of(expected)
+    off = max(float(np.abs(mine[name] - value).max()) for name, value in theirs.items())
+    return max(abs(losses[epoch] / others[epoch] - 1) for epoch in others), off
+
+
+def saved(folder):
+    return glob.glob(f"{folder}/**/checkpoint-*.index", recursive=True)
+
+
+def wait_for(condition, process, seconds=600):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("devices", [2, 4])
+def test_virtual_devices(devices, words, one, start_train, trainings, tmp_path):
+    flags = ("--strategy=mirrored", f"--virtual_cpus={devices}", f"--train_dir={tmp_path}")
+    trainings.finish(start_train(*words, *flags))
+    loss, off = differences(trainings, tmp_path, one)
+    print(f"{devices} virtual devices: losses within {loss:.1e} of one device's, weights within {off:.1e}")
+    assert loss < 1e-5
+    assert off < 1e-4
+
+
+def start_tasks(start_train, words, folder, ports):
+    two = (*words, "--strategy=multi_worker", f"--train_dir={folder}")
+    return [
+        start_train(*two, TF_CONFIG=json.dumps({"cluster": {"worker": ports}, "task": {"type": "worker", "index": i}}))
+        for i in range(2)
+    ]
+
+
+@pytest.mark.parametrize("killed", [None, 1, 0])
+def test_two_workers_and_one_of_them_killed(killed, words, one, start_train, trainings, tmp_path):
+    """The other worker ends by itself; started again, both go on from the last checkpoint."""
+    pair = start_tasks(start_train, words, tmp_path, addresses(2))
+    if killed is not None:
+        wait_for(lambda: saved(tmp_path), pair[0])
+        pair[killed].send_signal(signal.SIGKILL)
+        for process in pair:
+            process.communicate(timeout=600)
+        assert pair[1 - killed].returncode != 0
+        pair = start_tasks(start_train, words, tmp_path, addresses(2))
+    trainings.finish(*pair)
+    loss, off = differences(trainings, tmp_path, one)
+    name = "two workers" + (
+        "" if killed is None else f", {['the chief', 'the other'][killed]} killed and started again"
+    )
+    print(f"{name}: losses within {loss:.1e} of one device's, weights within {off:.1e}")
+    assert loss < 1e-5
+    assert off < 1e-4
+
+
+def test_two_tasks_of_slurm(words, one, start_train, trainings, tmp_path):
+    slurm = {
+        "SLURM_STEP_NUM_TASKS": "2",
+        "SLURM_STEP_NODELIST": "localhost",
+        "SLURM_STEP_TASKS_PER_NODE": "2",
+        "POSE3D_PORT": addresses(1)[0].rpartition(":")[2],
+    }
+    pair = [start_train(*words, f"--train_dir={tmp_path}", **slurm, SLURM_PROCID=str(i)) for i in range(2)]
+    trainings.finish(*pair)
+    loss, off = differences(trainings, tmp_path, one)
+    print(f"two tasks of SLURM: losses within {loss:.1e} of one device's, weights within {off:.1e}")
+    assert loss < 1e-5
+
+
+def start_servers(start_train, words, folder, workers):
+    ports = addresses(2 + workers)
+    cluster = {"chief": ports[:1], "ps": ports[1:2], "worker": ports[2:]}
+    tasks = [("ps", 0), *(("worker", i) for i in range(workers)), ("chief", 0)]
+
+    def start(kind, index):
+        config = json.dumps({"cluster": cluster, "task": {"type": kind, "index": index}})
+        flags = (*words, "--strategy=parameter_server", f"--train_dir={folder}")
+        return start_train(*flags, TF_CONFIG=config, POSE3D_WITHOUT_CHIEF_SECONDS="15")
+
+    return {task: start(*task) for task in tasks}, start
+
+
+@pytest.mark.parametrize("killed", [None, "worker"])
+def test_a_parameter_server_with_one_worker(killed, words, one, start_train, trainings, tmp_path):
+    """With one worker the steps come one after the other, so they are those of one device."""
+    tasks, start = start_servers(start_train, words, tmp_path, 1)
+    chief = tasks["chief", 0]
+    if killed:
+        wait_for(lambda: saved(tmp_path), chief)
+        tasks["worker", 0].send_signal(signal.SIGKILL)
+        tasks["worker", 0].communicate()
+        tasks["worker", 0] = start("worker", 0)
+    trainings.finish(chief)
+    loss, off = differences(trainings, tmp_path, one)
+    name = "a parameter server" + (", its worker killed and started again" if killed else "")
+    print(f"{name}: losses within {loss:.1e} of one device's, weights within {off:.1e}")
+    # Servers and workers end by themselves.
+    for task in ("ps", "worker"):
+        out, errors = tasks[task, 0].communicate(timeout=120)
+        assert "the chief has ended" in out, errors
+    assert loss < (1e-5 if not killed else 5e-2)
+
+
+def test_two_workers_of_a_parameter_server_end_near_one_devices_loss(words, one, start_train, trainings, tmp_path):
+    tasks, _ = start_servers(start_train, words, tmp_path, 2)
+    trainings.finish(tasks["chief", 0])
+    losses, expected = (trainings.scalars(place)["epoch_loss"] for place in (tmp_path, one))
+    last = max(expected)
+    print(f"two asynchronous workers: loss {losses[last]:.4f}, one device's {expected[last]:.4f}")
+    assert losses[last] == pytest.approx(expected[last], rel=0.25)
+    for process in tasks.values():
+        process.kill()

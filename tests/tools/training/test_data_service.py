@@ -1,0 +1,63 @@
+"""tf.data's service as the input pipeline: with two workers the batches of one machine, in their order."""
+
+import socket
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tools.cli.errors import InputError
+from tools.training import data_service
+
+
+@pytest.fixture(scope="module")
+def service():
+    """A service with two workers in this process, of which the second registers first."""
+    sockets = [socket.socket() for _ in range(2)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    addresses = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
+    for one in sockets:
+        one.close()
+    dispatcher = data_service.serve_dispatcher(0, addresses)
+    workers = [data_service.serve_worker(dispatcher.target, address) for address in reversed(addresses)]
+    port = dispatcher.target.rpartition(":")[2]
+    yield data_service.DataService.of_flags(f"grpc://127.0.0.1:{port}", 2)
+    del workers, dispatcher
+
+
+def make(start, mine=data_service.everything):
+    """Shuffled records in batches of four, from a step on, each varied by its step."""
+    records = tf.data.Dataset.range(40).shuffle(20, seed=3, reshuffle_each_iteration=False).batch(4).repeat()
+    steps = tf.data.Dataset.range(start, tf.int64.max)
+
+    def vary(step, record):
+        noise = tf.random.stateless_uniform([4], tf.stack([step, 7]))
+        return {"record": record, "noise": noise, "step": step}
+
+    return mine(tf.data.Dataset.zip((steps, records.skip(start)))).map(vary)
+
+
+@pytest.mark.parametrize("start", [0, 5])
+def test_two_workers_make_the_batches_of_one_machine_in_order(service, start):
+    expected = list(make(start).take(9).as_numpy_iterator())
+    assert [batch["step"] for batch in expected] == list(range(start, start + 9))
+    for _ in range(2):  # the same again for another training
+        read = list(service.read(lambda mine: make(start, mine), start).take(9).as_numpy_iterator())
+        for batch, other in zip(expected, read):
+            assert batch.keys() == other.keys()
+            for name, values in batch.items():
+                np.testing.assert_array_equal(other[name], values)
+
+
+def test_another_number_of_workers_than_announced_is_noticed(service):
+    wrong = data_service.DataService(service.address, 3)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="workers of the data service have changed"):
+        list(wrong.read(lambda mine: make(0, mine), 0).take(6))
+
+
+def test_addresses():
+    assert data_service.DataService.of_flags("", 1) is None
+    for bad in ("host:5000", "grpc://host", "http://host:1", "grpc://:1"):
+        with pytest.raises(InputError, match=r"expected grpc://HOST:PORT"):
+            data_service.DataService.of_flags(bad, 1)

@@ -1,0 +1,113 @@
+"""The input pipeline of a training on other machines, through tf.data's service; batches in the order of one machine.
+
+Each worker of the service makes every W-th batch of the stream (`Mine` stands before what is expensive), and the client
+reads one batch of each worker in turn (tf.data's coordinated reads). Which worker begins is the service's choice, so
+the W batches of a turn are put in order by the numbers of their steps, which travel with them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from tools.cli.errors import InputError
+
+_ADDRESS = re.compile(r"grpc://[^/\s]+:\d+")
+# A function that leaves of a stream of batches, before they are made, what one worker of the service makes.
+Mine = Callable[[tf.data.Dataset], tf.data.Dataset]
+
+
+def everything(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """The `Mine` of a pipeline without a service."""
+    return batches
+
+
+def _every_w_th(batches: tf.data.Dataset) -> tf.data.Dataset:
+    hint = tf.data.experimental.SHARD_HINT  # the service puts its number of workers and the worker's own here
+    return batches.shard(hint, hint)
+
+
+@dataclasses.dataclass(frozen=True)
+class DataService:
+    """A service that runs already.
+
+    Attributes:
+      address: of its dispatcher, 'grpc://host:port'.
+      workers: how many it has, as its dispatcher was told.
+    """
+
+    address: str
+    workers: int
+
+    @classmethod
+    def of_flags(cls, address: str, workers: int) -> DataService | None:
+        """The service of the flags, None without an address; raises `InputError` when the address is none."""
+        if not address:
+            return None
+        if not _ADDRESS.fullmatch(address):
+            raise InputError(f"--data_service={address}: expected grpc://HOST:PORT, of the service's dispatcher")
+        return cls(address, workers)
+
+    def read(self, make: Callable[[Mine], tf.data.Dataset], start_step: int) -> tf.data.Dataset:
+        """The stream that `make` makes, its elements made by the service's workers, in the order of one machine.
+
+        Args:
+          make: gets a function to be applied to the stream before its expensive steps, and returns an endless data set
+            of dicts. It runs on the service's workers, which must reach the records under the same names.
+          start_step: number of its first element.
+
+        Raises:
+          tf.errors.InvalidArgumentError: while iterating: a worker has begun anew, or there are others than announced.
+        """
+        data = tf.data.experimental.service
+
+        def numbered(mine: Mine) -> tf.data.Dataset:
+            steps = mine(tf.data.Dataset.range(start_step, tf.int64.max))
+            return tf.data.Dataset.zip((steps, make(mine)))
+
+        endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+        read = data.distribute(
+            processing_mode=data.ShardingPolicy.HINT,
+            service=self.address,
+            # A name of its own: a training that goes on asks for another part of the stream.
+            job_name=uuid.uuid4().hex,
+            consumer_index=0,
+            num_consumers=1,
+        )
+        turns = numbered(_every_w_th).apply(endless).apply(read).batch(self.workers, drop_remainder=True)
+
+        def in_order(turn: tf.Tensor, steps: tf.Tensor, batches: Any) -> Any:
+            order = tf.argsort(steps)
+            first = start_step + turn * self.workers
+            expected = tf.range(first, first + self.workers)
+            with tf.control_dependencies(
+                [
+                    tf.debugging.assert_equal(
+                        tf.gather(steps, order), expected, "workers of the data service have changed"
+                    )
+                ]
+            ):
+                return tf.nest.map_structure(lambda values: tf.gather(values, order), batches)
+
+        counted = tf.data.Dataset.zip((tf.data.Dataset.range(tf.int64.max), turns))
+        ordered = counted.map(lambda turn, element: in_order(turn, *element), deterministic=True)
+        return ordered.unbatch().prefetch(tf.data.AUTOTUNE)
+
+
+def serve_dispatcher(port: int, workers: list[str]) -> Any:
+    """A dispatcher that deals to exactly these workers, 'host:port' each; it serves until it is deleted."""
+    data = tf.data.experimental.service
+    return data.DispatchServer(data.DispatcherConfig(port=port, worker_addresses=workers))
+
+
+def serve_worker(dispatcher: str, address: str) -> Any:
+    """A worker at its 'host:port' of the dispatcher at 'host:port'; it serves until it is deleted."""
+    data = tf.data.experimental.service
+    port = int(address.rpartition(":")[2])
+    config = data.WorkerConfig(dispatcher.rpartition("//")[2], worker_address=address, port=port)
+    return data.WorkerServer(config)
