@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import time
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -39,10 +40,12 @@ class DataService:
     Attributes:
       address: of its dispatcher, 'grpc://host:port'.
       workers: how many it has, as its dispatcher was told.
+      wait_seconds: how long workers that have not registered yet are waited for.
     """
 
     address: str
     workers: int
+    wait_seconds: float = 600.0
 
     @classmethod
     def of_flags(cls, address: str, workers: int) -> DataService | None:
@@ -62,24 +65,16 @@ class DataService:
           start_step: number of its first element.
 
         Raises:
+          InputError: the dispatcher does not answer, or there are not so many workers.
           tf.errors.InvalidArgumentError: while iterating: a worker has begun anew, or there are others than announced.
         """
-        data = tf.data.experimental.service
+        self.wait_for_workers()
 
         def numbered(mine: Mine) -> tf.data.Dataset:
             steps = mine(tf.data.Dataset.range(start_step, tf.int64.max))
             return tf.data.Dataset.zip((steps, make(mine)))
 
-        endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
-        read = data.distribute(
-            processing_mode=data.ShardingPolicy.HINT,
-            service=self.address,
-            # A name of its own: a training that goes on asks for another part of the stream.
-            job_name=uuid.uuid4().hex,
-            consumer_index=0,
-            num_consumers=1,
-        )
-        turns = numbered(_every_w_th).apply(endless).apply(read).batch(self.workers, drop_remainder=True)
+        turns = self._turns(numbered(_every_w_th))
 
         def in_order(turn: tf.Tensor, steps: tf.Tensor, batches: Any) -> Any:
             order = tf.argsort(steps)
@@ -97,6 +92,40 @@ class DataService:
         counted = tf.data.Dataset.zip((tf.data.Dataset.range(tf.int64.max), turns))
         ordered = counted.map(lambda turn, element: in_order(turn, *element), deterministic=True)
         return ordered.unbatch().prefetch(tf.data.AUTOTUNE)
+
+    def _turns(self, batches: tf.data.Dataset) -> tf.data.Dataset:
+        """One element of each worker, stacked."""
+        data = tf.data.experimental.service
+        endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+        read = data.distribute(
+            processing_mode=data.ShardingPolicy.HINT,
+            service=self.address,
+            # A name of its own: a training that goes on asks for another part of the stream.
+            job_name=uuid.uuid4().hex,
+            consumer_index=0,
+            num_consumers=1,
+        )
+        return batches.apply(endless).apply(read).batch(self.workers, drop_remainder=True)
+
+    def wait_for_workers(self) -> None:
+        """Returns once all workers are there; one that registers later would begin in the middle of a stream.
+
+        Raises:
+          InputError: as `read`.
+        """
+        end, there = time.monotonic() + self.wait_seconds, False
+        while not there:
+            try:
+                turn = next(iter(self._turns(_every_w_th(tf.data.Dataset.range(tf.int64.max)))))
+                there = sorted(turn.numpy().tolist()) == list(range(self.workers))
+            except tf.errors.OpError as error:
+                reason = " ".join(str(error).split())[:200]
+                raise InputError(f"--data_service={self.address}: cannot be read ({reason})") from error
+            if not there and time.monotonic() > end:
+                raise InputError(
+                    f"--data_service={self.address}: has not {self.workers} workers, which --data_service_workers says"
+                )
+            time.sleep(0 if there else 1.0)
 
 
 def serve_dispatcher(port: int, workers: list[str]) -> Any:
