@@ -8,7 +8,7 @@ import pytest
 PACKAGES = ("tools", "tfrecords", "label_generator", "baseline_network")
 # Each room may import those above it in its own list, and what its package may import.
 ORDER = {
-    "tools": ("cli", "files", "pose", "drawing", "detection", "engines", "training"),
+    "tools": ("cli", "files", "pose", "drawing", "detection", "engines", "training", "serving"),
     "tfrecords": (
         ("schema", "source", "storage", "formats", "conversion", "exports", "synthetic", "rendering")
         + ("reader", "writer", "sources")

@@ -1,0 +1,182 @@
+"""The stand-in for TensorFlow Serving: its JSON, its batching parameters, its answers, and the load on it."""
+
+import base64
+import http.client
+import json
+import threading
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tools import loadtest
+from tools.cli import command
+from tools.cli.errors import InputError
+from tools.serving import json_forms, load, server
+from tools.serving.batching import Batcher, Batching
+
+KINDS = {"x": (np.dtype(np.float32), (None, 2)), "on": (np.dtype(bool), (None,))}
+
+
+def test_rows_and_columns_are_the_same_arrays():
+    rows = {"instances": [{"x": [1, 2], "on": True}, {"x": [3, float("nan")], "on": False}]}
+    columns = {"inputs": {"x": [[1, 2], [3, float("nan")]], "on": [True, False]}}
+    for content, by_row in ((rows, True), (columns, False)):
+        arrays, said = json_forms.parse(json.dumps(content).encode(), KINDS)
+        assert said == by_row
+        np.testing.assert_array_equal(arrays["x"], np.float32([[1, 2], [3, np.nan]]))
+        np.testing.assert_array_equal(arrays["on"], [True, False])
+    answer = {"y": np.float32([[1.5], [np.nan]]), "n": np.array([1, 2])}
+    assert json_forms.answer(answer, True) == b'{"predictions": [{"y": [1.5], "n": 1}, {"y": [NaN], "n": 2}]}'
+    assert json.loads(json_forms.answer(answer, False))["outputs"]["n"] == [1, 2]
+    assert json_forms.answer({"n": np.array([1, 2])}, True) == b'{"predictions": [1, 2]}'
+    assert json_forms.answer({"n": np.array([1, 2])}, False) == b'{"outputs": [1, 2]}'
+
+
+def test_one_input_needs_no_name_and_bytes_are_base64():
+    kinds = {"image": (np.dtype(object), (None,))}
+    encoded = {"b64": base64.b64encode(b"\xff\xd8").decode()}
+    for content in ({"instances": [encoded]}, {"instances": [{"image": encoded}]}, {"inputs": [encoded]}):
+        arrays, _ = json_forms.parse(json.dumps(content).encode(), kinds)
+        assert arrays["image"].tolist() == [b"\xff\xd8"]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"{", "not JSON"),
+        (b"[]", "'instances' or 'inputs'"),
+        (b'{"instances": [], "inputs": []}', "'instances' or 'inputs'"),
+        (b'{"instances": [{"x": [1, 2]}]}', "instance 0: expected x, on"),
+        (b'{"inputs": {"x": [[1, 2]]}}', "inputs x; the model has x, on"),
+        (b'{"inputs": {"x": [[1, 2, 3]], "on": [true]}}', r"x: shape \[1, 3\], the model's is \[-1, 2\]"),
+        (b'{"inputs": {"x": [["a", 2]], "on": [true]}}', "x: could not convert"),
+        (b'{"inputs": {"x": [[1, 2]], "on": [true, false]}}', "different lengths"),
+        (b'{"instances": []}', "x: shape|empty ones"),
+    ],
+)
+def test_bad_requests_are_named(body, message):
+    with pytest.raises(InputError, match=message):
+        json_forms.parse(body, KINDS)
+
+
+def test_batching_parameters_as_tensorflow_serving_has_them(tmp_path):
+    path = tmp_path / "batching.txt"
+    path.write_text(
+        "max_batch_size { value: 64 }  # rows\nbatch_timeout_micros { value: 500 }\nnum_batch_threads { value: 4 }\n"
+        "max_enqueued_batches { value: 7 }\nallowed_batch_sizes : 16\nallowed_batch_sizes : 64\n"
+    )
+    batching = Batching.read(str(path))
+    assert batching == Batching(64, 500, 7, (16, 64))
+    assert [batching.padded(rows) for rows in (1, 16, 17, 64)] == [16, 16, 64, 64]
+    path.write_text("max_batch_size { value: 64 }\nallowed_batch_sizes: 16")
+    with pytest.raises(InputError, match="must ascend and end with max_batch_size"):
+        Batching.read(str(path))
+    with pytest.raises(InputError, match=r"none.txt: cannot be read"):
+        Batching.read(str(tmp_path / "none.txt"))
+
+
+def test_requests_that_wait_are_run_together_and_get_their_own_rows():
+    sizes, gate = [], threading.Event()
+
+    def run(arrays):
+        gate.wait()
+        sizes.append(len(arrays["x"]))
+        return {"y": arrays["x"] * 2}
+
+    batcher = Batcher(run, Batching(8, 200_000, 100, (4, 8)))
+    answers = {}
+
+    def ask(number, rows):
+        answers[number] = batcher({"x": np.arange(rows) + 100 * number})["y"]
+
+    threads = [threading.Thread(target=ask, args=(n, rows)) for n, rows in enumerate((3, 2, 2, 5, 3))]
+    for thread in threads:
+        thread.start()
+    gate.set()
+    for thread in threads:
+        thread.join()
+    for number, rows in enumerate((3, 2, 2, 5, 3)):
+        np.testing.assert_array_equal(answers[number], 2 * (np.arange(rows) + 100 * number))
+    assert batcher.rows == 15
+    assert 2 <= batcher.batches <= 4
+    assert set(sizes) <= {4, 8}
+    with pytest.raises(InputError, match="9 instances in a request; at most 8"):
+        batcher({"x": np.arange(9)})
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    """A served model, in versions 1 and 2, that doubles and counts labelled joints."""
+    folder = tmp_path_factory.mktemp("models")
+    for version in (1, 2):
+        module = tf.Module()
+        module.run = tf.function(
+            lambda poses_2d, intrinsics, joint_mask, version=version: {
+                "pose_3d": poses_2d * float(version),
+                "labelled": tf.reduce_sum(tf.cast(joint_mask, tf.int32), 1),
+                "focal": intrinsics[:, 0],
+            },
+            input_signature=[
+                tf.TensorSpec([None, 17, 2], tf.float32, "poses_2d"),
+                tf.TensorSpec([None, 4], tf.float32, "intrinsics"),
+                tf.TensorSpec([None, 17], tf.bool, "joint_mask"),
+            ],
+        )
+        tf.saved_model.save(module, str(folder / str(version)), signatures={"serving_default": module.run})
+    model = server.Model(str(folder), "pose3d", Batching(32, 1000))
+    serving = server.make_server(model, "127.0.0.1", 0)
+    threading.Thread(target=serving.serve_forever, daemon=True).start()
+    yield f"127.0.0.1:{serving.server_address[1]}"
+    serving.shutdown()
+
+
+def ask(address, method, path, content=None):
+    connection = http.client.HTTPConnection(address)
+    connection.request(method, path, None if content is None else json.dumps(content))
+    answer = connection.getresponse()
+    found = answer.status, json.loads(answer.read())
+    connection.close()
+    return found
+
+
+def test_predictions_of_the_last_version_and_what_there_is(address):
+    pose = np.arange(34.0).reshape(17, 2)
+    instance = {"poses_2d": pose.tolist(), "intrinsics": [7.0, 7, 0, 0], "joint_mask": [True] * 16 + [False]}
+    status, answer = ask(address, "POST", "/v1/models/pose3d:predict", {"instances": [instance]})
+    assert status == 200
+    (prediction,) = answer["predictions"]
+    np.testing.assert_array_equal(prediction["pose_3d"], 2 * pose)
+    assert (prediction["labelled"], prediction["focal"]) == (16, 7.0)
+    status, answer = ask(address, "GET", "/v1/models/pose3d")
+    assert answer["model_version_status"][0]["version"] == "2"
+    assert answer["model_version_status"][0]["state"] == "AVAILABLE"
+    status, answer = ask(address, "GET", "/v1/models/pose3d/metadata")
+    assert answer["inputs"]["poses_2d"] == {"dtype": "float32", "shape": [-1, 17, 2]}
+    assert ask(address, "POST", "/v1/models/other:predict", {})[0] == 404
+    assert ask(address, "POST", "/v1/models/pose3d/versions/1:predict", {})[0] == 404
+    assert ask(address, "POST", "/v1/models/pose3d:predict", {"instances": [{"a": 1}]})[0] == 400
+
+
+def test_load_and_its_latencies(address, capsys):
+    place = f"http://{address}/v1/models/pose3d:predict"
+    with pytest.raises(SystemExit) as ended:
+        words = ["loadtest", f"--server={place}", "--requests=60", "--clients=6", "--poses=2"]
+        command.run(loadtest.main, loadtest.declare, words)
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    assert "60 requests by 6 clients" in text
+    assert "99 % within" in text
+    measured = load.run(place, lambda _: b"{}" if _ else loadtest._body(_flags(), 0), 5, 2)
+    assert measured.failures == {"status 400": 4}
+    with pytest.raises(InputError, match="no answer"):
+        load.run("http://127.0.0.1:9/v1/models/a:predict", lambda _: b"{}", 1, 1)
+
+
+def _flags():
+    return loadtest.declare().parse(["loadtest", "--poses=1"])
+
+
+def test_no_model(tmp_path):
+    with pytest.raises(InputError, match="no SavedModel"):
+        server.Model(str(tmp_path), "a", Batching())
