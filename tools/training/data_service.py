@@ -90,7 +90,7 @@ class DataService:
                 return tf.nest.map_structure(lambda values: tf.gather(values, order), batches)
 
         counted = tf.data.Dataset.zip((tf.data.Dataset.range(tf.int64.max), turns))
-        ordered = counted.map(lambda turn, element: in_order(turn, *element), deterministic=True)
+        ordered = counted.map(lambda turn, element: in_order(turn, *element))
         return ordered.unbatch().prefetch(tf.data.AUTOTUNE)
 
     def _turns(self, batches: tf.data.Dataset) -> tf.data.Dataset:
@@ -116,8 +116,9 @@ class DataService:
         end, there = time.monotonic() + self.wait_seconds, False
         while not there:
             try:
-                turn = next(iter(self._turns(_every_w_th(tf.data.Dataset.range(tf.int64.max)))))
-                there = sorted(turn.numpy().tolist()) == list(range(self.workers))
+                counted = _every_w_th(tf.data.Dataset.range(tf.int64.max)).enumerate().map(lambda number, _: number)
+                # The first element of each worker, if there are so many.
+                there = not next(iter(self._turns(counted))).numpy().any()
             except tf.errors.OpError as error:
                 reason = " ".join(str(error).split())[:200]
                 raise InputError(f"--data_service={self.address}: cannot be read ({reason})") from error

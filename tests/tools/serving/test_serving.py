@@ -160,8 +160,8 @@ def test_predictions_of_the_last_version_and_what_there_is(address):
 
 def test_load_and_its_latencies(address, capsys):
     place = f"http://{address}/v1/models/pose3d:predict"
+    words = ["loadtest", f"--server={place}", "--requests=60", "--clients=6", "--poses=2"]
     with pytest.raises(SystemExit) as ended:
-        words = ["loadtest", f"--server={place}", "--requests=60", "--clients=6", "--poses=2"]
         command.run(loadtest.main, loadtest.declare, words)
     assert ended.value.code == 0
     text = capsys.readouterr().out
