@@ -90,6 +90,26 @@ def test_coco_is_joined_to_its_source(files, tmp_path, video):
     assert (POSE17.index("RKnee") + 1, POSE17.index("RHip") + 1) in ends
 
 
+def test_coco_is_read_back_by_its_names(files, tmp_path, video):
+    """What is written is an input too: by our own reader of COCO's layout, and by COCO's own library where it is."""
+    path = tmp_path / "labels_coco.json"
+    coco.write_coco(files, path, "w", video.FPS)
+    pixels, numbers = columns(files, "poses_2d", "own_numbers")
+    source = open_source("coco", path, Options(images="none"))
+    rows = np.arange(len(source))
+    # The source orders people by their pictures; its own numbers say which is which.
+    order = [numbers[:, 1].tolist().index(number) for number in source.own_numbers(rows)[:, 1].tolist()]
+    read = np.array([record.pose_2d for record in source.records(rows)])
+    assert len(read) == files.rows - 1
+    np.testing.assert_allclose(read, pixels[order], atol=0.001)
+    try:
+        from pycocotools.coco import COCO
+    except ImportError:
+        return
+    index = COCO(str(path))
+    assert sorted(index.getAnnIds(imgIds=[7000])) == sorted(numbers[numbers[:, 0] == 7000, 1].tolist())
+
+
 def test_csv(files, tmp_path):
     assert tables.write_csv(files, tmp_path) == files.rows - 1
     poses, pixels, quality = columns(files, "poses_3d", "poses_2d", "quality")
