@@ -79,10 +79,18 @@ def test_fit_is_held_to_what_the_network_expects_of_itself():
     own = quality.SIGNALS.index("expected")
     law = np.full(len(quality.SIGNALS), 0.3)
     errors = np.exp(4.0 + columns @ law)
-    held = quality.fit(columns, errors).coefficients
-    # Normal equations of a signal that varies by itself: a mean of the law and 1, or 0, by variance and RIDGE.
-    assert held[own] == pytest.approx((0.25 * 0.3 + quality.RIDGE) / (0.25 + quality.RIDGE), abs=0.02)
-    assert held[0] == pytest.approx(0.25 * 0.3 / (0.25 + quality.RIDGE), abs=0.02)
+    held = quality.fit(columns, errors, ridge=1.0).coefficients
+    # Normal equations of a signal that varies by itself: the mean of the law and what it is held to, weighted by variance
+    # and ridge.
+    assert held[own] == pytest.approx((0.25 * 0.3 + 1.0) / 1.25, abs=0.02)
+    assert held[quality.SIGNALS.index("disagreement")] == pytest.approx((0.25 * 0.3 + 0.15) / 1.25, abs=0.02)
+    assert held[0] == pytest.approx(0.25 * 0.3 / 1.25, abs=0.02)
+    firmly = quality.fit(columns, errors)
+    np.testing.assert_allclose(
+        firmly.coefficients, [quality.HELD_TO.get(name, 0.0) for name in quality.SIGNALS], atol=1e-3
+    )
+    expected = np.exp(firmly.intercept + columns @ np.array(firmly.coefficients))
+    assert expected.mean() == pytest.approx(errors.mean(), rel=1e-6)
     # Published networks expect nothing of themselves.
     columns[:, own] = 0.0
     errors = np.exp(4.0 + columns @ law)
