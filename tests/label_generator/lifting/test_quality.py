@@ -80,7 +80,7 @@ def test_fit_is_held_to_what_the_network_expects_of_itself():
     law = np.full(len(quality.SIGNALS), 0.3)
     errors = np.exp(4.0 + columns @ law)
     held = quality.fit(columns, errors, ridge=1.0).coefficients
-    # A signal that varies by itself: the mean of the law and what it is held to, weighted by its variance and the ridge.
+    # A signal that varies by itself: the mean of the law and what it is held to, weighted by its variance and ridge.
     assert held[own] == pytest.approx((0.25 * 0.3 + 1.0) / 1.25, abs=0.02)
     assert held[quality.SIGNALS.index("disagreement")] == pytest.approx((0.25 * 0.3 + 0.15) / 1.25, abs=0.02)
     assert held[0] == pytest.approx(0.25 * 0.3 / 1.25, abs=0.02)
