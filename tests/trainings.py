@@ -4,6 +4,7 @@ import glob
 import json
 import os
 import random
+import signal
 import socket
 import time
 
@@ -57,8 +58,29 @@ def kill_and_finish(start, words, folder, wanted):
     assert kills == wanted, "training ended before it could be killed so often"
 
 
-def _saved(folder):
-    return set(glob.glob(f"{folder}/**/checkpoint-*.index", recursive=True))
+def preempt_and_finish(start_all, folder):
+    """Starts a training, asks one of its processes to end after the first checkpoint, and lets another run finish it.
+
+    start_all: starts the processes of the training in a folder. Returns standard error of those that were ended.
+    """
+    processes = start_all(folder)
+    while not _saved(folder):
+        assert all(process.poll() is None for process in processes), "ended before it could be asked to"
+        time.sleep(0.01)
+    processes[-1].send_signal(signal.SIGTERM)
+    errors = []
+    for process in processes:
+        errors.append(process.communicate()[1])
+        assert process.returncode == 128 + signal.SIGTERM, errors[-1]
+        assert errors[-1].count("\n") == 1
+    assert _saved(folder, "midway")
+    finish(*start_all(folder))
+    assert not _saved(folder, "midway")
+    return errors
+
+
+def _saved(folder, name="checkpoint"):
+    return set(glob.glob(f"{folder}/**/{name}-*.index", recursive=True))
 
 
 def assert_same_arrays(folder, expected_folder, least):

@@ -178,6 +178,20 @@ def test_killed_at_random_moments_training_ends_with_the_same_arrays(
 
 
 @pytest.mark.slow
+def test_a_preempted_training_ends_with_the_same_arrays(pictured_records, tmp_path, start_train, trainings):
+    words = [*SMALL, *named(pictured_records), "--epochs=3", "--steps_per_epoch=8", "--shift=0.1"]
+    words += ["--steps_per_execution=1"]
+
+    def start_one(folder):
+        return [start_train(*words, f"--train_dir={folder}")]
+
+    undisturbed = start_one(tmp_path / "whole")
+    trainings.preempt_and_finish(start_one, tmp_path / "preempted")
+    trainings.finish(*undisturbed)
+    trainings.assert_same_arrays(tmp_path / "preempted", tmp_path / "whole", least=101)
+
+
+@pytest.mark.slow
 def test_two_devices_and_two_processes_have_one_devices_losses(pictured_records, tmp_path, start_train, trainings):
     words = [*SMALL, *named(pictured_records), "--epochs=1", "--steps_per_epoch=1", "--reg_weight=0.3"]
     processes = [start_train(*words, "--strategy=mirrored", "--virtual_cpus=2", f"--train_dir={tmp_path / 'mirrored'}")]

@@ -20,6 +20,7 @@ import math
 import os
 import sys
 import textwrap
+import threading
 import time
 import traceback
 import warnings
@@ -33,6 +34,7 @@ from tools.cli.errors import InputError
 
 BAD_INPUT = 2
 INTERRUPTED = 130  # what a shell reports for a process ended by Ctrl-C
+_PATIENCE_S = 3.0  # with threads that don't end after a signal
 _HELP_NAMES = ("--help", "-help", "-h", "--helpshort", "--helpfull", "-?")
 _WIDTH = 110
 _TRACEBACK = "POSE3D_TRACEBACK"
@@ -310,10 +312,10 @@ def run(main: Callable[[Flags], int], declare: Callable[[], Flags], argv: Sequen
         message = f"{name}: {error.strerror or _one_line(error)}"
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        _leave(INTERRUPTED, started)
     except signals.Ended as ended:
         print(terminal.printable(f"ended by {ended}; {ended.note}"), file=sys.stderr)
-        sys.exit(ended.status)
+        _leave(ended.status, started)
     except Exception as error:
         if os.environ.get(_TRACEBACK):
             raise
@@ -324,6 +326,15 @@ def run(main: Callable[[Flags], int], declare: Callable[[], Flags], argv: Sequen
         print(f"{head} {terminal.printable(message)}", file=sys.stderr)
     if as_json and status:
         print(_report(program, flags, status, message, start), flush=True)
+    sys.exit(status)
+
+
+def _leave(status: int, started: bool) -> None:
+    """Ends after a signal, whose exception may have come between the start of a thread and the words that end it."""
+    if started:
+        last = threading.Timer(_PATIENCE_S, os._exit, (status,))
+        last.daemon = True
+        last.start()
     sys.exit(status)
 
 

@@ -74,3 +74,12 @@ def test_encrypted_members_and_unknown_methods_are_input_errors(tmp_path):
         (tmp_path / "a.npz").write_bytes(changed)
         with pytest.raises(InputError, match=r"no \.npz archive, or damaged"):
             array_rows.open_npz(tmp_path / "a.npz")
+
+
+def test_an_array_in_fortrans_order_is_not_read_where_it_lies(tmp_path):
+    """A mapped file that is cut while it is used ends the process without a word."""
+    poses = np.asfortranarray(np.random.default_rng(0).normal(size=(300, 17, 2)))
+    np.save(tmp_path / "a.npy", poses)
+    rows = array_rows.open_npy(tmp_path / "a.npy")
+    (tmp_path / "a.npy").write_bytes(b"")
+    np.testing.assert_array_equal(rows.read(10, 20), poses[10:20])

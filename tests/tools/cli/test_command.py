@@ -236,6 +236,27 @@ def test_a_signal_is_not_lost_in_finalizers_and_native_code(repository, body, nu
     assert error.count("\n") == 1
 
 
+_WITH_A_THREAD = """
+import queue, sys, threading, time
+from tools.cli import command
+
+def main(flags):
+    threading.Thread(target=queue.SimpleQueue().get).start()
+    print("ready", flush=True)
+    time.sleep(60)
+    return 0
+
+sys.argv = ["tool"]
+command.run(main, lambda: command.Flags("test"))
+"""
+
+
+def test_a_thread_that_waits_for_ever_does_not_keep_a_command_from_ending(repository):
+    returned, _, error = signalled(repository, _WITH_A_THREAD, "ready", signal.SIGTERM)
+    assert returned == 143
+    assert error.count("\n") == 1
+
+
 def test_an_interrupt_while_a_command_is_imported_is_one_line(repository):
     script = (
         f"__file__ = {str(repository / 'tools' / 'review.py')!r}\n"
