@@ -81,7 +81,8 @@ _is_locked() {
 sys.exit((sys.version_info[:2], platform.system(), platform.machine()) != ((3, 11), "Linux", "x86_64"))' 2>/dev/null
 }
 
-_pip_install() { "$PYTHON" -m pip install --quiet --disable-pip-version-check "$@"; }
+# The back end warns of every editable installation.
+_pip_install() { PYTHONWARNINGS=ignore "$PYTHON" -m pip install --quiet --disable-pip-version-check "$@"; }
 
 # _locked SECTION...: installs sections of requirements.lock; further arguments of pip in LOCKED_FLAGS.
 _locked() {

@@ -279,7 +279,6 @@ def _finish(
         }
         files.write_npz(temporary, extra)
         os.replace(temporary, part / LABELS)
-    atomic.write_text(part / _SUMMARY, json.dumps(summary, indent=1) + "\n")
     if options.decisions is not None:
         # What the labels were made with stays with them: a later review goes on from it.
         (part / decisions_file.NAME).write_bytes(options.decisions.data)
@@ -289,6 +288,7 @@ def _finish(
         images = people_file.folder_of_pictures(pathlib.Path(options.spec.path))
     export = formats.ExportOptions(options.formats, options.spec.path, options.names, images)
     written += formats.write(files, part, weights, summary, export)
+    atomic.write_text(part / _SUMMARY, json.dumps(summary, indent=1) + "\n")  # now it knows the motions
     if "tfrecord" in options.formats and summary["labels"]:
         _write_records(options, part, engine)
         written.append(_RECORDS)

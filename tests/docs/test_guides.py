@@ -142,6 +142,8 @@ def test_a_clip_becomes_an_animation(follow, folder):
     text = file.read_text()
     assert "Frames: 24" in text
     assert re.search(r"Frame Time: 0\.0333", text)
+    (motion,) = json.loads((folder / "walk" / "summary.json").read_text())["motions"]
+    assert (motion["name"], motion["frames"], motion["fps"]) == (file.stem, 24, 30)
     (film,) = (folder / "walk").rglob("*.mp4")
     capture = cv2.VideoCapture(str(film))
     assert int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) == 24
