@@ -59,6 +59,7 @@ setup(
             "pose3d-train-baseline=tools.cli.console:train_baseline",
             "pose3d-evaluate-baseline=tools.cli.console:evaluate_baseline",
             "pose3d-export-baseline=tools.cli.console:export_baseline",
+            "pose3d-trainings=tools.cli.console:trainings",
             "pose3d-completion=tools.cli.console:completion",
         ]
     },
@@ -72,11 +73,22 @@ setup(
             "ruff>=0.5",
             "scipy>=1.10",
             "mypy>=1.10,<2",
+            "nbclient>=0.8",
+            "nbformat>=5.9",
+            "ipykernel>=6",
             *DOCS,
             *BEAM,
         ],
         # the documentation as pages: mkdocs serve
         "docs": DOCS,
+        # label_generator/export.py --format=onnx and baseline_network/export.py --formats=onnx
+        "onnx": [
+            "tf2onnx>=1.17; python_version>='3.10'",
+            "onnx>=1.16,<1.17; python_version>='3.10'",
+            "onnxruntime>=1.17,<1.20; python_version>='3.10'",
+        ],
+        # TensorBoard's Profile tab
+        "profile": ["tensorboard-plugin-profile>=2.15,<2.16"],
         # --formats=c3d
         "c3d": ["ezc3d>=1.5"],
         # --runner=direct, flink, dataflow; run here: 2.77, which works with TensorFlow 2.15's protobuf 4 and NumPy 1

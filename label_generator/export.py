@@ -1,11 +1,15 @@
-"""Export trained networks: as one SavedModel of the whole chain, or as weights folders in float16.
+"""Export the label generator: the whole chain as a SavedModel, TFLite or ONNX file, or weights folders in float16.
 
     python label_generator/export.py --weights=experiments/.../export --output=chain
+    python label_generator/export.py --format=tflite --output=on_phones
+    python label_generator/export.py --format=onnx --output=in_browsers
     python label_generator/export.py --weights=... --format=weights --dtype=float16 --name=mine --output=my_weights
 
 The SavedModel needs only TensorFlow. Its signature takes poses_2d [B, 17, 2] px (NaN where missing), intrinsics
 [B, 4] px (NaN where unknown) and joint_mask [B, 17] bool (True where labelled), and returns pose_3d and root_3d in mm,
-quality and the rest of what docs/label_your_data.md describes; normalisation and search are inside its graph.
+quality and the rest of what docs/label_your_data.md describes; normalisation and search are inside its graph. The
+TFLite and ONNX files take and return the same for one pose, and need neither TensorFlow nor this project. They are
+compared with the networks that they are made of. metadata.json names joints, units, axes and settings.
 """
 
 from __future__ import annotations
@@ -25,8 +29,8 @@ def declare() -> command.Flags:
         lifter_flags.declare_search(flags)
         lifter_flags.declare_refinement(flags)
     with flags.group("Result"):
-        flags.enum("format", "saved_model", ["saved_model", "weights"], "what is written")
-        flags.enum("dtype", "float16", ["float16", "float32"], "of weights on disk")
+        flags.enum("format", "saved_model", ["saved_model", "tflite", "onnx", "weights"], "what is written")
+        flags.enum("dtype", "float16", ["float16", "float32"], "of the numbers on disk, of weights and TFLite files")
         flags.string("output", None, "folder to write")
         flags.boolean("overwrite", False, "replace the folder")
     return flags
@@ -52,17 +56,19 @@ def main(flags: command.Flags) -> int:
 
 # Flags that mean something in one of the formats only.
 _USED_BY = {
-    "weights": ("name", "dtype"),
-    "saved_model": ("precision", *lifter_flags.SETTINGS),
+    ("weights",): ("name",),
+    ("weights", "tflite"): ("dtype",),
+    ("saved_model", "tflite", "onnx"): lifter_flags.SETTINGS,
+    ("saved_model",): ("precision",),
 }
 
 
 def _check_used(flags: command.Flags) -> None:
     """Raises `InputError` for a flag that would be ignored."""
-    for kind, names in _USED_BY.items():
+    for kinds, names in _USED_BY.items():
         for name in names:
-            if flags.given(name) and flags.format != kind:
-                raise InputError(f"--{name}: goes with --format={kind}; this is {flags.format}")
+            if flags.given(name) and flags.format not in kinds:
+                raise InputError(f"--{name}: goes with --format={' or '.join(kinds)}; this is {flags.format}")
 
 
 if __name__ == "__main__":

@@ -48,9 +48,10 @@ def _check(flags: command.Flags) -> None:
         raise InputError(f"--left2right is for --stage=pose3d, not for {flags.stage}")
     if flags.right_view == "predicted" and not flags.left2right:
         raise InputError("--right_view=predicted needs --left2right, the weights folder that predicts")
-    if flags.recipe == "published" and (flags.start_from or flags.schedule != "cosine"):
-        name = "start_from" if flags.start_from else "schedule"
-        raise InputError(f"--{name} is of the canonical recipe; the published one has no such choice")
+    if flags.recipe == "published":
+        given = [name for name in (*training_flags.CANONICAL, "start_from") if flags.given(name)]
+        if given:
+            raise InputError(f"--{given[0]} is of the canonical recipe; the published one has no such choice")
     if flags.recipe == "canonical":
         given = [n for n in ("max_norm", "batch_norm", "residual", "predict_14") if getattr(flags, n)]
         given += ["dropout"] * (flags.dropout != 1) + ["statistics"] * (flags.statistics != "train")

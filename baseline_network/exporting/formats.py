@@ -7,12 +7,8 @@ operation here runs on the accelerators of phones, which take tensors of four di
 
 from __future__ import annotations
 
-import contextlib
 import os
-import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from typing import Callable
 
 import numpy as np
@@ -21,6 +17,7 @@ import tensorflow as tf
 from baseline_network.images import crop
 from baseline_network.network import decoding, hourglass, scaling
 from baseline_network.prediction.predictor import Predictor
+from tools.cli import quiet
 from tools.cli.errors import InputError
 
 PRECISIONS = ("float16", "int8")
@@ -86,27 +83,8 @@ def convert(core: tf.keras.Model, precision: str, crops: np.ndarray) -> bytes:
     else:
         converter.representative_dataset = lambda: ([one[None].astype(np.float32)] for one in crops)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    with _told_on_failure():
+    with quiet.only_on_failure():
         return converter.convert()
-
-
-@contextlib.contextmanager
-def _told_on_failure() -> Iterator[None]:
-    """Keeps what the converter writes to standard error, a page in success too, for when it fails."""
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as kept:
-        usual = os.dup(2)
-        os.dup2(kept.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            os.dup2(usual, 2)
-            kept.seek(0)
-            print(kept.read().decode("utf-8", "replace"), file=sys.stderr)
-            raise
-        finally:
-            os.dup2(usual, 2)
-            os.close(usual)
 
 
 class TFLiteCore:

@@ -90,7 +90,7 @@ def train(flags: Flags) -> int:
     training_data.check_first(records.test, "test_data")
     settings, decisive = collect_settings(flags, records, sizes, devices, start)
     directory = training_flags.experiment_directory(flags, sizes)
-    session = TrainingSession.begin(flags, devices, directory, settings, decisive)
+    session = TrainingSession.begin(flags, devices, directory, settings, decisive, _extendable(flags))
 
     training = NetworkTraining(
         sizes,
@@ -146,7 +146,7 @@ def _preview(flags: Flags, records: TrainingRecords) -> int:
     sets = training_sets(flags, leave_out(flags, records))
     settings, decisive = collect_settings(flags, records, sizes, TrainingDevices.of_flags(flags), start)
     directory = training_flags.experiment_directory(flags, sizes)
-    plan = experiments.plan(directory, settings, decisive, flags.load, flags.overwrite)
+    plan = experiments.plan(directory, settings, decisive, flags.load, flags.overwrite, _extendable(flags))
     reads = [f"{place}: {count:,} records" for place, count in zip(records.train, records.counts)]
     reads.append(f"{records.test}: {len(reader.find(records.test)):,} records, for evaluation")
     reads += [f"{flags.weights}: weights to start from"] if flags.weights else []
@@ -154,6 +154,11 @@ def _preview(flags: Flags, records: TrainingRecords) -> int:
     selects = [f"{shares} in a batch, {flags.epochs} epochs", plan.message]
     places = [os.path.join(directory, name) for name in (experiments.LOG_FOLDER, experiments.EXPORT_FOLDER)]
     return plans.show(flags, reads, selects, [directory, *places])
+
+
+def _extendable(flags: Flags) -> bool:
+    """Whether the learning rate of a step is the same however many epochs are to come."""
+    return bool(flags.schedule == "step")
 
 
 def find_records(flags: Flags) -> TrainingRecords:

@@ -122,6 +122,7 @@ class Evaluator:
         self.network = hourglass.build(sizes, dtype="float32")
         self._setup = training_data.BatchOptions(sizes.resolution, test.margin)
         self._run = tf.function(self._predict, reduce_retracing=True)
+        self._distances = np.zeros(0)  # of all test joints to the truth, in heads, as last measured
 
     def _predict(self, record: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         boxes = crop.person_boxes(record["box"], record["pose_2d"], record["image_size"])
@@ -162,12 +163,14 @@ class Evaluator:
     def figures(self) -> dict[str, float]:
         """Figures of the test records by name, 'val_...': those of `pose_errors` that can be measured on them."""
         predicted, truth, _ = self.predict_test_set()
-        figures = pose_errors.figures(predicted, truth, by_joint=False)
+        errors = pose_errors.errors(predicted, truth)
+        self._distances = errors["distance_heads"]
+        figures = pose_errors.summary(errors, by_joint=False)
         return {f"val_{short}": figures[name] for short, name in _FOLLOWED.items() if name in figures}
 
-    def draw(self, _: int) -> dict[str, np.ndarray]:
+    def draw(self, _: int) -> dict[str, Any]:
         """Some test pictures with the prediction, and the 3D beside the truth, for TensorBoard."""
-        from tools.drawing import drawing, figures, sheets
+        from tools.drawing import drawing, figures, meshes, plots, sheets
 
         predicted, truth, pictures = self.predict_test_set(_PICTURED)
         flat, solid = [], []
@@ -180,10 +183,16 @@ class Evaluator:
             ghost = ghost if ghost is None else ghost - ghost[targets.PELVIS]
             pose = predicted["pose_3d"][number]
             solid.append(figures.figure_3d(pose, joint_set=targets.MPII16, ghost=ghost, size=(320, 320)))
-        return {
+        whole = truth["joint_mask_3d"].all(1)[:, None, None]
+        true_poses = np.where(whole, truth["pose_3d"] - truth["pose_3d"][:, targets.PELVIS, None], np.nan)
+        shown: dict[str, Any] = {
             "2D, truth then prediction": sheets.contact_sheet(flat, 4),
             "3D, truth in grey": sheets.contact_sheet(solid, 3),
+            "3D skeletons, truth in grey": meshes.skeletons(predicted["pose_3d"], true_poses, targets.MPII16),
         }
+        heads = {"all joints": self._distances}
+        curve = plots.shares_within(np.linspace(0, 1, 51), heads, "PCKh of the test set", "distance (heads)")
+        return {**shown, **({} if curve is None else {"PCKh over its threshold": curve})}
 
 
 def _joined(parts: list[dict]) -> dict:

@@ -150,7 +150,7 @@ def read_records(where: str, selection: Selection, true_right_view: bool) -> Sea
     Raises:
       InputError: no such records, or one without 2D, 3D, intrinsics or a right view that is asked for.
     """
-    fields = ["pose_2d", "pose_3d", "intrinsics", "subject", "action", "sequence", "camera", "frame"]
+    fields = ["dataset", "pose_2d", "pose_3d", "intrinsics", "subject", "action", "sequence", "camera", "frame"]
     records = reader.load_arrays(where, [*fields, *(["right_2d"] if true_right_view else [])])
     names = np.array(
         [
@@ -182,8 +182,10 @@ def read_records(where: str, selection: Selection, true_right_view: bool) -> Sea
             raise InputError(f"{where}: {place}: no complete {what}")
     if inputs.right_2d is not None and not np.isfinite(inputs.right_2d).all():
         raise InputError(f"{where}: --right_view=true needs right views; gen_right.py adds them")
-    if clips.subject_number(records["subject"][rows[0]]) in clips.TRAIN_SUBJECTS:
-        print("note: these are training subjects", file=sys.stderr)
+    # Subjects' numbers mean something in Human3.6M alone.
+    of_h36m = records["dataset"][rows[0]] == "h36m"
+    if of_h36m and clips.subject_number(records["subject"][rows[0]]) in clips.TRAIN_SUBJECTS:
+        print("note: these are training subjects of Human3.6M", file=sys.stderr)
     return inputs
 
 

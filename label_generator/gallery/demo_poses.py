@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import os
 
@@ -68,10 +67,12 @@ def from_input(path: str, flags: command.Flags, lifter: Lifter) -> Labelled:
         raise InputError(f"{path}: no pose in it")
     views = [choice.pinhole_views(batch, i * BATCH) for i, batch in enumerate(batches)]
     poses_2d, intrinsics, kinds = (np.concatenate(parts)[: flags.limit] for parts in zip(*views))
-    for reason, skipped in collections.Counter(
-        reason for batch in batches for reason in batch.skipped.values()
-    ).items():
-        print(f"skipped: {skipped:,} ({reason})")
+    skipped = {
+        k * BATCH + i: reason
+        for k, batch in enumerate(batches)
+        for i, reason in batch.skipped.items()
+        if k * BATCH + i < flags.limit
+    }
     provenance = np.concatenate([batch.provenance for batch in batches])[: flags.limit]
     for kind in np.unique(kinds):
         print(f"camera: {inputs.CAMERA_KINDS[kind]} for {np.count_nonzero(kinds == kind):,} poses")
@@ -81,7 +82,8 @@ def from_input(path: str, flags: command.Flags, lifter: Lifter) -> Labelled:
         # Opened again for the pictures alone: a pose whose picture is missing is labelled all the same.
         pictures = _pictures(inputs.open_input(dataclasses.replace(spec, images=flags.images)), len(names))
         print(f"pictures: {sum(picture is not None for picture in pictures):,} of {len(names):,} found")
-    return Labelled(names, poses_2d, provenance, _lift(lifter, poses_2d, intrinsics, provenance), images=pictures)
+    lifted = _lift(lifter, poses_2d, intrinsics, provenance)
+    return Labelled(names, poses_2d, provenance, lifted, images=pictures, skipped=skipped)
 
 
 def _name(batch: Batch, i: int) -> str:

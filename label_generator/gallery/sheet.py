@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 from collections.abc import Iterator
 
@@ -22,6 +23,7 @@ class Labelled:
       lifted: arrays by the names of `lifter.Lifted`'s fields.
       truth_3d: [N, 17, 3] mm, or None.
       images: BGR pictures or None, [N]; or None.
+      skipped: {i: why} of poses that the input's reader refused.
     """
 
     names: list[str]
@@ -30,12 +32,17 @@ class Labelled:
     lifted: dict[str, np.ndarray]
     truth_3d: np.ndarray | None = None
     images: list | None = None
+    skipped: dict[int, str] = dataclasses.field(default_factory=dict)
+
+    def reason(self, i: int) -> str:
+        """Why pose i has no label, as the reader or the lifter says it; '' where it has one."""
+        return self.skipped.get(i) or REASONS[int(self.lifted["reason"][i])]
 
     def caption(self, i: int) -> str:
         """Quality, distance and, where it is known, the error of label i."""
-        reason = int(self.lifted["reason"][i])
+        reason = self.reason(i)
         if reason:
-            return f"{self.names[i]}: no label ({REASONS[reason]})"
+            return f"{self.names[i]}: no label ({reason})"
         words = [f"quality {self.lifted['quality'][i]:.2f}"]
         kind = "nominally " if self.lifted["nominal"][i] else ""
         words.append(f"root {kind}{self.lifted['root_3d'][i, 2] / 1000:.2f} m away")
@@ -57,6 +64,10 @@ def panel(labels: Labelled, i: int, size: tuple[int, int] = (330, 330)) -> np.nd
     lifted = labels.lifted
     right, left = lifted["right_2d"][i], lifted["left_2d"][i]
     has_right_view = np.isfinite(right).all()
+    # The canonical recipe sees labelled joints alone; the others stand where its root is, which is no place to draw.
+    unseen = (labels.provenance[i] != joints.LABELLED) & (left == 0).all(-1)
+    unseen[joints.POSE17.root] = False
+    right, left = (np.where(unseen[:, None], np.nan, view) for view in (right, left))
     return sheets.side_by_side(
         labels.poses_2d[i],
         right if has_right_view else None,
@@ -102,10 +113,8 @@ def report(labels: Labelled) -> str:
     lifted = labels.lifted
     good = lifted["reason"] == 0
     lines = [f"{len(good):,} poses, {int(good.sum()):,} labels"]
-    for code in range(1, len(REASONS)):
-        count = int((lifted["reason"] == code).sum())
-        if count:
-            lines.append(f"no label: {count:,} ({REASONS[code]})")
+    reasons = collections.Counter(filter(None, map(labels.reason, range(len(good)))))
+    lines += [f"no label: {count:,} ({reason})" for reason, count in reasons.most_common()]
     if good.any():
         low, middle, high = np.percentile(lifted["quality"][good], [10, 50, 90])
         lines.append(f"quality: median {middle:.2f}, a tenth below {low:.2f}, a tenth above {high:.2f}")

@@ -6,6 +6,7 @@ import dataclasses
 import pathlib
 
 from label_generator.labelling import cameras, formats, inputs
+from label_generator.lifting.api import MIN_VISIBILITY
 from tfrecords.exports import formats as label_formats
 from tfrecords.storage import manifest
 from tools.cli.command import Flags
@@ -29,8 +30,6 @@ _FORMATS_OF_FLAGS = {
     "overlays": ("photographs",),
     "frame_step": ("openpose", "npy_tree", "videopose3d"),
 }
-# Landmarks of photographs of a lower visibility are guesses.
-MIN_VISIBILITY = 0.1
 
 
 @dataclasses.dataclass(frozen=True)

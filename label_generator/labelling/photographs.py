@@ -312,7 +312,7 @@ def _of_photograph(finder: PeopleFinder, picture: Picture) -> FoundPeople | Skip
     if isinstance(picture.photo, Skip):
         return picture.photo
     people = finder.find(picture.photo.pixels)
-    return _as_arrays(people, list(range(len(people))))
+    return as_arrays(people, list(range(len(people))))
 
 
 class _Follower:
@@ -337,10 +337,10 @@ class _Follower:
             people, self._detected = self._finder.follow(picture.photo.pixels, known, detect=True), seconds
         else:
             people, self._detected = self._finder.find(picture.photo.pixels), seconds
-        return _as_arrays(people, self._tracker.number(people, seconds, gap if np.isfinite(gap) else 0.04))
+        return as_arrays(people, self._tracker.number(people, seconds, gap if np.isfinite(gap) else 0.04))
 
 
-def _as_arrays(people: Sequence, numbers: Sequence[int]) -> FoundPeople:
+def as_arrays(people: Sequence, numbers: Sequence[int]) -> FoundPeople:
     """People of the finder as arrays; landmarks outside of what was looked at have no confidence."""
     order = np.argsort(numbers, kind="stable")
     people, numbers = [people[i] for i in order], [numbers[i] for i in order]

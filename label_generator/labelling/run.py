@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import functools
 import json
@@ -49,6 +50,7 @@ if TYPE_CHECKING:  # it imports TensorFlow, and bad flags are reported before th
 
 _SUMMARY, _RECORDS = "summary.json", formats.RECORDS
 _CHECKPOINT_SECONDS = 2.0
+_REFUSED = "refused"  # marks unfinished labels whose call ended with an InputError
 
 
 def generate(flags: Flags) -> int:
@@ -115,10 +117,12 @@ def run(
         print(f"review: {options.decisions.path}, {len(options.decisions):,} decisions", flush=True)
     with locked(options.folder):
         header = _header(options, poses, lifter, fingerprint)
+        refused = options.folder / FOLDER / _REFUSED
         try:
             files = LabelFiles(options.folder, COLUMNS, TEXTS, header, REASONS)
         except InputError:
-            if not options.overwrite:
+            # What a refused call has left is no use to another one.
+            if not options.overwrite and not refused.exists():
                 raise
             shutil.rmtree(options.folder / FOLDER)
             files = LabelFiles(options.folder, COLUMNS, TEXTS, header, REASONS)
@@ -142,6 +146,10 @@ def run(
             summary["corrected_joints"] = lifted_batches.joint_set(options.spec) if corrected else None
             summary["sequence"] = clips_summary
             _finish(options, files, summary, weights, engine)
+        except InputError:
+            with contextlib.suppress(OSError):
+                refused.touch()
+            raise
         finally:
             files.close()
         shutil.rmtree(options.folder / FOLDER, ignore_errors=True)

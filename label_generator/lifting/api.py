@@ -20,6 +20,8 @@ from tools.cli.errors import InputError
 from tools.pose import bounds, cameras
 from tools.pose import joints as joint_sets
 
+# Landmarks of photographs of a lower visibility are guesses.
+MIN_VISIBILITY = 0.1
 Camera = Union[str, Sequence[float], np.ndarray, None]
 # Poses lifted at once: enough to keep the processor busy, few enough that 100,000 poses need no more memory than these.
 _AT_ONCE = 4096
@@ -55,6 +57,28 @@ class Labels:
     def labelled(self) -> np.ndarray:
         """[N] bool, which poses have a label."""
         return np.array([not reason for reason in self.reasons], bool)
+
+
+@dataclasses.dataclass(frozen=True)
+class People:
+    """The people of one picture, as `detect` returns and `lift` takes them.
+
+    Attributes:
+      poses_2d: [N, 33, 2] float32 px of the upright picture, key points of joint set `joints`; x right, y down.
+      confidences: [N, 33] float32, 0 to 1: MediaPipe's visibility; 0 outside of what its network looked at.
+      boxes: [N, 4] float32 px: x, y, width, height.
+      joints: 'mediapipe33'.
+      image_size: width, height px.
+    """
+
+    poses_2d: np.ndarray
+    confidences: np.ndarray
+    boxes: np.ndarray
+    joints: str
+    image_size: tuple[int, int]
+
+    def __len__(self) -> int:
+        return len(self.poses_2d)
 
 
 class PoseLifter:
@@ -105,7 +129,7 @@ class PoseLifter:
 
     def lift(
         self,
-        poses_2d: np.ndarray,
+        poses_2d: np.ndarray | People,
         joints: str = "pose17",
         camera: Camera = "auto",
         image_size: tuple[int, int] | None = None,
@@ -116,6 +140,8 @@ class PoseLifter:
 
         Args:
           poses_2d: [N, J, 2] px (or [J, 2] for one), x right, y down, without lens distortion; NaN at missing joints.
+            Or the `People` of `detect`, which bring joints, confidences and image size with them; their joints of a
+            visibility up to 0.1 are missing, or up to `min_confidence` where that is higher.
           joints: name of their joint set, J joints (docs/joints.md). MPII's hips and crown are brought to the reference
             skeleton's places.
           camera: 'unknown', 'h36m', 'fov:DEGREES' (with `image_size`), or intrinsics fx, fy, cx, cy px, [4] or [N, 4].
@@ -127,6 +153,11 @@ class PoseLifter:
         Raises:
           InputError: shapes that do not fit, or an unknown joint set or camera.
         """
+        if isinstance(poses_2d, People):
+            joints, confidences = poses_2d.joints, poses_2d.confidences
+            image_size = image_size or poses_2d.image_size
+            min_confidence = max(min_confidence, MIN_VISIBILITY)
+            poses_2d = poses_2d.poses_2d
         poses = np.asarray(poses_2d, np.float32)
         if poses.ndim == 2:
             poses = poses[None]
@@ -175,7 +206,7 @@ class PoseLifter:
         )
 
 
-def lift(poses_2d: np.ndarray, joints: str = "pose17", camera: Camera = "auto", **options: Any) -> Labels:
+def lift(poses_2d: np.ndarray | People, joints: str = "pose17", camera: Camera = "auto", **options: Any) -> Labels:
     """3D labels of 2D poses with the weights that come with the project, which are loaded by the first call.
 
     Args and errors: as `PoseLifter.lift`.

@@ -48,6 +48,7 @@ def refine_bones(
     joint_mask: tf.Tensor | None = None,
     spread: float = SPREAD,
     iterations: int = ITERATIONS,
+    portable: bool = False,
 ) -> tf.Tensor:
     """Makes the bones of left and right as alike as the joints' expected errors allow.
 
@@ -60,6 +61,7 @@ def refine_bones(
         of the other, so pairs of bones with a missing limb joint are left as they are.
       spread: standard deviation of log(left / right), above 0.
       iterations: Gauss-Newton steps. The best of the poses that they pass through is taken, be it the first.
+      portable: use only operations that TFLite and ONNX have; they have no Cholesky factorisation.
 
     Returns:
       [B, 17, 3] mm, relative to the root, which has not moved. Poses that are not finite stay so.
@@ -73,9 +75,10 @@ def refine_bones(
     slide = tf.concat([rays * trust[..., None], tf.ones_like(trust)[..., None]], -1)
     # Moves [B, 17, 3]: x and y across the ray, then along it.
     moves = tf.zeros_like(poses_3d)
-    noise = spread**2 * tf.eye(len(BONES), dtype=poses_3d.dtype)
+    diagonal = tf.eye(len(BONES), dtype=poses_3d.dtype)
     pair_mask = _pair_mask(poses_3d if joint_mask is None else tf.cast(joint_mask, poses_3d.dtype), joint_mask is None)
     best, lowest_cost = moves, tf.fill(tf.shape(poses_3d)[:1], tf.constant(float("inf"), poses_3d.dtype))
+    solve = _solve_by_sums if portable else _solve
     for step in range(iterations + 1):
         unlike, gradient = _unlikeness(_moved(poses_3d, moves, slide))
         unlike, gradient = unlike * pair_mask, gradient * pair_mask[..., None, None]
@@ -87,12 +90,41 @@ def refine_bones(
         along = tf.einsum("bqjx,bjx->bqj", gradient, slide)
         gradient = tf.concat([gradient[..., :2], along[..., None]], -1)
         spread_of = gradient * variances[:, None]
-        system = tf.einsum("bpjx,bqjx->bpq", gradient, spread_of) + noise
-        system += _RIDGE * tf.linalg.trace(system)[:, None, None] * tf.eye(len(BONES), dtype=system.dtype)
-        wanted = tf.einsum("bqjx,bjx->bq", gradient, moves) - unlike
-        forces = tf.linalg.cholesky_solve(tf.linalg.cholesky(system), wanted[..., None])[..., 0]
-        moves = tf.einsum("bqjx,bq->bjx", spread_of, forces)
+        system = tf.einsum("bpjx,bqjx->bpq", gradient, spread_of) + spread**2 * diagonal
+        system += _RIDGE * tf.reduce_sum(system * diagonal, [1, 2], keepdims=True) * diagonal
+        wanted = tf.reduce_sum(gradient * moves[:, None], [2, 3]) - unlike
+        moves = tf.einsum("bqjx,bq->bjx", spread_of, solve(system, wanted))
     return _moved(poses_3d, best, slide)
+
+
+def _solve(system: tf.Tensor, wanted: tf.Tensor) -> tf.Tensor:
+    """x [B, n] of system x = wanted, for symmetric positive definite systems [B, n, n]."""
+    return tf.linalg.cholesky_solve(tf.linalg.cholesky(system), wanted[..., None])[..., 0]
+
+
+def _solve_by_sums(system: tf.Tensor, wanted: tf.Tensor) -> tf.Tensor:
+    """As `_solve`, by the factorisation's own sums, products and roots, number by number."""
+    size = system.shape[-1]
+    lower: dict[tuple[int, int], tf.Tensor] = {}
+    for i in range(size):
+        for j in range(i + 1):
+            rest = system[:, i, j]
+            for k in range(j):
+                rest = rest - lower[i, k] * lower[j, k]
+            lower[i, j] = tf.sqrt(rest) if i == j else rest / lower[j, j]
+    forward: list[tf.Tensor] = []
+    for i in range(size):
+        rest = wanted[:, i]
+        for k in range(i):
+            rest = rest - lower[i, k] * forward[k]
+        forward.append(rest / lower[i, i])
+    solution: dict[int, tf.Tensor] = {}
+    for i in reversed(range(size)):
+        rest = forward[i]
+        for k in range(i + 1, size):
+            rest = rest - lower[k, i] * solution[k]
+        solution[i] = rest / lower[i, i]
+    return tf.stack([solution[i] for i in range(size)], -1)
 
 
 def _pair_mask(mask: tf.Tensor, everything: bool) -> tf.Tensor:
@@ -120,5 +152,5 @@ def _unlikeness(poses_3d: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     unlike = tf.reduce_sum(tf.reshape(signs * tf.math.log(lengths), [-1, len(BONES), 2]), -1)
     steep = signs[:, None] * bones / tf.square(lengths)[..., None]
     reach = tf.one_hot(ends, POSE17.size, dtype=steep.dtype) - tf.one_hot(starts, POSE17.size, dtype=steep.dtype)
-    gradient = tf.einsum("bix,ij->bijx", steep, reach)
+    gradient = steep[:, :, None] * reach[..., None]
     return unlike, tf.reduce_sum(tf.reshape(gradient, [-1, len(BONES), 2, POSE17.size, 3]), 2)

@@ -140,8 +140,10 @@ class Lifter(tf.Module):
         settings: LifterSettings | None = None,
         calibration: quality.Calibration | None = None,
         compute_dtype: tf.DType = tf.float32,
+        portable: bool = False,
     ):
-        """networks: by stage, left2right and pose3d or direct. settings: None for what their recipe is run with."""
+        """networks: by stage, left2right and pose3d or direct. settings: None for what their recipe is run with.
+        portable: only operations that TFLite and ONNX have (`portable`)."""
         super().__init__()
         self.chain = chains.chain_of(networks, compute_dtype)
         self.stages = tuple(chains.stages_of(networks))
@@ -149,6 +151,7 @@ class Lifter(tf.Module):
         self.recipe = used[0].recipe
         self.settings = settings or RECIPE_SETTINGS[self.recipe]
         self.calibration = calibration or quality.UNCALIBRATED
+        self.portable = portable
         self.name_of_weights = "+".join(sorted({network.facts.get("name", network.stage) for network in used}))
         # Many small steps on small tensors: XLA makes one of them, anew for every batch size (see `_lifted`).
         compiled = functools.partial(tf.function, autograph=False, jit_compile=True)
@@ -268,7 +271,9 @@ class Lifter(tf.Module):
         if settings.symmetry:
             trust = coarse.ray_trust * view.weights if settings.refinement == "trust" else view.weights
             rays = (view.points - view.intrinsics[2:]) / view.intrinsics[:2]
-            refined = refine_bones(refined, rays, trust, coarse.joint_error_mm, input_view.labelled)
+            refined = refine_bones(
+                refined, rays, trust, coarse.joint_error_mm, input_view.labelled, portable=self.portable
+            )
 
         few = tf.reduce_sum(tf.cast(input_view.labelled, tf.int32), 1) < settings.min_joints
         reason = tf.where(search.valid, 0, 3)
@@ -281,7 +286,8 @@ class Lifter(tf.Module):
 
         def only_good(values: tf.Tensor, turn: bool = False) -> tf.Tensor:
             if turn:
-                values = tf.einsum("bji,b...j->b...i", view.rotation, values)
+                points = tf.reshape(values, [tf.shape(values)[0], -1, 3])
+                values = tf.reshape(tf.einsum("bji,bkj->bki", view.rotation, points), tf.shape(values))
             keep = tf.reshape(good, tf.concat([tf.shape(good), tf.ones([tf.rank(values) - 1], tf.int32)], 0))
             return tf.where(keep, values, float("nan"))
 
@@ -339,6 +345,14 @@ class Lifter(tf.Module):
             expected_mm=expected,
             joint_expected_mm=coarse.joint_error_mm,
         )
+
+    def lift_one(self, poses_2d: tf.Tensor, intrinsics: tf.Tensor, joint_mask: tf.Tensor) -> Lifted:
+        """As `lift`, for one pose and in plain TensorFlow, for those who trace it into a graph of their own.
+
+        Args:
+          poses_2d: [1, 17, 2]. intrinsics: [1, 4]. joint_mask: [1, 17] bool.
+        """
+        return self._lift_filled(poses_2d, intrinsics, joint_mask, together=False)
 
     def serving_function(self) -> tf.types.experimental.GenericFunction:
         """The chain as a concrete function of pixels and intrinsics, for a SavedModel.
@@ -421,7 +435,10 @@ def _by_joint(
 
 
 def load_lifter(
-    directories: list[str | os.PathLike], settings: LifterSettings | None = None, compute_dtype: tf.DType = tf.float32
+    directories: list[str | os.PathLike],
+    settings: LifterSettings | None = None,
+    compute_dtype: tf.DType = tf.float32,
+    portable: bool = False,
 ) -> Lifter:
     """The lifter of the networks in these weights folders, with the calibration beside them if there is one.
 
@@ -431,7 +448,7 @@ def load_lifter(
     networks = network_files.find_networks(directories)
     paths = [pathlib.Path(directory) / CALIBRATION for directory in directories]
     calibrations = [quality.load_calibration(path) for path in paths if path.exists()]
-    return Lifter(networks, settings, calibrations[0] if calibrations else None, compute_dtype)
+    return Lifter(networks, settings, calibrations[0] if calibrations else None, compute_dtype, portable)
 
 
 def save_lifter(lifter: Lifter, directory: str | os.PathLike) -> None:

@@ -21,8 +21,11 @@ def settings_of_flags(flags: command.Flags, recipe: str) -> LifterSettings:
     return dataclasses.replace(RECIPE_SETTINGS[recipe], **given_settings(flags))
 
 
-def make_lifter(flags: command.Flags) -> tuple[Lifter, str]:
+def make_lifter(flags: command.Flags, portable: bool = False) -> tuple[Lifter, str]:
     """The lifter of the flags, and the SHA-256 of the weights that it runs on, hexadecimal.
+
+    Args:
+      portable: only operations that TFLite and ONNX have.
 
     Raises:
       InputError: no weights, weights that don't fit together, or an empty search range.
@@ -40,10 +43,12 @@ def make_lifter(flags: command.Flags) -> tuple[Lifter, str]:
             f"--min_depth_mm={settings.min_depth_mm:g} --max_depth_mm={settings.max_depth_mm:g} "
             f"--step_mm={settings.step_mm:g}: expected min < max and a step above 0"
         )
-    return load(folders, settings, flags.precision)
+    return load(folders, settings, flags.precision, portable)
 
 
-def load(folders: list[str | os.PathLike], settings: LifterSettings, precision: str = "float32") -> tuple[Lifter, str]:
+def load(
+    folders: list[str | os.PathLike], settings: LifterSettings, precision: str = "float32", portable: bool = False
+) -> tuple[Lifter, str]:
     """The lifter of these weights folders, and the SHA-256 of the weights that it runs on, hexadecimal.
 
     Raises:
@@ -51,5 +56,5 @@ def load(folders: list[str | os.PathLike], settings: LifterSettings, precision: 
     """
     networks = network_files.find_networks(folders)
     used = [networks[stage] for stage in chains.stages_of(networks) if stage in networks]
-    lifter = load_lifter(folders, settings, tf.as_dtype(precision))
+    lifter = load_lifter(folders, settings, tf.as_dtype(precision), portable)
     return lifter, checksums.of_folders([network.directory for network in used])

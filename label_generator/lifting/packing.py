@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+import pathlib
 
-from label_generator.lifting import quality
+from label_generator.lifting import exported, portable, quality
 from label_generator.lifting.lifter import CALIBRATION, SHIPPED, Lifter, save_lifter
 from label_generator.lifting.lifter_of_flags import make_lifter
 from label_generator.networks import network_files
@@ -12,9 +14,15 @@ from tools.cli import command, outputs
 from tools.cli.errors import InputError
 from tools.files import atomic, tensorflow_errors
 
+FORMATS = ("saved_model", "tflite", "onnx", "weights")
+FILES = {"tflite": "generator.tflite", "onnx": "generator.onnx"}
+
 
 def pack(flags: command.Flags) -> str:
     """Writes what the flags of `export.py` describe, whole or not at all; returns a line that says what and how large.
+
+    The files of other formats than weights are compared with the lifter that they are made of; what differs is printed
+    and is in metadata.json, with all that a program needs to call them.
 
     Raises:
       InputError: weights that don't fit together, or an output that is not replaced.
@@ -33,10 +41,10 @@ def pack(flags: command.Flags) -> str:
         tensorflow_errors.writing(output, lambda: "nothing was written; the same command starts anew"),
         atomic.write_folder(output) as temporary,
     ):
-        if flags.format == "saved_model":
-            save_lifter(lifter, temporary)
-        else:
+        if flags.format == "weights":
             _save_weights(lifter, weights, temporary, flags.name, flags.dtype)
+        else:
+            flags.report["compared"] = _save_chain(flags, lifter, pathlib.Path(temporary))
     size = sum(os.path.getsize(os.path.join(place, name)) for place, _, names in os.walk(output) for name in names)
     return f"{' and '.join(lifter.stages)}, {lifter.recipe} recipe, {size / 1e6:.1f} MB: {output}"
 
@@ -52,9 +60,37 @@ def _check_output(output: str, weights: list[str | os.PathLike], overwrite: bool
         if os.path.commonpath([read, written]) in (read, written):
             raise InputError(f"--output={output}: holds, or lies in, the weights that are packed ({directory})")
     # The whole folder is about to be replaced: it must be a SavedModel or weights.
-    known = {"saved_model.pb", *(os.path.join(stage, "model.json") for stage in network_files.STAGES)}
+    known = {"saved_model.pb", *FILES.values(), *(os.path.join(stage, "model.json") for stage in network_files.STAGES)}
     if os.listdir(output) and not any(os.path.exists(os.path.join(output, name)) for name in known):
-        raise InputError(f"--output={output}: neither a SavedModel nor weights, so --overwrite does not replace it")
+        raise InputError(
+            f"--output={output}: neither an exported chain nor weights, so --overwrite does not replace it"
+        )
+
+
+def _save_chain(flags: command.Flags, lifter: Lifter, folder: pathlib.Path) -> dict[str, float]:
+    """Writes the whole chain and its metadata.json; returns how far a converted chain's labels are from the lifter's.
+
+    A SavedModel holds the lifter's own graph, so there is nothing to compare.
+    """
+    kind, half = flags.format, flags.format == "tflite" and flags.dtype == "float16"
+    figures: dict[str, float] = {}
+    if kind == "saved_model":
+        save_lifter(lifter, folder)
+    else:
+        converted, _ = make_lifter(flags, portable=True)
+        path = folder / FILES[kind]
+        path.write_bytes(portable.to_onnx(converted) if kind == "onnx" else portable.to_tflite(converted, half))
+        run = (portable.onnx_runner if kind == "onnx" else portable.tflite_runner)(path)
+        figures = exported.compare(lifter, run, exported.sample())
+        print(
+            f"{figures['labels']} labels of {figures['poses']} poses: {figures['max_pose_mm']:.2g} mm (pose), "
+            f"{figures['max_root_mm']:.2g} mm (root), {figures['max_quality']:.2g} (quality) from the lifter's at most"
+        )
+        exported.check(figures, half)
+    content = exported.metadata(lifter, kind, None if kind == "saved_model" else 1)
+    content["compared"] = figures
+    atomic.write_text(folder / exported.METADATA, json.dumps(content, indent=1) + "\n")
+    return figures
 
 
 def _save_weights(

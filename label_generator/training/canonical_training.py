@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -27,6 +28,7 @@ LEVEL = "level"
 RIGHT_OUTPUTS = 2 * POSE17.size
 _EVALUATED_AT_ONCE = 2048
 _PICTURED = 6
+_MEASURED = 1000  # poses whose errors are drawn over a threshold
 _CHOICE = 1 << 20  # folded into the seed: a stream apart from those of the views, which count up from 1
 
 
@@ -334,13 +336,13 @@ class CanonicalTraining:
         """The errors by action."""
         return metric_tables.action_table(self.errors(), self._test.actions).render()
 
-    def draw(self, epoch: int) -> dict[str, np.ndarray]:
-        """Pictures of some test poses, predicted over the truth in grey."""
-        from tools.drawing import drawing, figures, sheets
+    def draw(self, epoch: int) -> dict[str, Any]:
+        """Pictures of some test poses, predicted over the truth in grey, and the errors of more."""
+        from tools.drawing import drawing, figures, meshes, plots, sheets
 
         chosen = np.unique(np.linspace(0, self.test_poses - 1, _PICTURED).astype(int))
         shown, size = self.predicted(chosen), (320, 320)
-        pictures = {}
+        pictures: dict[str, Any] = {}
         if "right" in shown:
             panels = [
                 drawing.pose_canvas(right, joint_mask=mask, size=size, ghost=truth)
@@ -352,6 +354,14 @@ class CanonicalTraining:
             errors = metrics.mpjpe(shown["refined"], shown["truth"])
             captions = [f"test pose {place}: {error:.1f} mm" for place, error in zip(chosen, errors)]
             pictures["3D, truth in grey"] = sheets.contact_sheet(panels, 3, captions)
+            pictures["3D skeletons, truth in grey"] = meshes.skeletons(shown["refined"], shown["truth"])
+            many = self.predicted(np.unique(np.linspace(0, self.test_poses - 1, _MEASURED).astype(int)))
+            distances = {
+                name: np.linalg.norm(many[key] - many["truth"], axis=-1)
+                for name, key in (("before the search", "coarse"), ("after", "refined"))
+            }
+            curve = plots.shares_within(np.linspace(0, 150, 61), distances, "3DPCK", "distance (mm)")
+            pictures.update({} if curve is None else {"3DPCK over its threshold": curve})
         return pictures
 
     def export(self, directory: str, facts: Mapping) -> None:

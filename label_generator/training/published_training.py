@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -174,9 +175,9 @@ class PublishedTraining:
         }
         return metric_tables.action_table(columns, self._test.named_actions).render()
 
-    def draw(self, epoch: int) -> dict[str, np.ndarray]:
-        """Pictures of some test poses, predicted over the truth in grey."""
-        from tools.drawing import drawing, figures, sheets
+    def draw(self, epoch: int) -> dict[str, Any]:
+        """Pictures of some test poses, predicted over the truth in grey, and the errors of all."""
+        from tools.drawing import drawing, figures, meshes, plots, sheets
 
         chosen = np.unique(np.linspace(0, len(self._truth) - 1, _PICTURED).astype(int))
         name = next(iter(self._rows))
@@ -186,7 +187,15 @@ class PublishedTraining:
         panels = [draw(p, size=size, ghost=t) for p, t in zip(predicted, truth)]
         errors = metrics.mpjpe(predicted, truth)
         captions = [f"test pose {number}: {error:.1f} {self._stage.unit}" for number, error in zip(chosen, errors)]
-        return {f"{self._stage.name}, truth in grey": sheets.contact_sheet(panels, 3, captions)}
+        shown: dict[str, Any] = {f"{self._stage.name}, truth in grey": sheets.contact_sheet(panels, 3, captions)}
+        solid = self._stage.output_coordinates == 3
+        if solid:
+            shown["3D skeletons, truth in grey"] = meshes.skeletons(predicted, truth)
+        distances = np.linalg.norm(self.predicted(name) - self._truth, axis=-1)[:, self._counted]
+        thresholds = np.linspace(0, 150 if solid else 20, 61)
+        unit = self._stage.unit
+        curve = plots.shares_within(thresholds, {"all joints": distances}, "PCK of the test set", f"distance ({unit})")
+        return {**shown, **({} if curve is None else {"PCK over its threshold": curve})}
 
     def export(self, directory: str, facts: Mapping) -> None:
         """Writes the weights folder of the weights that were taken last."""

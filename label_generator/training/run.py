@@ -47,7 +47,7 @@ class Training(Protocol):
 
     def table(self) -> str: ...
 
-    def draw(self, epoch: int) -> dict[str, np.ndarray]: ...
+    def draw(self, epoch: int) -> dict[str, Any]: ...
 
     def export(self, directory: str, facts: Mapping[str, Any]) -> None: ...
 
@@ -63,7 +63,8 @@ def train(flags: Flags) -> int:
         return _preview(flags, train_data, test_data)
     devices = TrainingDevices.of_flags(flags)
     settings, decisive = collect_settings(flags, train_data, test_data, devices)
-    session = TrainingSession.begin(flags, devices, training_flags.experiment_directory(flags), settings, decisive)
+    directory = training_flags.experiment_directory(flags)
+    session = TrainingSession.begin(flags, devices, directory, settings, decisive, _extendable(flags))
     make_training = make_published if flags.recipe == "published" else make_canonical
     training = make_training(flags, train_data, test_data)
     if devices.is_chief:
@@ -104,13 +105,18 @@ def _preview(flags: Flags, train_data: str, test_data: str) -> int:
     """What would be trained on what, and from which checkpoint on."""
     directory = training_flags.experiment_directory(flags)
     settings, decisive = collect_settings(flags, train_data, test_data, TrainingDevices.of_flags(flags))
-    plan = experiments.plan(directory, settings, decisive, flags.load, flags.overwrite)
+    plan = experiments.plan(directory, settings, decisive, flags.load, flags.overwrite, _extendable(flags))
     counts = [f"{place}: {len(reader.find(place)):,} records" for place in (train_data, test_data)]
     others = [place for place in (flags.left2right, flags.start_from) if place]
     reads = [*counts, *(f"{place}: weights" for place in others)]
     selects = [f"stage {flags.stage}, {flags.recipe} recipe, {flags.epochs} epochs", plan.message]
     places = [os.path.join(directory, name) for name in (experiments.LOG_FOLDER, experiments.EXPORT_FOLDER)]
     return plans.show(flags, reads, selects, [directory, *places])
+
+
+def _extendable(flags: Flags) -> bool:
+    """Whether the learning rate of a step is the same however many epochs are to come."""
+    return bool(flags.recipe == "published")
 
 
 def find_records(flags: Flags) -> tuple[str, str]:

@@ -21,6 +21,7 @@ COMMANDS = {
     "pose3d-train-baseline": "baseline_network.train",
     "pose3d-evaluate-baseline": "baseline_network.evaluate",
     "pose3d-export-baseline": "baseline_network.export",
+    "pose3d-trainings": "tools.trainings",
     "pose3d-completion": "tools.completion",
 }
 
@@ -93,6 +94,11 @@ def evaluate_baseline() -> None:
 def export_baseline() -> None:
     """`pose3d-export-baseline`: a baseline network as a SavedModel or TFLite files."""
     _run("pose3d-export-baseline")
+
+
+def trainings() -> None:
+    """`pose3d-trainings`: the trainings in a folder, and how to show them in TensorBoard."""
+    _run("pose3d-trainings")
 
 
 def completion() -> None:

@@ -18,14 +18,30 @@ class Progress:
         """unit: plural name of the things. already: done by an earlier run, so not counted in the rate."""
         self._total, self._unit, self._already, self._every = total, unit, already, every
         self._start = self._reported = time.monotonic()
-        self._done, self._bar, self._quiet = already, None, quiet
-        if not quiet and sys.stderr.isatty():
-            import tqdm
+        self._done, self._quiet, self._bar = already, quiet, None
+        self._shows_bar = not quiet and sys.stderr.isatty()
+        # The first piece waits for what is loaded and compiled, so it says nothing of how long the others take.
+        self._first: tuple[float, int] | None = None
+        self._show_bar(already)
 
-            self._bar = tqdm.tqdm(total=total, initial=already, unit=f" {unit}", unit_scale=True, smoothing=0.1)
+    def _show_bar(self, done: int) -> None:
+        if not self._shows_bar:
+            return
+        import tqdm
+
+        if self._bar is not None:
+            self._bar.leave = False  # the next bar takes its place
+            self._bar.close()
+        unit = f" {self._unit}"
+        self._bar = tqdm.tqdm(total=self._total, initial=done, unit=unit, unit_scale=True, smoothing=0.1)
 
     def update(self, done: int) -> None:
         """done: how many of all are done now."""
+        if self._first is None and done > self._already:
+            self._first = time.monotonic(), done
+            if done < self._total:
+                self._show_bar(done)
+                self._done = done
         if self._bar is not None:
             self._bar.update(done - self._done)
         elif not self._quiet and time.monotonic() - self._reported >= self._every:
@@ -35,7 +51,11 @@ class Progress:
 
     def line(self, done: int) -> str:
         """The state as one line."""
-        rate = (done - self._already) / max(time.monotonic() - self._start, 1e-9)
+        now = time.monotonic()
+        since, before = self._first if self._first is not None and done > self._first[1] else (self._start, None)
+        rate = (done - (self._already if before is None else before)) / max(now - since, 1e-9)
+        if before is None:
+            return f"{done:,} of {self._total:,} {self._unit}"
         left = f", {duration((self._total - done) / rate)} left" if rate > 0 else ""
         return f"{done:,} of {self._total:,} {self._unit}, {rate:,.0f}/s{left}"
 

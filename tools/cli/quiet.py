@@ -8,9 +8,12 @@ that the last words of a crash are not lost with the one that crashed.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 
 # Beginnings of lines (regular expressions) that say nothing to the user of a command.
 NOTICES = (
@@ -64,3 +67,23 @@ def quiet_notices() -> None:
     os.dup2(writing, 2)
     os.close(writing)
     sys.stderr = os.fdopen(terminal, "w", buffering=1, errors="backslashreplace")
+
+
+@contextlib.contextmanager
+def only_on_failure() -> Iterator[None]:
+    """Keeps what is written to descriptor 2 inside, such as a converter's page of statistics, and shows it where an
+    exception leaves the block."""
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as kept:
+        usual = os.dup(2)
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            os.dup2(usual, 2)
+            kept.seek(0)
+            print(kept.read().decode("utf-8", "replace"), file=sys.stderr)
+            raise
+        finally:
+            os.dup2(usual, 2)
+            os.close(usual)

@@ -151,6 +151,23 @@ def bars(
     return _picture(figure)
 
 
+def shares_within(
+    thresholds: np.ndarray, distances: Mapping[str, np.ndarray], title: str, x_label: str
+) -> np.ndarray | None:
+    """The percentage of joints within a distance of the truth, over that distance; None where no distance is finite.
+
+    Args:
+        thresholds: ascending distances.
+        distances: dictionary from name to distances of joints, of any shape, NaN where one is not known.
+    """
+    series = {}
+    for name, values in distances.items():
+        known = np.sort(np.asarray(values)[np.isfinite(values)], axis=None)
+        if len(known):
+            series[name] = 100.0 * np.searchsorted(known, thresholds, side="right") / len(known)
+    return curves(thresholds, series, title, x_label, "joints within it (%)") if series else None
+
+
 def curves(
     x: np.ndarray,
     series: Mapping[str, np.ndarray],

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import math
 import os
+import sys
+import time
 from typing import Callable
 
 import tensorflow as tf
 
+from tools.cli import progress
 from tools.cli.errors import InputError
+from tools.drawing import meshes
 from tools.training.checkpoints import TrainingCheckpoints
 from tools.training.preemption import Preemption
 
@@ -63,6 +67,55 @@ class LastFigures(tf.keras.callbacks.Callback):
         self._figures.update({name: float(value) for name, value in (logs or {}).items()})
 
 
+class StepReports(tf.keras.callbacks.Callback):
+    """The loss within an epoch: in TensorBoard every few steps, and on standard error as a line a minute.
+
+    Without lines on a terminal, where Keras' own bar has them.
+    """
+
+    def __init__(self, log_dir: str, steps_per_epoch: int, epochs: int, lines: bool, every_steps: int = 50):
+        """lines: print them. every_steps: between two points of the curve 'batch_loss'."""
+        super().__init__()
+        self._writer = tf.summary.create_file_writer(os.path.join(log_dir, "steps"))
+        self._steps, self._epochs, self._lines, self._every = steps_per_epoch, epochs, lines, every_steps
+        self._epoch = self._written = 0
+        self._start = self._shown = time.monotonic()
+        self._first = -1
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Keras' hook."""
+        self._epoch, self._first = epoch, -1
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Keras' hook; `batch` is the last of those that one call of the training function has run."""
+        loss = (logs or {}).get("loss")
+        # Not `batch`: an epoch that an earlier run began starts in its middle.
+        now, step = time.monotonic(), int(self.model.optimizer.iterations)
+        if loss is not None and step - self._written >= self._every:
+            with self._writer.as_default(step=step):
+                tf.summary.scalar("batch_loss", loss)
+            self._written = step
+        if self._first < 0:  # the first call waits for the graph
+            self._first, self._start = step, now
+            return
+        if not self._lines or now - self._shown < progress.LINE_EVERY_SECONDS:
+            return
+        self._shown = now
+        rate, place = (step - self._first) / max(now - self._start, 1e-9), step - self._epoch * self._steps
+        shown = f", loss {loss:.4g}" if loss is not None else ""
+        left = progress.duration((self._steps - place) / max(rate, 1e-9))
+        print(
+            f"epoch {self._epoch + 1} of {self._epochs}, step {place:,} of {self._steps:,}{shown}, "
+            f"{rate:,.1f} steps a second, {left} of this epoch left",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Keras' hook."""
+        self._writer.flush()
+
+
 class SaveEveryEpoch(tf.keras.callbacks.Callback):
     """Writes a checkpoint after every epoch; must be the last of the callbacks."""
 
@@ -77,11 +130,18 @@ class SaveEveryEpoch(tf.keras.callbacks.Callback):
         self._preemption.after_saving(epoch + 1)
 
 
+# TensorBoard's mesh tab shows this scene without further settings.
+_SCENE = {
+    "camera": {"cls": "PerspectiveCamera", "fov": 50},
+    "material": {"cls": "MeshStandardMaterial", "roughness": 1},
+}
+
+
 class Pictures(tf.keras.callbacks.Callback):
-    """Shows pictures in TensorBoard's image tab every few epochs."""
+    """Shows pictures in TensorBoard's image tab, and skeletons that can be turned in its mesh tab, every few epochs."""
 
     def __init__(self, log_dir: str, draw: Callable[[int], dict], every: int = 1):
-        """draw: takes the epoch, returns BGR pictures [H, W, 3] uint8 by name."""
+        """draw: takes the epoch, returns BGR pictures [H, W, 3] uint8, or `meshes.Mesh`, by name."""
         super().__init__()
         self._writer = tf.summary.create_file_writer(os.path.join(log_dir, "pictures"))
         self._draw, self._every = draw, every
@@ -91,8 +151,14 @@ class Pictures(tf.keras.callbacks.Callback):
         if epoch % self._every:
             return
         with self._writer.as_default(step=epoch):
-            for name, picture in self._draw(epoch).items():
-                tf.summary.image(name, picture[None, :, :, ::-1])
+            for name, shown in self._draw(epoch).items():
+                if isinstance(shown, meshes.Mesh):
+                    from tensorboard.plugins.mesh import summary as mesh_summary
+
+                    vertices, faces, colours = (values[None] for values in shown)
+                    mesh_summary.mesh(name, vertices, faces, colours, _SCENE, step=epoch)
+                else:
+                    tf.summary.image(name, shown[None, :, :, ::-1])
         self._writer.flush()
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
+import glob
 import json
 import os
+import pathlib
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,6 +20,7 @@ from tools.training import checkpoints
 SETTINGS_FILE = "train.json"
 LOG_FOLDER, EXPORT_FOLDER = "log", "export"
 _FORMAT = 1
+_EPOCHS = "epochs_"  # how the part of a directory's name begins that says how many
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,14 +32,23 @@ class Plan:
       discard: checkpoints, logs and weights of a former training are removed first; later than `start_step` only where
         that is above 0.
       message: one line for the user.
+      source: directory of the same training with fewer epochs, whose checkpoint is taken over; '' for none.
     """
 
     start_step: int
     discard: bool
     message: str
+    source: str = ""
 
 
-def plan(directory: str, settings: Mapping, decisive: Sequence[str], load: int = 0, overwrite: bool = False) -> Plan:
+def plan(
+    directory: str,
+    settings: Mapping,
+    decisive: Sequence[str],
+    load: int = 0,
+    overwrite: bool = False,
+    extendable: bool = False,
+) -> Plan:
     """Decides from where a training in `directory` starts; changes nothing.
 
     Args:
@@ -43,6 +56,8 @@ def plan(directory: str, settings: Mapping, decisive: Sequence[str], load: int =
       decisive: names of the settings that decide the weights; a training is resumed only where they are equal.
       load: go on from the checkpoint of exactly this step; 0: from the last one, if there is any.
       overwrite: with `load`, later checkpoints may be discarded; without, the whole former training.
+      extendable: what is learnt does not depend on the number of epochs to come, so that a new training goes on from
+        the same one with fewer epochs, whose directory lies beside this one.
 
     Raises:
       InputError: the directory holds another training, or there is no such checkpoint, or there are later ones.
@@ -62,6 +77,10 @@ def plan(directory: str, settings: Mapping, decisive: Sequence[str], load: int =
     if not load:
         if steps:
             return Plan(steps[-1], False, f"resuming from the last checkpoint, step {steps[-1]:,}")
+        if extendable and not os.path.exists(path):
+            shorter, step = _shorter(directory, settings, decisive)
+            if shorter:
+                return Plan(step, False, f"going on from step {step:,} of the same training in {shorter}", shorter)
         return Plan(0, False, "starting a new training")
     if load not in steps:
         there = ", ".join(map(str, steps)) or "none"
@@ -74,6 +93,28 @@ def plan(directory: str, settings: Mapping, decisive: Sequence[str], load: int =
         )
     discarded = f", discarding {len(later)} later" if later else ""
     return Plan(load, bool(later), f"resuming from the checkpoint of step {load:,}{discarded}")
+
+
+def _shorter(directory: str, settings: Mapping, decisive: Sequence[str]) -> tuple[str, int]:
+    """The directory of the longest training beside this one that differs from it in a lower number of epochs alone, and
+    its last step; '' and 0 when there is none."""
+    parts = pathlib.Path(directory).parts
+    places = [i for i, part in enumerate(parts) if part == f"{_EPOCHS}{settings['epochs']}"]
+    if not places:
+        return "", 0
+    above, below = pathlib.Path(*parts[: places[-1]]), pathlib.Path(*parts[places[-1] + 1 :])
+    candidates = []
+    for folder in above.glob(f"{_EPOCHS}*"):
+        epochs = folder.name[len(_EPOCHS) :]
+        other = str(folder / below)
+        if not epochs.isdigit() or int(epochs) >= settings["epochs"] or not os.path.isdir(other):
+            continue
+        steps = checkpoints.saved_steps(other)
+        with contextlib.suppress(InputError, OSError):
+            _check_same(os.path.join(other, SETTINGS_FILE), settings, [n for n in decisive if n != "epochs"])
+            candidates += [(steps[-1], other)] if steps else []
+    step, found = max(candidates, default=(0, ""))
+    return found, step
 
 
 def _check_same(path: str, settings: Mapping, decisive: Sequence[str]) -> None:
@@ -103,6 +144,13 @@ def prepare(directory: str, chosen: Plan, settings: Mapping) -> None:
         if not chosen.start_step:
             for folder in (LOG_FOLDER, EXPORT_FOLDER):
                 shutil.rmtree(os.path.join(directory, folder), ignore_errors=True)
+    if chosen.source:
+        pattern = os.path.join(glob.escape(chosen.source), f"checkpoint-{chosen.start_step}.*")
+        for path in sorted(glob.glob(pattern)):  # the index last
+            shutil.copy2(path, directory)
+        curves = os.path.join(chosen.source, LOG_FOLDER)
+        if os.path.isdir(curves):
+            shutil.copytree(curves, os.path.join(directory, LOG_FOLDER), dirs_exist_ok=True)
     content = {
         "format": _FORMAT,
         "command": sys.argv,

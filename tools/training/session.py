@@ -136,23 +136,25 @@ class TrainingSession:
         directory: str,
         settings: Mapping[str, Any],
         decisive: Sequence[str],
+        extendable: bool = False,
     ) -> TrainingSession:
         """Decides from where the training in `directory` starts, prints it, and prepares the directory.
 
         Args:
           settings: see `TrainingSession`. decisive: names of those that decide the weights (`experiments.plan`).
+          extendable: see `experiments.plan`.
 
         Raises:
           InputError: see `experiments.plan`; nothing is changed then.
         """
-        plan = experiments.plan(directory, settings, decisive, flags.load, flags.overwrite)
+        plan = experiments.plan(directory, settings, decisive, flags.load, flags.overwrite, extendable)
         # Every worker reads the directory before the chief changes it, and goes on once the chief has.
         strategy.wait_for_all(devices.strategy)
         lock = None
         if devices.is_chief:
             lock = locks.FolderLock(directory, "another training")
             # Another process may have gone on with it since.
-            plan = experiments.plan(directory, settings, decisive, flags.load, flags.overwrite)
+            plan = experiments.plan(directory, settings, decisive, flags.load, flags.overwrite, extendable)
             print(f"{directory}: {plan.message}")
             experiments.prepare(directory, plan, settings)
         strategy.wait_for_all(devices.strategy)
@@ -195,6 +197,8 @@ class TrainingSession:
             steps = [watch, *extra_callbacks, callbacks.StopWhenNotFinite(), callbacks.Evaluation(job.evaluate)]
             if devices.is_chief:
                 steps += callbacks.tensorboard(self.log_directory, dict(self.settings), self.profile)
+                lines = not sys.stdout.isatty()
+                steps.append(callbacks.StepReports(self.log_directory, job.steps_per_epoch, self.epochs, lines))
                 if job.draw is not None and self.pictures_every:
                     steps.append(callbacks.Pictures(self.log_directory, job.draw, self.pictures_every))
             return [*steps, callbacks.LastFigures(figures), callbacks.SaveEveryEpoch(checkpoints, watch)]

@@ -10,6 +10,7 @@ import tensorflow as tf
 from baseline_network.exporting import formats
 from baseline_network.images import crop
 from baseline_network.network import decoding, hourglass
+from tools.cli import quiet
 from tools.cli.errors import InputError
 
 CROPS = np.random.default_rng(0).uniform(0, 255, [3, 64, 64, 3]).astype(np.float32)
@@ -118,12 +119,12 @@ def test_decode_is_decoding(expected):
 
 
 def test_the_converters_words_are_kept_for_failures(capfd):
-    with formats._told_on_failure():
+    with quiet.only_on_failure():
         os.write(2, b"a page of notices")
     assert "notices" not in capfd.readouterr().err
 
     def fail():
-        with formats._told_on_failure():
+        with quiet.only_on_failure():
             os.write(2, b"what went wrong")
             raise RuntimeError
 

@@ -72,3 +72,23 @@ def test_saved_labels_read_back(tmp_path):
         np.testing.assert_array_equal(archive["poses_3d"], chosen.lifted["pose_3d"])
         assert archive["names"][2] == "pose 2"
     assert [path.name for path in tmp_path.iterdir()] == ["labels.npz"]
+
+
+def test_joints_that_no_network_saw_are_not_drawn_at_the_root(monkeypatch):
+    """The thorax that is made of the shoulders is 0, 0 in the canonical view; drawn there it would be a false V."""
+    seen = {}
+    monkeypatch.setattr(gallery.sheets, "side_by_side", lambda *poses, **more: seen.update(right=poses[1], **more))
+    chosen = labels()
+    chosen.lifted["left_2d"][0, 9] = 0
+    gallery.panel(chosen, 0)
+    for view in (seen["right"], seen["left_2d"]):
+        assert np.flatnonzero(np.isnan(view).any(-1)).tolist() == [9]
+    gallery.panel(chosen, 1)
+    assert np.isfinite(seen["left_2d"]).all()
+
+
+def test_poses_that_the_reader_refused_keep_its_reason():
+    chosen = labels()
+    chosen.skipped[3] = "crowd"
+    assert chosen.caption(3) == "pose 3: no label (crowd)"
+    assert "no label: 1 (crowd)" in gallery.report(chosen)

@@ -40,3 +40,16 @@ def test_bar_on_a_terminal(capsys, monkeypatch):
     with progress.Progress(10, "records") as shown:
         shown.update(10)
     assert re.search(r"100%.*10\.0/10\.0", capsys.readouterr().err)
+
+
+def test_the_first_piece_does_not_count_for_the_time_left(capsys, monkeypatch):
+    """It waits for imports and compilation: two hours, at that rate, for what takes three minutes."""
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    shown = progress.Progress(10_000, "poses", every=0)
+    now[0] = 60
+    shown.update(100)
+    now[0] = 61
+    shown.update(200)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ["100 of 10,000 poses", "200 of 10,000 poses, 100/s, 1 min 38 s left"]

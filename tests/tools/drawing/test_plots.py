@@ -65,3 +65,13 @@ def test_nothing_stays_open():
 
     plots.bars({"x": [1.0]}, ["a"])
     assert not helpers.Gcf.figs
+
+
+def test_shares_within_counts_the_joints_that_are_near_enough(monkeypatch):
+    drawn = {}
+    monkeypatch.setattr(plots, "curves", lambda x, series, *_: drawn.update(x=x, **series))
+    distances = np.array([[0.0, 1.0, 2.0], [np.nan, 5.0, np.inf]])
+    plots.shares_within(np.array([0.0, 1.0, 1.5, 5.0]), {"a": distances, "b": np.full(3, np.nan)}, "t", "x")
+    np.testing.assert_allclose(drawn["a"], [25, 50, 50, 100])
+    assert set(drawn) == {"x", "a"}
+    assert plots.shares_within(np.arange(3.0), {"b": np.full(3, np.nan)}, "t", "x") is None

@@ -86,3 +86,32 @@ def test_directories_of_unknown_origin_are_refused(tmp_path):
         (tmp_path / "train.json").write_text(damaged)
         with pytest.raises(InputError, match="not the settings of a training"):
             experiments.plan(folder, SETTINGS, DECISIVE)
+
+
+def named_by_epochs(folder, epochs, *steps, **changed):
+    place = folder / "stage" / f"epochs_{epochs}" / "lr_1"
+    return with_checkpoints(place, *steps, settings={**SETTINGS, "epochs": epochs, **changed})
+
+
+def test_more_epochs_go_on_from_the_same_training_with_fewer(tmp_path):
+    """Not from one with other settings, more epochs, or without a whole checkpoint."""
+    named_by_epochs(tmp_path, 2, 90, 180)
+    shorter = named_by_epochs(tmp_path, 3, 90, 180, 270)
+    (tmp_path / "stage" / "epochs_3" / "lr_1" / "log").mkdir()
+    (tmp_path / "stage" / "epochs_3" / "lr_1" / "log" / "curve").write_text("points")
+    named_by_epochs(tmp_path, 4, 90, 180, 270, 360, seed=1)
+    named_by_epochs(tmp_path, 5)
+    named_by_epochs(tmp_path, 9, 1000)
+    wanted = tmp_path / "stage" / "epochs_6" / "lr_1"
+    settings, decisive = {**SETTINGS, "epochs": 6}, [*DECISIVE, "epochs"]
+    assert experiments.plan(str(wanted), settings, decisive).start_step == 0
+    chosen = experiments.plan(str(wanted), settings, decisive, extendable=True)
+    assert (chosen.start_step, chosen.discard, chosen.source) == (270, False, shorter)
+    assert chosen.message == f"going on from step 270 of the same training in {shorter}"
+    experiments.prepare(str(wanted), chosen, settings)
+    assert checkpoints.saved_steps(str(wanted)) == [270]
+    assert (wanted / "log" / "curve").read_text() == "points"
+    assert checkpoints.saved_steps(shorter) == [90, 180, 270]
+    # From now on it is a training of its own.
+    assert experiments.plan(str(wanted), settings, decisive, extendable=True).message.startswith("resuming")
+    assert experiments.plan(str(wanted), settings, decisive, overwrite=True, extendable=True).start_step == 0

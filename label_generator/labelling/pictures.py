@@ -1,0 +1,49 @@
+"""People in one picture for other programs: `lg.detect`, whose answer `lg.lift` takes."""
+
+from __future__ import annotations
+
+import functools
+import os
+
+import numpy as np
+
+from label_generator.labelling import photographs
+from label_generator.lifting.api import People
+from tfrecords.formats import photographs as picture_files
+from tfrecords.source import Skip
+from tools.cli.errors import InputError
+
+
+def detect(picture: str | os.PathLike | np.ndarray) -> People:
+    """The people in a picture and their 2D key points, by MediaPipe's pose models on TensorFlow Lite.
+
+    Args:
+      picture: a file (turned upright by its EXIF orientation), or [H, W, 3] uint8 RGB.
+
+    Returns:
+      the people, none where nobody is detected.
+
+    Raises:
+      InputError: the file cannot be read, the array is none of a picture, or MediaPipe's models are not installed.
+    """
+    if isinstance(picture, (str, os.PathLike)):
+        photo = picture_files.read(picture)
+        if isinstance(photo, Skip):
+            raise InputError(f"{os.fspath(picture)}: {photo.reason} ({photo.detail})")
+        pixels = photo.pixels
+    else:
+        array = np.asarray(picture)
+        if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or not array.size:
+            raise InputError(f"picture: expected [H, W, 3] uint8 RGB, got {list(array.shape)} {array.dtype}")
+        pixels = np.ascontiguousarray(array[..., ::-1])  # the finder takes BGR
+    people = _finder().find(pixels)
+    found = photographs.as_arrays(people, list(range(len(people))))
+    height, width = pixels.shape[:2]
+    return People(found.points, found.confidence, found.boxes, "mediapipe33", (width, height))
+
+
+@functools.cache
+def _finder() -> photographs.PeopleFinder:
+    from tools.detection.people import PeopleFinder
+
+    return PeopleFinder(threads=len(os.sched_getaffinity(0)))
