@@ -139,7 +139,7 @@ def test_every_help_begins_with_examples_and_ends_with_the_exit_status(script):
     before = text[: text.index("\nusage: ")]
     assert f"    python {script.as_posix()}" in before or "<(python" in before
     assert "exit status: 0 done" in text.splitlines()[-2] + text.splitlines()[-1]
-    writes = any(name in text for name in ("--output=", "--train_dir", "--save_dir", "--sheet="))
+    writes = any(f"\n  {name}=" in text for name in ("--output", "--train_dir", "--save_dir", "--sheet"))
     # A benchmark writes each row as it is measured: without measuring there is nothing to say.
     assert ("--[no]dry_run" in text) == (writes and script.name != "benchmark.py")
 
