@@ -272,7 +272,7 @@ def build_model(
     model.compile(
         optimizer=trainer.make_optimizer(flags.optimizer, schedule, devices.precision),
         jit_compile=devices.jit_compile,
-        steps_per_execution=flags.steps_per_execution,
+        steps_per_execution=devices.steps_per_execution(flags.steps_per_execution),
     )
     return network, model
 

@@ -70,7 +70,9 @@ def train(flags: Flags) -> int:
     if devices.is_chief:
         print(_summary(flags, training, devices), flush=True)
     with devices.scope():
-        model = training.make_model(devices.replicas, devices.jit_compile, flags.steps_per_execution)
+        model = training.make_model(
+            devices.replicas, devices.jit_compile, devices.steps_per_execution(flags.steps_per_execution)
+        )
 
     def evaluate(_: int) -> dict[str, float]:
         training.take_weights(model)

@@ -10,6 +10,7 @@ from typing import Any
 from tools.cli.errors import InputError
 
 _PORT = 8888  # of the first process on a node; the next has the next
+_MANY = 1024
 
 
 def config() -> dict[str, Any]:
@@ -60,9 +61,11 @@ def take_over_slurm() -> None:
     import tensorflow as tf
 
     gpus = len(glob.glob("/dev/nvidia[0-9]*"))
+    # Without any the resolver still wants numbers that divide.
+    shared = {"gpus_per_node": gpus} if gpus else {"gpus_per_node": _MANY, "gpus_per_task": 1}
     try:
         resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(
-            port_base=int(os.environ.get("POSE3D_PORT", _PORT)), gpus_per_node=gpus, auto_set_gpu=gpus > 0
+            port_base=int(os.environ.get("POSE3D_PORT", _PORT)), auto_set_gpu=gpus > 0, **shared
         )
         cluster = resolver.cluster_spec().as_dict()
         kind, number = resolver.get_task_info()

@@ -1,8 +1,7 @@
 """The input pipeline of a training on other machines, through tf.data's service; batches in the order of one machine.
 
-Each worker of the service makes every W-th batch of the stream (`Mine` stands before what is expensive), and the client
-reads one batch of each worker in turn (tf.data's coordinated reads). Which worker begins is the service's choice, so
-the W batches of a turn are put in order by the numbers of their steps, which travel with them.
+Each of W workers of the service makes every W-th batch of the stream (`Mine` stands before what is expensive), in a job
+of its own, and the client takes a batch of each in turn. The numbers of their steps travel with them and are checked.
 """
 
 from __future__ import annotations
@@ -69,29 +68,38 @@ class DataService:
           tf.errors.InvalidArgumentError: while iterating: a worker has begun anew, or there are others than announced.
         """
         self.wait_for_workers()
+        streams = [self._of_worker(number, make, start_step) for number in range(self.workers)]
+        whose = tf.data.Dataset.range(self.workers).repeat()
+        batches = tf.data.Dataset.choose_from_datasets(streams, whose, stop_on_empty_dataset=True)
 
-        def numbered(mine: Mine) -> tf.data.Dataset:
-            steps = mine(tf.data.Dataset.range(start_step, tf.int64.max))
-            return tf.data.Dataset.zip((steps, make(mine)))
+        def checked(expected: tf.Tensor, element: Any) -> Any:
+            step, batch = element
+            changed = "workers of the data service have changed"
+            with tf.control_dependencies([tf.debugging.assert_equal(step, expected, changed)]):
+                return tf.nest.map_structure(tf.identity, batch)
 
-        turns = self._turns(numbered(_every_w_th))
+        numbers = tf.data.Dataset.range(start_step, tf.int64.max)
+        return tf.data.Dataset.zip((numbers, batches)).map(checked).prefetch(tf.data.AUTOTUNE)
 
-        def in_order(turn: tf.Tensor, steps: tf.Tensor, batches: Any) -> Any:
-            order = tf.argsort(steps)
-            first = start_step + turn * self.workers
-            expected = tf.range(first, first + self.workers)
-            with tf.control_dependencies(
-                [
-                    tf.debugging.assert_equal(
-                        tf.gather(steps, order), expected, "workers of the data service have changed"
-                    )
-                ]
-            ):
-                return tf.nest.map_structure(lambda values: tf.gather(values, order), batches)
+    def _of_worker(self, number: int, make: Callable[[Mine], tf.data.Dataset], start_step: int) -> tf.data.Dataset:
+        """(step, batch) of every W-th batch, made by one worker: to the others this job is an empty data set."""
+        data = tf.data.experimental.service
 
-        counted = tf.data.Dataset.zip((tf.data.Dataset.range(tf.int64.max), turns))
-        ordered = counted.map(lambda turn, element: in_order(turn, *element))
-        return ordered.unbatch().prefetch(tf.data.AUTOTUNE)
+        def mine(batches: tf.data.Dataset) -> tf.data.Dataset:
+            return batches.shard(self.workers, number)
+
+        def stream(_: tf.Tensor) -> tf.data.Dataset:
+            return tf.data.Dataset.zip((mine(tf.data.Dataset.range(start_step, tf.int64.max)), make(mine)))
+
+        own = _every_w_th(tf.data.Dataset.range(self.workers)).filter(lambda worker: worker == number)
+        return own.flat_map(stream).apply(
+            data.distribute(
+                processing_mode=data.ShardingPolicy.HINT,
+                service=self.address,
+                # A name of its own: a training that goes on asks for another part of the stream.
+                job_name=uuid.uuid4().hex,
+            )
+        )
 
     def _turns(self, batches: tf.data.Dataset) -> tf.data.Dataset:
         """One element of each worker, stacked."""
@@ -100,7 +108,6 @@ class DataService:
         read = data.distribute(
             processing_mode=data.ShardingPolicy.HINT,
             service=self.address,
-            # A name of its own: a training that goes on asks for another part of the stream.
             job_name=uuid.uuid4().hex,
             consumer_index=0,
             num_consumers=1,

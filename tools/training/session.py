@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from tools.cli import command, signals
 from tools.files import locks, tensorflow_errors
-from tools.training import callbacks, experiments, op_forms, precision, strategy
+from tools.training import callbacks, experiments, op_forms, parameter_servers, precision, strategy
 from tools.training.checkpoints import TrainingCheckpoints, what_is_safe
 from tools.training.preemption import Position, Preemption
 
@@ -66,6 +66,10 @@ class TrainingDevices:
     def as_settings(self) -> dict[str, Any]:
         """What was chosen for these devices and decides the weights, by the names of the settings."""
         return {"precision": self.precision, "jit_compile": self.jit_compile}
+
+    def steps_per_execution(self, wanted: int) -> int:
+        """The steps of one call: `wanted`, but one where parameter servers' workers take steps as they come."""
+        return 1 if parameter_servers.is_one(self.strategy) else wanted
 
     @contextlib.contextmanager
     def scope(self) -> Iterator[None]:
