@@ -21,6 +21,8 @@ from tools.cli.errors import InputError
 from tools.files import atomic, inputs
 from tools.pose.joints import POSE17
 
+# No more is expected: of a person's size a pose that has nothing to do with theirs is hardly worse.
+MOST_MM = 300.0
 # What an uncalibrated label is taken to be wrong by: the coarse pose's error of the published chain, of this order.
 _TYPICAL_MM = 80.0
 
@@ -125,9 +127,9 @@ class Calibration:
     facts: dict = dataclasses.field(default_factory=dict)
 
     def expected_error_mm(self, measured: Measured) -> tf.Tensor:
-        """[B] the mean joint error to be expected, mm."""
+        """[B] the mean joint error to be expected, mm, at most `MOST_MM`."""
         logarithm = self.intercept + tf.linalg.matvec(signals(measured), tf.constant(self.coefficients, tf.float32))
-        return tf.exp(tf.clip_by_value(logarithm, 0.0, 8.0))
+        return tf.exp(tf.clip_by_value(logarithm, 0.0, math.log(MOST_MM)))
 
 
 # For weights without a calibration of their own: residual, mirror image and stereo in equal parts. It ranks labels; its

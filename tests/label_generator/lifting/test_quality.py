@@ -110,7 +110,9 @@ def test_expected_error_is_the_linear_models_exponential():
     rng = np.random.default_rng(4)
     calibration = quality.Calibration(3.0, tuple(rng.normal(0, 0.2, len(quality.SIGNALS)).tolist()))
     values = measured(30, rng)
-    expected = np.exp(np.clip(3.0 + quality.signals(values).numpy() @ np.array(calibration.coefficients), 0, 8))
+    expected = np.exp(
+        np.clip(3.0 + quality.signals(values).numpy() @ np.array(calibration.coefficients), 0, np.log(300))
+    )
     np.testing.assert_allclose(calibration.expected_error_mm(values), expected, rtol=1e-4)
     np.testing.assert_allclose(quality.quality(tf.constant([0.0, 50.0, 100.0])), np.exp([0, -0.5, -1]), rtol=1e-6)
 
