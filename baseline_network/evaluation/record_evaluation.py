@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from baseline_network.evaluation import detected, pose_errors
+from baseline_network.evaluation import detected_boxes, pose_errors
 from baseline_network.images import crop
 from baseline_network.network import targets
 from baseline_network.prediction.predictor import Predictor
@@ -83,7 +83,7 @@ def evaluate_records(
     min_provenance: int = joints.MADE,
     published_thorax: bool = False,
     quiet: bool = False,
-    people: detected.People | None = None,
+    people: detected_boxes.People | None = None,
 ) -> RecordErrors:
     """Measures the network on all records, batch by batch, in the order in which they were written.
 
@@ -92,7 +92,7 @@ def evaluate_records(
     Args:
       where: as `reader.find`. limit: only the first so many records; 0 for all.
       min_provenance, published_thorax: see `pose_errors`.
-      people: a detector whose boxes take the place of the records' own (`detected.boxes_of`).
+      people: a detector whose boxes take the place of the records' own (`detected_boxes.boxes_of`).
 
     Raises:
       InputError: as `reader.find`, a shard is damaged (names shard and record), or not one record can be used.
@@ -117,7 +117,7 @@ class _Run:
         records: Records,
         min_provenance: int,
         published_thorax: bool,
-        people: detected.People | None = None,
+        people: detected_boxes.People | None = None,
     ) -> None:
         self.done = self._unfound = 0
         self._people = people
@@ -133,7 +133,7 @@ class _Run:
         boxes, reasons = boxes_of(batch)
         is_detected = np.ones(len(boxes), bool)
         if self._people is not None:
-            boxes, is_detected = detected.boxes_of(batch["image"].tolist(), boxes, self._people)
+            boxes, is_detected = detected_boxes.boxes_of(batch["image"].tolist(), boxes, self._people)
         usable = [not reason for reason in reasons]
         predicted, broken = predict_records(self._predictor, batch["image"].tolist(), boxes, usable)
         reasons = [reason or failure for reason, failure in zip(reasons, broken)]
@@ -153,7 +153,7 @@ class _Run:
             {name: values[kept] for name, values in truth.items()},
             self._published_thorax,
         )
-        errors = detected.count_as_missed(errors, is_detected[kept])
+        errors = detected_boxes.count_as_missed(errors, is_detected[kept])
         self._unfound += int((~is_detected[kept]).sum())
         part = {name: values.astype(np.float32) for name, values in errors.items()}
         part["confidence"] = predicted["confidence"][kept]

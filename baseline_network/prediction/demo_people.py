@@ -15,7 +15,7 @@ import numpy as np
 from baseline_network.images import detection
 from baseline_network.network import targets
 from baseline_network.prediction import network_flags, pictures, prediction_files
-from baseline_network.prediction.people_in_pictures import Person, PictureResult, predict_people
+from baseline_network.prediction.people_in_pictures import PictureResult, PredictedPerson, predict_people
 from tfrecords.formats import photographs
 from tfrecords.source import Skip
 from tfrecords.storage.partial import locked
@@ -36,7 +36,7 @@ _MIN_SIDE = 480
 
 
 @dataclasses.dataclass
-class Picture:
+class DemoPicture:
     """A picture and where its people are.
 
     Attributes:
@@ -50,7 +50,7 @@ class Picture:
     boxes: list[detection.Box]
     truth_3d: np.ndarray | None = None
     truth_2d: np.ndarray | None = None
-    people: list[Person] = dataclasses.field(default_factory=list)
+    people: list[PredictedPerson] = dataclasses.field(default_factory=list)
 
     def errors(self) -> tuple[float, float]:
         """Mean error of the only person's joints in 3D (mm, aligned at the pelvis) and in 2D (px)."""
@@ -92,7 +92,7 @@ def preview(flags: Flags, results: Sequence[pathlib.Path]) -> int:
     return plans.show(flags, reads, selects, results)
 
 
-def from_photograph(path: str, chooser: detection.Chooser) -> list[Picture]:
+def from_photograph(path: str, chooser: detection.Chooser) -> list[DemoPicture]:
     """The user's photograph; raises `InputError` when it cannot be read, or a box lies outside of it."""
     suffix = os.path.splitext(path)[1].lower()
     if os.path.isdir(path) or suffix in photographs.VIDEO_SUFFIXES:
@@ -108,10 +108,10 @@ def from_photograph(path: str, chooser: detection.Chooser) -> list[Picture]:
     height, width = photo.pixels.shape[:2]
     turned = "" if photo.orientation == 1 else f", turned upright (EXIF orientation {photo.orientation})"
     print(f"{path}: {width} x {height} px{turned}")
-    return [Picture(photo._replace(name=os.path.basename(path)), people)]
+    return [DemoPicture(photo._replace(name=os.path.basename(path)), people)]
 
 
-def rendered(count: int, seed: int) -> list[Picture]:
+def rendered(count: int, seed: int) -> list[DemoPicture]:
     """People rendered by this program in postures of its kinematic model, with their truth."""
     import cv2
 
@@ -131,7 +131,7 @@ def rendered(count: int, seed: int) -> list[Picture]:
         truth_2d, _ = joints.convert(record.pose_2d, "pose17", pictures.JOINT_SET, record.provenance_2d)
         x, y, width, height = (float(number) for number in record.box)
         box = detection.Box(x, y, width, height, RENDERED)
-        results.append(Picture(photo, [box], truth_3d - truth_3d[targets.PELVIS], truth_2d))
+        results.append(DemoPicture(photo, [box], truth_3d - truth_3d[targets.PELVIS], truth_2d))
         if len(results) == count:
             break
     return results
@@ -148,7 +148,7 @@ class _KnownBoxes:
         return next(self._boxes)
 
 
-def add_predictions(predictor: Predictor, shown: Sequence[Picture], batch_size: int = 32) -> None:
+def add_predictions(predictor: Predictor, shown: Sequence[DemoPicture], batch_size: int = 32) -> None:
     """Gives each picture the people that the network predicts in its boxes."""
     photos = ((picture.photo.name, picture.photo) for picture in shown)
     boxes = _KnownBoxes([picture.boxes for picture in shown])
@@ -156,7 +156,7 @@ def add_predictions(predictor: Predictor, shown: Sequence[Picture], batch_size: 
         picture.people = result.people
 
 
-def report(shown: Sequence[Picture]) -> str:
+def report(shown: Sequence[DemoPicture]) -> str:
     """The predictions in a line for each person."""
     lines = []
     for picture in shown:
@@ -182,7 +182,7 @@ def report(shown: Sequence[Picture]) -> str:
 
 
 def write(
-    output: pathlib.Path, network: HourglassWeights, predictor: Predictor, shown: Sequence[Picture], rows: int
+    output: pathlib.Path, network: HourglassWeights, predictor: Predictor, shown: Sequence[DemoPicture], rows: int
 ) -> None:
     """Writes the demo's files into a folder, replacing those that are there, and prints the report.
 
@@ -204,7 +204,7 @@ def write(
             os.replace(path, output / path.name)
 
 
-def _draw(folder: pathlib.Path, shown: Sequence[Picture], rows: int) -> None:
+def _draw(folder: pathlib.Path, shown: Sequence[DemoPicture], rows: int) -> None:
     """Makes overlay.png, gallery.png and rotation.gif."""
     everyone = [(picture, person) for picture in shown for person in picture.people]
     overlays = [pictures.overlay(picture.photo.pixels, picture.people, min_side=_MIN_SIDE) for picture in shown]
@@ -221,6 +221,6 @@ def _draw(folder: pathlib.Path, shown: Sequence[Picture], rows: int) -> None:
     animation.write_animation(folder / "rotation.gif", frames, fps=16)
 
 
-def _caption(picture: Picture, person: Person) -> str:
+def _caption(picture: DemoPicture, person: PredictedPerson) -> str:
     detail = person.box.source if picture.truth_3d is None else f"error {picture.errors()[0]:.0f} mm"
     return f"{picture.photo.name}: {detail}, confidence {np.median(person.confidence):.2f}"

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from baseline_network.prediction.people_in_pictures import Person
+from baseline_network.prediction.people_in_pictures import PredictedPerson
 from tfrecords import schema
 from tfrecords.exports import clips, formats, rows
 from tfrecords.formats import photographs
@@ -36,7 +36,7 @@ class Row:
     frame: int
     size: tuple[int, int]
     number: int
-    person: Person
+    person: PredictedPerson
 
 
 def options_of(flags: Flags) -> formats.ExportOptions:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _MOST_WAITING_BYTES = 128 << 20
 
 
-class Person(NamedTuple):
+class PredictedPerson(NamedTuple):
     """The prediction of one person, arrays over MPII's 16 joints.
 
     Attributes:
@@ -41,7 +41,7 @@ class PictureResult(NamedTuple):
 
     name: str
     photo: photographs.Photo | None
-    people: list[Person]
+    people: list[PredictedPerson]
     skip: Skip | None = None
 
 
@@ -109,7 +109,7 @@ def _answered(predictor: Predictor, waiting: list[tuple], batch_size: int) -> It
             values_of_person = {name: values[place] for name, values in answers.items()}
             if not all(np.isfinite(values).all() for values in values_of_person.values()):
                 raise InputError(f"{result.name}: the network's answer is not a number; its weights are of no use")
-            person = Person(
+            person = PredictedPerson(
                 box,
                 values_of_person["points"],
                 values_of_person["confidence"],

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from baseline_network.prediction.people_in_pictures import Person
+from baseline_network.prediction.people_in_pictures import PredictedPerson
 from tools.drawing import animation, drawing, figures, sheets
 from tools.pose import joints
 
@@ -20,7 +20,11 @@ _BOX_COLOUR = (60, 190, 250)
 
 
 def overlay(
-    pixels: np.ndarray, people: Sequence[Person], min_side: int = 1, max_side: int = SIDE, labelled: bool = True
+    pixels: np.ndarray,
+    people: Sequence[PredictedPerson],
+    min_side: int = 1,
+    max_side: int = SIDE,
+    labelled: bool = True,
 ) -> np.ndarray:
     """A photograph with its people's skeletons and boxes.
 
@@ -53,11 +57,11 @@ def overlay(
     )
 
 
-def _origin(person: Person) -> str:
+def _origin(person: PredictedPerson) -> str:
     return person.box.source + ("" if person.box.score is None else f" {person.box.score:.1f}")
 
 
-def around(pixels: np.ndarray, person: Person) -> tuple[np.ndarray, Person]:
+def around(pixels: np.ndarray, person: PredictedPerson) -> tuple[np.ndarray, PredictedPerson]:
     """The part of a photograph around one person, and the person in its pixels; the whole when no joint lies in it."""
     part, points = drawing.crop_to_person(pixels, person.points, margin=0.3)
     shift = person.points[0] - points[0]
@@ -67,7 +71,7 @@ def around(pixels: np.ndarray, person: Person) -> tuple[np.ndarray, Person]:
 
 def row(
     pixels: np.ndarray,
-    person: Person,
+    person: PredictedPerson,
     caption: str,
     truth_3d: np.ndarray | None = None,
     panel: tuple[int, int] = (420, 420),
@@ -86,7 +90,7 @@ def row(
     return sheets.contact_sheet([drawn, front, side], 3, titles, panel, text=14)
 
 
-def turning(pixels: np.ndarray, person: Person, frames: int = 48) -> Iterator[np.ndarray]:
+def turning(pixels: np.ndarray, person: PredictedPerson, frames: int = 48) -> Iterator[np.ndarray]:
     """Frames of one person's 3D pose seen from both sides, before the photograph."""
     return animation.rotation_frames(
         person.pose_3d, around(pixels, person)[0], frames, joint_set=JOINT_SET, size=(420, 420), axes=True

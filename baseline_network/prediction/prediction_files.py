@@ -18,7 +18,7 @@ import numpy as np
 
 from baseline_network.network import targets
 from baseline_network.prediction.exported import Row
-from baseline_network.prediction.people_in_pictures import Person, PictureResult
+from baseline_network.prediction.people_in_pictures import PictureResult, PredictedPerson
 from tfrecords.storage.partial import locked
 from tools.cli import outputs
 from tools.cli.errors import InputError
@@ -43,7 +43,7 @@ def check_free(output: str | os.PathLike, overwrite: bool, more: Iterable[str] =
     outputs.check_all_free((output / name for name in (JSON, NPZ, FILM, OVERLAYS, *more)), overwrite)
 
 
-def person_as_json(person: Person) -> dict[str, Any]:
+def person_as_json(person: PredictedPerson) -> dict[str, Any]:
     """One person's entry of predictions.json."""
     return {
         "box": [round(float(number), 2) for number in person.box[:4]],

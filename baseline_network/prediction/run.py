@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from baseline_network.prediction.predictor import Predictor
 
 
-class PictureFiles:
+class InputPictures:
     """The pictures that --input names.
 
     Attributes:
@@ -74,7 +74,7 @@ def predict_files(flags: Flags) -> int:
       InputError: the input, the output or the weights are of no use; nothing is written then.
     """
     chooser = detection.chooser(flags)
-    files = PictureFiles(flags.input, flags.output, flags.limit)
+    files = InputPictures(flags.input, flags.output, flags.limit)
     options = exported.options_of(flags)
     more = formats.outputs(options.formats, exported.STEM)
     prediction_files.check_free(flags.output, flags.overwrite, more)
@@ -117,7 +117,7 @@ def predict_files(flags: Flags) -> int:
     return 0
 
 
-def _preview(flags: Flags, files: PictureFiles, more: Iterable[str]) -> int:
+def _preview(flags: Flags, files: InputPictures, more: Iterable[str]) -> int:
     """What would be read and written."""
     from baseline_network.network import network_files
 
@@ -135,7 +135,7 @@ def _preview(flags: Flags, files: PictureFiles, more: Iterable[str]) -> int:
 
 def _predict_into(
     writer: prediction_files.Writer,
-    files: PictureFiles,
+    files: InputPictures,
     predictor: Predictor,
     chooser: detection.Chooser,
     flags: Flags,

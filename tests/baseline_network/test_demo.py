@@ -11,7 +11,7 @@ from PIL import Image
 from baseline_network import demo
 from baseline_network.images import detection
 from baseline_network.prediction import demo_people, pictures
-from baseline_network.prediction.people_in_pictures import Person
+from baseline_network.prediction.people_in_pictures import PredictedPerson
 from tools.drawing import drawing
 
 FILES = ["gallery.png", "overlay.png", "predictions.json", "report.txt", "rotation.gif"]
@@ -112,7 +112,9 @@ def test_a_demo_that_fails_leaves_nothing(run, photograph, tmp_path, assert_erro
 
 def known_person(picture):
     """The truth of a rendered picture as if the network had told it."""
-    return Person(picture.boxes[0], picture.truth_2d, np.ones(16, np.float32), picture.truth_3d, mm_per_pixel=7.0)
+    return PredictedPerson(
+        picture.boxes[0], picture.truth_2d, np.ones(16, np.float32), picture.truth_3d, mm_per_pixel=7.0
+    )
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +149,7 @@ def test_overlays_show_joints_where_they_are(people):
     points[[0, 5]] = [30.5, 40.5], [70.5, 40.5]  # ankles, in the middle of pixels
     confidence = np.where(np.arange(16) == 5, 0.1, 0.9).astype(np.float32)
     box = detection.Box(10, 10, 80, 80, "given")
-    person = Person(box, points, confidence, np.zeros((16, 3)), 1.0)
+    person = PredictedPerson(box, points, confidence, np.zeros((16, 3)), 1.0)
     drawn = pictures.overlay(pixels, [person], labelled=False)
     assert drawn.shape == pixels.shape
     assert tuple(drawn[40, 30]) == drawing.RIGHT_COLOUR

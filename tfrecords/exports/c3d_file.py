@@ -7,7 +7,7 @@ import pathlib
 
 import numpy as np
 
-from tfrecords.exports.motions import Motion
+from tfrecords.exports.motions import ClipMotion
 from tools.cli.errors import InputError
 from tools.files import atomic
 from tools.pose import sequences
@@ -27,7 +27,7 @@ def check() -> None:
         raise InputError("--formats=c3d: needs the package ezc3d (pip install ezc3d)") from None
 
 
-def write_c3d(path: str | os.PathLike, motion: Motion) -> None:
+def write_c3d(path: str | os.PathLike, motion: ClipMotion) -> None:
     """Writes a clip: mm, z up, the camera at the origin looking along y.
 
     A point's residual is the error to be expected of it in mm; 0, as C3D has it for points that were interpolated,

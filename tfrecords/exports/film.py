@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tfrecords.exports.motions import Motion
+from tfrecords.exports.motions import ClipMotion
 from tfrecords.formats.upright import UprightPictures
 from tfrecords.source import Skip
 from tools.drawing import animation, drawing, figures
@@ -21,7 +21,7 @@ _PAPER = (255, 255, 255)
 
 
 def write_film(
-    path: str | os.PathLike, motions: list[Motion], files: LabelFiles, pictures: UprightPictures | None
+    path: str | os.PathLike, motions: list[ClipMotion], files: LabelFiles, pictures: UprightPictures | None
 ) -> int:
     """Writes the film of the clips of one sequence; returns how many of its frames show a picture.
 
@@ -37,7 +37,7 @@ def write_film(
 
 
 def _frames(
-    motions: list[Motion], files: LabelFiles, pictures: UprightPictures | None, shown: list[int]
+    motions: list[ClipMotion], files: LabelFiles, pictures: UprightPictures | None, shown: list[int]
 ) -> Iterator[np.ndarray]:
     pixels, provenance, file_of, sizes = (
         files.mapped(name) for name in ("poses_2d", "provenance", "file", "image_size")

@@ -36,9 +36,10 @@ _UNITS = {
 
 def write_json(files: LabelFiles, path: pathlib.Path, weights: str, fps: float = 0.0) -> int:
     """Writes the labels as one JSON object, a label a line; returns how many."""
+    units = {name: unit for name, unit in _UNITS.items() if name != CONFIDENCE or CONFIDENCE in files.columns}
     head: dict[str, Any] = {"unit": "mm", "axes": "x right, y down, z away; relative to the root", "weights": weights}
     head |= {"joints": list(POSE17.joints), "parents": list(POSE17.parents), "root": POSE17.root}
-    head |= {"provenance": list(joints.PROVENANCE_NAMES), "units": _UNITS, "fps": fps or None}
+    head |= {"provenance": list(joints.PROVENANCE_NAMES), "units": units, "fps": fps or None}
     count = 0
     with open(path, "w", encoding="utf-8") as file:
         file.write(json.dumps(head)[:-1] + ', "labels": [')

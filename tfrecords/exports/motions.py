@@ -15,7 +15,7 @@ from tools.pose.joints import POSE17
 
 
 @dataclasses.dataclass
-class Motion:
+class ClipMotion:
     """One clip of one person.
 
     Attributes:
@@ -39,7 +39,7 @@ class Motion:
     rows: np.ndarray
 
 
-def motions(files: LabelFiles, fps: float) -> Iterator[Motion]:
+def motions(files: LabelFiles, fps: float) -> Iterator[ClipMotion]:
     """Yields the clips in their order. fps: of the sequences."""
     track = np.asarray(files.mapped("track"))
     order = np.flatnonzero(track >= 0)
@@ -72,7 +72,7 @@ def _whole(
     step: int,
     fps: float,
     rows: np.ndarray,
-) -> Motion:
+) -> ClipMotion:
     count = int(place[-1]) + 1
     known = np.zeros(count, bool)
     known[place] = True
@@ -90,7 +90,7 @@ def _whole(
     measured[place] = ~part["interpolated"]
     all_rows = np.full(count, -1)
     all_rows[place] = rows
-    return Motion(
+    return ClipMotion(
         name=name,
         sequence=sequence,
         track=track,

@@ -15,7 +15,7 @@ from tfrecords.rendering import photo as render_photo
 from tfrecords.rendering import scene as render_scene
 from tfrecords.rendering import shading as render_shade
 from tfrecords.rendering.rasterizer import rasterise
-from tfrecords.rendering.scene import View
+from tfrecords.rendering.scene import SceneView
 from tools.pose.cameras import Camera
 from tools.pose.joints import POSE17
 
@@ -27,7 +27,7 @@ _MARGIN, _CUT_MARGIN, _CUT_SHARE = (1.06, 1.5), (0.78, 1.0), 0.06
 _SEAT_MM = (230.0, 850.0)
 
 
-class Picture(NamedTuple):
+class RenderedPicture(NamedTuple):
     """A picture and what is known of it.
 
     Attributes:
@@ -49,7 +49,7 @@ class Picture(NamedTuple):
     flesh: np.ndarray
 
 
-def draw(joints: np.ndarray, camera: Camera, ground: float, rng: np.random.Generator) -> Picture:
+def draw(joints: np.ndarray, camera: Camera, ground: float, rng: np.random.Generator) -> RenderedPicture:
     """Draws a person with these joints.
 
     Args:
@@ -93,7 +93,7 @@ def draw(joints: np.ndarray, camera: Camera, ground: float, rng: np.random.Gener
     hidden = render_front.in_front(rng, picture, person)
     pixels = render_photo.expose(rng, picture)
     pose_2d = view.project(joints)
-    return Picture(
+    return RenderedPicture(
         pixels=pixels,
         jpeg=render_photo.encode(rng, pixels),
         intrinsics=view.intrinsics,
@@ -187,7 +187,7 @@ def _with_seat(
     return body._replace(mesh=mesh, kind=kinds, colour=colours), 24 * len(solids)
 
 
-def _frame(rng: np.random.Generator, body: render_body.Body, props: int, camera: Camera) -> View:
+def _frame(rng: np.random.Generator, body: render_body.Body, props: int, camera: Camera) -> SceneView:
     """The square crop of the camera's view that shows the body with some margin, as a view of its own."""
     vertices = body.mesh.vertices[: len(body.mesh.vertices) - props]
     seen = vertices @ camera.rotation.T + camera.translation
@@ -204,11 +204,11 @@ def _frame(rng: np.random.Generator, body: render_body.Body, props: int, camera:
     intrinsics = np.array(
         [fx * scale, fy * scale, (cx + 0.5) * scale - corner[0] - 0.5, (cy + 0.5) * scale - corner[1] - 0.5]
     )
-    return View(intrinsics, np.asarray(camera.rotation), np.asarray(camera.translation), SIZE)
+    return SceneView(intrinsics, np.asarray(camera.rotation), np.asarray(camera.translation), SIZE)
 
 
 def _visibility(
-    view: View,
+    view: SceneView,
     joints: np.ndarray,
     flesh: np.ndarray,
     intrinsics: np.ndarray,

@@ -19,7 +19,7 @@ from tfrecords.rendering.shading import Light
 _CLEAR_MM = 700.0
 
 
-class View(NamedTuple):
+class SceneView(NamedTuple):
     """A camera: `intrinsics` [4] px, X_camera = `rotation` [3, 3] X_world + `translation` [3] mm; `size` px square."""
 
     intrinsics: np.ndarray
@@ -38,7 +38,7 @@ class View(NamedTuple):
     def eye(self) -> np.ndarray:
         return -self.rotation.T @ self.translation
 
-    def scaled(self, factor: float) -> View:
+    def scaled(self, factor: float) -> SceneView:
         """The same view in a picture of `factor` times the size, whose pixels cover the same ground."""
         fx, fy, cx, cy = self.intrinsics
         new = np.array([fx * factor, fy * factor, (cx + 0.5) * factor - 0.5, (cy + 0.5) * factor - 0.5])
@@ -74,7 +74,7 @@ def _wall_colour(rng: np.random.Generator) -> np.ndarray:
 
 def _plane(
     rng: np.random.Generator,
-    view: View,
+    view: SceneView,
     picture: np.ndarray,
     where: np.ndarray,
     origin: np.ndarray,
@@ -119,7 +119,9 @@ def _plane(
     return table[128]
 
 
-def background(rng: np.random.Generator, view: View, place: np.ndarray, ground: float) -> tuple[np.ndarray, np.ndarray]:
+def background(
+    rng: np.random.Generator, view: SceneView, place: np.ndarray, ground: float
+) -> tuple[np.ndarray, np.ndarray]:
     """What is behind a person at `place` [3] (world) on a floor at height `ground`.
 
     Returns:
@@ -184,7 +186,9 @@ def _sky(rng: np.random.Generator, size: int) -> np.ndarray:
     return sky
 
 
-def _skyline(rng: np.random.Generator, view: View, picture: np.ndarray, towards: np.ndarray, ground: float) -> None:
+def _skyline(
+    rng: np.random.Generator, view: SceneView, picture: np.ndarray, towards: np.ndarray, ground: float
+) -> None:
     """Paints a band that stands on the floor far behind, in place."""
     import cv2
 
@@ -250,7 +254,7 @@ def _byte_colour(colour: np.ndarray) -> tuple[float, ...]:
     return tuple(float(min(max(255 * value, 0), 255)) for value in colour)
 
 
-def draw_box(picture: np.ndarray, view: View, mesh: Mesh, colour: np.ndarray, light: Light) -> None:
+def draw_box(picture: np.ndarray, view: SceneView, mesh: Mesh, colour: np.ndarray, light: Light) -> None:
     """Draws the faces of a convex box that look to the camera, lit, in place; not when it reaches behind the camera."""
     import cv2
 
@@ -272,7 +276,7 @@ def draw_box(picture: np.ndarray, view: View, mesh: Mesh, colour: np.ndarray, li
 
 
 def clutter(
-    rng: np.random.Generator, picture: np.ndarray, view: View, place: np.ndarray, ground: float, light: Light
+    rng: np.random.Generator, picture: np.ndarray, view: SceneView, place: np.ndarray, ground: float, light: Light
 ) -> None:
     """Boxes, poles and far-off people behind the person, in place."""
     towards = place - view.eye()
@@ -296,7 +300,7 @@ def clutter(
         draw_box(picture, view, cuboid(low, low + [wide, deep, tall], rng.uniform(0, np.pi)), _wall_colour(rng), light)
 
 
-def _bystander(rng: np.random.Generator, picture: np.ndarray, view: View, spot: np.ndarray, ground: float) -> None:
+def _bystander(rng: np.random.Generator, picture: np.ndarray, view: SceneView, spot: np.ndarray, ground: float) -> None:
     """A person far behind: head, trunk and legs as flat shapes."""
     import cv2
 
@@ -329,7 +333,7 @@ def _bystander(rng: np.random.Generator, picture: np.ndarray, view: View, spot: 
 def cast_shadow(
     picture: np.ndarray,
     floor: np.ndarray,
-    view: View,
+    view: SceneView,
     vertices: np.ndarray,
     pieces: Sequence[tuple[int, int]],
     light: Light,

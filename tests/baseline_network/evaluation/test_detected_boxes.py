@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from baseline_network.evaluation import detected, pose_errors, record_evaluation
+from baseline_network.evaluation import detected_boxes, pose_errors, record_evaluation
 from baseline_network.images.detection import Box
 from tfrecords.source import Skip
 
@@ -25,7 +25,7 @@ def test_the_box_that_overlaps_most_is_the_persons():
     }
     truth = np.tile(np.array([20.0, 0, 20, 20], np.float32), (5, 1))
     data = [picture(1), picture(2), picture(3), picture(4), b"broken"]
-    boxes, found = detected.boxes_of(data, truth, lambda pixels: told[int(pixels[0, 0, 2])])
+    boxes, found = detected_boxes.boxes_of(data, truth, lambda pixels: told[int(pixels[0, 0, 2])])
     assert found.tolist() == [True, False, False, True, False]
     np.testing.assert_array_equal(boxes, [told[1][1][:4], truth[1], truth[2], told[4][0][:4], truth[4]])
 
@@ -34,7 +34,7 @@ def test_the_box_that_overlaps_most_is_the_persons():
 def test_least_overlap(shift, kept):
     # squares of 20 px, moved: 20 - s of 20 + s columns are common, a tenth at 16.4
     box = [Box(20.0 + shift, 0, 20, 20, "detector")]
-    _, found = detected.boxes_of([picture(0)], np.array([[20.0, 0, 20, 20]]), lambda _: box)
+    _, found = detected_boxes.boxes_of([picture(0)], np.array([[20.0, 0, 20, 20]]), lambda _: box)
     assert found.tolist() == [kept]
 
 
@@ -43,7 +43,7 @@ def test_those_not_found_are_missed():
     errors = {name: np.full([3, 16], 100.0) for name in (*shares, *lengths)}
     for values in errors.values():
         values[:, 5] = np.nan
-    counted = detected.count_as_missed(errors, np.array([True, False, True]))
+    counted = detected_boxes.count_as_missed(errors, np.array([True, False, True]))
     for name in shares:
         assert np.nanmean(counted[name]) == pytest.approx(200 / 3)
         assert np.isnan(counted[name][:, 5]).all()
