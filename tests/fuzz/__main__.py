@@ -60,8 +60,10 @@ def main(flags: Flags) -> int:
                 print(f"round {turn}: {cases:,} cases, {cpu.ru_utime + cpu.ru_stime:.0f} s of CPU", flush=True)
         if flags.keep:
             for name in names:
-                cases = runner.corpus(name) + runner.population(pathlib.Path(scratch, name))
-                runner.save_corpus(name, runner.smallest_cover(name, cases, most=12))
+                kept, found = runner.corpus(name), runner.population(pathlib.Path(scratch, name))
+                kept += runner.smallest_cover(name, kept, found, most=max(12 - len(kept), 0))
+                if kept:
+                    runner.save_corpus(name, kept)
     for name, total in totals.items():
         print(
             f"{name:14} {total.cases:>9,} cases, {total.success:>9,} read, {total.refused:>9,} refused, "

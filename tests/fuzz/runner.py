@@ -267,8 +267,8 @@ def population(state: pathlib.Path) -> list[Files]:
     return pickle.loads(path.read_bytes()) if path.exists() else []
 
 
-def smallest_cover(name: str, cases: list[Files], most: int) -> list[Files]:
-    """Few small cases that together run as many lines as all do, without those that the sample itself runs."""
+def smallest_cover(name: str, kept: list[Files], cases: list[Files], most: int) -> list[Files]:
+    """Few small cases that together run as many lines as all do, beyond those that the sample and `kept` run."""
     target, lines = TARGETS[name], _Lines()
 
     def run_lines(files: Files) -> set[tuple[str, int]]:
@@ -284,7 +284,7 @@ def smallest_cover(name: str, cases: list[Files], most: int) -> list[Files]:
                 sys.settrace(None)
             return lines.taken()
 
-    covered, chosen = run_lines(target.make()), []
+    covered, chosen = set().union(*map(run_lines, [target.make(), *kept])), []
     waiting = sorted(((files, run_lines(files)) for files in cases), key=lambda item: sum(map(len, item[0].values())))
     while waiting and len(chosen) < most:
         best = max(waiting, key=lambda item: len(item[1] - covered))

@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 import pytest
 
+from label_generator import generate
 from tfrecords.source import Options, read_records
 from tfrecords.sources import open_source
 from tools import inspect_tfrecords, make_tfrecords
@@ -81,6 +82,78 @@ def test_what_is_no_file_is_not_waited_for(tmp_path, convert):
     assert "a named pipe" in convert("coco", f"--input={tmp_path / 'a.json'}", "--images=none")
     (tmp_path / "b.json").symlink_to("/dev/zero")
     assert "a device" in convert("coco", f"--input={tmp_path / 'b.json'}", "--images=none")
+
+
+NAMES = {
+    "coco": "a.json",
+    "coco_results": "a.json",
+    "mmpose": "a.json",
+    "mediapipe": "a.json",
+    "yolo": "a.json",
+    "aichallenger": "a.json",
+    "deeplabcut": "a.csv",
+    "lsp": "joints.mat",
+    "mpii": "annot.h5",
+    "h36m_images": "annot_train.h5",
+    "mpii_lsp": "wild.npy",
+    "videopose3d": "data_2d_h36m.npz",
+    "h36m": "data_3d_h36m.npz",
+    "mocap": "m.npz",
+    "photos": "a.npz",
+    "openpose": "a.tar",
+    "npy_tree": "a.npy",
+}
+
+
+@pytest.mark.parametrize("source", NAMES)
+def test_no_source_waits_for_a_pipe_or_reads_a_device(tmp_path, source):
+    """Made directly: a command would end too, but only after it has waited."""
+    os.mkfifo(tmp_path / NAMES[source])
+    (tmp_path / "zero").mkdir()
+    (tmp_path / "zero" / NAMES[source]).symlink_to("/dev/zero")
+    style = "wild" if source in ("mocap", "h36m") else "h36m"
+    for folder in (tmp_path, tmp_path / "zero"):
+        with pytest.raises(InputError):
+            len(open_source(source, folder / NAMES[source], Options(images="none", cameras_style=style)))
+
+
+def test_pictures_in_a_pipe_are_not_waited_for(tmp_path, convert):
+    (tmp_path / "a.json").write_text(json.dumps(coco()))
+    os.mkfifo(tmp_path / "images.tar")
+    error = convert("coco", f"--input={tmp_path / 'a.json'}", f"--images={tmp_path / 'images.tar'}")
+    assert "is a named pipe, expected a file" in error
+
+
+@pytest.mark.parametrize("source", ["h36m", "h36m_images"])
+def test_hdf5_that_was_declared_and_never_written_is_refused(tmp_path, source):
+    shapes = {"3D_positions": (96, 10**8)}
+    path = tmp_path / "S1" / "MyPoses" / "3D_positions" / "Walking.h5"
+    if source == "h36m_images":
+        path = tmp_path / "annot_train.h5"
+        rows = dict.fromkeys(("action", "camera", "id", "istrain", "subaction", "subject"), (10**8,))
+        shapes = {**rows, "joint_2d": (10**8, 16, 2), "joint_3d_mono": (10**8, 16, 3)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with h5py.File(path, "w") as file:
+        for name, shape in shapes.items():
+            file.create_dataset(name, shape, "<f8", chunks=True)
+    with pytest.raises(InputError, match=r"declares .* [GM]iB"):
+        open_source(source, tmp_path, Options(images="none", cameras_style="wild"))
+
+
+def test_poses_not_in_px_and_an_empty_selection_end_before_tensorflow(tmp_path, capfd):
+    annotations, shares = coco(), coco()
+    keypoints = np.array(shares["annotations"][0]["keypoints"]).reshape(-1, 3)
+    shares["annotations"][0]["keypoints"] = (keypoints / [100, 100, 1]).ravel().tolist()
+    for name, content, flags, message in (
+        ("a.json", shares, (), "2D joints within 2 px: not in px"),
+        ("b.json", annotations, ("--split=val",), "no pose of split 'val'"),
+    ):
+        (tmp_path / name).write_text(json.dumps(content))
+        assert run(generate, f"--input={tmp_path / name}", f"--output={tmp_path / 'out'}", *flags) == 2
+        error = capfd.readouterr().err
+        assert message in error
+        assert error.count("\n") == 1
+        assert not (tmp_path / "out").exists()
 
 
 def test_terminal_escapes_are_shown(tmp_path, convert):
