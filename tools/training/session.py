@@ -202,7 +202,8 @@ class TrainingSession:
             if devices.is_chief:
                 steps += callbacks.tensorboard(self.log_directory, dict(self.settings), self.profile)
                 lines = not sys.stdout.isatty()
-                steps.append(callbacks.StepReports(self.log_directory, job.steps_per_epoch, self.epochs, lines))
+                if not parameter_servers.is_one(devices.strategy):  # whose steps Keras does not report
+                    steps.append(callbacks.StepReports(self.log_directory, job.steps_per_epoch, self.epochs, lines))
                 if job.draw is not None and self.pictures_every:
                     steps.append(callbacks.Pictures(self.log_directory, job.draw, self.pictures_every))
             return [*steps, callbacks.LastFigures(figures), callbacks.SaveEveryEpoch(checkpoints, watch)]
