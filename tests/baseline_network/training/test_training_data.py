@@ -38,6 +38,7 @@ def test_impossible_shares_are_told():
         shares(2, [1, 1, 1])
 
 
+@pytest.mark.slow
 def test_two_workers_of_a_data_service_make_the_same_batches(pictured_records):
     sets = [
         TrainingSet(str(pictured_records / "train.tfrecord"), 3),
