@@ -31,7 +31,7 @@ def test_swapped_sides_by_the_joints_names():
 
 
 def test_a_generated_label_of_swapped_sides_is_taken_away():
-    pose = np.ones((17, 3))
+    pose = 10.0 * np.arange(51.0).reshape(17, 3)
     record = swap_sides(PoseRecord(pose_2d=pose[:, :2], pose_3d=pose, root_3d=[0, 0, 5000], quality=0.5, weights="w"))
     assert np.isnan(record.pose_3d).all()
     assert np.isnan(record.root_3d).all()
