@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import dataclasses
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+import queue
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -19,8 +21,11 @@ _SET = joints.joint_set(JOINT_SET)
 LIMBS = [_SET.index(side + name) for side in "LR" for name in ("Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle")]
 TORSO = [_SET.index(name) for name in ("LShoulder", "RShoulder", "LHip", "RHip")]
 
+_T, _R = TypeVar("_T"), TypeVar("_R")
 # For `Settings.same_torso`: of the smaller person's size to the larger's, and of their boxes' overlap.
 _LIKE_SIZE, _TOUCHING = 0.6, 0.1
+# For `_same_region`: distance of the centres as a share of the larger side, the sides' ratio, the angles' cosine.
+_NEAR, _LIKE_SIDE, _LIKE_ANGLE = 0.12, 0.75, 0.85
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,18 +109,43 @@ class _Reading(NamedTuple):
     believed: bool
 
 
+class _Models(NamedTuple):
+    """What one thread looks with."""
+
+    detector: mediapipe_models.Detector
+    network: mediapipe_models.LandmarkNetwork
+
+
+@dataclasses.dataclass
+class _Search:
+    """The search of one picture: [H, W, 3] uint8 BGR, readings so far, and the regions of candidates looked at."""
+
+    picture: np.ndarray
+    readings: list[_Reading] = dataclasses.field(default_factory=list)
+    looked: list[Region] = dataclasses.field(default_factory=list)
+
+
 class PeopleFinder:
     """Finds people in pictures. Not to be shared by threads; each makes its own."""
 
     def __init__(self, settings: Settings | None = None, threads: int = 1):
-        """threads: that each network uses. Raises `InputError` without MediaPipe's wheel."""
+        """threads: how many regions are looked at side by side; people found are the same for any number.
+
+        Raises:
+          InputError: without MediaPipe's wheel.
+        """
         self.settings = settings or Settings()
-        self._detector = mediapipe_models.Detector(threads)
-        self._network = mediapipe_models.LandmarkNetwork(threads)
+        # Each network on one thread: they are too small to be shared out, and regions are several.
+        self._models = [
+            _Models(mediapipe_models.Detector(), mediapipe_models.LandmarkNetwork()) for _ in range(max(threads, 1))
+        ]
+        self._pool = concurrent.futures.ThreadPoolExecutor(threads) if threads > 1 else None
 
     def find(self, picture: np.ndarray) -> list[Person]:
         """The people of a photograph [H, W, 3] uint8 BGR, the surest first."""
-        return self._search(picture, [])
+        search = _Search(picture)
+        self._search(search)
+        return self._judged(search.readings)
 
     def follow(self, picture: np.ndarray, known: Sequence[Region], detect: bool) -> list[Person]:
         """The people of a frame of a video [H, W, 3] uint8 BGR, the surest first.
@@ -124,46 +154,70 @@ class PeopleFinder:
           known: where the people of the frame before are to be looked for.
           detect: look for others too, in the whole picture.
         """
-        readings: list[_Reading] = []
-        for region in known:
-            self._look(picture, region, 1.0, 1, self.settings.confirmed, readings)
+        search = _Search(picture)
+        confirmed = self.settings.confirmed
+        found = self._each(lambda models, region: self._look(models, picture, region, 1.0, 1, confirmed), known)
+        search.readings += [reading for reading in found if reading is not None]
         if detect:
             square = whole(picture.shape[1], picture.shape[0])
-            self._add(picture, [square], self.settings.score, self.settings.confirmed, readings)
-        return self._judged(readings)
+            self._add(search, [square], self.settings.score, confirmed)
+        return self._judged(search.readings)
 
-    def _search(self, picture: np.ndarray, readings: list[_Reading]) -> list[Person]:
+    def _each(self, work: Callable[[_Models, _T], _R], items: Sequence[_T]) -> list[_R]:
+        """work(models, item) of each item, in the order of the items, by as many threads as there are models."""
+        if self._pool is None or len(items) < 2:
+            return [work(self._models[0], item) for item in items]
+        free: queue.SimpleQueue[_Models] = queue.SimpleQueue()
+        for models in self._models:
+            free.put(models)
+
+        def one(item: _T) -> _R:
+            models = free.get()
+            try:
+                return work(models, item)
+            finally:
+                free.put(models)
+
+        return list(self._pool.map(one, items))
+
+    def _search(self, search: _Search) -> None:
         """People of the whole picture, then of its tiles, then of the picture turned, as far as that is of use."""
-        height, width = picture.shape[:2]
+        height, width = search.picture.shape[:2]
         chosen = self.settings
-        self._add(picture, [whole(width, height)], chosen.score, chosen.confirmed, readings)
+        self._add(search, [whole(width, height)], chosen.score, chosen.confirmed)
         if chosen.tiles and tiles.worthwhile(
-            width, height, [reading.person.size for reading in readings if reading.believed]
+            width, height, [reading.person.size for reading in search.readings if reading.believed]
         ):
             for squares in tiles.levels(width, height):
-                before = len(self._judged(readings))
-                self._add(picture, squares, chosen.score_in_tiles, chosen.confirmed_in_tiles, readings)
+                before = len(self._judged(search.readings))
+                self._add(search, squares, chosen.score_in_tiles, chosen.confirmed_in_tiles)
                 # Where larger tiles show no further person, smaller ones hardly ever do.
-                if len(self._judged(readings)) == before:
+                if len(self._judged(search.readings)) == before:
                     break
-        if chosen.turns and not any(reading.person.sureness >= chosen.sure for reading in readings):
+        if chosen.turns and not any(reading.person.sureness >= chosen.sure for reading in search.readings):
             turned = [whole(width, height, quarter * np.pi / 2) for quarter in (1, 2, 3)]
-            self._add(picture, turned, chosen.score, chosen.confirmed_turned, readings)
-        return self._judged(readings)
+            self._add(search, turned, chosen.score, chosen.confirmed_turned)
 
-    def _add(
-        self,
-        picture: np.ndarray,
-        squares: Iterable[Region],
-        score: float,
-        confirmed: float,
-        readings: list[_Reading],
-    ) -> None:
+    def _add(self, search: _Search, squares: Sequence[Region], score: float, confirmed: float) -> None:
         """Adds readings of whom the detector sees in squares of the picture."""
-        for square in squares:
-            for candidate in self._detector.candidates(picture, square, score, self.settings.most_overlap):
-                if not any(self._explained(candidate, reading.person) for reading in readings):
-                    self._look(picture, candidate.region, candidate.score, self.settings.looks, confirmed, readings)
+        chosen = self.settings
+
+        def detect(models: _Models, square: Region) -> list[Candidate]:
+            return models.detector.candidates(search.picture, square, score, chosen.most_overlap)
+
+        def look(models: _Models, candidate: Candidate) -> _Reading | None:
+            return self._look(models, search.picture, candidate.region, candidate.score, chosen.looks, confirmed)
+
+        new: list[Candidate] = []
+        candidates = [candidate for several in self._each(detect, squares) for candidate in several]
+        for candidate in sorted(candidates, key=lambda candidate: -candidate.score):
+            # Overlapping squares show the same person; the surest candidate of the same region is enough.
+            if any(_same_region(candidate.region, other) for other in search.looked):
+                continue
+            if not any(self._explained(candidate, reading.person) for reading in search.readings):
+                search.looked.append(candidate.region)
+                new.append(candidate)
+        search.readings += [reading for reading in self._each(look, new) if reading is not None]
 
     def _explained(self, candidate: Candidate, person: Person) -> bool:
         """Whether a candidate is a person who was read with certainty before."""
@@ -173,20 +227,20 @@ class PeopleFinder:
         return bool(near and alike and person.sureness >= self.settings.sure_alone)
 
     def _look(
-        self, picture: np.ndarray, region: Region, score: float, looks: int, confirmed: float, readings: list[_Reading]
-    ) -> None:
-        """Adds a reading of the person in a region, if there is one."""
+        self, models: _Models, picture: np.ndarray, region: Region, score: float, looks: int, confirmed: float
+    ) -> _Reading | None:
+        """The reading of the person in a region, if there is one."""
         found: Landmarks | None = None
         chosen = self.settings
         for _ in range(looks):
-            found = self._network.look(picture, region)
+            found = models.network.look(picture, region)
             # A second look can confirm a person, but not where the first sees hardly anything.
             hardly = found.presence < chosen.presence / 2 or found.sureness < chosen.first_sureness
             if hardly or not found.following.side > 1.0:
-                return
+                return None
             region = found.following
         if found is None or found.presence < chosen.presence:
-            return
+            return None
         sure = found.sureness >= chosen.sure_alone
         confirms = found.sureness >= confirmed and score >= chosen.confirming
         person = Person(
@@ -199,7 +253,7 @@ class PeopleFinder:
             score,
             found.following,
         )
-        readings.append(_Reading(person, sure or confirms))
+        return _Reading(person, sure or confirms)
 
     def _judged(self, readings: Sequence[_Reading]) -> list[Person]:
         """Each person once, by the surest reading of those that are the same, one of which must be believed."""
@@ -229,6 +283,13 @@ def same_person(one: Person, other: Person, settings: Settings) -> bool:
     torsos = one.points[TORSO].mean(0) - other.points[TORSO].mean(0)
     alike = min(one.size, other.size) > _LIKE_SIZE * size and overlap > _TOUCHING
     return bool(alike and np.hypot(*torsos) < settings.same_torso * size)
+
+
+def _same_region(one: Region, other: Region) -> bool:
+    """Whether the landmark network sees nearly the same in two regions."""
+    near = np.hypot(one.x - other.x, one.y - other.y) < _NEAR * max(one.side, other.side)
+    alike = _LIKE_SIDE < one.side / other.side < 1 / _LIKE_SIDE and np.cos(one.angle - other.angle) > _LIKE_ANGLE
+    return bool(near and alike)
 
 
 def overlap_of(one: np.ndarray, other: np.ndarray) -> float:

@@ -127,10 +127,10 @@ def test_world_landmarks_turn_with_the_picture(finder, annotated):
     picture, *_ = annotated[0]
     upright, region = finder.find(picture)[0], None
     region = upright.following
-    straight = finder._network.look(picture, region)
+    straight = finder._models[0].network.look(picture, region)
     # The same square of the picture turned by a quarter: the network sees the same pixels.
     turned = np.ascontiguousarray(np.rot90(picture))
-    other = finder._network.look(
+    other = finder._models[0].network.look(
         turned, Region(region.y, picture.shape[1] - 1 - region.x, region.side, region.angle - np.pi / 2)
     )
     x, y, z = straight.world.T
