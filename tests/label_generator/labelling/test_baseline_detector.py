@@ -26,7 +26,7 @@ def skier(pose3d_data):
 def test_its_key_points_are_on_the_person(skier, tmp_path, detector):
     if detector == "baseline" and not mediapipe_models.available():
         pytest.skip(f"models not found: {mediapipe_models.HOW_TO_GET_IT}")
-    picture, annotated, (x, y, width, height) = skier
+    picture, annotated, (x, _y, width, height) = skier
     source = tmp_path / "in"
     source.mkdir()
     cv2.imwrite(str(source / "a.png"), np.full((60, 80, 3), 128, np.uint8))
@@ -37,7 +37,8 @@ def test_its_key_points_are_on_the_person(skier, tmp_path, detector):
     content = np.load(photographs.find_people(request))
     assert str(content["joint_set"][0]) == "mpii16"
     files = content["files"][content["file"]].tolist()
-    assert files[0] == "a.png" and np.isnan(content["joints"][0]).all()
+    assert files[0] == "a.png"
+    assert np.isnan(content["joints"][0]).all()
     rows = [row for row, file in enumerate(files) if file == "b.png"]
     points = joints.convert(content["joints"][rows][..., :2], "mpii16", "coco17")[0]
     limbs = [i for i, name in enumerate(joints.joint_set("coco17").joints) if name[1:] not in ("Eye", "Ear", "ose")]
