@@ -30,13 +30,14 @@ _NEAR, _LIKE_SIDE, _LIKE_ANGLE = 0.12, 0.75, 0.85
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """How people are looked for; the numbers were chosen on photographs of COCO and on half of LSP's.
+    """How people are looked for; the numbers were chosen on half of COCO's photographs and half of LSP's.
 
     Attributes:
       score, score_in_tiles: least of the detector's for a candidate; low, since the landmark network judges after it.
       most_overlap: of the detector's boxes, see `boxes.suppress`.
       presence: least of a reading. first_sureness: less after the first look is not worth a second.
-      sure_alone: readings of this sureness are people, whatever the detector's score.
+      sure_alone, sure_turned: readings of this sureness are people, whatever the detector's score; the latter in the
+        picture turned.
       confirmed, confirming: so are less sure ones where the detector's score is `confirming` or more: of this sureness
         in the picture as it stands, of `confirmed_in_tiles` and `confirmed_turned` there, since more of what is none
         looks like a person.
@@ -50,13 +51,14 @@ class Settings:
     """
 
     score: float = 0.2
-    score_in_tiles: float = 0.4
+    score_in_tiles: float = 0.3
     most_overlap: float = 0.3
     presence: float = 0.5
     first_sureness: float = 0.35
-    sure_alone: float = 0.6
+    sure_alone: float = 0.56
+    sure_turned: float = 0.6
     confirmed: float = 0.4
-    confirmed_in_tiles: float = 0.55
+    confirmed_in_tiles: float = 0.5
     confirmed_turned: float = 0.58
     confirming: float = 0.65
     looks: int = 2
@@ -109,6 +111,13 @@ class _Reading(NamedTuple):
     believed: bool
 
 
+class _Belief(NamedTuple):
+    """The least sureness of a person: whatever the detector's score, and where that is high."""
+
+    alone: float
+    confirmed: float
+
+
 class _Models(NamedTuple):
     """What one thread looks with."""
 
@@ -155,12 +164,12 @@ class PeopleFinder:
           detect: look for others too, in the whole picture.
         """
         search = _Search(picture)
-        confirmed = self.settings.confirmed
-        found = self._each(lambda models, region: self._look(models, picture, region, 1.0, 1, confirmed), known)
+        belief = _Belief(self.settings.sure_alone, self.settings.confirmed)
+        found = self._each(lambda models, region: self._look(models, picture, region, 1.0, 1, belief), known)
         search.readings += [reading for reading in found if reading is not None]
         if detect:
             square = whole(picture.shape[1], picture.shape[0])
-            self._add(search, [square], self.settings.score, confirmed)
+            self._add(search, [square], self.settings.score, belief)
         return self._judged(search.readings)
 
     def _each(self, work: Callable[[_Models, _T], _R], items: Sequence[_T]) -> list[_R]:
@@ -184,21 +193,22 @@ class PeopleFinder:
         """People of the whole picture, then of its tiles, then of the picture turned, as far as that is of use."""
         height, width = search.picture.shape[:2]
         chosen = self.settings
-        self._add(search, [whole(width, height)], chosen.score, chosen.confirmed)
+        self._add(search, [whole(width, height)], chosen.score, _Belief(chosen.sure_alone, chosen.confirmed))
         if chosen.tiles and tiles.worthwhile(
             width, height, [reading.person.size for reading in search.readings if reading.believed]
         ):
             for squares in tiles.levels(width, height):
                 before = len(self._judged(search.readings))
-                self._add(search, squares, chosen.score_in_tiles, chosen.confirmed_in_tiles)
+                belief = _Belief(chosen.sure_alone, chosen.confirmed_in_tiles)
+                self._add(search, squares, chosen.score_in_tiles, belief)
                 # Where larger tiles show no further person, smaller ones hardly ever do.
                 if len(self._judged(search.readings)) == before:
                     break
         if chosen.turns and not any(reading.person.sureness >= chosen.sure for reading in search.readings):
             turned = [whole(width, height, quarter * np.pi / 2) for quarter in (1, 2, 3)]
-            self._add(search, turned, chosen.score, chosen.confirmed_turned)
+            self._add(search, turned, chosen.score, _Belief(chosen.sure_turned, chosen.confirmed_turned))
 
-    def _add(self, search: _Search, squares: Sequence[Region], score: float, confirmed: float) -> None:
+    def _add(self, search: _Search, squares: Sequence[Region], score: float, belief: _Belief) -> None:
         """Adds readings of whom the detector sees in squares of the picture."""
         chosen = self.settings
 
@@ -206,7 +216,7 @@ class PeopleFinder:
             return models.detector.candidates(search.picture, square, score, chosen.most_overlap)
 
         def look(models: _Models, candidate: Candidate) -> _Reading | None:
-            return self._look(models, search.picture, candidate.region, candidate.score, chosen.looks, confirmed)
+            return self._look(models, search.picture, candidate.region, candidate.score, chosen.looks, belief)
 
         new: list[Candidate] = []
         candidates = [candidate for several in self._each(detect, squares) for candidate in several]
@@ -227,7 +237,7 @@ class PeopleFinder:
         return bool(near and alike and person.sureness >= self.settings.sure_alone)
 
     def _look(
-        self, models: _Models, picture: np.ndarray, region: Region, score: float, looks: int, confirmed: float
+        self, models: _Models, picture: np.ndarray, region: Region, score: float, looks: int, belief: _Belief
     ) -> _Reading | None:
         """The reading of the person in a region, if there is one."""
         found: Landmarks | None = None
@@ -241,8 +251,8 @@ class PeopleFinder:
             region = found.following
         if found is None or found.presence < chosen.presence:
             return None
-        sure = found.sureness >= chosen.sure_alone
-        confirms = found.sureness >= confirmed and score >= chosen.confirming
+        sure = found.sureness >= belief.alone
+        confirms = found.sureness >= belief.confirmed and score >= chosen.confirming
         person = Person(
             found.points,
             found.visibility,
