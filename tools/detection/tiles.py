@@ -15,7 +15,7 @@ LEVELS = (2, 3)
 # People who fill this much of the picture's height leave no room for others of the same distance to be too small.
 _LARGE = 0.5
 # A picture is wide when its longer side is so many times the shorter one.
-_WIDE = 1.5
+_WIDE = 1.2
 # Below this side in px a square holds no person whom the landmark network could read.
 _LEAST_SIDE = 96
 
