@@ -194,13 +194,14 @@ class PeopleFinder:
         height, width = search.picture.shape[:2]
         chosen = self.settings
         self._add(search, [whole(width, height)], chosen.score, _Belief(chosen.sure_alone, chosen.confirmed))
-        if chosen.tiles and tiles.worthwhile(
-            width, height, [reading.person.size for reading in search.readings if reading.believed]
-        ):
-            for squares in tiles.levels(width, height):
+        if chosen.tiles:
+            in_tiles = _Belief(chosen.sure_alone, chosen.confirmed_in_tiles)
+            # In squares of the whole height someone beside a person who fills the picture is seen.
+            self._add(search, tiles.across(width, height), chosen.score_in_tiles, in_tiles)
+            sizes = [person.size for person in self._judged(search.readings)]
+            for squares in tiles.levels(width, height) if tiles.worthwhile(width, height, sizes) else ():
                 before = len(self._judged(search.readings))
-                belief = _Belief(chosen.sure_alone, chosen.confirmed_in_tiles)
-                self._add(search, squares, chosen.score_in_tiles, belief)
+                self._add(search, squares, chosen.score_in_tiles, in_tiles)
                 # Where larger tiles show no further person, smaller ones hardly ever do.
                 if len(self._judged(search.readings)) == before:
                     break

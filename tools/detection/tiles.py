@@ -35,14 +35,18 @@ def _centres(length: int, side: float) -> np.ndarray:
     return np.linspace(first, last, count) if count > 1 else np.array([(length - 1) / 2])
 
 
-def levels(width: int, height: int) -> Iterator[list[Region]]:
-    """The squares of each level, the largest first; of a wide picture those of its whole height are in the first."""
+def across(width: int, height: int) -> list[Region]:
+    """The squares of the whole height of a picture that is wider than high (width, where it is higher), else none."""
     wide = max(width, height) > _WIDE * min(width, height)
+    return squares(width, height, 1) if wide and min(width, height) >= _LEAST_SIDE else []
+
+
+def levels(width: int, height: int) -> Iterator[list[Region]]:
+    """The squares of each level, the largest first."""
     for along in LEVELS:
         level = squares(width, height, along)
         if level[0].side >= _LEAST_SIDE:
-            yield [*squares(width, height, 1), *level] if wide else level
-        wide = False
+            yield level
 
 
 def worthwhile(width: int, height: int, sizes: Sequence[float]) -> bool:

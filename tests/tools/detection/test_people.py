@@ -98,6 +98,47 @@ def test_the_surest_reading_stays():
     assert [kept.sureness for kept in finder._judged(readings)] == [0.8, 0.6]
 
 
+class OnePerson:
+    """A detector that sees the same person in every square, and a network that reads them; both count."""
+
+    def __init__(self):
+        self.squares, self.looks = [], 0
+        self.candidate = mediapipe_models.Candidate(
+            0.9, np.zeros(4), np.array([[320.0, 300], [320, 200], [320, 230], [320, 180]])
+        )
+
+    def candidates(self, picture, square, threshold, most_overlap):
+        self.squares.append(square)
+        moved = self.candidate.points + (len(self.squares) % 3)
+        return [self.candidate._replace(points=moved, score=0.9 - 0.01 * len(self.squares))]
+
+    def look(self, picture, region):
+        self.looks += 1
+        ones = np.ones(33)
+        points = standing(300, 260, 80)
+        return mediapipe_models.Landmarks(1.0, 0.5, points, ones, ones, np.zeros((33, 3)), self.candidate.region)
+
+
+def test_candidates_of_overlapping_tiles_are_looked_at_once():
+    finder, models = object.__new__(people.PeopleFinder), OnePerson()
+    finder.settings, finder._pool = Settings(), None
+    finder._models = [people._Models(models, models)]
+    found = finder.find(np.zeros((480, 640, 3), np.uint8))
+    assert len(found) == 1
+    assert len(models.squares) > 8
+    assert models.looks == finder.settings.looks
+
+
+def test_people_do_not_depend_on_the_number_of_threads(finder, annotated):
+    several = people.PeopleFinder(threads=3)
+    for picture, *_ in annotated[:2]:
+        small = np.zeros((2 * picture.shape[0], 2 * picture.shape[1], 3), np.uint8)
+        small[: picture.shape[0], : picture.shape[1]] = picture
+        for one, other in zip(finder.find(small), several.find(small)):
+            np.testing.assert_array_equal(one.points, other.points)
+        assert len(finder.find(small)) == len(several.find(small)) > 0
+
+
 def test_joint_mask_asks_for_inside_and_visible():
     one = person(standing())._replace(visibility=np.r_[0.05, 0.9, np.ones(31)], inside=np.r_[1, 0.4, np.ones(31)])
     mask = people.joint_mask(one, 0.1)
