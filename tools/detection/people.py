@@ -51,7 +51,7 @@ class Settings:
     """
 
     score: float = 0.2
-    score_in_tiles: float = 0.3
+    score_in_tiles: float = 0.35
     most_overlap: float = 0.3
     presence: float = 0.5
     first_sureness: float = 0.35
