@@ -36,8 +36,7 @@ class Settings:
       score, score_in_tiles: least of the detector's for a candidate; low, since the landmark network judges after it.
       most_overlap: of the detector's boxes, see `boxes.suppress`.
       presence: least of a reading. first_sureness: less after the first look is not worth a second.
-      sure_alone, sure_turned: readings of this sureness are people, whatever the detector's score; the latter in the
-        picture turned.
+      sure_alone: readings of this sureness are people, whatever the detector's score.
       confirmed, confirming: so are less sure ones where the detector's score is `confirming` or more: of this sureness
         in the picture as it stands, of `confirmed_in_tiles` and `confirmed_turned` there, since more of what is none
         looks like a person.
@@ -55,8 +54,7 @@ class Settings:
     most_overlap: float = 0.3
     presence: float = 0.5
     first_sureness: float = 0.35
-    sure_alone: float = 0.56
-    sure_turned: float = 0.6
+    sure_alone: float = 0.6
     confirmed: float = 0.4
     confirmed_in_tiles: float = 0.5
     confirmed_turned: float = 0.58
@@ -210,7 +208,7 @@ class PeopleFinder:
                     break
         if chosen.turns and not any(reading.person.sureness >= chosen.sure for reading in search.readings):
             turned = [whole(width, height, quarter * np.pi / 2) for quarter in (1, 2, 3)]
-            self._add(search, turned, chosen.score, _Belief(chosen.sure_turned, chosen.confirmed_turned))
+            self._add(search, turned, chosen.score, _Belief(chosen.sure_alone, chosen.confirmed_turned))
 
     def _add(self, search: _Search, squares: Sequence[Region], score: float, belief: _Belief) -> None:
         """Adds readings of whom the detector sees in squares of the picture."""
