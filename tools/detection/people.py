@@ -56,7 +56,7 @@ class Settings:
     first_sureness: float = 0.35
     sure_alone: float = 0.6
     confirmed: float = 0.4
-    confirmed_in_tiles: float = 0.5
+    confirmed_in_tiles: float = 0.55
     confirmed_turned: float = 0.58
     confirming: float = 0.65
     looks: int = 2
