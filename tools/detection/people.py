@@ -125,11 +125,11 @@ class _Models(NamedTuple):
 
 @dataclasses.dataclass
 class _Search:
-    """The search of one picture: [H, W, 3] uint8 BGR, readings so far, and the regions of candidates looked at."""
+    """The search of one picture: [H, W, 3] uint8 BGR, readings so far, and region and score of candidates looked at."""
 
     picture: np.ndarray
     readings: list[_Reading] = dataclasses.field(default_factory=list)
-    looked: list[Region] = dataclasses.field(default_factory=list)
+    looked: list[tuple[Region, float]] = dataclasses.field(default_factory=list)
 
 
 class PeopleFinder:
@@ -223,11 +223,14 @@ class PeopleFinder:
         new: list[Candidate] = []
         candidates = [candidate for several in self._each(detect, squares) for candidate in several]
         for candidate in sorted(candidates, key=lambda candidate: -candidate.score):
-            # Overlapping squares show the same person; the surest candidate of the same region is enough.
-            if any(_same_region(candidate.region, other) for other in search.looked):
+            # Overlapping squares show the same person; again is looked only where a higher score could confirm them.
+            if any(
+                _same_region(candidate.region, region) and min(candidate.score, chosen.confirming) <= score_before
+                for region, score_before in search.looked
+            ):
                 continue
             if not any(self._explained(candidate, reading.person) for reading in search.readings):
-                search.looked.append(candidate.region)
+                search.looked.append((candidate.region, candidate.score))
                 new.append(candidate)
         search.readings += [reading for reading in self._each(look, new) if reading is not None]
 
