@@ -21,7 +21,8 @@ _SET = joints.joint_set(JOINT_SET)
 LIMBS = [_SET.index(side + name) for side in "LR" for name in ("Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle")]
 TORSO = [_SET.index(name) for name in ("LShoulder", "RShoulder", "LHip", "RHip")]
 
-_T, _R = TypeVar("_T"), TypeVar("_R")
+_T = TypeVar("_T")
+_R = TypeVar("_R")
 # For `Settings.same_torso`: of the smaller person's size to the larger's, and of their boxes' overlap.
 _LIKE_SIZE, _TOUCHING = 0.6, 0.1
 # For `_same_region`: distance of the centres as a share of the larger side, the sides' ratio, the angles' cosine.
