@@ -48,7 +48,6 @@ def refine_bones(
     joint_mask: tf.Tensor | None = None,
     spread: float = SPREAD,
     iterations: int = ITERATIONS,
-    portable: bool = False,
 ) -> tf.Tensor:
     """Makes the bones of left and right as alike as the joints' expected errors allow.
 
@@ -61,7 +60,6 @@ def refine_bones(
         of the other, so pairs of bones with a missing limb joint are left as they are.
       spread: standard deviation of log(left / right), above 0.
       iterations: Gauss-Newton steps. The best of the poses that they pass through is taken, be it the first.
-      portable: use only operations that TFLite and ONNX have; they have no Cholesky factorisation.
 
     Returns:
       [B, 17, 3] mm, relative to the root, which has not moved. Poses that are not finite stay so.
@@ -73,18 +71,24 @@ def refine_bones(
     variances = tf.concat([tf.tile((tf.square(lateral) * (1.0 - trust))[..., None], [1, 1, 2]),
                            tf.square(DEPTH_SHARE * expected * moving)[..., None]], -1)  # fmt: skip
     slide = tf.concat([rays * trust[..., None], tf.ones_like(trust)[..., None]], -1)
-    # Moves [B, 17, 3]: x and y across the ray, then along it.
-    moves = tf.zeros_like(poses_3d)
+    # Moves [B, 17, 3]: x and y across the ray, then along it. None at first: of zeros XLA would work out every step in
+    # which they take part, slowly and for every size of batch, when it compiles.
+    moves: tf.Tensor | None = None
     diagonal = tf.eye(len(BONES), dtype=poses_3d.dtype)
-    pair_mask = _pair_mask(poses_3d if joint_mask is None else tf.cast(joint_mask, poses_3d.dtype), joint_mask is None)
-    best, lowest_cost = moves, tf.fill(tf.shape(poses_3d)[:1], tf.constant(float("inf"), poses_3d.dtype))
-    solve = _solve_by_sums if portable else _solve
+    pair_mask = None if joint_mask is None else _pair_mask(tf.cast(joint_mask, poses_3d.dtype))
+    best = lowest_cost = None
     for step in range(iterations + 1):
-        unlike, gradient = _unlikeness(_moved(poses_3d, moves, slide))
-        unlike, gradient = unlike * pair_mask, gradient * pair_mask[..., None, None]
-        cost = tf.reduce_sum(tf.math.divide_no_nan(tf.square(moves), variances), [1, 2])
-        cost += tf.reduce_sum(tf.square(unlike), 1) / spread**2
-        best, lowest_cost = tf.where((cost < lowest_cost)[:, None, None], moves, best), tf.minimum(cost, lowest_cost)
+        unlike, gradient = _unlikeness(poses_3d if moves is None else _moved(poses_3d, moves, slide))
+        if pair_mask is not None:
+            unlike, gradient = unlike * pair_mask, gradient * pair_mask[..., None, None]
+        cost = tf.reduce_sum(tf.square(unlike), 1) / spread**2
+        if moves is None:
+            lowest_cost = cost
+        else:
+            cost += tf.reduce_sum(tf.math.divide_no_nan(tf.square(moves), variances), [1, 2])
+            better = (cost < lowest_cost)[:, None, None]
+            best = tf.where(better, moves, tf.zeros_like(moves) if best is None else best)
+            lowest_cost = tf.minimum(cost, lowest_cost)
         if step == iterations:
             break
         along = tf.einsum("bqjx,bjx->bqj", gradient, slide)
@@ -92,18 +96,18 @@ def refine_bones(
         spread_of = gradient * variances[:, None]
         system = tf.einsum("bpjx,bqjx->bpq", gradient, spread_of) + spread**2 * diagonal
         system += _RIDGE * tf.reduce_sum(system * diagonal, [1, 2], keepdims=True) * diagonal
-        wanted = tf.reduce_sum(gradient * moves[:, None], [2, 3]) - unlike
-        moves = tf.einsum("bqjx,bq->bjx", spread_of, solve(system, wanted))
-    return _moved(poses_3d, best, slide)
+        wanted = -unlike if moves is None else tf.reduce_sum(gradient * moves[:, None], [2, 3]) - unlike
+        moves = tf.einsum("bqjx,bq->bjx", spread_of, solve_positive(system, wanted))
+    return poses_3d if best is None else _moved(poses_3d, best, slide)
 
 
-def _solve(system: tf.Tensor, wanted: tf.Tensor) -> tf.Tensor:
-    """x [B, n] of system x = wanted, for symmetric positive definite systems [B, n, n]."""
-    return tf.linalg.cholesky_solve(tf.linalg.cholesky(system), wanted[..., None])[..., 0]
+def solve_positive(system: tf.Tensor, wanted: tf.Tensor) -> tf.Tensor:
+    """x [B, n] with system [B, n, n] x = wanted [B, n]; symmetric, positive definite, n small and known.
 
-
-def _solve_by_sums(system: tf.Tensor, wanted: tf.Tensor) -> tf.Tensor:
-    """As `_solve`, by the factorisation's own sums, products and roots, number by number."""
+    Cholesky's method by its own sums, products and roots, number by number: XLA makes elementwise loops of them, where
+    TensorFlow's factorisation takes several times as long on processors, needs cuSOLVER on GPUs, and is unknown to
+    TFLite and ONNX. A system that is not positive definite gives NaN for its pose alone.
+    """
     size = system.shape[-1]
     lower: dict[tuple[int, int], tf.Tensor] = {}
     for i in range(size):
@@ -127,10 +131,8 @@ def _solve_by_sums(system: tf.Tensor, wanted: tf.Tensor) -> tf.Tensor:
     return tf.stack([solution[i] for i in range(size)], -1)
 
 
-def _pair_mask(mask: tf.Tensor, everything: bool) -> tf.Tensor:
-    """[B, 6] of 0 and 1: pairs of which all joints of arms and legs are in the mask [B, 17]; 1 for `everything`."""
-    if everything:
-        return tf.ones_like(mask[:, : len(BONES), 0])
+def _pair_mask(mask: tf.Tensor) -> tf.Tensor:
+    """[B, 6] of 0 and 1: pairs of which all joints of arms and legs are in the mask [B, 17]."""
     limbs = {end for pair in BONES for end, _ in pair}
     columns = [
         tf.reduce_min(tf.gather(mask, sorted({j for bone in pair for j in bone} & limbs), axis=1), 1) for pair in BONES
@@ -145,12 +147,14 @@ def _moved(poses_3d: tf.Tensor, moves: tf.Tensor, slide: tf.Tensor) -> tf.Tensor
 
 def _unlikeness(poses_3d: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """log(right / left) [B, 6] of the pairs of bones, and its gradient by the joints [B, 6, 17, 3]."""
-    signs, ends, starts = zip(*((sign, *bone) for pair in BONES for sign, bone in zip((1.0, -1.0), pair)))
+    signs_of, ends, starts = zip(*((sign, *bone) for pair in BONES for sign, bone in zip((1.0, -1.0), pair)))
     bones = tf.gather(poses_3d, ends, axis=1) - tf.gather(poses_3d, starts, axis=1)
     lengths = tf.maximum(tf.norm(bones, axis=-1), _SHORTEST_MM)
-    signs = tf.constant(signs, poses_3d.dtype)
+    signs = tf.constant(signs_of, poses_3d.dtype)
+    # Of the bones' own shape, which XLA broadcasts in one go instead of making them out for the whole batch.
+    by_axis = tf.constant([[sign] * 3 for sign in signs_of], poses_3d.dtype)
     unlike = tf.reduce_sum(tf.reshape(signs * tf.math.log(lengths), [-1, len(BONES), 2]), -1)
-    steep = signs[:, None] * bones / tf.square(lengths)[..., None]
+    steep = by_axis * bones / tf.square(lengths)[..., None]
     reach = tf.one_hot(ends, POSE17.size, dtype=steep.dtype) - tf.one_hot(starts, POSE17.size, dtype=steep.dtype)
     gradient = steep[:, :, None] * reach[..., None]
     return unlike, tf.reduce_sum(tf.reshape(gradient, [-1, len(BONES), 2, POSE17.size, 3]), 2)

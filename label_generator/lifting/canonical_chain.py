@@ -81,15 +81,22 @@ class CanonicalChain(tf.Module):
     def reconstruct_both(self, view: SearchView) -> tuple[Coarse, Coarse]:
         """`reconstruct` of the picture and of its mirror image, in one run of the networks."""
         pairs = zip(_canonical(view), canonical_view.mirrored(_canonical(view)))
-        straight, mirror = halves(self._reconstructed(CanonicalView(*(tf.concat(pair, 0) for pair in pairs))))
+        few = view.points.shape[0] == 1
+        straight, mirror = halves(self._reconstructed(CanonicalView(*(tf.concat(pair, 0) for pair in pairs)), few))
         return straight, unmirrored(mirror)._replace(right_2d=tf.fill(tf.shape(view.points), float("nan")))
 
-    def _reconstructed(self, view: CanonicalView) -> Coarse:
+    def _reconstructed(self, view: CanonicalView, few: bool = False) -> Coarse:
+        """few: the number of views is known and small, see `PrenormInference.of_few`."""
+
+        def run(stage: str, rows: tf.Tensor) -> tf.Tensor:
+            network = self._networks[stage]
+            return network.of_few(rows) if few else network(rows)
+
         inputs = self._inputs(view)
         if names.DIRECT in self._networks:
-            return self._decode(self._networks[names.DIRECT](inputs), None, view)
-        answer = self._networks[names.LEFT2RIGHT](inputs)
-        return self._decode(self._networks[names.POSE3D](tf.concat([inputs, answer], -1)), answer, view)
+            return self._decode(run(names.DIRECT, inputs), None, view)
+        answer = run(names.LEFT2RIGHT, inputs)
+        return self._decode(run(names.POSE3D, tf.concat([inputs, answer], -1)), answer, view)
 
     def _decoded(self, outputs: tf.Tensor, answer: tf.Tensor | None, view: CanonicalView) -> Coarse:
         right = tf.fill(tf.shape(view.points), float("nan"))

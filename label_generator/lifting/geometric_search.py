@@ -22,6 +22,7 @@ import tensorflow as tf
 
 from tools.cli.errors import InputError
 from tools.pose.joints import POSE17
+from tools.training import op_forms
 
 ROOT = POSE17.root
 # A tf.Tensor, or what becomes one: an array or a number.
@@ -44,6 +45,8 @@ RELEASED_CAP_ROOT_CENTRED = 2000.0
 # starting the work costs little beside it. It also bounds the memory of a batch of any size. And how many such pieces
 # may be under way at once.
 CHUNK = {"convex": 2048, "exhaustive": 256}
+# GPUs have no such cache, and every piece costs them the start of its programs.
+GPU_CHUNK = 65_536
 _PIECES_AT_ONCE = 4
 
 # Depth counts are held as int32 and turned into float32 depths, which are exact up to here.
@@ -163,7 +166,8 @@ def geometric_search(
     weights = tf.ones([batch, 17], dtype) if joint_weights is None else _as(joint_weights, dtype)
     if not weights.shape.is_compatible_with([None, 17]):
         raise InputError(f"geometric search: joint_weights must be [B, 17], got {weights.shape}")
-    search = _compiled(objective, method, bool(subgrid), camera, bool(jit_compile))
+    chunk = CHUNK[method] if op_forms.chosen() == op_forms.CPU else GPU_CHUNK
+    search = _compiled(objective, method, bool(subgrid), camera, bool(jit_compile), chunk)
     return search(
         poses_3d,
         poses_2d,
@@ -196,7 +200,7 @@ def _check_range(min_depth_mm: Tensor, max_depth_mm: Tensor, step_mm: Tensor) ->
 
 @functools.cache
 def _compiled(
-    objective: str, method: str, subgrid: bool, camera: str, jit_compile: bool
+    objective: str, method: str, subgrid: bool, camera: str, jit_compile: bool, chunk: int
 ) -> Callable[..., SearchResult]:
     """The tf.function for one set of options: splits the batch and runs the search on each piece."""
     jit = functools.partial(tf.function, autograph=False, jit_compile=jit_compile or None, reduce_retracing=True)
@@ -221,7 +225,7 @@ def _compiled(
         depths_and_costs = find(*terms(*(tf.transpose(x) for x in flat)), min_mm, step_mm, count)
         return refine(poses_3d, poses_2d, intrinsics, weights, *depths_and_costs, cap)
 
-    return tf.function(functools.partial(_in_chunks, search, CHUNK[method]), autograph=False, reduce_retracing=True)
+    return tf.function(functools.partial(_in_chunks, search, chunk), autograph=False, reduce_retracing=True)
 
 
 def _in_chunks(

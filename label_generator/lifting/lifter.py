@@ -158,9 +158,9 @@ class Lifter(tf.Module):
         self._input_view, self._average, self._finish = map(
             compiled, (self._to_search_camera, _averaged, self._finished)
         )
-        # One pose is all overhead: the whole chain compiled takes half the time that its steps do. XLA multiplies one
-        # row by a matrix faster than half of two rows.
-        self._lift_one = compiled(functools.partial(self._lift_filled, together=False))
+        # One pose is all overhead: the whole chain compiled takes half the time that its steps do. The published
+        # networks are quicker once for each image then, see `PrenormInference.of_few` for the others.
+        self._lift_one = compiled(functools.partial(self._lift_filled, together=self.recipe != "published"))
         self._lift = tf.function(self._lifted, autograph=False, reduce_retracing=True)
 
     def lift(self, poses_2d: Any, intrinsics: Any, joint_mask: Any = None, right_2d: Any = None) -> Lifted:
@@ -271,9 +271,7 @@ class Lifter(tf.Module):
         if settings.symmetry:
             trust = coarse.ray_trust * view.weights if settings.refinement == "trust" else view.weights
             rays = (view.points - view.intrinsics[2:]) / view.intrinsics[:2]
-            refined = refine_bones(
-                refined, rays, trust, coarse.joint_error_mm, input_view.labelled, portable=self.portable
-            )
+            refined = refine_bones(refined, rays, trust, coarse.joint_error_mm, input_view.labelled)
 
         few = tf.reduce_sum(tf.cast(input_view.labelled, tf.int32), 1) < settings.min_joints
         reason = tf.where(search.valid, 0, 3)
@@ -364,7 +362,12 @@ class Lifter(tf.Module):
         def serve(poses_2d: tf.Tensor, intrinsics: tf.Tensor, joint_mask: tf.Tensor) -> dict[str, tf.Tensor]:
             arguments = poses_2d, intrinsics, joint_mask
             one = tf.equal(tf.shape(poses_2d)[0], 1)
-            return tf.cond(one, lambda: self._lift_one(*arguments), lambda: self._lifted(*arguments))._asdict()
+
+            def lift_one() -> Lifted:
+                # What is compiled knows that it is one.
+                return self._lift_one(*(tf.reshape(x, [1, *x.shape[1:]]) for x in arguments))
+
+            return tf.cond(one, lift_one, lambda: self._lifted(*arguments))._asdict()
 
         return tf.function(
             serve,

@@ -87,10 +87,14 @@ def plain_step(sizes: hourglass.Sizes, batch_size: int, dtype: str = "float32") 
     import tensorflow as tf
 
     class Plain(tf.keras.layers.Layer):
-        """Keras' `UpSampling2D` and `Add`."""
+        """Keras' `UpSampling2D` and an addition."""
+
+        def __init__(self, **options: Any):
+            super().__init__(**options)
+            self.enlarge = tf.keras.layers.UpSampling2D(2, interpolation="nearest", dtype=dtype)
 
         def call(self, inputs: Any) -> Any:
-            return inputs[0] + tf.keras.layers.UpSampling2D(2, interpolation="nearest")(inputs[1])
+            return inputs[0] + self.enlarge(inputs[1])
 
     def copy(layer: Any) -> Any:
         return Plain(name=layer.name, dtype=dtype) if isinstance(layer, hourglass.AddUpsampled) else layer
@@ -132,14 +136,16 @@ def measure(settings: BenchmarkSettings) -> list[Row]:
     """All figures of this section: counts, of the published size unless `settings.scale` is small."""
     sizes = hourglass.Sizes() if settings.scale >= 0.25 else hourglass.Sizes(1, 1, 16, 64)
     rows = []
-    for dtype in ("float32", "mixed_float16"):
+    for dtype in ("mixed_float16", "float32"):
         steps = {
-            "plain Keras": plain_step(sizes, 4, dtype),
-            "broadcast, variable by variable, before": training_step(sizes, 4, dtype, "cpu", former_optimizer=True),
-            "form cpu": training_step(sizes, 4, dtype, "cpu"),
-            "form gpu": training_step(sizes, 4, dtype, "gpu"),
+            "plain Keras": lambda dtype=dtype: plain_step(sizes, 4, dtype),
+            "before, variables one by one": lambda dtype=dtype: training_step(sizes, 4, dtype, "cpu", True),
+            "form cpu": lambda dtype=dtype: training_step(sizes, 4, dtype, "cpu"),
+            "form gpu": lambda dtype=dtype: training_step(sizes, 4, dtype, "gpu"),
+            "form xla": lambda dtype=dtype: training_step(sizes, 4, dtype, "xla"),
         }
-        for name, step in steps.items():
+        for name, make in steps.items():
+            step = make()
             counts = operations(step)
             title = f"{dtype}, {name}"
             launched = sum(number for kind, number in counts.items() if kind not in _FREE)

@@ -1,5 +1,7 @@
 """The refinement of bones against SciPy's least squares, and what it promises."""
 
+import re
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -181,3 +183,30 @@ def test_works_in_a_graph_with_any_batch():
         arrays = people(max(count, 1), dtype=np.float32)
         rows = [values[:count] for values in arrays]
         assert step(*rows[:4]).shape == (count, 17, 3)
+
+
+def test_a_system_that_is_not_positive_spoils_no_other():
+    systems = np.stack([np.eye(3), np.diag([1.0, -1.0, 1.0]), 2 * np.eye(3)])
+    found = module.solve_positive(tf.constant(systems), tf.ones([3, 3], tf.float64)).numpy()
+    assert np.isnan(found[1]).any()
+    np.testing.assert_allclose(found[[0, 2]], [[1.0] * 3, [0.5] * 3])
+
+
+def test_nothing_is_worked_out_for_a_whole_batch_when_compiling():
+    """XLA evaluates what has only constants in it, slowly where it is as large as a batch."""
+    count = 77
+    inputs = [tf.constant(values, tf.float32) for values in people(count)[:4]]
+    compiled = tf.function(lambda *values: module.refine_bones(*values), autograph=False, jit_compile=True)
+    known, large = set(), []
+    for line in str(compiled.experimental_get_compiler_ir(*inputs)(stage="hlo")).splitlines():
+        found = re.match(r"\s*(?:ROOT )?%?([\w.\-]+) = (\S+) ([a-z\-]+)\((.*?)\)", line)
+        if found is None:
+            continue
+        name, shape, operation, rest = found.groups()
+        operands = re.findall(r"%([\w.\-]+)", rest)
+        if operation in ("constant", "iota") or (operands and all(operand in known for operand in operands)):
+            known.add(name)
+            # A broadcast is left to the loops that read it.
+            large += [line] if f"[{count}," in shape and operation != "broadcast" else []
+    assert len(known) > 20
+    assert not large, large

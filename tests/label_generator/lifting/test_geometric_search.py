@@ -351,3 +351,14 @@ def test_bad_options_are_input_errors():
             geometric_search(poses, pixels, CAMERA, **options)
     with pytest.raises(InputError, match="poses_2d"):
         geometric_search(poses, poses, CAMERA)
+
+
+def test_gpus_take_larger_pieces(monkeypatch):
+    asked = []
+    monkeypatch.setattr(module, "_compiled", lambda *options: asked.append(options[-1]) or (lambda *inputs: inputs))
+    poses_3d, poses_2d = people(np.random.default_rng(0), 3)[:2]
+    for form in ("cpu", "gpu"):
+        monkeypatch.setenv("POSE3D_OP_FORMS", form)
+        for method in module.METHODS:
+            geometric_search(poses_3d, poses_2d, CAMERA, method=method)
+    assert asked == [2048, 256, 65_536, 65_536]
