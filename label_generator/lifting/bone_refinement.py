@@ -15,6 +15,7 @@ steps are taken in the dual, with a 6 x 6 system for a pose instead of one of 51
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 
 from tools.pose.joints import POSE17
@@ -151,10 +152,11 @@ def _unlikeness(poses_3d: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     bones = tf.gather(poses_3d, ends, axis=1) - tf.gather(poses_3d, starts, axis=1)
     lengths = tf.maximum(tf.norm(bones, axis=-1), _SHORTEST_MM)
     signs = tf.constant(signs_of, poses_3d.dtype)
-    # Of the bones' own shape, which XLA broadcasts in one go instead of making them out for the whole batch.
+    # With all three axes, XLA broadcasts these in one go instead of making them out for the whole batch.
     by_axis = tf.constant([[sign] * 3 for sign in signs_of], poses_3d.dtype)
     unlike = tf.reduce_sum(tf.reshape(signs * tf.math.log(lengths), [-1, len(BONES), 2]), -1)
     steep = by_axis * bones / tf.square(lengths)[..., None]
-    reach = tf.one_hot(ends, POSE17.size, dtype=steep.dtype) - tf.one_hot(starts, POSE17.size, dtype=steep.dtype)
-    gradient = steep[:, :, None] * reach[..., None]
+    joints = np.eye(POSE17.size)
+    reach = np.repeat((joints[list(ends)] - joints[list(starts)])[..., None], 3, -1)
+    gradient = steep[:, :, None] * tf.constant(reach, steep.dtype)
     return unlike, tf.reduce_sum(tf.reshape(gradient, [-1, len(BONES), 2, POSE17.size, 3]), 2)
