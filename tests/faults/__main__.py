@@ -100,7 +100,7 @@ def main() -> int:
     finally:
         if not options.folder:
             shutil.rmtree(root, ignore_errors=True)
-    print(table(results))
+    print(table([*former, *results]))
     return int(any(one["lost"] or one["wrong"] or one["leftovers"] or one["unclear"] for one in results))
 
 

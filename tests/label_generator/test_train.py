@@ -302,14 +302,14 @@ def test_two_devices_and_two_processes_train_to_one_devices_weights(
 def test_preempted_workers_save_the_same_step_and_go_on_to_the_same_arrays(
     synthetic_records, tmp_path, start_train, trainings
 ):
-    words = [*SMALL, f"--data_dir={synthetic_records}", "--epochs=6", "--steps_per_execution=2"]
+    words = [*SMALL, f"--data_dir={synthetic_records}", "--epochs=4", "--steps_per_execution=2"]
 
     def start_both(folder):
         return trainings.start_two_workers(start_train, words, folder)
 
     undisturbed = start_both(tmp_path / "whole")
     errors = trainings.preempt_and_finish(start_both, tmp_path / "preempted")
-    assert all("ended by SIGTERM; epoch 2 of 6; " in error for error in errors)
+    assert all(re.search(r"ended by SIGTERM; epoch \d of 4; ", error) for error in errors)
     trainings.finish(*undisturbed)
     trainings.assert_same_arrays(tmp_path / "preempted", tmp_path / "whole", least=21)
 
