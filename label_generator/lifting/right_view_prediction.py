@@ -16,10 +16,11 @@ from label_generator.networks.normalization import Statistics
 from label_generator.stages import left2right, pose_rows
 from tfrecords.conversion import clips
 from tfrecords.formats import arrays
+from tfrecords.storage import partial
 from tools.cli import outputs
 from tools.cli.errors import InputError
 from tools.cli.progress import Progress
-from tools.files import atomic
+from tools.files import atomic, checksums, staging
 
 STAGE = left2right.STAGE
 _ROWS_AT_ONCE = 8192
@@ -137,6 +138,8 @@ def predict_files(
 ) -> tuple[int, int]:
     """Writes the right view of each array below `source` below `target`, and returns the numbers of poses and files.
 
+    Those of a tree are put in place together; a run that was ended goes on.
+
     Args:
       source: a tree of .npy arrays [N, 34] (planar rows) or [N, 17, 2] px, or one.
       find_weights: returns the weights folder, asked for when the files are known to be there.
@@ -147,7 +150,8 @@ def predict_files(
       InputError: naming the file that is not such an array or would be replaced, or the weights.
     """
     pairs = find_arrays(source, target)
-    outputs.check_all_free((path for _, path in pairs), overwrite)
+    unfinished = source.is_dir() and (target / staging.FOLDER).exists()
+    outputs.check_all_free((path for _, path in pairs), overwrite or unfinished)
     weights = find_weights()
     opened = [(path, _open_left_view(path, permutation)) for path, _ in pairs]
     predictor = RightViewPredictor(weights, statistics, compute_dtype)
@@ -155,13 +159,49 @@ def predict_files(
     total, done, without = sum(len(array) for _, array in opened), 0, 0
     print(f"{STAGE.name} network of {predictor.directory}, statistics '{statistics}'", flush=True)
     with Progress(total, "poses") as progress:
-        for (path, array), (_, result) in zip(opened, pairs):
-            without += _write_right_view(predictor, path, array, result, permutation)
+
+        def write(number: int, place: pathlib.Path) -> None:
+            nonlocal done, without
+            path, array = opened[number]
+            without += _write_right_view(predictor, path, array, place, permutation)
             done += len(array)
             progress.update(done)
+
+        if source.is_file():
+            write(0, pairs[0][1])
+        else:
+            settings = [statistics, compute_dtype, None if permutation is None else list(permutation)]
+            files = [(path, path.stat()) for path, _ in pairs]
+            header = {
+                "input": [[str(path.resolve()), stat.st_size, stat.st_mtime_ns] for path, stat in files],
+                "weights": checksums.of_folders([predictor.directory]),
+                "settings": settings,
+            }
+            _write_tree(
+                target, [result.relative_to(target).as_posix() for _, result in pairs], header, overwrite, write
+            )
     if without:
         print(f"{without:,} poses with a joint that is not a number have no right view (NaN)")
     return total, len(pairs)
+
+
+def _write_tree(
+    target: pathlib.Path,
+    names: list[str],
+    header: dict,
+    overwrite: bool,
+    write: Callable[[int, pathlib.Path], None],
+) -> None:
+    """Calls `write` for each file that no earlier run has written, and puts all in place."""
+    with partial.locked(target):
+        staged = staging.StagedFiles(target, names, header, overwrite)
+        try:
+            for number, name in enumerate(names):
+                if not staged.is_written(name):
+                    write(number, staged.path(name))
+            staged.finish()
+        finally:
+            staged.discard_if_empty()
 
 
 def _open_left_view(path: pathlib.Path, permutation: Sequence[int] | None) -> arrays.ArrayRows:

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import pathlib
 import re
 import shutil
 
@@ -9,9 +10,11 @@ import numpy as np
 import pytest
 
 from label_generator import predict
+from label_generator.lifting import right_view_prediction
 from label_generator.networks import linear_model, network_files
 from label_generator.stages import pose_rows
 from label_generator.training import training_flags
+from tools.files import staging
 
 
 @pytest.fixture
@@ -66,6 +69,40 @@ def test_train_statistics_over_a_tree(run, tmp_path, published_weights, network,
     text = capsys.readouterr().out
     assert "right view of 200 poses in 3 files" in text
     assert text.endswith(f"written to {out}\n")
+
+
+@pytest.mark.parametrize("ended_at", ["second file", "second move"])
+def test_an_ended_run_goes_on(run, tmp_path, published_weights, rows, monkeypatch, ended_at):
+    files = tree(tmp_path / "left", rows)
+    words = [f"--load_dir={tmp_path / 'left'}", f"--weights={published_weights}"]
+    out, whole, written = tmp_path / "right", tmp_path / "whole", []
+    assert run(*words, f"--save_dir={whole}") == 0
+    write, replace = right_view_prediction._write_right_view, os.replace
+
+    def write_some(*arguments):
+        written.append(arguments[1])
+        if ended_at == "second file" and len(written) == 2:
+            raise KeyboardInterrupt
+        return write(*arguments)
+
+    def replace_some(old, new):
+        if ended_at == "second move" and "9" in pathlib.Path(new).relative_to(tmp_path).parts[1:2]:
+            raise KeyboardInterrupt
+        replace(old, new)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(right_view_prediction, "_write_right_view", write_some)
+        patched.setattr(staging.os, "replace", replace_some)
+        assert run(*words, f"--save_dir={out}") == 130
+    before = len(written)
+    assert run(*words, f"--save_dir={out}", "--statistics=test") == 2  # of another run nothing is taken
+    monkeypatch.setattr(right_view_prediction, "_write_right_view", write_some)
+    ended_at = ""
+    assert run(*words, f"--save_dir={out}") == 0
+    assert len(written) - before == {2: 2, 3: 0}[before]
+    assert {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()} == set(files)
+    for name in files:
+        assert (out / name).read_bytes() == (whole / name).read_bytes()
 
 
 def test_poses_that_are_not_numbers_have_no_right_view(run, tmp_path, published_weights, rows, capsys):
