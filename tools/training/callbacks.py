@@ -90,7 +90,7 @@ class StepReports(tf.keras.callbacks.Callback):
         """Keras' hook; `batch` is the last of those that one call of the training function has run."""
         loss = (logs or {}).get("loss")
         # Not `batch`: an epoch that an earlier run began starts in its middle.
-        now, step = time.monotonic(), int(self.model.optimizer.iterations)
+        now, step = time.monotonic(), int(self.model.optimizer.iterations.numpy())
         if loss is not None and step - self._written >= self._every:
             with self._writer.as_default(step=step):
                 tf.summary.scalar("batch_loss", loss)
