@@ -29,7 +29,7 @@ class Walkers(Source):
     def records(self, numbers):
         for number in numbers:
             person, i = self._rows[number]
-            pose = np.full((17, 2), 100.0 * person + i, np.float32)
+            pose = 100.0 * person + i + np.arange(34, dtype=np.float32).reshape(17, 2)
             yield schema.PoseRecord(dataset="walkers", subject=f"S{person}", sequence=f"{i % 3}", frame=i, pose_2d=pose)
 
 

@@ -110,7 +110,7 @@ def test_pictures_of_a_tfrecords_input(tmp_path, labels, write_labels, review):
             for number in numbers:
                 picture = np.full((100, 80, 3), 4 * number, np.uint8)
                 data = cv2.imencode(".png", picture)[1].tobytes() if number != 4 else b""
-                pose = np.full((17, 2), 40.0)
+                pose = 40.0 + np.arange(34.0).reshape(17, 2)
                 yield PoseRecord(file=f"{number}.png", pose_2d=pose, image=data, image_format="png" if data else "")
 
     writer.convert(functools.partial(Own, tmp_path, Options()), tmp_path / "records", num_workers=1, quiet=True)
