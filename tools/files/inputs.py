@@ -72,9 +72,13 @@ def read_bytes(path: str | os.PathLike, limit: int = 0) -> bytes:
     limit = limit or limits.current().text_bytes
     with open_file(path) as file:
         try:
-            if remote.place(path).stat().st_size > limit:
+            size = remote.place(path).stat().st_size
+            # Reading so many bytes asks for the memory first: no more than there is to read.
+            data = b"" if size > limit else file.read(size + 1)
+            while size < len(data) <= limit and (more := file.read(_PIECE)):  # it grows meanwhile
+                data += more
+            if max(size, len(data)) > limit:
                 raise too_large(path, limit)
-            data = file.read(limit + 1)
             return decompressed(data, str(path), limit) if data[:2] == b"\x1f\x8b" else data
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
