@@ -357,7 +357,7 @@ class CanonicalTraining:
             pictures["3D skeletons, truth in grey"] = meshes.skeletons(shown["refined"], shown["truth"])
             many = self.predicted(np.unique(np.linspace(0, self.test_poses - 1, _MEASURED).astype(int)))
             distances = {
-                name: np.linalg.norm(many[key] - many["truth"], axis=-1)
+                name: np.delete(np.linalg.norm(many[key] - many["truth"], axis=-1), POSE17.root, axis=1)
                 for name, key in (("before the search", "coarse"), ("after", "refined"))
             }
             curve = plots.shares_within(np.linspace(0, 150, 61), distances, "3DPCK", "distance (mm)")

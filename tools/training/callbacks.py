@@ -7,7 +7,7 @@ import math
 import os
 import sys
 import time
-from typing import Callable
+from typing import Any, Callable
 
 import tensorflow as tf
 
@@ -68,23 +68,27 @@ class LastFigures(tf.keras.callbacks.Callback):
 
 
 class StepReports(tf.keras.callbacks.Callback):
-    """The loss within an epoch: in TensorBoard every few steps, and on standard error as a line a minute.
+    """The loss within an epoch: in TensorBoard every few steps, and on standard error, as a bar on a terminal and as a
+    line a minute elsewhere."""
 
-    Without lines on a terminal, where Keras' own bar has them.
-    """
-
-    def __init__(self, log_dir: str, steps_per_epoch: int, epochs: int, lines: bool, every_steps: int = 50):
-        """lines: print them. every_steps: between two points of the curve 'batch_loss'."""
+    def __init__(self, log_dir: str, steps_per_epoch: int, epochs: int, every_steps: int = 50):
+        """every_steps: between two points of the curve 'batch_loss'."""
         super().__init__()
         self._writer = tf.summary.create_file_writer(os.path.join(log_dir, "steps"))
-        self._steps, self._epochs, self._lines, self._every = steps_per_epoch, epochs, lines, every_steps
+        self._steps, self._epochs, self._every = steps_per_epoch, epochs, every_steps
         self._epoch = self._written = 0
         self._start = self._shown = time.monotonic()
         self._first = -1
+        self._bar: Any = None  # of tqdm, within an epoch
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Keras' hook."""
         self._epoch, self._first = epoch, -1
+        if sys.stderr.isatty():
+            import tqdm
+
+            text = f"epoch {epoch + 1} of {self._epochs}"
+            self._bar = tqdm.tqdm(total=self._steps, desc=text, unit=" steps", leave=False, smoothing=0.1)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Keras' hook; `batch` is the last of those that one call of the training function has run."""
@@ -95,10 +99,14 @@ class StepReports(tf.keras.callbacks.Callback):
             with self._writer.as_default(step=step):
                 tf.summary.scalar("batch_loss", loss)
             self._written = step
+        if self._bar is not None:
+            if loss is not None:
+                self._bar.set_postfix(loss=f"{loss:.4g}", refresh=False)
+            self._bar.update(step - self._epoch * self._steps - self._bar.n)
         if self._first < 0:  # the first call waits for the graph
             self._first, self._start = step, now
             return
-        if not self._lines or now - self._shown < progress.LINE_EVERY_SECONDS:
+        if self._bar is not None or now - self._shown < progress.LINE_EVERY_SECONDS:
             return
         self._shown = now
         rate, place = (step - self._first) / max(now - self._start, 1e-9), step - self._epoch * self._steps
@@ -114,6 +122,9 @@ class StepReports(tf.keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Keras' hook."""
         self._writer.flush()
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
 
 
 class SaveEveryEpoch(tf.keras.callbacks.Callback):

@@ -8,7 +8,6 @@ import dataclasses
 import functools
 import math
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Callable
 
@@ -201,9 +200,8 @@ class TrainingSession:
             steps = [watch, *extra_callbacks, callbacks.StopWhenNotFinite(), callbacks.Evaluation(job.evaluate)]
             if devices.is_chief:
                 steps += callbacks.tensorboard(self.log_directory, dict(self.settings), self.profile)
-                lines = not sys.stdout.isatty()
                 if not parameter_servers.is_one(devices.strategy):  # whose steps Keras does not report
-                    steps.append(callbacks.StepReports(self.log_directory, job.steps_per_epoch, self.epochs, lines))
+                    steps.append(callbacks.StepReports(self.log_directory, job.steps_per_epoch, self.epochs))
                 if job.draw is not None and self.pictures_every:
                     steps.append(callbacks.Pictures(self.log_directory, job.draw, self.pictures_every))
             return [*steps, callbacks.LastFigures(figures), callbacks.SaveEveryEpoch(checkpoints, watch)]
@@ -250,8 +248,8 @@ class TrainingSession:
             initial_epoch=epoch,
             steps_per_epoch=job.steps_per_epoch - made,
             callbacks=steps,
-            # A bar on a terminal, a line for each epoch in a log.
-            verbose=0 if not devices.is_chief else 1 if sys.stdout.isatty() else 2,
+            # A line for each epoch; Keras' bar moves the cursor, which is not let through to terminals.
+            verbose=2 if devices.is_chief else 0,
         )
 
     def _saved(self, ended: signals.Ended, position: Position, checkpoints: TrainingCheckpoints) -> signals.Ended:
