@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tools.cli import command, common_flags, plans
+from tools.cli.errors import InputError
 from tools.engines import engine
 
 if TYPE_CHECKING:
@@ -142,9 +143,11 @@ def main(flags: command.Flags) -> int:
 
 def _options(flags: command.Flags) -> Options:
     from tfrecords.source import Options
-    from tools.pose import joints
+    from tools.pose import bounds, joints
 
     intrinsics: Any = common_flags.numbers(flags, "intrinsics", float, 4)
+    if intrinsics is not None and not bounds.good_camera(*intrinsics):
+        raise InputError(f"--intrinsics={','.join(flags.intrinsics)}: {bounds.EXPECTED_INTRINSICS}")
     return Options(
         split=flags.split,
         images=flags.images,

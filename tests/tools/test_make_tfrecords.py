@@ -65,6 +65,8 @@ def test_table_of_sources(capsys):
         (["--source=json:dumps", "--output=out"], "not a subclass of tfrecords.source.Source"),
         (["--source=synthetic", "--output=out", "--split=x"], "--split=x: source synthetic has train, val, test"),
         (["--source=synthetic", "--output=out", "--intrinsics=1,2"], "4 numbers expected, 2 given"),
+        (["--source=synthetic", "--output=out", "--intrinsics=nan,1,1,1"], "expected focal lengths of 1 to"),
+        (["--source=synthetic", "--output=out", "--intrinsics=1e30,1e30,1,1"], "expected focal lengths of 1 to"),
         (["--source=synthetic", "--output=out", "--intrinsics=1,2,3,f"], "--intrinsics=1,2,3,f: not 4 numbers"),
         (
             ["--source=synthetic", "--output=out", "--permutation=0,0"],
