@@ -118,7 +118,9 @@ def _step(model: Any, optimizer: Any, sizes: hourglass.Sizes, batch_size: int) -
     model.compile(optimizer=optimizer)
     batch = targets(np.random.default_rng(0), sizes, batch_size)
     tensors = {name: tf.constant(value) for name, value in batch.items()}
-    return tf.function(model.train_step, autograph=False).get_concrete_function(tensors)
+    function = tf.function(model.train_step, autograph=False).get_concrete_function(tensors)
+    function.model = model  # a graph does not keep its variables alive
+    return function
 
 
 def hlo(function: Any) -> str:
