@@ -326,6 +326,8 @@ def run(main: Callable[[Flags], int], declare: Callable[[], Flags], argv: Sequen
         print(f"{head} {terminal.printable(message)}", file=sys.stderr)
     if as_json and status:
         print(_report(program, flags, status, message, start), flush=True)
+    if started:
+        signals.ignore()
     sys.exit(status)
 
 

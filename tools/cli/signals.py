@@ -56,6 +56,13 @@ def arrived() -> BaseException | None:
     return KeyboardInterrupt() if _Arrived.number == signal.SIGINT else Ended(_Arrived.number)
 
 
+def ignore() -> None:
+    """From now on nothing ends this process: what it was to do is done, and it only tidies up."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+
+
 def _send_soon(number: int) -> None:
     """Sends this process a signal once the main thread has left what it is in now."""
     timer = threading.Timer(0.05, os.kill, (os.getpid(), number))

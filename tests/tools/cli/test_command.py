@@ -236,6 +236,19 @@ def test_a_signal_is_not_lost_in_finalizers_and_native_code(repository, body, nu
     assert error.count("\n") == 1
 
 
+_TIDYING_UP = """
+import atexit, sys, time
+from tools.cli import command
+atexit.register(lambda: (print("ready", flush=True), time.sleep(2), print("tidied up", flush=True)))
+sys.argv = ["tool"]
+command.run(lambda flags: 0, lambda: command.Flags("test"))
+"""
+
+
+def test_a_signal_after_the_work_is_done_changes_nothing(repository):
+    assert signalled(repository, _TIDYING_UP, "ready", signal.SIGTERM) == (0, "tidied up\n", "")
+
+
 _WITH_A_THREAD = """
 import queue, sys, threading, time
 from tools.cli import command
