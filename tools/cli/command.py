@@ -327,7 +327,7 @@ def run(main: Callable[[Flags], int], declare: Callable[[], Flags], argv: Sequen
     if as_json and status:
         print(_report(program, flags, status, message, start), flush=True)
     if started:
-        signals.ignore()
+        signals.finishing()
     sys.exit(status)
 
 

@@ -56,11 +56,16 @@ def arrived() -> BaseException | None:
     return KeyboardInterrupt() if _Arrived.number == signal.SIGINT else Ended(_Arrived.number)
 
 
-def ignore() -> None:
-    """From now on nothing ends this process: what it was to do is done, and it only tidies up."""
+def finishing() -> None:
+    """What the process was to do is done, and it only tidies up: a first signal is let go, a second one ends it."""
+
+    def once(number: int, frame: Any) -> None:
+        signal.signal(number, signal.SIG_DFL)
+
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
+            if signal.getsignal(number) != signal.SIG_IGN:  # nohup
+                signal.signal(number, once)
 
 
 def _send_soon(number: int) -> None:
