@@ -11,6 +11,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 DOCS = ["mkdocs>=1.6,<2", "mkdocs-material>=9.5,<10", "mkdocstrings[python]>=1,<2", "setuptools<81"]
 
 BEAM = ["apache-beam>=2.61,<3"]
+C3D = ["ezc3d>=1.5"]
 
 
 def requirements(name):
@@ -78,6 +79,7 @@ setup(
             "ipykernel>=6",
             *DOCS,
             *BEAM,
+            *C3D,
         ],
         # the documentation as pages: mkdocs serve
         "docs": DOCS,
@@ -90,7 +92,7 @@ setup(
         # TensorBoard's Profile tab
         "profile": ["tensorboard-plugin-profile>=2.15,<2.16"],
         # --formats=c3d
-        "c3d": ["ezc3d>=1.5"],
+        "c3d": C3D,
         # --runner=direct, flink, dataflow; run here: 2.77, which works with TensorFlow 2.15's protobuf 4 and NumPy 1
         "beam": BEAM,
         # --runner=spark, which needs a Java too

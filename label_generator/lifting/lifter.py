@@ -364,8 +364,8 @@ class Lifter(tf.Module):
             one = tf.equal(tf.shape(poses_2d)[0], 1)
 
             def lift_one() -> Lifted:
-                # What is compiled knows that it is one.
-                return self._lift_one(*(tf.reshape(x, [1, *x.shape[1:]]) for x in arguments))
+                # What is compiled knows that it is one. The slice keeps the graph optimiser from moving it out of here.
+                return self._lift_one(*(tf.reshape(x[:1], [1, *x.shape[1:]]) for x in arguments))
 
             return tf.cond(one, lift_one, lambda: self._lifted(*arguments))._asdict()
 

@@ -190,9 +190,9 @@ def test_the_lock_holds_what_the_project_asks_for(repository):
     setup = (repository / "setup.py").read_text()
     asked = [line.split("#")[0].strip() for line in (repository / "requirements.txt").read_text().splitlines()]
     asked += re.findall(r'"([a-z-]+(?:\[python\])?[<>=][^"]*)"', setup.partition('"test": [')[2].partition("]")[0])
-    for name in ("DOCS", "BEAM"):
+    for name in ("DOCS", "BEAM", "C3D"):
         listed = setup.partition(f"{name} = [")[2].partition("\n")[0]
-        asked += re.findall(r'"([a-z-]+(?:\[python\])?[<>=][^"]*)"', listed)
+        asked += re.findall(r'"([a-z0-9-]+(?:\[python\])?[<>=][^"]*)"', listed)
     assert len(asked) > 20
     for requirement in map(Requirement, filter(None, asked)):
         assert requirement.specifier.contains(locked[requirement.name]), requirement

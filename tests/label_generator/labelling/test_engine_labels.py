@@ -32,10 +32,10 @@ def one_lifter(monkeypatch, _lifters):
     """The caller and its workers, which are one process here, share a lifter, so that it is compiled once."""
     load = lifter_of_flags.load
 
-    def cached(folders, settings, precision="float32"):
-        key = str([str(folder) for folder in folders]), settings, precision
+    def cached(folders, settings, precision="float32", portable=False):
+        key = str([str(folder) for folder in folders]), settings, precision, portable
         if key not in _lifters:
-            _lifters[key] = load(folders, settings, precision)
+            _lifters[key] = load(folders, settings, precision, portable)
         return _lifters[key]
 
     monkeypatch.setattr(lifter_of_flags, "load", cached)

@@ -325,7 +325,7 @@ def test_generate_films_a_video(red_spots, film, tmp_path, run_command, canonica
         (lambda place: (place / "a.jpg").write_bytes(b""), ["a.jpg", "can be read"]),
         (lambda place: (place / "a.mp4").write_bytes(b""), ["a.mp4: not a video"]),
         (lambda place: os.mkfifo(place / "a.jpg"), ["a.jpg", "can be read"]),
-        (lambda place: os.mkfifo(place / "a.mp4"), ["a.mp4: no such file"]),
+        (lambda place: os.mkfifo(place / "a.mp4"), ["a.mp4: is a named pipe, expected a file"]),
         (lambda place: (place / "a.jpg").mkdir(), ["no pictures"]),
     ],
 )
