@@ -9,6 +9,7 @@ import multiprocessing.process
 import os
 import pathlib
 import signal
+import time
 import threading
 import traceback
 from collections.abc import Iterator, MutableSequence, Sequence
@@ -89,6 +90,11 @@ def _how_ended(processes: set[multiprocessing.process.BaseProcess]) -> str:
     """In words, how the worker ended that broke the pool, which ends the others by SIGTERM."""
     for process in processes:
         process.join()
+        # The pool's thread may be the one that waits for it: its exit code is there a moment later.
+        for _ in range(100):
+            if process.exitcode is not None:
+                break
+            time.sleep(0.01)
     codes = sorted({process.exitcode or 0 for process in processes}, key=lambda code: code in (0, -signal.SIGTERM))
     code = codes[0] if codes else 0
     return f"by signal {signal.Signals(-code).name}" if code < 0 else f"with status {code}"
