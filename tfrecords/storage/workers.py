@@ -9,8 +9,8 @@ import multiprocessing.process
 import os
 import pathlib
 import signal
-import time
 import threading
+import time
 import traceback
 from collections.abc import Iterator, MutableSequence, Sequence
 from concurrent.futures.process import BrokenProcessPool
