@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 
@@ -57,6 +58,24 @@ def start_command(repository):
         )
 
     return start
+
+
+@pytest.fixture(scope="session")
+def data_service_of_two():
+    """A tf.data service with two workers in this process, of which the second registers first."""
+    from tools.training import data_service
+
+    sockets = [socket.socket() for _ in range(2)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    addresses = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
+    for one in sockets:
+        one.close()
+    dispatcher = data_service.serve_dispatcher(0, addresses)
+    workers = [data_service.serve_worker(dispatcher.target, address) for address in reversed(addresses)]
+    port = dispatcher.target.rpartition(":")[2]
+    yield data_service.DataService.of_flags(f"grpc://127.0.0.1:{port}", 2)
+    del workers, dispatcher
 
 
 @pytest.fixture

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
 from typing import Any, Callable, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from label_generator.lifting import depth_costs
 from tools.cli.errors import InputError
 from tools.pose.joints import POSE17
 from tools.training import op_forms
@@ -52,13 +52,6 @@ _PIECES_AT_ONCE = 4
 # Depth counts are held as int32 and turned into float32 depths, which are exact up to here.
 _MAX_DEPTHS = 2**24
 
-# Grid depths tried on either side of where the slope changes sign. In exact arithmetic the first minimum is that depth
-# or the one before it; one more on each side absorbs a sign that rounding got wrong.
-_MARGIN = 2
-
-# The least normal numbers.
-_TINY = {tf.float32: 2.0**-126, tf.float64: 2.0**-1022}
-
 
 class SearchResult(NamedTuple):
     """What `geometric_search` returns, for B poses.
@@ -79,27 +72,6 @@ class SearchResult(NamedTuple):
     cost: tf.Tensor
     at_range_end: tf.Tensor
     valid: tf.Tensor
-
-
-class _Lines(NamedTuple):
-    """The cost's terms w |a d + b|, each field [17, B]: a joint's values for all poses lie side by side."""
-
-    ax: tf.Tensor
-    ay: tf.Tensor
-    bx: tf.Tensor
-    by: tf.Tensor
-    weight: tf.Tensor
-
-
-class _Slopes(NamedTuple):
-    """The same terms by their vertex, w |a| sqrt((d - turn)^2 + width): turn [17, B], width, steepness = w |a|.
-
-    The slope needs no cancelling sums in this form, so its sign is right in float32 too.
-    """
-
-    turn: tf.Tensor
-    width: tf.Tensor
-    steepness: tf.Tensor
 
 
 def geometric_search(
@@ -205,8 +177,8 @@ def _compiled(
     """The tf.function for one set of options: splits the batch and runs the search on each piece."""
     jit = functools.partial(tf.function, autograph=False, jit_compile=jit_compile or None, reduce_retracing=True)
     # Two programs: as one they took twice as long as terms and loops apart (docs/performance.md).
-    terms = jit(functools.partial(_terms, root_centred=camera == "root_centred"))
-    find = jit(functools.partial(_search, objective=objective, method=method, subgrid=subgrid))
+    terms = jit(functools.partial(depth_costs.terms, root_centred=camera == "root_centred"))
+    find = jit(functools.partial(depth_costs.least, objective=objective, method=method, subgrid=subgrid))
     refine = jit(functools.partial(_refined, root_centred=camera == "root_centred"))
 
     def search(
@@ -287,143 +259,6 @@ def next_power_of_two(n: tf.Tensor) -> tf.Tensor:
     return n + 1
 
 
-def _search(
-    lines: _Lines,
-    slopes: _Slopes,
-    min_mm: tf.Tensor,
-    step_mm: tf.Tensor,
-    count: tf.Tensor,
-    *,
-    objective: str,
-    method: str,
-    subgrid: bool,
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Depth [B], cost [B] and whether the best depth is at the range's end [B]."""
-    squared = objective == "squared"
-    if method == "exhaustive":
-        start, tries = tf.zeros(tf.shape(lines.weight)[1:], tf.int32), count
-    elif squared:
-        start = tf.math.floor((_parabola_vertex(lines, min_mm) - min_mm) / step_mm)
-        start = tf.cast(tf.clip_by_value(start, 0, tf.cast(count - 1, start.dtype)), tf.int32) - _MARGIN
-        tries = 2 * _MARGIN + 1
-    else:
-        start, tries = _first_rising(slopes, count, min_mm, step_mm) - _MARGIN, 2 * _MARGIN + 1
-    best, cost = _first_least(lines, start, tries, count, min_mm, step_mm, squared)
-    depth = min_mm + tf.cast(best, min_mm.dtype) * step_mm
-    if subgrid:
-        last = min_mm + tf.cast(count - 1, min_mm.dtype) * step_mm
-        low, high = tf.maximum(depth - step_mm, min_mm), tf.minimum(depth + step_mm, last)
-        finer = tf.clip_by_value(_parabola_vertex(lines, min_mm), low, high) if squared else _turning(slopes, low, high)
-        finer_cost = _cost(lines, finer, squared)
-        depth, cost = tf.where(finer_cost < cost, finer, depth), tf.minimum(finer_cost, cost)
-    return depth, cost, tf.logical_or(tf.equal(best, 0), tf.equal(best, count - 1))
-
-
-def _terms(
-    rows_3d: tf.Tensor, rows_2d: tf.Tensor, intrinsics: tf.Tensor, weights: tf.Tensor, root_centred: bool
-) -> tuple[_Lines, _Slopes]:
-    """The `_Lines` and `_Slopes` of all joints and poses, from transposed inputs."""
-    x, y, z = (rows_3d[i::3] for i in range(3))
-    u, v = rows_2d[0::2], rows_2d[1::2]
-    usable = _usable([x, y, z, u, v], weights)
-    x, y, z, u, v, weight = (tf.where(usable, value, 0) for value in (x, y, z, u, v, weights))
-    fx, fy, cx, cy = (intrinsics[i] for i in range(4))
-    if root_centred:
-        cx, cy = u[ROOT], v[ROOT]
-    ray_x, ray_y = (u - cx) / fx, (v - cy) / fy
-    ax, ay = (u - u[ROOT]) / fx, (v - v[ROOT]) / fy
-    bx = ray_x * z - ray_x[ROOT] * z[ROOT] - x
-    by = ray_y * z - ray_y[ROOT] * z[ROOT] - y
-    steep2 = ax * ax + ay * ay
-    # Joints on the root's own pixel tell nothing of depth; the bound keeps the quotients' squares finite.
-    sloped = steep2 > (1e-30 if ax.dtype == tf.float32 else 1e-60)
-    divisor = tf.where(sloped, steep2, 1)
-    turn = -(ax * bx + ay * by) / divisor
-    width = tf.where(sloped, tf.square((ax * by - ay * bx) / divisor), 1)
-    steepness = weight * tf.sqrt(tf.where(sloped, steep2, 0))
-    return _Lines(ax, ay, bx, by, weight), _Slopes(turn, width, steepness)
-
-
-def _usable(coordinates: Sequence[tf.Tensor], weights: tf.Tensor) -> tf.Tensor:
-    """Which joints take part: all coordinates finite, weight finite and above 0."""
-    finite = functools.reduce(tf.logical_and, [tf.math.is_finite(value) for value in coordinates])
-    return finite & (weights > 0) & tf.math.is_finite(weights)
-
-
-def _cost(lines: _Lines, depth: tf.Tensor, squared: bool) -> tf.Tensor:
-    """[B] the cost at depths [B]: the one place and order in which it is computed."""
-    total = tf.zeros_like(depth)
-    for joint in range(17):
-        across = lines.ax[joint] * depth + lines.bx[joint]
-        down = lines.ay[joint] * depth + lines.by[joint]
-        length = across * across + down * down
-        total += lines.weight[joint] * (length if squared else tf.sqrt(length))
-    return total
-
-
-def _slope(slopes: _Slopes, depth: tf.Tensor) -> tf.Tensor:
-    """[B] a subgradient of the distance cost at depths [B]."""
-    total = tf.zeros_like(depth)
-    for joint in range(17):
-        away = depth - slopes.turn[joint]
-        # The least normal number, lost in any other sum, makes 0 / 0 at a kink into 0.
-        length = tf.sqrt(away * away + slopes.width[joint] + _TINY[depth.dtype])
-        total += slopes.steepness[joint] * (away / length)
-    return total
-
-
-def _first_rising(slopes: _Slopes, count: tf.Tensor, min_mm: tf.Tensor, step_mm: tf.Tensor) -> tf.Tensor:
-    """[B] int32: the first grid index where the slope is not negative, or the one before it."""
-
-    def body(length: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        half = length // 2
-        falls = _slope(slopes, min_mm + tf.cast(index + (half - 1), min_mm.dtype) * step_mm) < 0
-        return length - half, tf.where(falls, index + half, index)
-
-    first = tf.zeros([tf.shape(slopes.turn)[1]], tf.int32)
-    return tf.while_loop(lambda length, _: length > 1, body, (count, first))[1]
-
-
-def _first_least(
-    lines: _Lines,
-    start: tf.Tensor,
-    tries: tf.Tensor,
-    count: tf.Tensor,
-    min_mm: tf.Tensor,
-    step_mm: tf.Tensor,
-    squared: bool,
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """The first index with the least cost among `tries` from `start` [B] on, kept in the grid, and that cost."""
-
-    def body(i: tf.Tensor, best: tf.Tensor, lowest: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        index = tf.clip_by_value(start + i, 0, count - 1)
-        cost = _cost(lines, min_mm + tf.cast(index, min_mm.dtype) * step_mm, squared)
-        lower = cost < lowest
-        return i + 1, tf.where(lower, index, best), tf.where(lower, cost, lowest)
-
-    lowest = tf.fill(tf.shape(start), tf.cast(math.inf, min_mm.dtype))
-    return tf.while_loop(lambda i, *_: i < tries, body, (0, tf.zeros_like(start), lowest))[1:]
-
-
-def _parabola_vertex(lines: _Lines, flat: tf.Tensor) -> tf.Tensor:
-    """[B] where the squared cost is least; `flat` where it does not depend on depth."""
-    curve = tf.reduce_sum(lines.weight * (lines.ax * lines.ax + lines.ay * lines.ay), axis=0)
-    slope = tf.reduce_sum(lines.weight * (lines.ax * lines.bx + lines.ay * lines.by), axis=0)
-    return tf.where(curve > 0, -slope / tf.where(curve > 0, curve, 1), flat)
-
-
-def _turning(slopes: _Slopes, low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
-    """[B] where the slope changes sign between depths `low` and `high`, by halving to the last bit of a millimetre."""
-    halvings = 20 if low.dtype == tf.float32 else 44
-
-    def body(i: tf.Tensor, low: tf.Tensor, high: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        middle = low + (high - low) / 2
-        falls = _slope(slopes, middle) < 0
-        return i + 1, tf.where(falls, middle, low), tf.where(falls, high, middle)
-
-    return tf.while_loop(lambda i, *_: i < halvings, body, (0, low, high))[2]
-
-
 def _refined(
     poses_3d: tf.Tensor,
     poses_2d: tf.Tensor,
@@ -437,7 +272,7 @@ def _refined(
     root_centred: bool,
 ) -> SearchResult:
     """The result at the depths found: every usable joint on its ray, X, Y, Z = z + d."""
-    usable = _usable([*tf.unstack(poses_3d, axis=-1), *tf.unstack(poses_2d, axis=-1)], weights)
+    usable = depth_costs.usable_joints([*tf.unstack(poses_3d, axis=-1), *tf.unstack(poses_2d, axis=-1)], weights)
     others = tf.reduce_sum(tf.cast(usable, tf.int32), axis=1) > 1
     valid = usable[:, ROOT] & others & tf.math.is_finite(cost)
     below_cap = cost < cap

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from label_generator.lifting import chains, quality
+from label_generator.lifting import chains, measurements, quality
 from label_generator.lifting.bone_refinement import refine_bones
 from label_generator.lifting.geometric_search import SearchResult, geometric_search, next_power_of_two
 from label_generator.lifting.joint_weights import joint_weights
-from label_generator.lifting.views import RIGHT_BASELINE_MM, ROOT, Coarse, SearchView
+from label_generator.lifting.views import ROOT, Coarse, SearchView
 from label_generator.networks import network_files
 from tools.cli.errors import InputError
 from tools.pose import bounds
@@ -266,7 +266,9 @@ class Lifter(tf.Module):
         if settings.refinement == "trust":
             refined = coarse.pose_3d + coarse.ray_trust[..., None] * (refined - coarse.pose_3d)
         # Measured before the bones are made alike: their difference is a sign of the label's quality.
-        measured = self._measure(view, coarse, search, refined, disagreement, input_view.labelled, input_view.known)
+        measured = measurements.measure(
+            view, coarse, search, refined, disagreement, input_view.labelled, input_view.known
+        )
         expected = self.calibration.expected_error_mm(measured)
         if settings.symmetry:
             trust = coarse.ray_trust * view.weights if settings.refinement == "trust" else view.weights
@@ -300,48 +302,10 @@ class Lifter(tf.Module):
             residual_mm=only_good(measured.residual_mm),
             expected_error_mm=only_good(expected),
             quality=only_good(quality.quality(expected)),
-            joint_quality=only_good(quality.quality(_by_joint(expected, measured, view, coarse, search))),
+            joint_quality=only_good(quality.quality(measurements.by_joint(expected, view, coarse, search))),
             nominal=~input_view.known,
             reason=reason,
             signals=only_good(quality.signals(measured)),
-        )
-
-    def _measure(
-        self,
-        view: SearchView,
-        coarse: Coarse,
-        search: SearchResult,
-        refined: tf.Tensor,
-        disagreement: tf.Tensor,
-        labelled: tf.Tensor,
-        known: tf.Tensor,
-    ) -> quality.Measured:
-        weights = view.weights
-        count = tf.maximum(tf.reduce_sum(weights, 1), 1.0)
-        off = _ray_distances(coarse, search) * weights
-        asymmetry, outside = quality.bone_signals(refined)
-        # The right view that the final pose has, beside the one that the first network predicted.
-        focal = view.intrinsics[:2]
-        absolute = tf.where(search.valid[:, None, None], refined + search.root_mm[:, None], 1.0)
-        depth = tf.maximum(absolute[..., 2], 1.0)
-        right_x = (absolute[..., 0] + RIGHT_BASELINE_MM) / depth * focal[0]
-        stereo = tf.abs(right_x - right_x[:, ROOT, None] - coarse.right_2d[..., 0]) / focal[0] * depth[:, ROOT, None]
-        # Disparity is depth seen under the angle of the baseline: as a depth, so that it compares with the others.
-        stereo *= depth[:, ROOT, None] / RIGHT_BASELINE_MM
-        stereo = tf.where(tf.math.is_finite(stereo), stereo, 0.0)
-        expected = tf.reduce_mean(coarse.joint_error_mm, 1)
-        return quality.Measured(
-            residual_mm=tf.reduce_sum(off, 1) / count,
-            worst_residual_mm=tf.reduce_max(off, 1),
-            disagreement_mm=disagreement,
-            stereo_mm=tf.reduce_mean(stereo, 1),
-            asymmetry=asymmetry,
-            bone_range=outside,
-            range_end=tf.cast(search.at_range_end, tf.float32),
-            missing=1.0 - tf.reduce_mean(tf.cast(labelled, tf.float32), 1),
-            unknown=1.0 - tf.cast(known, tf.float32),
-            expected_mm=expected,
-            joint_expected_mm=coarse.joint_error_mm,
         )
 
     def lift_one(self, poses_2d: tf.Tensor, intrinsics: tf.Tensor, joint_mask: tf.Tensor) -> Lifted:
@@ -417,24 +381,6 @@ def _averaged(straight: Coarse, mirror: Coarse) -> tuple[Coarse, tf.Tensor]:
         ray_trust=(straight.ray_trust + mirror.ray_trust) / 2.0,
     )
     return mean, apart
-
-
-def _ray_distances(coarse: Coarse, search: SearchResult) -> tf.Tensor:
-    """[B, 17] mm, how far each coarse joint is from its ray across the view."""
-    off = tf.norm((search.poses_3d - coarse.pose_3d)[..., :2], axis=-1)
-    return tf.where(tf.math.is_finite(off), off, 0.0)
-
-
-def _by_joint(
-    expected: tf.Tensor, measured: quality.Measured, view: SearchView, coarse: Coarse, search: SearchResult
-) -> tf.Tensor:
-    """[B, 17] expected error of each joint, mm, with the pose's expected error as their mean.
-
-    A joint's share is what the network expects of it, or where it expects nothing how far it is from its ray.
-    """
-    joint_error = tf.where(tf.math.is_finite(coarse.joint_error_mm), coarse.joint_error_mm, 30.0)
-    share = joint_error + _ray_distances(coarse, search) * view.weights
-    return expected[:, None] * share / tf.reduce_mean(share, 1, keepdims=True)
 
 
 def load_lifter(

@@ -13,25 +13,8 @@ import pytest
 
 from tools.pose import joints
 
-NAMES = [
-    "nose",
-    "left_eye",
-    "right_eye",
-    "left_ear",
-    "right_ear",
-    "left_shoulder",
-    "right_shoulder",
-    "left_elbow",
-    "right_elbow",
-    "left_wrist",
-    "right_wrist",
-    "left_hip",
-    "right_hip",
-    "left_knee",
-    "right_knee",
-    "left_ankle",
-    "right_ankle",
-]
+PARTS = ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+NAMES = ["nose", *(f"{side}_{part}" for part in PARTS for side in ("left", "right"))]
 # A standing person, px, in the joints of body25; COCO's 17 are among them.
 STANDING = {
     "Nose": (320, 118),

@@ -22,7 +22,8 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
-from tests.fuzz.targets import TARGETS, Files, Target
+from tests.fuzz.samples import Files
+from tests.fuzz.targets import TARGETS, Target
 from tools.cli.errors import InputError
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]

@@ -5,8 +5,6 @@ import random
 import subprocess
 import sys
 
-import pytest
-
 
 def test_every_reader_reads_or_refuses(repository, tmp_path):
     command = ["-m", "tests.fuzz", "--cases=10", "--seconds=600", "--seed=13", "--notensorflow"]
@@ -19,16 +17,6 @@ def test_every_reader_reads_or_refuses(repository, tmp_path):
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
     assert " 0 findings\n" in done.stdout
-
-
-@pytest.fixture
-def mutators(monkeypatch, repository):
-    """tests/fuzz/mutators.py, which the command imports from the repository's root."""
-    monkeypatch.syspath_prepend(str(repository / "tests" / "fuzz"))
-    import mutators
-
-    yield mutators
-    sys.modules.pop("mutators")
 
 
 def test_a_fault_is_a_finding(repository, tmp_path):
@@ -63,18 +51,21 @@ print(found[0], len(list(pathlib.Path(found[2]).iterdir())))
         assert done.stdout == f"{kind} 1\n", done.stdout + done.stderr
 
 
-def test_changes_keep_the_structure(mutators):
+def test_changes_keep_the_structure(monkeypatch, repository):
     """Most changes of a record file still have records with sound checksums, and most of an .npz are archives."""
     import io
     import zipfile
 
     import numpy as np
 
+    monkeypatch.syspath_prepend(str(repository))
+    from tests.fuzz import array_mutators
+
     out = io.BytesIO()
     np.savez(out, a=np.zeros((3, 17, 2)))
     archives = 0
     for seed in range(60):
-        changed = mutators.mutate_zip(out.getvalue(), random.Random(seed))
-        assert changed == mutators.mutate_zip(out.getvalue(), random.Random(seed))
+        changed = array_mutators.mutate_zip(out.getvalue(), random.Random(seed))
+        assert changed == array_mutators.mutate_zip(out.getvalue(), random.Random(seed))
         archives += zipfile.is_zipfile(io.BytesIO(changed))
     assert archives > 40

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import socket
 
 import numpy as np
 import pytest
@@ -13,7 +12,6 @@ from baseline_network.network import targets
 from baseline_network.training import training_data
 from baseline_network.training.training_data import BatchOptions, TrainingSet, shares
 from tools.cli.errors import InputError
-from tools.training import data_service
 
 
 @pytest.mark.parametrize(
@@ -39,23 +37,14 @@ def test_impossible_shares_are_told():
 
 
 @pytest.mark.slow
-def test_two_workers_of_a_data_service_make_the_same_batches(pictured_records):
+def test_two_workers_of_a_data_service_make_the_same_batches(pictured_records, data_service_of_two):
     sets = [
         TrainingSet(str(pictured_records / "train.tfrecord"), 3),
         TrainingSet(str(pictured_records / "test.tfrecord"), 2, varied=False),
     ]
     setup = BatchOptions(64, seed=7)
-    sockets = [socket.socket() for _ in range(2)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    addresses = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
-    for one in sockets:
-        one.close()
-    dispatcher = data_service.serve_dispatcher(0, addresses)
-    workers = [data_service.serve_worker(dispatcher.target, address) for address in addresses]
-    service = data_service.DataService(f"grpc://127.0.0.1:{dispatcher.target.rpartition(':')[2]}", len(workers))
     make = functools.partial(training_data.make_batches, sets, setup, 3, (1, 5))
-    read = service.read(make, 3).take(5).as_numpy_iterator()
+    read = data_service_of_two.read(make, 3).take(5).as_numpy_iterator()
     for batch, other in zip(taken(sets, setup, 3, 5, (1, 5)), read):
         assert batch.keys() == other.keys()
         for name, values in batch.items():

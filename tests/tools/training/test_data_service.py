@@ -1,29 +1,11 @@
 """tf.data's service as the input pipeline: with two workers the batches of one machine, in their order."""
 
-import socket
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tools.cli.errors import InputError
 from tools.training import data_service
-
-
-@pytest.fixture(scope="module")
-def service():
-    """A service with two workers in this process, of which the second registers first."""
-    sockets = [socket.socket() for _ in range(2)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    addresses = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
-    for one in sockets:
-        one.close()
-    dispatcher = data_service.serve_dispatcher(0, addresses)
-    workers = [data_service.serve_worker(dispatcher.target, address) for address in reversed(addresses)]
-    port = dispatcher.target.rpartition(":")[2]
-    yield data_service.DataService.of_flags(f"grpc://127.0.0.1:{port}", 2)
-    del workers, dispatcher
 
 
 def make(start, mine=data_service.everything):
@@ -39,19 +21,19 @@ def make(start, mine=data_service.everything):
 
 
 @pytest.mark.parametrize("start", [0, 5])
-def test_two_workers_make_the_batches_of_one_machine_in_order(service, start):
+def test_two_workers_make_the_batches_of_one_machine_in_order(data_service_of_two, start):
     expected = list(make(start).take(9).as_numpy_iterator())
     assert [batch["step"] for batch in expected] == list(range(start, start + 9))
     for _ in range(2):  # the same again for another training
-        read = list(service.read(lambda mine: make(start, mine), start).take(9).as_numpy_iterator())
+        read = list(data_service_of_two.read(lambda mine: make(start, mine), start).take(9).as_numpy_iterator())
         for batch, other in zip(expected, read):
             assert batch.keys() == other.keys()
             for name, values in batch.items():
                 np.testing.assert_array_equal(other[name], values)
 
 
-def test_another_number_of_workers_than_announced_is_noticed(service):
-    wrong = data_service.DataService(service.address, 3, wait_seconds=0.0)
+def test_another_number_of_workers_than_announced_is_noticed(data_service_of_two):
+    wrong = data_service.DataService(data_service_of_two.address, 3, wait_seconds=0.0)
     with pytest.raises(InputError, match="has not 3 workers, which --data_service_workers says"):
         wrong.read(lambda mine: make(0, mine), 0)
 
