@@ -12,6 +12,7 @@ from label_generator.labelling.options import LabellingOptions
 from label_generator.lifting import joint_places
 from tfrecords import schema
 from tools.files.decisions import Decisions
+from tools.pose import joints
 from tools.pose.joints import POSE17
 
 if TYPE_CHECKING:  # it imports TensorFlow, and bad flags are reported before that
@@ -48,7 +49,7 @@ def label_batch(
     dropped = {} if options.decisions is None else _review(options.decisions, batch, first)
     # The published networks know one camera: a person scaled to its nominal distance suits them better.
     views, intrinsics, kinds = options.camera.pinhole_views(batch, first, by_size=lifter.recipe == "canonical")
-    labelled = batch.provenance == 2
+    labelled = batch.provenance == joints.LABELLED
     if options.correct_joints and lifter.recipe == "canonical":
         views = joint_places.corrected(views, labelled, joint_set(options.spec))
     # One size for all batches, so that the graph is compiled once.

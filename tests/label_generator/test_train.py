@@ -265,7 +265,7 @@ def test_killed_at_random_moments_training_ends_with_the_same_arrays(
     trainings.assert_same_arrays(tmp_path / "killed", tmp_path / "whole", least=21)
 
 
-@pytest.mark.parametrize("recipe", ["published", "canonical"])
+@pytest.mark.parametrize("recipe", [pytest.param("published", marks=pytest.mark.slow), "canonical"])
 def test_two_devices_and_two_processes_train_to_one_devices_weights(
     recipe, synthetic_records, tmp_path, start_train, trainings
 ):

@@ -16,6 +16,7 @@ import os
 import pathlib
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from typing import IO, Any, NamedTuple, cast
@@ -299,9 +300,18 @@ def upload(local: pathlib.Path, address: str | os.PathLike) -> None:
 
 
 def local_twin(address: str | os.PathLike, purpose: str) -> pathlib.Path:
-    """A folder of this user on this machine that belongs to an address; always the same for it."""
+    """A folder of this user on this machine that belongs to an address; always the same for it.
+
+    Raises:
+      InputError: somebody else has made the folder of that name among the temporary files, or can write into it.
+    """
     digest = hashlib.sha256(os.fspath(address).encode()).hexdigest()[:16]
-    return pathlib.Path(tempfile.gettempdir()) / f"pose3d-{os.getuid()}" / f"{purpose}-{digest}"
+    mine = pathlib.Path(tempfile.gettempdir()) / f"pose3d-{os.getuid()}"
+    mine.mkdir(mode=0o700, exist_ok=True)
+    found = mine.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise InputError(f"{mine}: is not a folder that this user alone can write to; remove it, or set TMPDIR")
+    return mine / f"{purpose}-{digest}"
 
 
 def fetched(path: str | os.PathLike) -> pathlib.Path:
@@ -317,7 +327,7 @@ def fetched(path: str | os.PathLike) -> pathlib.Path:
         if not source.exists():
             raise InputError(f"{source}: no such file or folder")
         files = sorted(_files_below(source))
-        state = "".join(f"{name} {stat.st_size} {stat.st_mtime_ns}\n" for name, stat in files)
+        state = "".join(f"{name} {found.st_size} {found.st_mtime_ns}\n" for name, found in files)
         version = hashlib.sha256(state.encode()).hexdigest()[:16]
         folder = local_twin(source, "fetched") / version
         if not (folder / source.name).exists():

@@ -21,8 +21,8 @@ def skier(pose3d_data):
     return cv2.imread(str(folder / NAME)), np.array(entry["keypoints"], float).reshape(17, 3), entry["bbox"]
 
 
-# OpenCV's detector takes the same way but for a flag; slow, since each starts TensorFlow anew.
-@pytest.mark.parametrize("detector", ["baseline", pytest.param("hog", marks=pytest.mark.slow)])
+@pytest.mark.slow  # each starts TensorFlow anew
+@pytest.mark.parametrize("detector", ["baseline", "hog"])
 def test_its_key_points_are_on_the_person(skier, tmp_path, detector):
     if detector == "baseline" and not mediapipe_models.available():
         pytest.skip(f"models not found: {mediapipe_models.HOW_TO_GET_IT}")

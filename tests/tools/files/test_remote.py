@@ -118,3 +118,17 @@ def test_upload(memory, tmp_path):
     remote.upload(tmp_path / "out", memory / "out")
     assert ((memory / "out" / "a").read_bytes(), (memory / "out" / "in" / "b").read_bytes()) == (b"1", b"2")
     assert sorted(path.name for path in (memory / "out").iterdir()) == ["a", "in"]
+
+
+@pytest.mark.parametrize("made", ["a link", "open to others"])
+def test_a_local_copy_does_not_go_where_others_write(tmp_path, monkeypatch, made):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    mine = tmp_path / f"pose3d-{os.getuid()}"
+    if made == "a link":
+        (tmp_path / "theirs").mkdir(mode=0o700)
+        mine.symlink_to("theirs")
+    else:
+        mine.mkdir()
+        mine.chmod(0o777)
+    with pytest.raises(InputError, match=f"{mine.name}: is not a folder that this user alone can write to"):
+        remote.local_twin("gs://bucket/labels", "labels")
