@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from label_generator.labelling import array_rows, csv_columns
+from label_generator.labelling import array_rows, csv_columns, joint_lines
 from label_generator.labelling.array_rows import Rows
 from tfrecords.source import Info
 from tools.cli.errors import InputError
@@ -250,6 +250,8 @@ def open_arrays(spec: Spec) -> PoseArrays:
         rows = array_rows.open_npy(path)
     elif suffix in (".csv", ".tsv", ".txt"):
         rows = array_rows.CsvRows(path)
+        if joint_lines.is_long(rows):
+            rows = joint_lines.JointLines(path)
     elif suffix == ".npz":
         arrays = array_rows.open_npz(path)
         rows = _choose(path, arrays, spec.key)

@@ -23,6 +23,10 @@ _FORMAT = 1
 _EPOCHS = "epochs_"  # how the part of a directory's name begins that says how many
 
 
+class _AnotherTraining(InputError):
+    """The directory holds a training with other settings."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Plan:
     """What a training does with its directory.
@@ -69,7 +73,13 @@ def plan(
             return Plan(0, True, f"discarding the training in {directory}, starting anew")
         return Plan(0, False, "starting a new training")
     if os.path.exists(path):
-        _check_same(path, settings, decisive)
+        try:
+            _check_same(path, settings, decisive)
+        except _AnotherTraining:
+            # One that ended before its first step, its records being refused, is not in the way of the right one.
+            began = any(os.path.isdir(os.path.join(directory, name)) for name in (LOG_FOLDER, EXPORT_FOLDER))
+            if steps or began or load:
+                raise
     elif steps:
         raise InputError(
             f"{directory}: checkpoints without {SETTINGS_FILE}, so their settings are unknown; move them away"
@@ -130,7 +140,7 @@ def _check_same(path: str, settings: Mapping, decisive: Sequence[str]) -> None:
     differing = [name for name in decisive if former.get(name) != now.get(name)]
     if differing:
         changes = "; ".join(f"{name} was {former.get(name)}, is {now.get(name)}" for name in differing)
-        raise InputError(
+        raise _AnotherTraining(
             f"{os.path.dirname(path)} holds another training ({changes}); give another --train_dir, or --overwrite to "
             "discard it"
         )

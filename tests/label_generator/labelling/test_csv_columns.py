@@ -87,16 +87,6 @@ def test_confidences_and_names_of_pictures(tmp_path):
     assert (batch.provenance[:, joints.POSE17.index("LWrist")] == joints.MISSING).all()
 
 
-def test_this_projects_own_table_is_read(tmp_path):
-    from tfrecords.exports import tables
-
-    pixels = dict(zip((f"{joint}_{axis}_px" for joint in joints.POSE17.joints for axis in "xy"), POSES[0].ravel()))
-    batch, _ = read(
-        tmp_path, [",".join(tables._WIDE_HEAD), ",".join(str(pixels.get(n, "1")) for n in tables._WIDE_HEAD)]
-    )
-    np.testing.assert_allclose(batch.poses_2d[0], POSES[0], rtol=1e-6)
-
-
 @pytest.mark.parametrize(
     ("names", "message"),
     [

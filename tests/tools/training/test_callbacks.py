@@ -1,11 +1,15 @@
 """Callbacks in a real fit: figures reach TensorBoard, pictures come when due, a diverged state is never saved."""
 
+import functools
 import glob
+import re
 
 import numpy as np
 import pytest
 import tensorflow as tf
+import tqdm
 
+from tools.cli import progress
 from tools.cli.errors import InputError
 from tools.training import callbacks, experiments
 from tools.training.checkpoints import saved_steps
@@ -79,3 +83,54 @@ def test_profile_is_two_batches():
     for bad in ("3", "5,3", "a,b", "1,2,3"):
         with pytest.raises(InputError, match=f"--profile={bad}"):
             callbacks.profiled_batches(bad)
+
+
+class Steps:
+    """Calls a `StepReports` as Keras does in epochs of so many steps; the loss of step n is 1/n."""
+
+    def __init__(self, folder, steps_per_epoch, **options):
+        self.report = callbacks.StepReports(str(folder), steps_per_epoch, 3, **options)
+        optimizer = tf.keras.optimizers.legacy.SGD()
+        optimizer.iterations  # noqa: B018 (is created by being looked at)
+        self.report.set_model(tf.keras.Sequential())
+        self.report.model.optimizer = optimizer
+
+    def epoch(self, number, steps):
+        self.report.on_epoch_begin(number)
+        for batch, step in enumerate(steps):
+            self.report.model.optimizer.iterations.assign(step)
+            self.report.on_train_batch_end(batch, {"loss": 1 / step})
+        self.report.on_epoch_end(number)
+
+
+def test_the_loss_of_steps_is_a_curve_with_a_point_every_few(tmp_path, trainings):
+    steps = Steps(tmp_path, 5, every_steps=4)
+    steps.epoch(0, range(1, 6))
+    steps.epoch(1, range(6, 11))
+    assert trainings.scalars(tmp_path)["batch_loss"] == pytest.approx({4: 1 / 4, 8: 1 / 8})
+
+
+def test_a_line_a_minute_says_how_far_an_epoch_is(tmp_path, capsys, monkeypatch):
+    """Not on a terminal: one line each LINE_EVERY_SECONDS; the first step, which waits for the graph, is left out."""
+    clock = iter([0.0, 100.0, *(100.0 + progress.LINE_EVERY_SECONDS * n for n in (0.5, 1.1, 1.5, 2.2))])
+    monkeypatch.setattr(callbacks.time, "monotonic", lambda: next(clock))
+    Steps(tmp_path, 1000).epoch(1, [1001, 1002, 1003, 1004, 1005])
+    lines = capsys.readouterr().err.splitlines()
+    pattern = r"epoch 2 of 3, step (\d+) of 1,000, loss 0\.000\d+, (.*) steps a second, (.*) of this epoch left"
+    found = [re.fullmatch(pattern, line).groups() for line in lines]
+    assert [int(place) for place, *_ in found] == [2, 4]
+    rate = 3 / (1.5 * progress.LINE_EVERY_SECONDS)  # steps 2 to 4
+    assert found[1][1:] == (f"{rate:,.1f}", progress.duration(996 / rate))
+
+
+def test_a_terminal_gets_a_bar(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setattr(tqdm, "tqdm", functools.partial(tqdm.tqdm, mininterval=0))
+    steps = Steps(tmp_path, 5)
+    steps.epoch(0, range(1, 6))
+    steps.epoch(1, range(9, 11))  # begun in its middle, as after an interruption
+    shown = capsys.readouterr().err
+    assert "epoch 1 of 3:" in shown
+    assert re.search(r"5/5 .*loss=0\.2[],\s]", shown)
+    assert re.search(r"epoch 2 of 3: .*4/5 .*loss=0\.1111", shown)
+    assert "a second" not in shown

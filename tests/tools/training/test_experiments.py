@@ -49,6 +49,18 @@ def test_another_training_is_not_gone_on_with(tmp_path, changed):
     assert experiments.plan(folder, {**SETTINGS, **changed}, DECISIVE, overwrite=True).discard
 
 
+def test_one_that_was_refused_before_its_first_step_is_not_in_the_way(tmp_path):
+    folder = with_checkpoints(tmp_path)
+    changed = {**SETTINGS, "seed": 1}
+    chosen = experiments.plan(folder, changed, DECISIVE)
+    assert (chosen.start_step, chosen.discard, chosen.message) == (0, False, "starting a new training")
+    experiments.prepare(folder, chosen, changed)
+    assert json.loads((tmp_path / "train.json").read_text())["settings"]["seed"] == 1
+    (tmp_path / "log").mkdir()  # has begun
+    with pytest.raises(InputError, match="holds another training"):
+        experiments.plan(folder, SETTINGS, DECISIVE)
+
+
 def test_load_takes_exactly_that_checkpoint(tmp_path):
     folder = with_checkpoints(tmp_path, 90, 180)
     assert experiments.plan(folder, SETTINGS, DECISIVE, load=180).start_step == 180
