@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import dis
 import io
 import json
 import os
@@ -19,7 +20,7 @@ import time
 import traceback
 import zipfile
 from collections.abc import Iterator
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 from tests.fuzz.samples import Files
@@ -54,16 +55,30 @@ class _Lines:
     def __init__(self) -> None:
         self.all: set[tuple[str, int]] = set()
         self._new: set[tuple[str, int]] = set()
+        self._waiting: dict[CodeType, set[int]] = {}  # lines that were not run yet; most functions soon have none
 
     def trace(self, frame: FrameType, event: str, _: Any) -> Any:
-        return self._line if frame.f_code.co_filename.startswith(_PACKAGES) else None
+        code = frame.f_code
+        waiting = self._waiting.get(code)
+        if waiting is None:
+            ours = code.co_filename.startswith(_PACKAGES)
+            waiting = {line for _, line in dis.findlinestarts(code)} if ours else set()
+            waiting -= {line for file, line in self.all if file == code.co_filename}
+            self._waiting[code] = waiting
+        return self._line if waiting else None
 
     def _line(self, frame: FrameType, event: str, _: Any) -> Any:
         if event == "line":
             place = frame.f_code.co_filename, frame.f_lineno
             if place not in self.all:
                 self._new.add(place)
+                self._waiting[frame.f_code].discard(frame.f_lineno)
         return self._line
+
+    def clear(self) -> None:
+        """Forgets everything."""
+        self.all.clear()
+        self._waiting.clear()
 
     def taken(self) -> set[tuple[str, int]]:
         """The new lines since the last call."""
@@ -196,12 +211,24 @@ def _child(name: str, seed: str, state: pathlib.Path, seconds: float, cases: int
     os._exit(0)
 
 
+def _state(process: int) -> tuple[bool, float]:
+    """Whether a process waits for a processor that others use, and the seconds of CPU that it has had."""
+    try:
+        fields = pathlib.Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:  # not Linux
+        return False, 0.0
+    return fields[0] == "R", (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def _results(pipe: int, process: int) -> Iterator[dict[str, Any] | None]:
     """What the child reports, and None when it hangs."""
-    buffer = b""
+    buffer, spent = b"", 0.0
     while True:
         ready, _, _ = select.select([pipe], [], [], _SILENT)
         if not ready:
+            before, (waits, spent) = spent, _state(process)
+            if waits and spent - before < _SECONDS_OF_CPU:
+                continue
             os.kill(process, signal.SIGKILL)
             yield None
             return
@@ -275,7 +302,7 @@ def smallest_cover(name: str, kept: list[Files], cases: list[Files], most: int) 
     def run_lines(files: Files) -> set[tuple[str, int]]:
         with tempfile.TemporaryDirectory() as folder:
             write(files, pathlib.Path(folder) / "case")
-            lines.all.clear()
+            lines.clear()
             sys.settrace(lines.trace)
             try:
                 target.read(pathlib.Path(folder) / "case")

@@ -21,6 +21,7 @@ NAME = "manifest.json"
 FORMAT = 1
 KEPT_DETAILS = 5  # how many examples of each reason for skipping are kept
 _SOURCE = ("name", "description", "licence", "citation")
+_LONGEST_NAME = 255  # bytes, of a file on the file systems in use
 _SHA256 = re.compile("[0-9a-f]{64}")
 _SHARD = re.compile(r"(?P<name>.+)-(?P<index>\d{5,})-of-(?P<count>\d{5,})\.tfrecord(?P<gzip>\.gz)?")
 
@@ -137,7 +138,7 @@ def _problem(manifest: Manifest) -> str:
     if not isinstance(manifest.skipped, dict) or not all(map(_is_skipped, manifest.skipped.values())):
         return "skipped must be reasons with count and first"
     for number, shard in enumerate(manifest.shards):
-        if not isinstance(shard.file, str) or not shard.file or shard.file != os.path.basename(shard.file):
+        if not isinstance(shard.file, str) or not _is_file_name(shard.file):
             return f"shard {number}: file must be the name of a file beside the manifest"
         if not all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in (shard.records, shard.bytes)):
             return f"shard {number}: records and bytes must be whole numbers, not below 0"
@@ -146,6 +147,10 @@ def _problem(manifest: Manifest) -> str:
     if len({shard.file for shard in manifest.shards}) != len(manifest.shards):
         return "a shard is named twice"
     return ""
+
+
+def _is_file_name(text: str) -> bool:
+    return bool(text) and text == os.path.basename(text) and len(os.fsencode(text)) <= _LONGEST_NAME
 
 
 def _is_skipped(entry: Any) -> bool:

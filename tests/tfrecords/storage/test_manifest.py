@@ -76,6 +76,7 @@ def edited(change):
         (edited(lambda stored: stored["shards"][0].update(file=5)), "shard 0: file must be the name of a file"),
         (edited(lambda stored: stored["shards"][0].update(file="../a.tfrecord")), "the name of a file beside"),
         (edited(lambda stored: stored["shards"][1].update(file="/etc/passwd")), "shard 1: .*the name of a file beside"),
+        (edited(lambda stored: stored["shards"][1].update(file="a" * 256)), "shard 1: file must be the name of a file"),
         (edited(lambda stored: stored["shards"][1].update(file=stored["shards"][0]["file"])), "named twice"),
         (edited(lambda stored: stored["shards"][0].update(records="20")), "records and bytes must be whole numbers"),
         (edited(lambda stored: stored["shards"][0].update(records=-2)), "records and bytes must be whole numbers"),
