@@ -6,10 +6,19 @@ import pathlib
 import socket
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
+
+
+def pytest_configure(config):
+    """What libraries leave among temporary files goes when the tests end; pytest's own folders stay."""
+    from tools.cli import scratch
+
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+    scratch.begin()
 
 
 def pytest_collection_modifyitems(config, items):

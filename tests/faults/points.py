@@ -131,7 +131,7 @@ class Laboratory:
             assert _inputs_state(folder) == before, f"{subject.name} changed its input"
             watch()
             contents = read(subject, folder / OUT)
-            left = _left_behind(folder, None)
+            left = _left_behind(folder)
             assert not left, f"{subject.name}: an undisturbed run leaves {left}"
             shutil.rmtree(self.root / "outputs" / subject.name, ignore_errors=True)
             shutil.copytree(folder / OUT, self.root / "outputs" / subject.name)
@@ -348,7 +348,8 @@ class _Point:
         if not left_out:
             self._check_whole(out)
         steps = _last_step(out) if self._subject.trains else 0
-        if not self._complete(out) or "--overwrite" in self._words:
+        resumed = not self._complete(out) or "--overwrite" in self._words
+        if resumed:
             ended = processes.run(self._words, str(self._folder))
             if ended.status and not (ended.status == 2 and self._complete(out)):  # it refuses to replace what is whole
                 result.lost = f"can't be finished: status {ended.status}"
@@ -365,7 +366,8 @@ class _Point:
                 result.wrong = f"differs in {differing[:5]}, lacks {sorted(set(names) - set(contents))[:5]}"
             if set(names) & set(contents):
                 result.leftovers = f"{sorted(set(names) & set(contents))[:5]}"
-        left = _left_behind(self._folder, result)
+        # Who is killed can't tidy up; the next command does.
+        left = _left_behind(self._folder, resumed or result.fault not in ("kill -9", READ_ONLY))
         if left:
             result.leftovers = f"{result.leftovers} {left}".strip()
 
@@ -423,11 +425,10 @@ def _files(folder: pathlib.Path) -> Iterator[pathlib.Path]:
                 yield path
 
 
-def _left_behind(folder: pathlib.Path, result: Result | None) -> list[str]:
-    """Hidden and temporary names beside the output, and what lies in the folder for temporary files."""
+def _left_behind(folder: pathlib.Path, tidied: bool = True) -> list[str]:
+    """Hidden and temporary names beside the output, and, where it was tidied, in the folder for temporary files."""
     found = [path.relative_to(folder).as_posix() for path in (folder / "disk").iterdir() if path.name != "out"]
-    killed = result is not None and result.fault in ("kill -9", READ_ONLY)
-    if not killed:  # who is killed can't tidy up a folder that nobody looks into again
+    if tidied:
         found += [path.relative_to(folder).as_posix() for path in (folder / "tmp").iterdir()]
     return found
 

@@ -29,7 +29,7 @@ from typing import Any, Callable, NamedTuple
 
 from absl import flags as absl_flags
 
-from tools.cli import quiet, reports, signals, terminal
+from tools.cli import quiet, reports, scratch, signals, terminal
 from tools.cli.errors import InputError
 
 BAD_INPUT = 2
@@ -279,6 +279,7 @@ def run(main: Callable[[Flags], int], declare: Callable[[], Flags], argv: Sequen
     # registered twice); what goes wrong is raised as a Python exception all the same. Some it prints at any level.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if started and not asks_help:
+        scratch.begin()
         quiet.quiet_notices()
         if not os.environ.get(_TRACEBACK):
             # What goes wrong in finalizers, such as closing a file on a full disk once more, was reported already.
@@ -373,6 +374,8 @@ def _unforeseen(error: BaseException) -> str:
     """One line for an exception that is no `InputError`: what, and the line of this project that it comes from."""
     if isinstance(error, MemoryError):
         return f"more memory is needed than there is ({_one_line(error) or 'MemoryError'})"
+    if problem := scratch.problem():  # TensorFlow compiles functions by way of files
+        return f"{problem}; set TMPDIR to another folder"
     place = ""
     for frame, line in traceback.walk_tb(error.__traceback__):
         if os.path.abspath(frame.f_code.co_filename).startswith(_ROOT):

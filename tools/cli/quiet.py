@@ -9,6 +9,7 @@ that the last words of a crash are not lost with the one that crashed.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import subprocess
 import sys
@@ -26,6 +27,7 @@ NOTICES = (
     r".*Constant folding an instruction is taking > ",
     r".*computation_placer already registered",
 )
+_AUTOGRAPH = "AutoGraph could not transform"
 _FILTER = """
 import re, sys
 notice = re.compile(sys.argv[1].encode())
@@ -42,9 +44,11 @@ _running: list[subprocess.Popen] = []  # the filter outlives its maker: it ends 
 def quiet_notices() -> None:
     """Drops `NOTICES` from what this process and its children write to descriptor 2 from now on.
 
+    So are AutoGraph's warnings that a function is run as it is, which come where temporary files can't be written.
     Python's own `sys.stderr` goes on writing to where it did, so that progress still sees a terminal. Does nothing
     where standard error is closed or no process can be started.
     """
+    logging.getLogger("tensorflow").addFilter(lambda record: not str(record.msg).startswith(_AUTOGRAPH))
     try:
         terminal = os.dup(2)
         reading, writing = os.pipe()

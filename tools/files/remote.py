@@ -16,11 +16,11 @@ import os
 import pathlib
 import re
 import shutil
-import stat
 import tempfile
 from collections.abc import Iterator
 from typing import IO, Any, NamedTuple, cast
 
+from tools.cli import scratch
 from tools.cli.errors import InputError
 
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+)://")
@@ -306,12 +306,7 @@ def local_twin(address: str | os.PathLike, purpose: str) -> pathlib.Path:
       InputError: somebody else has made the folder of that name among the temporary files, or can write into it.
     """
     digest = hashlib.sha256(os.fspath(address).encode()).hexdigest()[:16]
-    mine = pathlib.Path(tempfile.gettempdir()) / f"pose3d-{os.getuid()}"
-    mine.mkdir(mode=0o700, exist_ok=True)
-    found = mine.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
-        raise InputError(f"{mine}: is not a folder that this user alone can write to; remove it, or set TMPDIR")
-    return mine / f"{purpose}-{digest}"
+    return scratch.own_folder() / f"{purpose}-{digest}"
 
 
 def fetched(path: str | os.PathLike) -> pathlib.Path:
@@ -332,15 +327,15 @@ def fetched(path: str | os.PathLike) -> pathlib.Path:
         folder = local_twin(source, "fetched") / version
         if not (folder / source.name).exists():
             folder.mkdir(parents=True, exist_ok=True)
-            temporary = pathlib.Path(tempfile.mkdtemp(dir=folder))
-            for name, _ in files:
-                target = temporary / source.name / name if name else temporary / source.name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with (source / name if name else source).open("rb") as data, open(target, "wb") as out:
-                    shutil.copyfileobj(data, out, _COPIED_AT_ONCE)
-            if not (folder / source.name).exists():  # another process may have been first
-                os.replace(temporary / source.name, folder / source.name)
-            shutil.rmtree(temporary, ignore_errors=True)
+            with tempfile.TemporaryDirectory(prefix="fetched-") as place:  # on the file system of `folder`
+                temporary = pathlib.Path(place)
+                for name, _ in files:
+                    target = temporary / source.name / name if name else temporary / source.name
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    with (source / name if name else source).open("rb") as data, open(target, "wb") as out:
+                        shutil.copyfileobj(data, out, _COPIED_AT_ONCE)
+                if not (folder / source.name).exists():  # another process may have been first
+                    os.replace(temporary / source.name, folder / source.name)
     except OSError as error:
         raise InputError(f"{source}: cannot be read: {error.strerror or error}") from error
     return folder / source.name
