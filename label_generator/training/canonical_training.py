@@ -223,7 +223,7 @@ class CanonicalTraining:
         self._setup, self._train, self._test = setup, train, test
         self.train_poses, self.test_poses = len(train.poses), len(test.rays)
         self.left_out = train.left_out + test.left_out
-        self.steps_per_epoch = setup.steps_per_epoch
+        self.steps_per_epoch, self.is_on_disk = setup.steps_per_epoch, False
         if left2right is not None and (left2right.stage, left2right.recipe) != (names.LEFT2RIGHT, "canonical"):
             raise InputError(
                 f"--left2right={left2right.directory}: a {left2right.recipe} network of stage {left2right.stage}, "

@@ -13,7 +13,7 @@ from label_generator.networks import linear_model, network_files, normalization
 from label_generator.networks.linear_model import LinearModelConfig
 from label_generator.stages import published
 from label_generator.training import published_data
-from label_generator.training.published_data import PublishedPoses
+from label_generator.training.published_data import PublishedPoses, TrainingRows
 from tfrecords import reader
 from tools.pose import metric_tables, metrics
 from tools.pose.joints import POSE17
@@ -52,32 +52,26 @@ class PublishedTraining:
     def __init__(
         self,
         setup: PublishedSetup,
-        train: PublishedPoses,
+        train: TrainingRows,
         test: PublishedPoses,
-        rights: Mapping[str, tuple] | None = None,
+        rights: Mapping[str, np.ndarray | None] | None = None,
     ):
         """
         Args:
-          train, test: the poses; held until this returns, rows are made of them.
-          rights: for pose3d, which right views are read: name -> (of train or None, of test), each [N, 17, 2] px.
-            The first one trains, all are evaluated; figures of the others have the name in theirs.
+          train: rows of the training poses. test: the poses that are evaluated.
+          rights: for pose3d, which right views of the test poses are evaluated, [N, 17, 2] px by name; figures of those
+            with a name have it in theirs. None: their own.
         """
         stage = published.stage_named(setup.stage)
-        self._setup, self._stage, self._test = setup, stage, test
+        self._setup, self._stage, self._train, self._test = setup, stage, train, test
         self.train_poses, self.test_poses, self.left_out = len(train), len(test), train.left_out + test.left_out
+        self.is_on_disk = train.is_on_disk
         self._counted = np.ones(POSE17.size, bool)
         if setup.predict_14:
             self._counted[[POSE17.index(name) for name in NOT_IN_14]] = False
-        rights = dict(rights or {"": (train.right, test.right)})
-        inputs = self._input_rows(train.left, next(iter(rights.values()))[0])
-        outputs = stage.output_rows(train.field(stage.output))
-        self.statistics = published_data.statistics_of(stage.name, inputs, outputs)
-        self._batches = {
-            "inputs": self.statistics["input"].normalize(inputs),
-            "outputs": self.statistics["output"].normalize(outputs),
-        }
+        self.statistics = train.statistics
         self._truth = test.field(stage.output)
-        rows = {name: self._input_rows(test.left, right) for name, (_, right) in rights.items()}
+        rows = {name: self._input_rows(test.left, right) for name, right in (rights or {"": test.right}).items()}
         truth_rows = stage.output_rows(self._truth)
         self._normalizers = {name: self._normalizers_of(values, truth_rows) for name, values in rows.items()}
         self._rows = {name: self._normalizers[name].input.normalize(values) for name, values in rows.items()}
@@ -95,19 +89,11 @@ class PublishedTraining:
     @property
     def steps_per_epoch(self) -> int:
         """Whole batches in the training poses; the remainder is dropped, as released."""
-        return reader.steps_per_epoch(len(self._batches["inputs"]), self._setup.batch_size, drop_remainder=True)
+        return reader.steps_per_epoch(len(self._train), self._setup.batch_size, drop_remainder=True)
 
     def make_batches(self, start_step: int) -> tf.data.Dataset:
         """Endless normalised batches (inputs [B, in], outputs [B, out]); their order is a function of seed and step."""
-        data = reader.from_arrays(
-            self._batches,
-            self._setup.batch_size,
-            shuffle_seed=self._setup.seed,
-            start_step=start_step,
-            epochs=None,
-            drop_remainder=True,
-        )
-        return data.map(lambda batch: (batch["inputs"], batch["outputs"]))
+        return self._train.batches(self._setup.batch_size, self._setup.seed, start_step)
 
     def make_model(self, replicas: int = 1, jit_compile: bool = False, steps_per_execution: int = 1) -> tf.keras.Model:
         """The compiled network; to be called in the strategy's scope.

@@ -7,9 +7,10 @@ the recipe's training, fit, export. The published training step is Keras' own, w
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Callable, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -33,6 +34,7 @@ class Training(Protocol):
     train_poses: int
     test_poses: int
     left_out: int
+    is_on_disk: bool
 
     @property
     def steps_per_epoch(self) -> int: ...
@@ -174,15 +176,15 @@ def make_published(flags: Flags, train_data: str, test_data: str) -> published_t
     """The training of a published network: its poses, right views true or predicted, and its configuration."""
     network = network_files.load_network(flags.left2right) if flags.left2right else None
     predicts = flags.right_view == "predicted"
-    train = published_data.load_poses(train_data, flags.stage, "train_data", needs_right=not predicts)
     test = published_data.load_poses(test_data, flags.stage, "test_data", actions=True, needs_right=not predicts)
-    rights: dict[str, tuple[np.ndarray | None, np.ndarray | None]] | None = None
+    rights: dict[str, np.ndarray | None] | None = None
+    right_of: Callable[[published_data.PublishedPoses], np.ndarray] | None = None
     if network is not None:
-        of_test = published_data.predict_right_views(network, test.left)
-        if predicts:
-            rights = {"": (published_data.predict_right_views(network, train.left), of_test)}
-        else:
-            rights = {"": (train.right, test.right), "predicted": (None, of_test)}
+        predict = functools.partial(published_data.predict_right_views, network)
+        of_test = predict(test.left)
+        rights = {"": of_test} if predicts else {"": test.right, "predicted": of_test}
+        right_of = (lambda poses: predict(poses.left)) if predicts else None
+    train = published_data.TrainingRows.of_records(train_data, flags.stage, flags.memory_mib << 20, right_of)
     config = linear_model.LinearModelConfig.of_stage(
         flags.stage,
         linear_size=flags.linear_size,
@@ -215,7 +217,9 @@ def make_canonical(flags: Flags, train_data: str, test_data: str) -> canonical_t
 
 def _summary(flags: Flags, training: Training, devices: TrainingDevices) -> str:
     left_out = f" ({training.left_out:,} records without all joints left out)" if training.left_out else ""
+    place = " (in a temporary file)" if training.is_on_disk else ""
     return (
-        f"{flags.stage}, {flags.recipe} recipe: {training.train_poses:,} poses to train, {training.test_poses:,} to "
-        f"test{left_out}; {flags.epochs} epochs of {training.steps_per_epoch:,} steps; {devices}"
+        f"{flags.stage}, {flags.recipe} recipe: {training.train_poses:,} poses to train{place}, "
+        f"{training.test_poses:,} to test{left_out}; "
+        f"{flags.epochs} epochs of {training.steps_per_epoch:,} steps; {devices}"
     )

@@ -117,6 +117,13 @@ def declare(description: str) -> command.Flags:
             "weights folder of a trained left2right network; pose3d is then also evaluated on its "
             "predicted right views",
         )
+        flags.integer(
+            "memory_mib",
+            256,
+            "keep training poses in memory up to this size, 272 bytes each for left2right, 476 for pose3d; more lie in "
+            "a temporary file (TMPDIR) and give the same batches (published recipe)",
+            lower_bound=0,
+        )
     shared.declare_strategy(
         flags,
         "initial weights, order of data, dropout and virtual cameras",

@@ -15,7 +15,7 @@ from label_generator.networks import linear_model, normalization
 from label_generator.stages import pose_rows
 from label_generator.stages.published import stage_named
 from label_generator.training import canonical_training, published_training
-from label_generator.training.published_data import PublishedPoses
+from label_generator.training.published_data import PublishedPoses, TrainingRows
 from tfrecords import reader, writer
 from tfrecords.source import Options
 from tools.benchmarks import limits, search, torch_networks
@@ -43,7 +43,7 @@ def published(batch_size: int, count: int = 65_536, **options: Any) -> published
         _STAGE, residual=True, batch_norm=True, max_norm=True, dropout=0.5, **options
     )
     setup = published_training.PublishedSetup(config, _STAGE, batch_size)
-    return published_training.PublishedTraining(setup, poses(count), poses(64))
+    return published_training.PublishedTraining(setup, TrainingRows.of_poses(_STAGE, poses(count)), poses(64))
 
 
 def canonical(batch_size: int = _CANONICAL_BATCH, count: int = 65_536) -> canonical_training.CanonicalTraining:

@@ -7,7 +7,7 @@ import tensorflow as tf
 from label_generator.networks.linear_model import LinearModelConfig
 from label_generator.stages.published import STAGES
 from label_generator.training import published_data as training_data
-from label_generator.training.published_data import PublishedPoses
+from label_generator.training.published_data import PublishedPoses, TrainingRows
 from label_generator.training.published_training import NOT_IN_14, PublishedSetup, PublishedTraining
 from tfrecords import reader
 from tfrecords.storage import fingerprints
@@ -32,7 +32,7 @@ def poses(count, seed, joints_scale=100.0):
 def training(stage="left2right", statistics="train", predict_14=False, rights=None, count=50, batch_size=8, **options):
     config = LinearModelConfig.of_stage(stage, linear_size=16, num_layers=1, **options)
     setup = PublishedSetup(config, stage, batch_size, 1e-3, 3, predict_14, statistics)
-    return PublishedTraining(setup, poses(count, 0), poses(21, 1), rights)
+    return PublishedTraining(setup, TrainingRows.of_poses(stage, poses(count, 0)), poses(21, 1), rights)
 
 
 def rows_of(stage, left, right):
@@ -139,8 +139,8 @@ def test_statistics_of_the_test_set_compare_as_the_release_does():
 
 
 def test_other_right_views_are_evaluated_beside_the_one_trained_on():
-    data, test = poses(50, 0), poses(21, 1)
-    made = training("pose3d", rights={"": (data.right, test.right), "predicted": (None, test.right + 40)})
+    test = poses(21, 1)
+    made = training("pose3d", rights={"": test.right, "predicted": test.right + 40})
     made.take_weights(made.make_model())
     figures = made.figures()
     assert set(figures) == {"val_mpjpe_mm", "val_mpjpe_mm_predicted"}
@@ -200,3 +200,49 @@ def test_fingerprints_tell_records_apart(synthetic_records):
     assert fingerprints.fingerprint(synthetic_records / "train") == fingerprints.fingerprint(
         synthetic_records / "train"
     )
+
+
+@pytest.mark.parametrize("stage", ["left2right", "pose3d"])
+def test_rows_in_a_file_give_the_batches_of_rows_in_memory(stage, synthetic_records, monkeypatch):
+    monkeypatch.setattr(training_data, "_BLOCK", 50)
+    monkeypatch.setattr(reader, "_PARSED_AT_ONCE", 32)
+    where = synthetic_records / "train"
+    memory = TrainingRows.of_records(where, stage, 1 << 20)
+    file = TrainingRows.of_records(where, stage, 0)
+    assert (memory.is_on_disk, file.is_on_disk) == (False, True)
+    assert len(memory) == len(file) == len(reader.find(where))
+    for name, statistics in memory.statistics.items():
+        np.testing.assert_array_equal(statistics.mean, file.statistics[name].mean)
+        np.testing.assert_array_equal(statistics.std, file.statistics[name].std)
+    arrays = reader.load_arrays(where, ["pose_2d", "pose_3d"])
+    rows = STAGES["left2right"].input_rows(arrays["pose_2d"] - arrays["pose_2d"][:, 10:11]).astype(np.float64)
+    if stage == "left2right":  # against all rows at once
+        np.testing.assert_allclose(memory.statistics["input"].mean, rows.mean(0), atol=1e-9)
+        np.testing.assert_allclose(memory.statistics["input"].std, rows.std(0), atol=1e-9)
+    steps = 2 * (len(memory) // 16) + 3
+    for start in (0, steps - 2):
+        expected, got = (
+            list(rows.batches(16, 5, start).take(steps - start).as_numpy_iterator()) for rows in (memory, file)
+        )
+        assert len(expected) == len(got) == steps - start
+        np.testing.assert_array_equal([inputs for inputs, _ in got], [inputs for inputs, _ in expected])
+        np.testing.assert_array_equal([outputs for _, outputs in got], [outputs for _, outputs in expected])
+
+
+def test_blocks_leave_out_the_records_that_load_poses_does(synthetic_records, monkeypatch):
+    arrays = reader.load_arrays(synthetic_records / "test", ["pose_2d", "right_2d"])
+    for lacking in (3, 31, 69):
+        arrays["pose_2d"][lacking, 5] = np.nan
+    pieces = [{k: v[at : at + 32] for k, v in arrays.items()} for at in range(0, 70, 32)]
+    monkeypatch.setattr(training_data, "_BLOCK", 20)
+    monkeypatch.setattr(training_data.reader, "array_batches", lambda *_: iter(pieces))
+    monkeypatch.setattr(training_data.reader, "load_arrays", lambda *_: {k: v.copy() for k, v in arrays.items()})
+    blocks = list(training_data.pose_blocks("somewhere", "left2right", "train_data"))
+    whole = training_data.load_poses("somewhere", "left2right", "train_data")
+    assert [len(block) for block in blocks] == [20, 20, 20, 7]
+    assert sum(block.left_out for block in blocks) == whole.left_out == 3
+    np.testing.assert_array_equal(np.concatenate([block.left for block in blocks]), whole.left)
+    np.testing.assert_array_equal(np.concatenate([block.right for block in blocks]), whole.right)
+    arrays["right_2d"][:] = np.nan
+    with pytest.raises(InputError, match="--train_data=somewhere: no record has a whole right_2d"):
+        list(training_data.pose_blocks("somewhere", "left2right", "train_data"))
