@@ -24,6 +24,8 @@ from tools.training import clusters
 # A worker or server ends when no chief was there for so long, after one was.
 _WITHOUT_CHIEF_SECONDS = float(os.environ.get("POSE3D_WITHOUT_CHIEF_SECONDS", "120"))
 _ASKED_EVERY_SECONDS = 2.0
+# A worker that runs a step answers nothing else with fewer threads, while the step waits for answers.
+_FEWEST_THREADS = 4
 # Of the chief's data service, which must live as long as the training.
 _kept: list[Any] = []
 
@@ -48,6 +50,9 @@ def make_strategy() -> tf.distribute.Strategy:
     if kind not in ("chief", "worker", "ps") or number >= len(clusters.addresses(kind)):
         raise InputError(f"--strategy=parameter_server: TF_CONFIG's task {kind!r} {number} is not in its cluster")
     resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
+    # Stated, since TF_NUM_INTEROP_THREADS counts otherwise.
+    threads = max(tf.config.threading.get_inter_op_parallelism_threads() or os.cpu_count() or 1, _FEWEST_THREADS)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
     if kind != "chief":
         _serve(resolver, kind, number)
     return tf.distribute.ParameterServerStrategy(resolver)
@@ -55,7 +60,15 @@ def make_strategy() -> tf.distribute.Strategy:
 
 def _serve(resolver: Any, kind: str, number: int) -> None:
     server = tf.distribute.Server(
-        resolver.cluster_spec(), job_name=kind, task_index=number, protocol="grpc", start=True
+        resolver.cluster_spec(),
+        job_name=kind,
+        task_index=number,
+        protocol="grpc",
+        config=tf.compat.v1.ConfigProto(
+            inter_op_parallelism_threads=tf.config.threading.get_inter_op_parallelism_threads(),
+            intra_op_parallelism_threads=tf.config.threading.get_intra_op_parallelism_threads(),
+        ),
+        start=True,
     )
     print(f"{kind} {number} serves at {clusters.addresses(kind)[number]}", flush=True)
     chief, last = clusters.addresses("chief")[0], 0.0
