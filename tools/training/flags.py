@@ -45,7 +45,7 @@ def declare_files(flags: command.Flags, pictured: str) -> None:
     Args:
       pictured: what TensorBoard's pictures show.
     """
-    flags.string("profile", "", "first and last step, such as 10,20, to profile for TensorBoard")
+    flags.string("profile", "", "first and last step to profile for TensorBoard, such as 10,20 (one step a call)")
     flags.integer(
         "pictures_every", 1, f"write {pictured} to TensorBoard every this many epochs; 0: never", lower_bound=0
     )

@@ -29,12 +29,14 @@ class TrainingDevices:
       precision: name of the Keras policy, such as 'mixed_bfloat16'.
       jit_compile: whether XLA compiles the training step.
       op_form: which forms of operations suit these devices, see `op_forms`.
+      profiled: whether some of the steps are profiled.
     """
 
     strategy: tf.distribute.Strategy
     precision: str
     jit_compile: bool = False
     op_form: str = op_forms.CPU
+    profiled: bool = False
 
     @classmethod
     def of_flags(cls, flags: command.Flags) -> TrainingDevices:
@@ -45,12 +47,12 @@ class TrainingDevices:
         """
         strategy.prepare_devices(flags.use_cpu, flags.virtual_cpus, flags.deterministic, flags.seed, flags.threads)
         chosen = strategy.make_strategy(flags.strategy, flags.tpu)
-        callbacks.profiled_batches(flags.profile)
+        profiled = bool(callbacks.profiled_batches(flags.profile))
         policy = precision.policy_name(flags.use_fp16)
         if policy == "mixed_float16":
             precision.keep_channels_last()
         jit_compile = op_forms.compiles(flags.jit_compile, chosen.num_replicas_in_sync)
-        return cls(chosen, policy, jit_compile, op_forms.chosen(flags.op_forms, jit_compile))
+        return cls(chosen, policy, jit_compile, op_forms.chosen(flags.op_forms, jit_compile), profiled)
 
     @property
     def replicas(self) -> int:
@@ -67,8 +69,9 @@ class TrainingDevices:
         return {"precision": self.precision, "jit_compile": self.jit_compile}
 
     def steps_per_execution(self, wanted: int) -> int:
-        """The steps of one call: `wanted`, but one where parameter servers' workers take steps as they come."""
-        return 1 if parameter_servers.is_one(self.strategy) else wanted
+        """The steps of one call: `wanted`, but one where parameter servers' workers take steps as they come, and where
+        steps are profiled: TensorBoard tells steps apart by the calls."""
+        return 1 if self.profiled or parameter_servers.is_one(self.strategy) else wanted
 
     @contextlib.contextmanager
     def scope(self) -> Iterator[None]:
@@ -113,7 +116,8 @@ class TrainingSession:
       devices: where it runs.
       directory: the experiment directory, which holds checkpoints, curves and in the end the trained network.
       plan: from which checkpoint it goes on, as `experiments.plan` decided.
-      settings: flag values and what else describes it; TensorBoard shows them as hyper-parameters.
+      settings: flag values and what else describes it. decisive: names of those that decide the weights, which
+        TensorBoard shows as hyper-parameters.
       epochs: of the whole training, finished ones included.
       profile: 'first,last' batch to profile for TensorBoard, '' for none.
       pictures_every: epochs between drawn pictures in TensorBoard; 0: no pictures.
@@ -130,6 +134,7 @@ class TrainingSession:
     pictures_every: int = 1
     keep: int = 10
     lock: locks.FolderLock | None = None
+    decisive: Sequence[str] = ()
 
     @classmethod
     def begin(
@@ -161,9 +166,14 @@ class TrainingSession:
             print(f"{directory}: {plan.message}")
             experiments.prepare(directory, plan, settings)
         strategy.wait_for_all(devices.strategy)
-        return cls(
-            devices, directory, plan, settings, flags.epochs, flags.profile, flags.pictures_every, flags.keep, lock
-        )
+        given = (flags.epochs, flags.profile, flags.pictures_every, flags.keep)
+        return cls(devices, directory, plan, settings, *given, lock, tuple(decisive))
+
+    @property
+    def hyper_parameters(self) -> dict[str, Any]:
+        """The settings by which trainings are compared: those that decide the weights, and the records' names."""
+        compared = {*self.decisive, *(name for name in self.settings if name.endswith("_data"))}
+        return {name: value for name, value in self.settings.items() if name in compared}
 
     @property
     def log_directory(self) -> str:
@@ -199,7 +209,7 @@ class TrainingSession:
         def make_callbacks() -> list[tf.keras.callbacks.Callback]:
             steps = [watch, *extra_callbacks, callbacks.StopWhenNotFinite(), callbacks.Evaluation(job.evaluate)]
             if devices.is_chief:
-                steps += callbacks.tensorboard(self.log_directory, dict(self.settings), self.profile)
+                steps += callbacks.tensorboard(self.log_directory, self.hyper_parameters, self.profile)
                 if not parameter_servers.is_one(devices.strategy):  # whose steps Keras does not report
                     steps.append(callbacks.StepReports(self.log_directory, job.steps_per_epoch, self.epochs))
                 if job.draw is not None and self.pictures_every:

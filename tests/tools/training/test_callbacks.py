@@ -1,5 +1,6 @@
 """Callbacks in a real fit: figures reach TensorBoard, pictures come when due, a diverged state is never saved."""
 
+import dataclasses
 import functools
 import glob
 import re
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tqdm
+from tensorboard.plugins.hparams import plugin_data_pb2 as hparams_pb2
 
 from tools.cli import progress
 from tools.cli.errors import InputError
@@ -35,16 +37,31 @@ def job(values=1.0, draw=None):
 
 def run(folder, made, epochs=3, start=0, **options):
     devices = TrainingDevices(tf.distribute.get_strategy(), "float32")
-    session = TrainingSession(devices, str(folder), experiments.Plan(start, False, ""), {"lr": 0.1}, epochs, **options)
+    settings = {"lr": 0.1, "threads": 2, "train_data": "records", "mix": [3, 1]}
+    plan = experiments.Plan(start, False, "")
+    session = TrainingSession(devices, str(folder), plan, settings, epochs, decisive=("lr", "mix"), **options)
     return session.train(made)
 
 
 def events(folder):
+    """(tag, step) of everything that was written."""
     found = []
     for file in glob.glob(f"{folder}/**/*.tfevents.*", recursive=True):
         for event in tf.compat.v1.train.summary_iterator(file):
             found += [(value.tag, event.step) for value in event.summary.value]
     return found
+
+
+def hyper_parameters(folder):
+    """What TensorBoard's HParams tab shows of a training."""
+    for file in glob.glob(f"{folder}/*.tfevents.*"):
+        for event in tf.compat.v1.train.summary_iterator(file):
+            for value in event.summary.value:
+                if value.tag == "_hparams_/session_start_info":
+                    content = value.metadata.plugin_data.content
+                    shown = hparams_pb2.HParamsPluginData.FromString(content).session_start_info.hparams
+                    return {name: getattr(one, one.WhichOneof("kind")) for name, one in shown.items()}
+    raise AssertionError("no hyper-parameters")
 
 
 def test_every_epoch_is_evaluated_saved_and_shown(tmp_path):
@@ -64,6 +81,8 @@ def test_every_epoch_is_evaluated_saved_and_shown(tmp_path):
     shown = events(tmp_path / "log")
     assert {("epoch_mpjpe_mm", epoch) for epoch in range(3)} <= set(shown)
     assert {("poses", 0), ("poses", 2)} <= set(shown)
+    # Settings that decide the weights, and the records; not how fast it was.
+    assert hyper_parameters(tmp_path / "log") == {"lr": 0.1, "train_data": "records", "mix": "[3, 1]"}
     # Finished: only evaluated.
     made, seen = job()
     assert run(tmp_path, made, start=9) == {"val_mpjpe_mm": 20.0}
@@ -83,6 +102,9 @@ def test_profile_is_two_batches():
     for bad in ("3", "5,3", "a,b", "1,2,3"):
         with pytest.raises(InputError, match=f"--profile={bad}"):
             callbacks.profiled_batches(bad)
+    devices = TrainingDevices(tf.distribute.get_strategy(), "float32", profiled=True)
+    assert devices.steps_per_execution(10) == 1  # otherwise the profile has no steps
+    assert dataclasses.replace(devices, profiled=False).steps_per_execution(10) == 10
 
 
 class Steps:
