@@ -48,6 +48,28 @@ class HourglassWeights:
     facts: dict[str, Any]
     directory: str = ""
 
+    def at_resolution(self, resolution: int) -> HourglassWeights:
+        """These weights for input crops of another side, px; the same object where it is theirs already.
+
+        Convolutions do not depend on it. The depths' last layer has a weight for each cell of a grid over the crop:
+        those are shared out among the cells of the other grid by the areas that they cover, so that features which are
+        constant over each cell of the former grid give the same depths.
+
+        Raises:
+          InputError: no such resolution is possible (`hourglass.Sizes`).
+        """
+        if resolution == self.sizes.resolution:
+            return self
+        sizes = dataclasses.replace(self.sizes, resolution=resolution)
+        old, new = (one.heatmap_resolution // 2**hourglass.REGRESSION_POOLS for one in (self.sizes, sizes))
+        edges = np.arange(new + 1)[:, None] / new, np.arange(old + 1)[None] / old
+        overlap = np.minimum(edges[0][1:], edges[1][:, 1:]) - np.maximum(edges[0][:-1], edges[1][:, :-1])
+        shares = np.maximum(overlap, 0.0) * old  # [new, old]
+        grid = self.values["reg/kernel"].reshape(old, old, sizes.features, sizes.joints)
+        kernel = np.einsum("yi,xj,ijco->yxco", shares, shares, grid).reshape(-1, sizes.joints)
+        values = {**self.values, "reg/kernel": kernel.astype(np.float32)}
+        return dataclasses.replace(self, sizes=sizes, values=values)
+
     def build(
         self, dtype: hourglass.DType = None, synchronized: bool = False, form: str = op_forms.AUTO
     ) -> tf.keras.Model:

@@ -16,7 +16,7 @@ from typing import Any
 import tensorflow as tf
 
 from baseline_network.network import decoding, hourglass, network_files
-from baseline_network.training import losses, reviewed, trainer, training_data, training_flags
+from baseline_network.training import cached_pictures, losses, reviewed, trainer, training_data, training_flags
 from tfrecords import reader
 from tfrecords.storage import fingerprints
 from tools.cli import plans
@@ -55,6 +55,7 @@ class NetworkTraining:
       sizes: of the network. start: the network whose weights it starts from, None for random weights.
       sets: training sets with their shares of a batch. batches: how pictures become batches. test: test records.
       batch_size, steps_per_epoch, epochs: of the training.
+      cached: pictures are kept in memory and varied on the device (`cached_pictures`).
     """
 
     sizes: hourglass.Sizes
@@ -65,6 +66,7 @@ class NetworkTraining:
     batch_size: int
     steps_per_epoch: int
     epochs: int
+    cached: bool = False
 
 
 def train(flags: Flags) -> int:
@@ -79,6 +81,8 @@ def train(flags: Flags) -> int:
     if flags.dry_run:
         return _preview(flags, records)
     devices = TrainingDevices.of_flags(flags)
+    if service and flags.cache_pictures:
+        raise InputError("--cache_pictures: pictures that --data_service's workers decode aren't kept here")
     if flags.frozen_stem and not flags.weights:
         raise InputError("--frozen_stem: without --weights the first layers would stay random")
     start = network_files.load(flags.weights) if flags.weights else None
@@ -109,6 +113,7 @@ def train(flags: Flags) -> int:
         flags.batch_size,
         flags.steps_per_epoch or max(sum(records.counts) // flags.batch_size, 1),
         flags.epochs,
+        flags.cache_pictures,
     )
     if devices.is_chief:
         mixed = " + ".join(f"{one.share} of {count:,}" for one, count in zip(sets, records.counts))
@@ -203,9 +208,9 @@ def network_sizes(flags: Flags, start: network_files.HourglassWeights | None) ->
         return sizes
     for name in training_flags.SIZES:
         size = getattr(start.sizes, name)
-        if flags.given(name) and getattr(sizes, name) != size:
+        if name != "resolution" and flags.given(name) and getattr(sizes, name) != size:
             raise InputError(f"--{name}={getattr(sizes, name)}: the network in --weights has {size}")
-    return start.sizes
+    return dataclasses.replace(start.sizes, resolution=sizes.resolution) if flags.given("resolution") else start.sizes
 
 
 def training_sets(flags: Flags, records: TrainingRecords) -> list[training_data.TrainingSet]:
@@ -241,7 +246,7 @@ def collect_settings(
         settings[name] = [records.train.index(place) for place in getattr(flags, name)]
     decisive = [*training_flags.SIZES, *training_flags.DECISIVE, *training_flags.AUGMENTATION]
     decisive += ["precision", "train_records", *(["decisions"] if flags.decisions else [])]
-    decisive += ["frozen_stem"] if flags.frozen_stem else []
+    decisive += [name for name in ("frozen_stem", "cache_pictures") if getattr(flags, name)]
     if start is not None:
         settings["first_weights"] = checksums.of_arrays(start.values)[: checksums.SHORT]
         decisive.append("first_weights")
@@ -258,12 +263,15 @@ def build_model(
     """The network, and the compiled Keras model that trains it; call it in `devices.scope()`."""
     synchronized = devices.replicas > 1
     if training.start is not None:
-        network = training.start.build(synchronized=synchronized, form=devices.op_form)
+        start = training.start.at_resolution(training.sizes.resolution)
+        network = start.build(synchronized=synchronized, form=devices.op_form)
     else:
         network = hourglass.build(training.sizes, synchronized=synchronized, form=devices.op_form)
     if flags.frozen_stem:
         hourglass.freeze_stem(network)
-    model = trainer.Trainer(network, losses.Weights(flags.reg_weight, flags.var_weight), training.batch_size)
+    prepare = functools.partial(cached_pictures.prepare, setup=training.batches) if training.cached else None
+    weights = losses.Weights(flags.reg_weight, flags.var_weight)
+    model = trainer.Trainer(network, weights, training.batch_size, prepare)
     if flags.schedule == "cosine":
         steps = training.steps_per_epoch * training.epochs
         schedule = schedules.WarmupCosine(flags.learning_rate, steps, _WARMUP_STEPS)
@@ -300,6 +308,10 @@ def make_job(
     def make_rows(start_step: int, first: int, end: int) -> tf.data.Dataset:
         return make_batches(start_step, (first, end))
 
+    if training.cached:
+        arrays = [cached_pictures.load(one, training.batches) for one in training.sets]
+        make_cached = functools.partial(cached_pictures.make_batches, training.sets, arrays, training.batches)
+        return TrainingJob(model, make_cached, training.batch_size, training.steps_per_epoch, evaluate, evaluator.draw)
     return TrainingJob(
         model, make_batches, training.batch_size, training.steps_per_epoch, evaluate, evaluator.draw, make_rows
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Optional
 
 import numpy as np
 import tensorflow as tf
@@ -29,14 +30,20 @@ _TEST_BATCH = 32
 _PICTURED = 6
 
 
+# Makes what `training_data.make_batches` yields of what is given to a training step.
+Prepare = Optional[Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]]
+
+
 class Trainer(tf.keras.Model):
     """Trains the network on batches of `training_data.make_batches`; the loss is the mean over the global batch."""
 
-    def __init__(self, network: tf.keras.Model, weights: losses.Weights, batch_size: int):
-        """network: of `hourglass.build`. batch_size: of the global batch."""
+    def __init__(
+        self, network: tf.keras.Model, weights: losses.Weights, batch_size: int, prepare: Prepare = None
+    ) -> None:
+        """network: of `hourglass.build`. batch_size: of the global batch. prepare: run first in every training step."""
         super().__init__(name="baseline")
         self.network = network
-        self._weights, self._batch_size = weights, batch_size
+        self._weights, self._batch_size, self._prepare = weights, batch_size, prepare
         self._resolution = hourglass.sizes_of(network).resolution
         names = ["loss", "heatmap_loss", "depth_loss"] + (["geometric_loss"] if weights.var_weight else [])
         self._means = {name: tf.keras.metrics.Mean(name=name) for name in names}
@@ -53,6 +60,7 @@ class Trainer(tf.keras.Model):
 
     def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Keras' hook: one step of the optimizer."""
+        batch = batch if self._prepare is None else self._prepare(batch)
         with tf.GradientTape() as tape:
             parts = self.losses_of(batch, training=True)
             # Gradients of the replicas are added up, so each divides by the global batch's size.

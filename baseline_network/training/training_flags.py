@@ -86,12 +86,18 @@ def declare(description: str) -> command.Flags:
             "those of --train_data whose 2D joints are taken from the scaled 3D pose (published: Human3.6M)",
         )
         flags.string("decisions", "", "decisions.json of a review (tools/review.py): dropped records are left out")
+        flags.boolean(
+            "cache_pictures",
+            False,
+            "decode all training pictures once, keep them in memory, and crop and vary them on the device; for GPUs",
+        )
         flags.integer("test_limit", 2000, "number of test records evaluated after each epoch; 0: all", lower_bound=0)
     with flags.group("Network"):
         flags.string(
             "weights",
             "",
-            "weights folder to start from, such as the export/ of the previous stage; not given: random initialisation",
+            "weights folder to start from, such as the export/ of the previous stage, of this or another resolution; "
+            "not given: random initialisation",
         )
         flags.boolean(
             "frozen_stem",

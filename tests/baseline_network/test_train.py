@@ -154,6 +154,19 @@ def test_a_stage_starts_from_the_former_ones_weights(
             np.testing.assert_allclose(value, before[name], atol=1e-6, err_msg=name)
 
 
+@pytest.mark.slow
+def test_pictures_kept_in_memory_train_at_another_resolution(trained, pictured_records, tmp_path, trainings):
+    words = (*named(pictured_records), "--batch_size=8", "--pictures_every=0", f"--train_dir={tmp_path}", "--epochs=2")
+    words += (f"--weights={trained[0] / 'export'}", "--resolution=128", "--cache_pictures", "--optimizer=adam")
+    assert run(*words) == 0
+    (export,) = glob.glob(f"{tmp_path}/hourglass_1_1_16_128/**/export", recursive=True)
+    network = network_files.load(export)
+    assert network.sizes.resolution == 128
+    assert network.values["reg/kernel"].shape == (4 * 16, 16)
+    losses = trainings.scalars(tmp_path)["epoch_loss"]
+    assert losses[1] < losses[0]
+
+
 def test_load_goes_on_from_that_step_and_repeats_what_it_discarded(trained, trainings):
     folder, words = trained
     before = trainings.final_arrays(folder)

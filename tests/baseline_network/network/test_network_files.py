@@ -1,5 +1,6 @@
 """Weights folders of the baseline network: round trips, damage that is named, nothing half-written."""
 
+import dataclasses
 import json
 import shutil
 
@@ -53,6 +54,33 @@ def test_round_trip_gives_the_same_answers(model, saved):
         np.testing.assert_array_equal(again(images(), training=False)[name], answer)
     assert sorted(path.name for path in saved.iterdir()) == ["model.json", "weights.npz"]
     assert [path.name for path in saved.parent.iterdir()] == ["net"]
+
+
+def test_another_resolution_shares_the_depths_weights_out_by_area(saved):
+    rng, network = np.random.default_rng(5), network_files.load(saved)
+    joints, features = network.sizes.joints, network.sizes.features
+    kernel = rng.normal(size=[4 * features, joints]).astype(np.float32)  # of 2 x 2 cells, as at 128 px
+    sizes = hourglass.Sizes(**{**dataclasses.asdict(network.sizes), "resolution": 128})
+    network = dataclasses.replace(network, sizes=sizes, values={**network.values, "reg/kernel": kernel})
+    cells = rng.normal(size=[2, 2, features])
+    expected = cells.reshape(-1) @ kernel
+    for resolution in (64, 192, 256):
+        other = network.at_resolution(resolution)
+        assert other.sizes == dataclasses.replace(sizes, resolution=resolution)
+        size = resolution // 64
+        # Features that are constant over each of the four cells; a cell of 3 x 3 in the middle sees their mean.
+        fine = cells.repeat(6, 0).repeat(6, 1).reshape(size, 12 // size, size, 12 // size, features).mean((1, 3))
+        if resolution != 192:
+            given = fine if resolution > 64 else np.ones_like(fine)
+            wanted = expected if resolution > 64 else kernel.reshape(4, features, joints).sum((0, 1))
+            np.testing.assert_allclose(given.reshape(-1) @ other.values["reg/kernel"], wanted, rtol=1e-4)
+        ones = np.ones([size * size * features])
+        np.testing.assert_allclose(ones @ other.values["reg/kernel"], kernel.sum(0), rtol=1e-4, atol=1e-4)
+    built = network.at_resolution(192).build(dtype="float32")
+    assert built(np.zeros([1, 192, 192, 3], np.float32))["depths"].shape == (1, joints)
+    assert network.at_resolution(128) is network
+    with pytest.raises(InputError, match="resolution=100: must be a multiple of 64"):
+        network.at_resolution(100)
 
 
 def test_variables_have_the_names_of_the_published_modules(folder):
