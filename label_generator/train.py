@@ -49,7 +49,7 @@ def _check(flags: command.Flags) -> None:
     if flags.right_view == "predicted" and not flags.left2right:
         raise InputError("--right_view=predicted needs --left2right, the weights folder that predicts")
     if flags.recipe == "published":
-        given = [name for name in (*training_flags.CANONICAL, "start_from") if flags.given(name)]
+        given = [name for name in (*training_flags.CANONICAL, "start_from", "draw_views") if flags.given(name)]
         if given:
             raise InputError(f"--{given[0]} is of the canonical recipe; the published one has no such choice")
     if flags.recipe == "canonical":

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from label_generator.lifting import chains, measurements, quality
+from label_generator.lifting import canonical_view, chains, measurements, quality
 from label_generator.lifting.bone_refinement import refine_bones
 from label_generator.lifting.geometric_search import SearchResult, geometric_search, next_power_of_two
 from label_generator.lifting.joint_weights import joint_weights
@@ -287,7 +287,8 @@ class Lifter(tf.Module):
         def only_good(values: tf.Tensor, turn: bool = False) -> tf.Tensor:
             if turn:
                 points = tf.reshape(values, [tf.shape(values)[0], -1, 3])
-                values = tf.reshape(tf.einsum("bji,bkj->bki", view.rotation, points), tf.shape(values))
+                back = tf.linalg.matrix_transpose(view.rotation)
+                values = tf.reshape(canonical_view.rotated(back, points), tf.shape(values))
             keep = tf.reshape(good, tf.concat([tf.shape(good), tf.ones([tf.rank(values) - 1], tf.int32)], 0))
             return tf.where(keep, values, float("nan"))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Callable
+
 import tensorflow as tf
 
 from label_generator.lifting import canonical_view
@@ -75,6 +77,9 @@ class CanonicalTrainer(tf.keras.Model):
     'left2right' trains the first network alone. 'pose3d' trains the second on the first one's predictions, the first
     being left as it is. 'chain' trains both at once, each by its own loss. 'direct' trains the rival, one network from
     the left view to 3D.
+
+    Attributes:
+      draw: step -> batch; what is trained on are then numbers of steps. None: it is batches.
     """
 
     def __init__(
@@ -88,6 +93,7 @@ class CanonicalTrainer(tf.keras.Model):
         super().__init__(name=stage)
         self.stage, self.left2right, self.pose3d = stage, left2right, pose3d
         self._loss_weights = loss_weights or LossWeights()
+        self.draw: Callable[[tf.Tensor], dict[str, tf.Tensor]] | None = None
         if stage == names.POSE3D and left2right is not None:
             left2right.trainable = False
         self._means = {name: tf.keras.metrics.Mean(name=name) for name in self._figures()}
@@ -104,7 +110,7 @@ class CanonicalTrainer(tf.keras.Model):
     def losses_of(self, batch: dict[str, tf.Tensor], training: bool) -> dict[str, tf.Tensor]:
         """'loss' and the figures that are shown beside it, each a scalar."""
         view = canonical_view.canonical_view(batch["rays"], batch["joint_mask"], batch["unknown"])
-        points = tf.einsum("bij,bkj->bki", view.rotation, batch["points"])
+        points = canonical_view.rotated(view.rotation, batch["points"])
         weights, known = self._loss_weights, 1.0 - view.unknown
         inputs = canonical_view.network_inputs(view)
         figures, loss = {}, 0.0
@@ -147,8 +153,10 @@ class CanonicalTrainer(tf.keras.Model):
         figures["loss"] = loss
         return figures
 
-    def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def train_step(self, batch: dict[str, tf.Tensor] | tf.Tensor) -> dict[str, tf.Tensor]:
         """Keras' hook: one step of the optimizer."""
+        if self.draw is not None:
+            batch = self.draw(batch)
         with tf.GradientTape() as tape:
             figures = self.losses_of(batch, training=True)
             # Gradients of the replicas are added up.

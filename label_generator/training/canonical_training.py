@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Callable
 
 import numpy as np
 import tensorflow as tf
@@ -16,6 +16,7 @@ from label_generator.stages import left2right, names
 from label_generator.training import skeletons, virtual_camera
 from label_generator.training.averaged_adamw import AveragedAdamW
 from label_generator.training.canonical_losses import CanonicalTrainer, squared_search
+from label_generator.training.draws import Draws
 from label_generator.training.recipe_settings import LossWeights, ViewSettings
 from tfrecords import reader
 from tools.cli.errors import InputError
@@ -29,7 +30,7 @@ RIGHT_OUTPUTS = 2 * POSE17.size
 _EVALUATED_AT_ONCE = 2048
 _PICTURED = 6
 _MEASURED = 1000  # poses whose errors are drawn over a threshold
-_CHOICE = 1 << 20  # folded into the seed: a stream apart from those of the views, which count up from 1
+_CHOICE = 1 << 20  # added to the seed: a stream apart from those of the views
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,10 +183,17 @@ def rarity(poses: np.ndarray, references: int = 3000, neighbour: int = 10) -> np
     return np.clip(far / max(np.median(far), 1e-9), 0.5, 4.0)
 
 
-def view_batches(train: LevelPoses, setup: CanonicalSetup, start_step: int) -> tf.data.Dataset:
-    """Endless batches of virtual views (`virtual_camera.draw_views`), each a function of seed and step."""
+def view_draws(train: LevelPoses, setup: CanonicalSetup, host: bool = True) -> Callable[[tf.Tensor], dict]:
+    """What draws a step's batch of virtual views (`virtual_camera.draw_views`), a function of seed and step.
+
+    Args:
+      host: the poses lie in the processor's memory; False: where TensorFlow puts them, a GPU's if there is one.
+
+    Returns:
+      step, an int64 scalar -> batch; graph code that XLA compiles.
+    """
     weights = pose_weights(train, setup)
-    with tf.device("CPU:0"):
+    with tf.device("CPU:0" if host else None):
         upper = tf.constant(np.cumsum(weights) / weights.sum())
         poses, heights = tf.constant(train.poses), tf.constant(train.heights)
         library = tf.constant(train.poses[:, None] if train.library is None else train.library)
@@ -193,14 +201,19 @@ def view_batches(train: LevelPoses, setup: CanonicalSetup, start_step: int) -> t
 
     def draw(step: tf.Tensor) -> dict[str, tf.Tensor]:
         seed = tf.stack([tf.constant(setup.seed, tf.int64), step])
-        own_seed = tf.random.experimental.stateless_fold_in(seed, _CHOICE)
-        uniform = tf.random.stateless_uniform([setup.batch_size], own_seed)
+        uniform = Draws(seed + [_CHOICE, 0]).uniform([setup.batch_size])
         chosen = tf.minimum(tf.searchsorted(upper, tf.cast(uniform, tf.float64)), last)
         return virtual_camera.draw_views(
             tf.gather(poses, chosen), tf.gather(heights, chosen), seed, setup.views, tf.gather(library, chosen)
         )
 
+    return draw
+
+
+def view_batches(train: LevelPoses, setup: CanonicalSetup, start_step: int) -> tf.data.Dataset:
+    """Endless batches of virtual views, drawn by the processor ahead of the steps (`view_draws`)."""
     steps = tf.data.Dataset.range(start_step, tf.int64.max)
+    draw = view_draws(train, setup)
     return steps.map(draw, tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
 
 
@@ -214,8 +227,10 @@ class CanonicalTraining:
         test: EvaluationPoses,
         left2right: Network | None = None,
         start: Mapping[str, Network] | None = None,
+        draws_in_step: bool = False,
     ):
         """left2right: the trained network that the stage pose3d reads. start: networks to start from, by stage.
+        draws_in_step: views are drawn inside the training step, on its device; False: ahead of it, by the processor.
 
         Raises:
           InputError: they are of another stage, recipe or shape.
@@ -230,6 +245,7 @@ class CanonicalTraining:
                 "expected a canonical one of stage left2right"
             )
         self._given, self._start = left2right, dict(start or {})
+        self._draws_in_step = draws_in_step
         self._configs = self._make_configs()
         self._twin = self._trainer()
         self._run = tf.function(self._errors_of, reduce_retracing=True)
@@ -268,12 +284,16 @@ class CanonicalTraining:
         return CanonicalTrainer(self._setup.stage, networks.get(names.LEFT2RIGHT), pose3d, self._setup.losses)
 
     def make_batches(self, start_step: int) -> tf.data.Dataset:
-        """Endless batches of virtual views from a step on."""
+        """Endless batches of virtual views from a step on; where the step draws them, the numbers of the steps."""
+        if self._draws_in_step:
+            return tf.data.Dataset.range(start_step, tf.int64.max)
         return view_batches(self._train, self._setup, start_step)
 
     def make_model(self, replicas: int = 1, jit_compile: bool = False, steps_per_execution: int = 1) -> tf.keras.Model:
         """The compiled trainer; to be called in the strategy's scope. There is nothing to synchronise in its norms."""
         setup, model = self._setup, self._trainer()
+        if self._draws_in_step:
+            model.draw = view_draws(self._train, setup, host=False)
         steps = setup.epochs * setup.steps_per_epoch
         schedule = schedules.WarmupCosine(setup.learning_rate, steps, falls=setup.schedule == "cosine")
         optimizer = AveragedAdamW(schedule, setup.weight_decay, setup.ema)
@@ -290,7 +310,7 @@ class CanonicalTraining:
         """Poses and right views in the turned camera, predicted and true."""
         unknown = tf.zeros(tf.shape(rays)[:1], tf.bool)
         view = canonical_view.canonical_view(rays, joint_mask, unknown)
-        turned = tf.einsum("bij,bkj->bki", view.rotation, points)
+        turned = canonical_view.rotated(view.rotation, points)
         inputs = canonical_view.network_inputs(view)
         predictions = {"truth": turned - turned[:, POSE17.root, None]}
         if self._twin.left2right is not None:

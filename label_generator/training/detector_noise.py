@@ -10,7 +10,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from label_generator.training.draws import Draws
+from label_generator.training.draws import Draws, rows_of
 from tools.pose.joints import POSE17
 
 # A joint's own standard deviation in each direction, mm at the person's distance, of a person of average difficulty.
@@ -68,7 +68,7 @@ def detected(rays: tf.Tensor, mm: tf.Tensor, draws: Draws, settings: DetectorNoi
     Returns:
       rays [B, 17, 2]; the standard deviation of the errors [B] in the units of the rays, swaps and outliers apart.
     """
-    count = tf.shape(rays)[0]
+    count = rows_of(rays)
     for names in _SWAPPED.values():
         order = list(range(POSE17.size))
         for name in names:
@@ -77,8 +77,8 @@ def detected(rays: tf.Tensor, mm: tf.Tensor, draws: Draws, settings: DetectorNoi
         rays = tf.where(draws.happens([count, 1, 1], settings.swapped), tf.gather(rays, order, axis=1), rays)
     difficulty = tf.exp(settings.people_spread * draws.normal([count, 1, 1], cut=2.5))
     independent = draws.normal([count, POSE17.size, 2])
-    squares = tf.square(draws.normal([settings.freedom, count, POSE17.size, 1]))
-    independent *= tf.math.rsqrt(tf.maximum(tf.reduce_mean(squares, 0), 0.04))
+    squares = tf.square(draws.normal([count, settings.freedom, POSE17.size, 1]))
+    independent *= tf.math.rsqrt(tf.maximum(tf.reduce_mean(squares, 1), 0.04))
     independent *= tf.constant(_joint_mm())[None, :, None]
     errors: dict[int, tf.Tensor] = {}
     pending = list(range(POSE17.size))

@@ -16,7 +16,7 @@ import math
 import tensorflow as tf
 
 from label_generator.training import skeletons
-from label_generator.training.draws import Draws
+from label_generator.training.draws import Draws, rows_of
 from tools.pose.joints import POSE17
 
 _I = {name: POSE17.index(name) for name in POSE17.joints}
@@ -61,7 +61,7 @@ def blended(captured: tf.Tensor, library: tf.Tensor, draws: Draws, settings: Ske
     Args:
       captured: [B, 17, 3]. library: [B, K, 17, 3] the same poses in other skeletons, the stated one first.
     """
-    count, others = tf.shape(captured)[0], library.shape[1] - 1
+    count, others = rows_of(captured), library.shape[1] - 1
     stated = library[:, 0]
     kind = draws.uniform([count, 1])
     parts = draws.uniform([count, len(skeletons.GROUPS)], -0.2, 1.2)
@@ -85,7 +85,7 @@ def _frame(across: tf.Tensor, up: tf.Tensor) -> tf.Tensor:
 
 def displaced(poses: tf.Tensor, draws: Draws, settings: SkeletonSettings) -> tf.Tensor:
     """The poses [B, 17, 3] with joints displaced, relative to their new root."""
-    count = tf.shape(poses)[0]
+    count = rows_of(poses)
     strength = draws.uniform([count, 1], 0.0, 2.0 * settings.spread)
     strength *= tf.cast(draws.happens([count, 1], settings.displaced), tf.float32)
     moves = _moves(poses, draws, strength)
@@ -106,7 +106,7 @@ def as_detectors_see(points: tf.Tensor, draws: Draws, spread: float, hourglass: 
     Returns:
       [B, 17, 3] mm in the camera.
     """
-    count = tf.shape(points)[0]
+    count = rows_of(points)
     places = tf.unstack(points, axis=1)
     middle = (places[_I["RShoulder"]] + places[_I["LShoulder"]]) / 2.0
     up = middle - places[_I["Hip"]]
@@ -126,7 +126,7 @@ def as_detectors_see(points: tf.Tensor, draws: Draws, spread: float, hourglass: 
 
 def _moves(poses: tf.Tensor, draws: Draws, strength: tf.Tensor) -> list[tf.Tensor]:
     """By joint, how far [B, 3] mm it is displaced in poses [B, 17, 3], at a strength [B, 1]."""
-    count = tf.shape(poses)[0]
+    count = rows_of(poses)
     j = {name: poses[:, i] for name, i in _I.items()}
     up = j["Thorax"] - j["Hip"]
     frames = {
@@ -162,7 +162,7 @@ def tilted(poses: tf.Tensor, draws: Draws, share: float, spread_deg: float, any_
       share, spread_deg: how many are turned by a normally distributed angle of that standard deviation.
       any_share: how many are turned by any angle: people who do handstands, dive, lie.
     """
-    count = tf.shape(poses)[0]
+    count = rows_of(poses)
     kind = draws.uniform([count])
     angle = draws.normal([count], cut=2.5) * spread_deg * math.pi / 180.0
     angle = tf.where(kind < share, angle, 0.0)

@@ -24,7 +24,7 @@ from tools.cli import plans
 from tools.cli.command import Flags
 from tools.cli.errors import InputError
 from tools.files import checksums
-from tools.training import experiments
+from tools.training import experiments, op_forms, parameter_servers
 from tools.training.session import TrainingDevices, TrainingJob, TrainingSession
 
 
@@ -67,8 +67,11 @@ def train(flags: Flags) -> int:
     settings, decisive = collect_settings(flags, train_data, test_data, devices)
     directory = training_flags.experiment_directory(flags)
     session = TrainingSession.begin(flags, devices, directory, settings, decisive, _extendable(flags))
-    make_training = make_published if flags.recipe == "published" else make_canonical
-    training = make_training(flags, train_data, test_data)
+    training: Training
+    if flags.recipe == "published":
+        training = make_published(flags, train_data, test_data)
+    else:
+        training = make_canonical(flags, train_data, test_data, settings["draw_views"] == training_flags.IN_STEP)
     if devices.is_chief:
         print(_summary(flags, training, devices), flush=True)
     with devices.scope():
@@ -152,7 +155,8 @@ def collect_settings(
             if flags.right_view == "predicted" or flags.recipe == "canonical":
                 decisive += ["left2right_weights"]
     if flags.recipe == "canonical":
-        decisive += training_flags.CANONICAL
+        decisive += [*training_flags.CANONICAL, "draw_views"]
+        settings["draw_views"] = training_flags.IN_STEP if draws_in_step(flags.draw_views, devices) else "host"
         if flags.start_from:
             settings["start_weights"] = _digest_of_networks(flags.start_from)
             decisive += ["start_weights"]
@@ -201,8 +205,25 @@ def make_published(flags: Flags, train_data: str, test_data: str) -> published_t
     return published_training.PublishedTraining(setup, train, test, rights)
 
 
-def make_canonical(flags: Flags, train_data: str, test_data: str) -> canonical_training.CanonicalTraining:
-    """The training of canonical networks: level poses, virtual views, and the networks that it starts from."""
+def draws_in_step(where: str, devices: TrainingDevices) -> bool:
+    """Whether --draw_views=`where` has virtual views drawn inside the training step, on these devices.
+
+    Raises:
+      InputError: it asks for that on several devices, which share the rows of a batch.
+    """
+    alone = devices.replicas == 1 and not parameter_servers.is_one(devices.strategy)
+    if where == training_flags.IN_STEP and not alone:
+        raise InputError(f"--draw_views={where} is for one device; here the rows of a batch go to several: use host")
+    return where == training_flags.IN_STEP or (where == "auto" and alone and op_forms.has_gpu())
+
+
+def make_canonical(
+    flags: Flags, train_data: str, test_data: str, in_step: bool = False
+) -> canonical_training.CanonicalTraining:
+    """The training of canonical networks: level poses, virtual views, and the networks that it starts from.
+
+    in_step: views are drawn inside the training step (`draws_in_step`).
+    """
     setup = canonical_training.CanonicalSetup(
         **{name: getattr(flags, name) for name in canonical_training.SETUP_FLAGS},
         views=training_flags.view_settings(flags),
@@ -212,7 +233,7 @@ def make_canonical(flags: Flags, train_data: str, test_data: str) -> canonical_t
     start = network_files.find_networks([flags.start_from]) if flags.start_from else None
     train = canonical_training.load_level_poses(train_data)
     test = canonical_training.load_evaluation_poses(test_data)
-    return canonical_training.CanonicalTraining(setup, train, test, network, start)
+    return canonical_training.CanonicalTraining(setup, train, test, network, start, in_step)
 
 
 def _summary(flags: Flags, training: Training, devices: TrainingDevices) -> str:

@@ -16,6 +16,7 @@ from tools.training import flags as shared
 STAGES = (*names.NETWORKS, names.CHAIN)
 RECIPES = ("published", "canonical")
 SCHEDULES = ("cosine", "constant")
+IN_STEP = "step"
 # The flags that define the published network and its training, which the experiment directory's name spells out.
 PUBLISHED = (
     "learning_rate",
@@ -154,6 +155,13 @@ def declare(description: str) -> command.Flags:
             "synthetic_share",
             0.2,
             "fraction of views that show records of --source=synthetic, where there are others too",
+        )
+        flags.enum(
+            "draw_views",
+            "auto",
+            ["auto", "host", IN_STEP],
+            "where virtual views are drawn. host: by the processor, ahead of the training step; step: within the step, "
+            "on its device; auto: within the step on one GPU. XLA draws other random numbers",
         )
         flags.enum("schedule", "cosine", SCHEDULES, "learning rate after a warm-up of 200 steps")
         flags.string(

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from label_generator.lifting import canonical_view
 from label_generator.training import detector_noise, drawn_skeletons
-from label_generator.training.draws import Draws
+from label_generator.training.draws import Draws, rows_of
 from label_generator.training.recipe_settings import ViewSettings
 from tools.pose.joints import POSE17
 
@@ -53,7 +54,7 @@ def turn_about(axis: str, angle: tf.Tensor) -> tf.Tensor:
 
 
 def _rotated(points: tf.Tensor, rotation: tf.Tensor) -> tf.Tensor:
-    return tf.einsum("bij,bkj->bki", rotation, points)
+    return canonical_view.rotated(rotation, points)
 
 
 def _bones(poses: tf.Tensor) -> tf.Tensor:
@@ -93,7 +94,7 @@ def vary_poses(poses: tf.Tensor, draws: Draws, settings: ViewSettings) -> tf.Ten
     Returns:
       [B, 17, 3] mm, level axes, root-relative.
     """
-    count = tf.shape(poses)[0]
+    count = rows_of(poses)
     bones = _bones(poses)
     for limbs, left, right in ((_LEGS, "LHip", "RHip"), (_ARMS, "LShoulder", "RShoulder")):
         donors = tf.gather(poses, draws.permutation(count))
@@ -129,7 +130,7 @@ def draw_cameras(heights: tf.Tensor, draws: Draws, settings: ViewSettings) -> tu
     Returns:
       rotations [B, 3, 3] from level to camera axes, the root's place in the camera [B, 3] mm, focal length [B] px.
     """
-    count = tf.shape(heights)[0]
+    count = rows_of(heights)
     zero = tf.zeros_like(heights)
     degree = math.pi / 180.0
 
@@ -198,7 +199,7 @@ def draw_views(
       must do without the intrinsics.
     """
     draws = Draws(seed)
-    count = tf.shape(poses)[0]
+    count = rows_of(poses)
     rotation, root, focal = draw_cameras(heights, draws, settings)
     drawn = drawn_skeletons.SkeletonSettings(
         settings.skeleton_captured,
