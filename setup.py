@@ -12,6 +12,7 @@ DOCS = ["mkdocs>=1.6,<2", "mkdocs-material>=9.5,<10", "mkdocstrings[python]>=1,<
 
 BEAM = ["apache-beam>=2.61,<3"]
 C3D = ["ezc3d>=1.5"]
+SERVING = ["tensorflow-serving-api>=2.15.1,<2.16"]
 
 
 def requirements(name):
@@ -80,6 +81,7 @@ setup(
             *DOCS,
             *BEAM,
             *C3D,
+            *SERVING,
         ],
         # the documentation as pages: mkdocs serve
         "docs": DOCS,
@@ -97,6 +99,8 @@ setup(
         "beam": BEAM,
         # --runner=spark, which needs a Java too
         "spark": ["pyspark>=3.5,<5"],
+        # tools/serve.py --grpc_port, and clients of tensorflow_model_server over gRPC
+        "serving": SERVING,
         # reading PyTorch checkpoints, and the PyTorch twins of tools/benchmark.py
         "torch": ["torch>=2.1"],
     },

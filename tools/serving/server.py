@@ -40,7 +40,7 @@ class Model:
             signature = self._loaded.signatures["serving_default"]
         except (OSError, KeyError, tf.errors.OpError) as error:
             raise InputError(f"{place}: not a SavedModel with a signature serving_default ({error})") from error
-        self.name, self._signature = name, signature
+        self.name, self._signature, self._place = name, signature, place
         self.inputs = {
             key: (np.dtype(spec.dtype.as_numpy_dtype), tuple(spec.shape))
             for key, spec in signature.structured_input_signature[1].items()
@@ -52,6 +52,13 @@ class Model:
 
         outputs = self._signature(**{name: tf.constant(values) for name, values in arrays.items()})
         return {name: values.numpy() for name, values in outputs.items()}
+
+    def signature_definitions(self) -> dict[str, Any]:
+        """The `SignatureDef` messages of the SavedModel by name."""
+        from tensorflow.core.protobuf import saved_model_pb2
+
+        saved = saved_model_pb2.SavedModel.FromString((self._place / "saved_model.pb").read_bytes())
+        return dict(saved.meta_graphs[0].signature_def)
 
     def status(self) -> dict[str, Any]:
         """As GET of the model answers."""

@@ -106,8 +106,8 @@ def test_requests_that_wait_are_run_together_and_get_their_own_rows():
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory):
-    """A served model, in versions 1 and 2, that doubles and counts labelled joints."""
+def model(tmp_path_factory):
+    """A model, in versions 1 and 2, that doubles and counts labelled joints."""
     folder = tmp_path_factory.mktemp("models")
     for version in (1, 2):
         module = tf.Module()
@@ -124,7 +124,12 @@ def address(tmp_path_factory):
             ],
         )
         tf.saved_model.save(module, str(folder / str(version)), signatures={"serving_default": module.run})
-    model = server.Model(str(folder), "pose3d", Batching(32, 1000))
+    return server.Model(str(folder), "pose3d", Batching(32, 1000))
+
+
+@pytest.fixture(scope="module")
+def address(model):
+    """Where it is served over REST."""
     serving = server.make_server(model, "127.0.0.1", 0)
     threading.Thread(target=serving.serve_forever, daemon=True).start()
     yield f"127.0.0.1:{serving.server_address[1]}"
@@ -167,14 +172,14 @@ def test_load_and_its_latencies(address, capsys):
     text = capsys.readouterr().out
     assert "60 requests by 6 clients" in text
     assert "99 % within" in text
-    measured = load.run(place, lambda _: b"{}" if _ else loadtest._body(_flags(), 0), 5, 2)
+    measured = load.run(place, lambda _: b"{}" if _ else loadtest._body(_flags(place), 0), 5, 2)
     assert measured.failures == {"status 400": 4}
     with pytest.raises(InputError, match="no answer"):
         load.run("http://127.0.0.1:9/v1/models/a:predict", lambda _: b"{}", 1, 1)
 
 
-def _flags():
-    return loadtest.declare().parse(["loadtest", "--poses=1"])
+def _flags(server):
+    return loadtest.declare().parse(["loadtest", "--poses=1", f"--server={server}"])
 
 
 def test_no_model(tmp_path):
