@@ -25,6 +25,7 @@ def declare() -> Flags:
     flags.boolean("tensorflow", True, "also readers that import TensorFlow")
     flags.integer("seed", 0, "another seed, other cases")
     flags.string("findings", None, "folder for the files of findings (default: a new temporary one)")
+    flags.string("state", None, "folder that keeps the samples of each parser for later runs (default: none does)")
     flags.integer("rounds", 1, "share the time among the parsers so many times over", lower_bound=1)
     flags.boolean("keep", False, "add cases that reach new lines to tests/data/fuzz")
     return flags
@@ -40,6 +41,7 @@ def main(flags: Flags) -> int:
             raise InputError(f"--parser={name}: there are {', '.join(TARGETS)}")
     names = [n for n in flags.parser or TARGETS if flags.tensorflow or not TARGETS[n].tensorflow]
     with tempfile.TemporaryDirectory(prefix="fuzz-") as scratch:
+        scratch = flags.state or scratch
         findings = pathlib.Path(flags.findings or tempfile.mkdtemp(prefix="fuzz-findings-"))
         findings.mkdir(parents=True, exist_ok=True)
         started = time.monotonic()

@@ -1,8 +1,18 @@
 """The one exception that means: the user's input is at fault, not the program."""
 
+from __future__ import annotations
+
+import re
+
+_LINE_ENDS = re.compile(r"\s*[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]\s*")
+
 
 class InputError(ValueError):
     """Bad input: its message is one line that names the file, the record and what was expected.
 
+    Line ends in it, which names and texts of a damaged file may have, become spaces.
     Commands print it as ``error: <message>`` and leave with exit status 2.
     """
+
+    def __init__(self, message: object = ""):
+        super().__init__(_LINE_ENDS.sub(" ", str(message)))

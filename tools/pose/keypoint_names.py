@@ -65,6 +65,7 @@ _PARTS = {
     "belly": "Spine",
     "pelvis": "Pelvis",
     "root": "Pelvis",
+    "rootpelvis": "Pelvis",
     "midhip": "Pelvis",
     "hipcenter": "Pelvis",
     "hipcentre": "Pelvis",
@@ -79,6 +80,14 @@ _TWO_SIDED = {"Eye", "EyeInner", "EyeOuter", "Ear", "Mouth", "Shoulder", "Elbow"
     "Index",
     "Thumb",
 }
+# MMPose calls Human3.6M's key points 1 to 3 the left leg and 4 to 6 the right one, in its configuration
+# (configs/_base_/datasets/h36m.py) and in what its converter writes (preprocess_h36m.py, which takes Human3.6M's joints 1
+# to 3, the right leg, first); the arms' names are right.
+_MMPOSE_H36M = (
+    "left_hip left_knee left_foot right_hip right_knee right_foot spine thorax neck_base head "
+    "left_shoulder left_elbow left_wrist right_shoulder right_elbow right_wrist"
+).split()
+_MMPOSE_ROOTS = ("root", "root (pelvis)")
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
@@ -123,6 +132,14 @@ def canonical_name(name: str) -> str:
     return part if part not in _TWO_SIDED else ""
 
 
+def _true_names(names: Sequence[str]) -> list[str]:
+    """The names, with those of the legs exchanged where it is MMPose's list for Human3.6M."""
+    named = list(names)
+    if len(named) == 17 and named[0] in _MMPOSE_ROOTS and named[1:] == _MMPOSE_H36M:
+        named[1:7] = [*named[4:7], *named[1:4]]
+    return named
+
+
 def _own_names(joint_set: joints.JointSet) -> list[str]:
     """The canonical names of a set's joints; what sets call alike but mean otherwise is told apart here."""
     table = {
@@ -137,6 +154,8 @@ def _own_names(joint_set: joints.JointSet) -> list[str]:
 def match_names(names: Sequence[str], where: str = "key points", joint_set: str = "") -> Match:
     """The largest joint set of which all joints are among the names, in any order.
 
+    MMPose's list for Human3.6M is read as what its files hold, which is not what it says of the legs.
+
     Args:
       names: one for each key point, as the file has them.
       where: what to call them in the error line.
@@ -147,6 +166,7 @@ def match_names(names: Sequence[str], where: str = "key points", joint_set: str 
     """
     places: dict[str, int] = {}
     unknown = []
+    names = _true_names(names)
     for place, name in enumerate(names):
         word = canonical_name(name)
         if not word:

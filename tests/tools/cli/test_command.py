@@ -150,6 +150,10 @@ def test_control_characters_of_names_are_shown(capsys):
     assert captured.err == f"error: {shown}: bad\n"
 
 
+def test_line_ends_of_names_are_spaces_of_the_message():
+    assert str(InputError("a\nb.json: column 'c\r\n d\u2028' is unknown")) == "a b.json: column 'c d ' is unknown"
+
+
 def test_warnings_of_libraries_do_not_precede_an_error(capfd):
     def main(flags):
         np.float32(1) / np.float32(0)

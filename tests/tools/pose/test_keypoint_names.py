@@ -97,6 +97,18 @@ DOG = [
 PUBLISHED = {"coco17": COCO, "aichallenger14": CROWDPOSE, "h36m17": H36M, "halpe26": HALPE}
 
 
+@pytest.mark.parametrize("root", ["root", "root (pelvis)"])
+def test_mmposes_names_of_human36m_exchange_the_legs(root):
+    """Its key point 1 is Human3.6M's joint 1, the right hip, which it calls left_hip; its arms' names are right."""
+    legs = ["left_hip", "left_knee", "left_foot", "right_hip", "right_knee", "right_foot"]
+    match = match_names([root, *legs, *H36M[7:]])
+    assert match.joint_set == "h36m17"
+    np.testing.assert_array_equal(match.columns, np.arange(17))
+    # The same names in another order are somebody else's, and mean what they say.
+    other = match_names([*H36M[7:], root, *legs])
+    assert [[*H36M[7:], root, *legs][column] for column in other.columns[1:7]] == H36M[1:7]
+
+
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_names_in_any_order(name):
     names = PUBLISHED[name]
