@@ -119,7 +119,7 @@ def mutate_picture(data: bytes, rng: random.Random) -> bytes:
     out = bytearray(data)
     side = rng.choice((0, 1, 2, 16, 255, 4000, 16_000, 65_000, 65_535))
     if data[:2] == b"\xff\xd8":
-        segments = [found.start() for found in re.finditer(rb"\xff[\xc0-\xfe]", data)]
+        segments = [found.start() for found in re.finditer(rb"\xff[\xc0-\xfe]", data)] or [0]
         at = rng.choice(segments)
         if kind < 0.5:
             frames = [found.start() for found in re.finditer(rb"\xff[\xc0-\xc2]\x00", data)]
@@ -142,6 +142,8 @@ def mutate_picture(data: bytes, rng: random.Random) -> bytes:
             length = int.from_bytes(data[at : at + 4], "big")
             chunks.append([data[at + 4 : at + 8], data[at + 8 : at + 8 + length]])
             at += 12 + length
+        if not chunks:
+            return mutators.mutate_bytes(data, rng)
         chunk = rng.choice(chunks)
         if kind < 0.45 and len(chunks[0][1]) == 13:
             head = bytearray(chunks[0][1])

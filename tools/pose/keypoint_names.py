@@ -81,12 +81,12 @@ _TWO_SIDED = {"Eye", "EyeInner", "EyeOuter", "Ear", "Mouth", "Shoulder", "Elbow"
     "Thumb",
 }
 # MMPose calls Human3.6M's key points 1 to 3 the left leg and 4 to 6 the right one, in its configuration
-# (configs/_base_/datasets/h36m.py) and in what its converter writes (preprocess_h36m.py, which takes Human3.6M's joints 1
-# to 3, the right leg, first); the arms' names are right.
-_MMPOSE_H36M = (
-    "left_hip left_knee left_foot right_hip right_knee right_foot spine thorax neck_base head "
-    "left_shoulder left_elbow left_wrist right_shoulder right_elbow right_wrist"
-).split()
+# (configs/_base_/datasets/h36m.py) and in what its converter writes (preprocess_h36m.py, which takes Human3.6M's joints
+# 1 to 3, the right leg, first); the arms' names are right.
+_MMPOSE_LEGS = ["left_hip", "left_knee", "left_foot", "right_hip", "right_knee", "right_foot"]
+_MMPOSE_ABOVE = ["spine", "thorax", "neck_base", "head"] + [
+    f"{side}_{part}" for side in ("left", "right") for part in ("shoulder", "elbow", "wrist")
+]
 _MMPOSE_ROOTS = ("root", "root (pelvis)")
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
@@ -135,7 +135,7 @@ def canonical_name(name: str) -> str:
 def _true_names(names: Sequence[str]) -> list[str]:
     """The names, with those of the legs exchanged where it is MMPose's list for Human3.6M."""
     named = list(names)
-    if len(named) == 17 and named[0] in _MMPOSE_ROOTS and named[1:] == _MMPOSE_H36M:
+    if len(named) == 17 and named[0] in _MMPOSE_ROOTS and named[1:] == _MMPOSE_LEGS + _MMPOSE_ABOVE:
         named[1:7] = [*named[4:7], *named[1:4]]
     return named
 
