@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 
-from tools.cli import command
+from tools.cli import command, scratch
 from tools.cli.command import Flags
 from tools.cli.errors import InputError
 
@@ -40,8 +40,8 @@ def main(flags: Flags) -> int:
         if name not in TARGETS:
             raise InputError(f"--parser={name}: there are {', '.join(TARGETS)}")
     names = [n for n in flags.parser or TARGETS if flags.tensorflow or not TARGETS[n].tensorflow]
-    with tempfile.TemporaryDirectory(prefix="fuzz-") as scratch:
-        scratch = flags.state or scratch
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as place:
+        place = flags.state or place
         findings = pathlib.Path(flags.findings or tempfile.mkdtemp(prefix="fuzz-findings-"))
         findings.mkdir(parents=True, exist_ok=True)
         started = time.monotonic()
@@ -51,7 +51,7 @@ def main(flags: Flags) -> int:
                 left = flags.seconds - (time.monotonic() - started)
                 share = left / (len(names) * (flags.rounds - turn) - number)
                 outcome = runner.run(
-                    name, f"{flags.seed}.{turn}", max(share, 0.0), flags.cases, pathlib.Path(scratch, name), findings
+                    name, f"{flags.seed}.{turn}", max(share, 0.0), flags.cases, pathlib.Path(place, name), findings
                 )
                 _add(totals[name], outcome)
                 for kind, what, place in outcome.findings:
@@ -62,7 +62,7 @@ def main(flags: Flags) -> int:
                 print(f"round {turn}: {cases:,} cases, {cpu.ru_utime + cpu.ru_stime:.0f} s of CPU", flush=True)
         if flags.keep:
             for name in names:
-                kept, found = runner.corpus(name), runner.population(pathlib.Path(scratch, name))
+                kept, found = runner.corpus(name), runner.population(pathlib.Path(place, name))
                 kept += runner.smallest_cover(name, kept, found, most=max(12 - len(kept), 0))
                 if kept:
                     runner.save_corpus(name, kept)
@@ -87,4 +87,5 @@ def _add(total, outcome) -> None:
 
 
 if __name__ == "__main__":
+    scratch.begin()
     command.run(main, declare, [f"{sys.argv[0]}", *sys.argv[1:]])
