@@ -57,7 +57,9 @@ class _ByteRows(Rows):
         data = self._bytes(start * self._row, (stop - start) * self._row)
         if len(data) != (stop - start) * self._row:
             raise InputError(f"{self.place}: cut short, row {start + len(data) // max(self._row, 1)} is not there")
-        return np.frombuffer(data, self.dtype).reshape(stop - start, *self.shape[1:])
+        rows = np.frombuffer(data, self.dtype).reshape(stop - start, *self.shape[1:])
+        inputs.check_texts(rows, f"{self.place}: a text")
+        return rows
 
     @abc.abstractmethod
     def _bytes(self, start: int, size: int) -> bytes:

@@ -35,7 +35,7 @@ _EVENTS = {
 }  # fmt: skip
 _PROGRESS = re.compile(rb"[\d,]+ of [\d,]+ \w[\w ]*, [\d,]+/s")
 _TICKS = os.sysconf("SC_CLK_TCK")
-_PATIENCE_S = 600.0
+_PATIENCE_S = 600.0  # without a second of processor time, or of processor time: other processes may need the machine
 
 # What the commands import when they run.
 _IMPORTED = {
@@ -240,16 +240,18 @@ class Process:
         Raises:
           TimeoutError: it hangs.
         """
-        started = time.monotonic()
+        active, spent = time.monotonic(), 0.0
         while self.poll():
             if action is not None and not self.acted and at_cpu >= 0 and self.cpu() >= at_cpu:
                 self.acted = True
                 action(self.pid)
             if watch is not None:
                 watch()
-            if time.monotonic() - started > _PATIENCE_S:
+            if self.cpu() > spent + 1:
+                active, spent = time.monotonic(), self.cpu()
+            if time.monotonic() - active > _PATIENCE_S or spent > _PATIENCE_S:
                 os.killpg(self.pid, signal.SIGKILL)
-                raise TimeoutError(f"still running after {_PATIENCE_S:g} s")
+                raise TimeoutError(f"still running after {spent:.0f} s of processor time")
             time.sleep(0.002)
         # What it started (the filter of notices, workers) ends by itself soon after, or has hung.
         until, open_pipes = time.monotonic() + 20.0, [reading for reading, _ in self._pipes]

@@ -54,8 +54,8 @@ def main(flags: Flags) -> int:
                     name, f"{flags.seed}.{turn}", max(share, 0.0), flags.cases, pathlib.Path(place, name), findings
                 )
                 _add(totals[name], outcome)
-                for kind, what, place in outcome.findings:
-                    print(f"{name}: {kind}: {what} ({place})", flush=True)
+                for kind, what, files in outcome.findings:
+                    print(f"{name}: {kind}: {what} ({files})", flush=True)
             if flags.rounds > 1:
                 cpu = resource.getrusage(resource.RUSAGE_CHILDREN)
                 cases = sum(total.cases for total in totals.values())

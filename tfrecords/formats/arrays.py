@@ -228,7 +228,13 @@ def read_npz(path: str | os.PathLike, names: Sequence[str] | None = None) -> dic
                 raise inputs.too_large(f"{path}: {member.filename}", largest.array_bytes)
     try:
         with np.load(path, allow_pickle=False) as content:
-            return {name: content[name] for name in (content.files if names is None else names) if name in content}
+            wanted = content.files if names is None else names
+            arrays = {name: content[name] for name in wanted if name in content}
+        for name, array in arrays.items():
+            inputs.check_texts(array, f"{path}: {name}")
+        return arrays
+    except InputError:
+        raise
     except Exception as error:  # NumPy evaluates headers as Python text, which can fail in any way
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise InputError(f"{path}: not an .npz of plain arrays ({reason})") from None

@@ -116,6 +116,8 @@ def _fill(shape: Any, dtype: Any, fortran: bool, content: Any) -> np.ndarray:
         if not dtype.real.itemsize and size > 1:  # empty texts: their number is limited by nothing in the file
             raise _Refused("array of nothing")
         array = np.frombuffer(bytes(content), dtype.real) if dtype.real.itemsize else np.zeros(size, dtype.real)
+        if not inputs.holds_texts(array):
+            raise _Refused("texts that are not Unicode")
         return array.reshape(shape, order="F" if fortran else "C").copy(order="K")
 
 
@@ -325,7 +327,10 @@ def _load(file: IO[bytes]) -> Any:
     shape, _, dtype = readers.get(version, np.lib.format.read_array_header_2_0)(file)
     if not dtype.hasobject:
         file.seek(0)
-        return np.lib.format.read_array(file, allow_pickle=False)
+        array = np.lib.format.read_array(file, allow_pickle=False)
+        if not inputs.holds_texts(array):
+            raise _Refused("texts that are not Unicode")
+        return array
     _check_program(file)
     loaded = _plain(_Unpickler(file, encoding="latin1").load())
     if not isinstance(loaded, np.ndarray) or loaded.shape != tuple(shape):

@@ -127,6 +127,8 @@ def _read_npz(path: pathlib.Path) -> tuple[dict[str, np.ndarray], float]:
         if missing:
             raise InputError(f"{path}: no array {missing[0]}; expected {Predictions.info.input}")
         table = {name: content[name] for name in NAMES}
+        for name, array in table.items():
+            inputs.check_texts(array, f"{path}: {name}")
         count = len(table["files"])
         none = np.full((count, 2), -1, np.int64)
         table["image_sizes"] = content["image_sizes"] if "image_sizes" in content.files else none

@@ -8,12 +8,16 @@ import json
 import os
 import pathlib
 import stat
+import sys
 import zlib
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from tools.cli.errors import InputError
 from tools.files import limits, remote
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _KINDS = {
     stat.S_IFIFO: "a named pipe",
@@ -174,6 +178,22 @@ def text_of(value: Any, place: str) -> str:
     if text is None or not is_unicode(text):
         raise InputError(f"{place} is not Unicode text (UTF-8)")
     return text
+
+
+def holds_texts(array: np.ndarray) -> bool:
+    """Whether an array, if it is of texts, holds letters of Unicode alone; NumPy fails when it reads other numbers."""
+    import numpy as np
+
+    if array.dtype.kind != "U" or not array.dtype.itemsize or not array.size:
+        return True
+    numbers = np.ascontiguousarray(array).reshape(-1).view(np.dtype("u4").newbyteorder(array.dtype.byteorder))
+    return int(numbers.max()) <= sys.maxunicode
+
+
+def check_texts(array: np.ndarray, place: str) -> None:
+    """Raises `InputError` naming `place` unless `holds_texts`."""
+    if not holds_texts(array):
+        raise InputError(f"{place} is not Unicode text")
 
 
 def check_name(path: str | os.PathLike) -> None:

@@ -4,8 +4,11 @@ import gzip
 import json
 import os
 
+import numpy as np
 import pytest
 
+from label_generator.labelling import array_rows
+from tfrecords.formats import arrays, unpickle
 from tools.cli.errors import InputError
 from tools.files import inputs, limits
 
@@ -90,3 +93,23 @@ def test_errors_of_code_that_walks_unknown_content_become_one_line():
         raise InputError("own words")
     with pytest.raises(KeyboardInterrupt), inputs.reading("a.bin", "x"):
         raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_texts_of_numbers_that_are_no_letters_are_refused(order, tmp_path):
+    """NumPy itself fails with a SystemError when such a text is looked at."""
+    texts = np.array(["a.jpg", "\U0001f600.jpg"]).astype(f"{order}U5")
+    inputs.check_texts(texts, "files")
+    inputs.check_texts(np.zeros((2, 0), "U1"), "files")
+    damaged = texts.copy()
+    damaged.view(f"{order}u4")[7] = 0x110000
+    with pytest.raises(InputError, match="^files is not Unicode text"):
+        inputs.check_texts(damaged[::-1], "files")
+    np.savez(tmp_path / "a.npz", files=damaged)
+    np.save(tmp_path / "a.npy", damaged)
+    with pytest.raises(InputError, match="a.npz: files is not Unicode text"):
+        arrays.read_npz(tmp_path / "a.npz")
+    with pytest.raises(InputError, match="a.npz: files: a text is not Unicode text"):
+        array_rows.open_npz(tmp_path / "a.npz")["files"].read(0, 2)
+    with pytest.raises(InputError, match="a.npy: refused.*texts that are not Unicode"):
+        unpickle.load_objects(tmp_path / "a.npy")
