@@ -35,7 +35,8 @@ def open_file(path: str | os.PathLike, expected: str) -> Iterator[Any]:
     except OSError as error:
         raise InputError(f"{path}: no HDF5 file, or damaged; expected {expected} ({_first_line(error)})") from None
     with file, inputs.reading(path, expected):
-        _check_group(file, str(path))
+        with limits.bounded_memory(limits.current().names_bytes):
+            _check_group(file, str(path))
         yield file
 
 

@@ -6,8 +6,11 @@ inherit.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
+import resource
+from collections.abc import Iterator
 
 _VARIABLE = "POSE3D_INPUT_LIMITS"
 
@@ -27,6 +30,7 @@ class Limits:
       name_length: characters of a file name or another text that ends up in an array.
       picture_pixels: width times height of a picture; 100 million take 300 MB decoded.
       frame_pixels: of a video's or GIF's frames, of which decoders hold several; 8192 x 4320 are below.
+      names_bytes: memory for the names of an HDF5 file's objects; damaged trees of names have no end.
     """
 
     text_bytes: int = 2 << 30
@@ -40,6 +44,7 @@ class Limits:
     name_length: int = 4096
     picture_pixels: int = 100_000_000
     frame_pixels: int = 36_000_000
+    names_bytes: int = 256 << 20
 
 
 def current() -> Limits:
@@ -48,6 +53,28 @@ def current() -> Limits:
     if factor == 1.0:
         return Limits()
     return Limits(**{name: int(value * factor) for name, value in dataclasses.asdict(Limits()).items()})
+
+
+@contextlib.contextmanager
+def bounded_memory(more: int) -> Iterator[None]:
+    """Inside, this process gets at most so many bytes of memory beyond what it has; on Linux, elsewhere without bound.
+
+    For native code that small damaged files lead to take all there is. Threads that want memory meanwhile are bounded
+    too, so what is inside must be short.
+    """
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            taken = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        usual, hard = resource.getrlimit(resource.RLIMIT_AS)
+        most = taken + more if usual == resource.RLIM_INFINITY else min(taken + more, usual)
+        resource.setrlimit(resource.RLIMIT_AS, (most, hard))
+    except (OSError, ValueError):
+        yield
+        return
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (usual, hard))
 
 
 def text(size: float) -> str:

@@ -1,6 +1,7 @@
 """HDF5 files that would read other files, run in circles, or declare what they do not hold."""
 
 import os
+import resource
 
 import h5py
 import numpy as np
@@ -83,3 +84,19 @@ def test_pipes_groups_and_other_content_are_input_errors(tmp_path):
         file.create_group("a")
     with pytest.raises(InputError, match="a group, expected a data set"):
         opened(tmp_path / "a.h5")
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="memory is bounded on Linux alone")
+def test_a_tree_of_names_without_an_end_takes_bounded_memory(tmp_path, monkeypatch, repository):
+    """A file of 5 kB, on which the HDF5 library fills all memory."""
+    monkeypatch.syspath_prepend(str(repository))
+    from tests.fuzz import runner
+
+    (tmp_path / "a.h5").write_bytes(runner.corpus("mpii_h5")[0]["annot.h5"])
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    runner.peak_megabytes()
+    started = runner.peak_megabytes()
+    with pytest.raises(InputError, match=r"a\.h5: damaged"):
+        opened(tmp_path / "a.h5")
+    assert runner.peak_megabytes() - started < 300
+    assert resource.getrlimit(resource.RLIMIT_AS) == before

@@ -103,13 +103,13 @@ def test_texts_of_numbers_that_are_no_letters_are_refused(order, tmp_path):
     inputs.check_texts(np.zeros((2, 0), "U1"), "files")
     damaged = texts.copy()
     damaged.view(f"{order}u4")[7] = 0x110000
-    with pytest.raises(InputError, match="^files is not Unicode text"):
+    with pytest.raises(InputError, match=r"^files is not Unicode text"):
         inputs.check_texts(damaged[::-1], "files")
     np.savez(tmp_path / "a.npz", files=damaged)
     np.save(tmp_path / "a.npy", damaged)
-    with pytest.raises(InputError, match="a.npz: files is not Unicode text"):
+    with pytest.raises(InputError, match=r"a\.npz: files is not Unicode text"):
         arrays.read_npz(tmp_path / "a.npz")
-    with pytest.raises(InputError, match="a.npz: files: a text is not Unicode text"):
+    with pytest.raises(InputError, match=r"a\.npz: files: a text is not Unicode text"):
         array_rows.open_npz(tmp_path / "a.npz")["files"].read(0, 2)
-    with pytest.raises(InputError, match="a.npy: refused.*texts that are not Unicode"):
+    with pytest.raises(InputError, match=r"a\.npy: refused.*texts that are not Unicode"):
         unpickle.load_objects(tmp_path / "a.npy")
