@@ -85,7 +85,7 @@ setup(
         ],
         # the documentation as pages: mkdocs serve
         "docs": DOCS,
-        # label_generator/export.py --format=onnx
+        # label_generator/export.py --format=onnx, baseline_network/export.py --formats=onnx
         "onnx": [
             "tf2onnx>=1.17; python_version>='3.10'",
             "onnx>=1.16,<1.17; python_version>='3.10'",

@@ -1,12 +1,12 @@
-"""Export a baseline network for other programs: a SavedModel, and TFLite files in float16 and int8.
+"""Export a baseline network for other programs: a SavedModel, TFLite files in float16 and int8, an ONNX model.
 
     python baseline_network/export.py --weights=experiments/.../export --output=packed
-    python baseline_network/export.py --data=records/val --formats=int8 --output=packed
+    python baseline_network/export.py --data=records/val --formats=int8,onnx --output=packed
 
 The SavedModel needs only TensorFlow: it maps JPEG or PNG bytes (or pixels) and person boxes to joints in pixels and
-millimetres. The TFLite files contain only the network, from a crop to heatmaps and depths. Each is compared with the
-Keras model; differences, sizes and speed are printed and written to export.json. docs/baseline_network.md describes
-inputs and outputs.
+millimetres. The TFLite and ONNX files contain only the network, from a crop to heatmaps and depths. Each is compared
+with the Keras model; differences, sizes and speed are printed and written to export.json. docs/baseline_network.md
+describes inputs and outputs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 from tools.cli import command, outputs
 from tools.cli.errors import InputError
 
-FORMATS = ("saved_model", "float16", "int8")
+FORMATS = ("saved_model", "float16", "int8", "onnx")
 
 
 def declare() -> command.Flags:
@@ -25,7 +25,11 @@ def declare() -> command.Flags:
     flags = command.Flags(__doc__, dry_run=True)
     with flags.group("Network"):
         flags.string("weights", "", "folder with the network's weights; not given: those shipped")
-        flags.strings("formats", list(FORMATS), "which of saved_model, float16 and int8 (both TFLite)")
+        flags.strings(
+            "formats",
+            ["saved_model", "float16", "int8"],
+            "which of saved_model, float16 and int8 (both TFLite), onnx (pip install -e '.[onnx]')",
+        )
     with flags.group("Settings fixed in the SavedModel"):
         flags.boolean("flip", True, "average with the mirrored picture's prediction; takes twice as long")
         flags.float("margin", 0.0, "side of the crop over the longer side of the box; 0: as in training", lower_bound=0)

@@ -33,7 +33,9 @@ class _AddNearest(tf.keras.layers.Layer):
 
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         fine, coarse = inputs
-        return fine + tf.image.resize(coarse, fine.shape[1:3], "nearest")
+        # Twice as large, both conventions of where pixels lie agree; ONNX has no current name for the other one.
+        size = list(fine.shape[1:3])
+        return fine + tf.raw_ops.ResizeNearestNeighbor(images=coarse, size=size, half_pixel_centers=False)
 
 
 def core(model: tf.keras.Model) -> tf.keras.Model:

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from baseline_network.evaluation import pose_errors, record_evaluation
-from baseline_network.exporting import equalization, formats, tflite_process
+from baseline_network.exporting import equalization, formats, onnx_core, tflite_process
 from baseline_network.images import crop
 from baseline_network.network import decoding, network_files
 from baseline_network.prediction.predictor import Predictor
@@ -31,7 +31,7 @@ RENDERED = "rendered people"
 _FIGURES = ("pckh@0.5", "pck_crop@0.05", "mpjpe_published", "p_mpjpe")
 _WORDS = {
     "saved_model": "SavedModel: {max_px:.2g} px and {max_mm:.2g} mm from the Keras model at most",
-    "tflite": "core_{name}.tflite: joints {median_px:.2g} px and {median_mm:.2g} mm from the Keras model's in the "
+    "core": "{name}: joints {median_px:.2g} px and {median_mm:.2g} mm from the Keras model's in the "
     "median, {max_px:.2g} px and {max_mm:.2g} mm at most; heatmaps {max_heatmaps:.2g}, depths {max_depths:.2g} at most",
 }
 
@@ -120,6 +120,8 @@ def export_network(flags: Flags, output: str) -> int:
         data = [f"{flags.data}: {len(reader.find(flags.data)):,} records"] if flags.data else []
         selects = [f"formats {', '.join(flags.formats)}", "" if flags.data else "rendered people for the comparison"]
         return plans.show(flags, [network_files.described(flags.weights), *data], filter(None, selects), [output])
+    if "onnx" in flags.formats:
+        onnx_core.check_packages()
     network = network_files.load(flags.weights) if flags.weights else network_files.default_weights()
     with (
         tensorflow_errors.writing(output, lambda: "nothing was written; the same command starts anew"),
@@ -196,6 +198,9 @@ def export(network: network_files.HourglassWeights, folder: str, options: Flags)
             _tflite, core, precision, calibration, keras, expected, check, predictor.resolution, refine
         )
         attempt(f"core_{precision}.tflite", make)
+    if "onnx" in options.formats:
+        core = formats.core(predictor.model)
+        attempt("core.onnx", functools.partial(_onnx, core, keras, expected, check, predictor.resolution, refine))
     if not content["files"]:
         raise InputError("; ".join(content["failed"].values()))
     pathlib.Path(folder, "export.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
@@ -285,19 +290,55 @@ def _tflite(
     content = formats.convert(core, precision, calibration)
     pathlib.Path(path).write_bytes(content)
     outputs, milliseconds = tflite_process.run(content, check.crops, os.path.basename(path))
-    exported = formats.decode(outputs, check.transforms, resolution, refine)
     between = formats.output_differences(keras, outputs)
     if precision == "float16":
         formats.check_float16(between, os.path.basename(path))
-    entry = {
-        "inputs": {"image": f"float32 [1, {resolution}, {resolution}, 3] RGB, 0 to 255"},
-        "outputs": {name: f"float32 {[1, *value.shape[1:]]}" for name, value in keras.items()},
-        "difference": {**formats.differences(expected, exported), **between},
-        "bytes": len(content),
-        "ms": milliseconds,
-        **_figures(exported, check),
-    }
+    entry = _core_entry(1, keras, outputs, expected, check, resolution, refine)
+    entry.update(bytes=len(content), ms=milliseconds)
     if precision == "int8":
         entry["calibrated_on"] = len(calibration)
-    _print_comparison(precision, _WORDS["tflite"], entry)
+    _print_comparison(os.path.basename(path), _WORDS["core"], entry)
     return entry
+
+
+def _onnx(
+    core: tf.keras.Model,
+    keras: dict[str, np.ndarray],
+    expected: dict[str, np.ndarray],
+    check: Sample,
+    resolution: int,
+    refine: str,
+    path: str,
+) -> dict[str, Any]:
+    content = onnx_core.convert(core)
+    pathlib.Path(path).write_bytes(content)
+    run = onnx_core.OnnxCore(content)
+    outputs = run(check.crops)
+    onnx_core.check(formats.output_differences(keras, outputs), os.path.basename(path))
+    entry = _core_entry("N", keras, outputs, expected, check, resolution, refine)
+    entry.update(bytes=len(content), ms=formats.milliseconds(lambda: run(check.crops[:1])))
+    _print_comparison(os.path.basename(path), _WORDS["core"], entry)
+    return entry
+
+
+def _core_entry(
+    batch: int | str,
+    keras: dict[str, np.ndarray],
+    outputs: dict[str, np.ndarray],
+    expected: dict[str, np.ndarray],
+    check: Sample,
+    resolution: int,
+    refine: str,
+) -> dict[str, Any]:
+    """What export.json says of a file that holds the network alone, but for its size and speed."""
+    exported = formats.decode(outputs, check.transforms, resolution, refine)
+
+    def text(shape: tuple[int, ...]) -> str:
+        return f"float32 [{', '.join(map(str, (batch, *shape)))}]"
+
+    return {
+        "inputs": {"image": f"{text((resolution, resolution, 3))} RGB, 0 to 255"},
+        "outputs": {name: text(value.shape[1:]) for name, value in keras.items()},
+        "difference": {**formats.differences(expected, exported), **formats.output_differences(keras, outputs)},
+        **_figures(exported, check),
+    }

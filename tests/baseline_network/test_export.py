@@ -1,6 +1,7 @@
 """export: the whole command; its SavedModel in a process that has TensorFlow alone; how it refuses."""
 
 import dataclasses
+import importlib.util
 import json
 import os
 import subprocess
@@ -146,7 +147,7 @@ def test_only_its_own_folders_are_replaced(packed, weights, tmp_path, capsys):
     ("flags", "message"),
     [
         ([], "--output must be given"),
-        (["--output=x", "--formats=onnx"], "expected some of saved_model, float16, int8"),
+        (["--output=x", "--formats=core_ml"], "expected some of saved_model, float16, int8, onnx"),
         (["--output=x", "--formats=float16", "--calibrate=3"], "--calibrate: goes with --formats=int8"),
         (["--output=x", "--formats=int8", "--noflip"], "--flip: goes with --formats=saved_model"),
         (["--output=x", "--weights=no_weights"], "no_weights"),
@@ -158,6 +159,38 @@ def test_bad_input_is_one_line(flags, message, weights, tmp_path, capsys):
     told = capsys.readouterr().err.strip().splitlines()
     assert len(told) == 1
     assert message in told[0]
+    assert not os.listdir(tmp_path)
+
+
+@pytest.mark.slow
+def test_an_onnx_file_is_the_network(tmp_path):
+    """The shipped network, by ONNX Runtime."""
+    for name in ("tf2onnx", "onnxruntime"):
+        if importlib.util.find_spec(name) is None:
+            pytest.skip(f"{name} is not installed (pip install -e '.[onnx]')")
+    assert run("--formats=onnx", "--check=3", f"--output={tmp_path / 'packed'}") == 0
+    entry = json.loads((tmp_path / "packed" / "export.json").read_text())["files"]["core.onnx"]
+    assert entry["inputs"]["image"].startswith("float32 [N, ")
+    assert max(entry["difference"][f"max_{name}"] for name in ("heatmaps", "depths")) <= 1e-4
+    assert entry["difference"]["median_px"] < 1e-2
+    # As another program calls it, which knows the file alone.
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(tmp_path / "packed" / "core.onnx"), providers=["CPUExecutionProvider"])
+    (image,) = session.get_inputs()
+    crops = np.random.default_rng(2).uniform(0, 255, [2, *image.shape[1:]]).astype(np.float32)
+    heatmaps, depths = session.run(["heatmaps", "depths"], {"image": crops})
+    expected = formats.heatmaps_and_depths(network_files.default_weights().build("float32"), crops)
+    np.testing.assert_allclose(heatmaps, expected["heatmaps"], atol=1e-4)
+    np.testing.assert_allclose(depths, expected["depths"], atol=1e-4)
+
+
+def test_onnx_without_its_packages_is_one_line(weights, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tf2onnx", None)
+    assert run(f"--weights={weights}", "--formats=onnx", f"--output={tmp_path / 'packed'}") == 2
+    error = capsys.readouterr().err
+    assert "--formats=onnx needs tf2onnx and onnxruntime (pip install -e '.[onnx]')" in error
+    assert error.count("\n") == 1
     assert not os.listdir(tmp_path)
 
 
