@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import pathlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from tools.cli.errors import InputError
 from tools.detection import boxes, regions
 from tools.detection.regions import Region
 from tools.files import checksums
+from tools.pose import joints
 
 WHEEL = "mediapipe==0.10.21"
 HOW_TO_GET_IT = f"pip install --no-deps {WHEEL}"
@@ -28,10 +30,12 @@ _CHECKSUMS = {
     "detector": "9ba9dd3d42efaaba86b4ff0122b06f29c4122e756b329d89dca1e297fd8f866c",
     "landmarks": "e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f",
 }
+JOINT_SET = "mediapipe33"
 LANDMARKS = 33
 # After the 33 come the middle of the hips and the rim of the circle around the body, which name the next region.
 _CENTRE, _RIM = 33, 34
 _ALL = 39
+_MIRROR = np.concatenate([joints.joint_set(JOINT_SET).mirror, np.arange(LANDMARKS, _ALL)])
 _LANDMARK_SIDE = 256
 # A landmark is moved to the centre of mass of its heat map around it, where the map is sure enough (MediaPipe's graph).
 _WINDOW, _SURE = 7, 0.5
@@ -132,6 +136,7 @@ class Landmarks(NamedTuple):
       points: [33, 2] px of the picture. visibility, inside: [33] 0..1, that each is not hidden, and not outside.
       world: [33, 3] metres from the middle of the hips, x right, y down, z away from the camera.
       following: the region that these landmarks name.
+      heights: [33] 0..1, of the landmarks' heat maps.
     """
 
     presence: float
@@ -141,6 +146,7 @@ class Landmarks(NamedTuple):
     inside: np.ndarray
     world: np.ndarray
     following: Region
+    heights: np.ndarray
 
 
 class LandmarkNetwork:
@@ -149,27 +155,55 @@ class LandmarkNetwork:
     def __init__(self, threads: int = 1):
         self._graph = _Graph("landmarks", threads)
 
-    def look(self, picture: np.ndarray, region: Region) -> Landmarks:
-        """The landmarks in a region of a picture [H, W, 3] uint8 BGR."""
+    def look(self, picture: np.ndarray, region: Region, mirrored: bool = False) -> Landmarks:
+        """The landmarks in a region of a picture [H, W, 3] uint8 BGR.
+
+        mirrored: show the network the mirror image; what is returned is of the picture as it is.
+        """
         square = regions.cut(picture, region, _LANDMARK_SIDE, border=0)[..., ::-1]
+        if mirrored:
+            square = square[:, ::-1]
         numbers, presence, maps, world = self._graph.run(
             square[None].astype(np.float32) / np.float32(255), (0, 1, 3, 4)
         )
         numbers = numbers.reshape(_ALL, 5).astype(np.float64)
-        places, peaks = refined(numbers[:, :2] / _LANDMARK_SIDE, maps)
+        places, heights = refined(numbers[:, :2] / _LANDMARK_SIDE, maps)
+        world = world.reshape(_ALL, 3).astype(np.float64)
+        if mirrored:
+            numbers, places, heights, world = (values[_MIRROR] for values in (numbers, places, heights, world))
+            places[:, 0] = 1.0 - places[:, 0]
+            world[:, 0] = -world[:, 0]
         points = region.to_picture(places)
         visibility, inside = 1.0 / (1.0 + np.exp(-np.clip(numbers[:LANDMARKS, 3:5].T, -50.0, 50.0)))
-        world = world.reshape(_ALL, 3)[:LANDMARKS].astype(np.float64)
+        world = world[:LANDMARKS]
         world[:, :2] = world[:, :2] @ region.turn.T
         return Landmarks(
             float(presence.ravel()[0]),
-            float(peaks[:LANDMARKS].mean()),
+            float(heights[:LANDMARKS].mean()),
             points[:LANDMARKS],
             visibility,
             inside,
             world,
             regions.upright_person(points[_CENTRE], points[_RIM], LARGER),
+            heights[:LANDMARKS],
         )
+
+
+def joined(looks: Sequence[Landmarks]) -> Landmarks:
+    """Several looks at one person as one: each landmark from the look in which its heat map is highest.
+
+    Presence and sureness are the looks' means, which tell people from other things better than one look's do.
+    The rest is of the surest look.
+    """
+    best = np.argmax([look.heights for look in looks], axis=0), np.arange(LANDMARKS)
+    return max(looks, key=lambda look: look.sureness)._replace(
+        presence=float(np.mean([look.presence for look in looks])),
+        sureness=float(np.mean([look.sureness for look in looks])),
+        points=np.stack([look.points for look in looks])[best],
+        visibility=np.stack([look.visibility for look in looks])[best],
+        inside=np.stack([look.inside for look in looks])[best],
+        heights=np.stack([look.heights for look in looks])[best],
+    )
 
 
 def refined(places: np.ndarray, maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,8 @@ from tools.detection.regions import Region
 
 # Squares of a level share this much of their side with the next, so that every person is whole in one of them.
 OVERLAP = 0.3
+# Squares of a picture's whole height share less: who lies across the edge of one is seen in the whole picture too.
+_OVERLAP_ACROSS = 0.2
 # How many squares lie along the shorter side, level by level.
 LEVELS = (2, 3)
 # People who fill this much of the picture's height leave no room for others of the same distance to be too small.
@@ -23,12 +25,16 @@ _LEAST_SIDE = 96
 def squares(width: int, height: int, along: int) -> list[Region]:
     """Equal squares that cover a picture: `along` of them along its shorter side, in rows."""
     side = min(width, height) / (1 + (along - 1) * (1 - OVERLAP))
-    return [Region(x, y, side) for y in _centres(height, side) for x in _centres(width, side)]
+    return _covering(width, height, side, OVERLAP)
 
 
-def _centres(length: int, side: float) -> np.ndarray:
+def _covering(width: int, height: int, side: float, overlap: float) -> list[Region]:
+    return [Region(x, y, side) for y in _centres(height, side, overlap) for x in _centres(width, side, overlap)]
+
+
+def _centres(length: int, side: float, overlap: float) -> np.ndarray:
     """Centres of squares that cover a length, evenly; the outermost end where the picture does."""
-    step = side * (1 - OVERLAP)
+    step = side * (1 - overlap)
     # A hair less, so that a length of a whole number of steps needs no square more.
     count = 1 + max(0, int(np.ceil((length - side) / step - 1e-6)))
     first, last = side / 2 - 0.5, length - side / 2 - 0.5
@@ -37,8 +43,10 @@ def _centres(length: int, side: float) -> np.ndarray:
 
 def across(width: int, height: int) -> list[Region]:
     """The squares of the whole height of a picture that is wider than high (width, where it is higher), else none."""
-    wide = max(width, height) > _WIDE * min(width, height)
-    return squares(width, height, 1) if wide and min(width, height) >= _LEAST_SIDE else []
+    side = min(width, height)
+    if side < _LEAST_SIDE or max(width, height) <= _WIDE * side:
+        return []
+    return _covering(width, height, float(side), _OVERLAP_ACROSS)
 
 
 def levels(width: int, height: int) -> Iterator[list[Region]]:

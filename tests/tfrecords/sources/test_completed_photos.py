@@ -25,7 +25,7 @@ def make_reading(sureness, hidden=()):
     visibility = np.ones(33)
     visibility[[MEDIAPIPE.index(name) for name in hidden]] = 0.3
     ones, none = np.ones(33), np.zeros((33, 3))
-    return mediapipe_models.Landmarks(1.0, sureness, points, visibility, ones, none, regions.Region(0, 0, 9))
+    return mediapipe_models.Landmarks(1.0, sureness, points, visibility, ones, none, regions.Region(0, 0, 9), ones)
 
 
 def annotation_of(reading):

@@ -75,6 +75,41 @@ def test_refined_landmarks_are_those_of_a_plain_loop():
     assert moved > 0
 
 
+def test_a_mirrored_look_is_one_at_the_mirrored_picture(finder, annotated):
+    picture = annotated[0][0]
+    (person, *_), width = finder.find(picture), picture.shape[1]
+    network, region = finder._one_region.network, person.following
+    found = network.look(picture, region, mirrored=True)
+    other = network.look(
+        np.ascontiguousarray(picture[:, ::-1]), region._replace(x=width - 1 - region.x, angle=-region.angle)
+    )
+    names = joints.joint_set("mediapipe33").joints
+    for k, name in enumerate(names):
+        across = names.index({"L": "R", "R": "L"}.get(name[0], name[0]) + name[1:])
+        expected = [width - 1 - other.points[across, 0], other.points[across, 1]]
+        np.testing.assert_allclose(found.points[k], expected, atol=0.02 * person.size)
+        assert found.visibility[k] == pytest.approx(other.visibility[across], abs=0.05)
+        np.testing.assert_allclose(found.world[k], other.world[across] * [-1, 1, 1], atol=0.05)
+
+
+def test_of_several_looks_each_landmark_is_the_most_distinct():
+    rng = np.random.default_rng(0)
+    looks = [
+        mediapipe_models.Landmarks(
+            presence, sureness, rng.uniform(size=(33, 2)), *rng.uniform(size=(2, 33)), rng.uniform(size=(33, 3)),
+            mediapipe_models.Region(0, 0, number), rng.uniform(size=33),
+        )
+        for number, presence, sureness in ((1, 0.9, 0.5), (2, 0.6, 0.8), (3, 0.9, 0.5))
+    ]  # fmt: skip
+    found = mediapipe_models.joined(looks)
+    assert (found.presence, found.sureness) == (pytest.approx(0.8), pytest.approx(0.6))
+    assert found.following.side == 2
+    for k in range(33):
+        best = max(looks, key=lambda look: look.heights[k])
+        np.testing.assert_array_equal(found.points[k], best.points[k])
+        assert (found.visibility[k], found.inside[k]) == (best.visibility[k], best.inside[k])
+
+
 def test_readings_of_one_person_are_one():
     settings = Settings()
     upright = standing()
@@ -101,8 +136,8 @@ def test_the_surest_reading_stays():
 class OnePerson:
     """A detector that sees the same person in every square, and a network that reads them; both count."""
 
-    def __init__(self):
-        self.squares, self.looks = [], 0
+    def __init__(self, sureness=0.5, drift=0.0):
+        self.squares, self.looks, self.sureness, self.drift = [], 0, sureness, drift
         self.candidate = mediapipe_models.Candidate(
             0.9, np.zeros(4), np.array([[320.0, 300], [320, 200], [320, 230], [320, 180]])
         )
@@ -112,11 +147,12 @@ class OnePerson:
         moved = self.candidate.points + (len(self.squares) % 3)
         return [self.candidate._replace(points=moved, score=0.9 - 0.01 * len(self.squares))]
 
-    def look(self, picture, region):
+    def look(self, picture, region, mirrored=False):
         self.looks += 1
         ones = np.ones(33)
         points = standing(300, 260, 80)
-        return mediapipe_models.Landmarks(1.0, 0.5, points, ones, ones, np.zeros((33, 3)), self.candidate.region)
+        following = self.candidate.region if self.sureness < 0.7 else region._replace(x=region.x + self.drift)
+        return mediapipe_models.Landmarks(1.0, self.sureness, points, ones, ones, np.zeros((33, 3)), following, ones)
 
 
 def test_candidates_of_overlapping_tiles_are_looked_at_once():
@@ -126,7 +162,16 @@ def test_candidates_of_overlapping_tiles_are_looked_at_once():
     found = finder.find(np.zeros((480, 640, 3), np.uint8))
     assert len(found) == 1
     assert len(models.squares) > 8
-    assert models.looks == finder.settings.looks
+    assert models.looks == 4  # two, and one more of the picture and of its mirror image, since they are not sure
+
+
+@pytest.mark.parametrize(("drift", "looks"), [(0.0, 1), (4.0, 1), (30.0, 2)])
+def test_a_sure_person_is_looked_at_again_only_where_the_region_moves(drift, looks):
+    finder, models = object.__new__(people.PeopleFinder), OnePerson(0.9, drift)
+    finder.settings, finder._pool = Settings(tiles=False, turns=False), None
+    finder._one_region = people._Models(models, models)
+    assert len(finder.find(np.zeros((480, 640, 3), np.uint8))) == 1
+    assert models.looks == looks
 
 
 def test_people_do_not_depend_on_the_number_of_threads(finder, annotated):

@@ -83,3 +83,19 @@ def test_tiles_cover_the_picture_and_stay_in_it(width, height, along):
         assert centres[-1] + side / 2 == pytest.approx(size - 0.5, abs=1e-6)
         # Neighbours share what the room promises, so that a person of that size is whole in one of them.
         assert (np.diff(centres) <= side * (1 - tiles.OVERLAP) + 1e-6).all()
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "count"),
+    [(1280, 720, 2), (720, 1280, 2), (640, 480, 2), (500, 450, 0), (1280, 480, 4), (200, 90, 0)],
+)
+def test_squares_across_cover_a_wide_picture(width, height, count):
+    squares = tiles.across(width, height)
+    assert len(squares) == count
+    short, long = min(width, height), max(width, height)
+    centres = [square.x if width > height else square.y for square in squares]
+    assert all(square.side == short for square in squares)
+    if squares:
+        assert centres[0] - short / 2 == pytest.approx(-0.5)
+        assert centres[-1] + short / 2 == pytest.approx(long - 0.5)
+        assert np.diff(centres).max() < short
