@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy.spatial.transform import Rotation
 
 from label_generator.lifting import canonical_chain, canonical_view, chains, published_chain
 from label_generator.networks import linear_model, network_files, prenorm_model
@@ -202,3 +203,11 @@ def test_canonical_network_without_keras_is_kerass(num_layers):
     near = prenorm_model.PrenormInference(values, tf.bfloat16)(rows)
     assert near.dtype == tf.float32
     assert 0 < np.abs(near - expected).mean() < 0.02 * np.abs(expected).mean()
+
+
+def test_points_are_turned_as_scipys_rotations_turn_them():
+    rng = np.random.default_rng(0)
+    turns, points = Rotation.random(5, random_state=1), rng.uniform(-6000, 6000, (5, 17, 3)).astype(np.float32)
+    turned = canonical_view.rotated(tf.constant(turns.as_matrix(), tf.float32), tf.constant(points))
+    expected = np.stack([turn.apply(person) for turn, person in zip(turns, points)])
+    np.testing.assert_allclose(turned, expected, atol=5e-3)

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from label_generator.lifting import canonical_view
 from label_generator.networks import network_files, prenorm_model
-from label_generator.training import canonical_losses, canonical_training
+from label_generator.training import canonical_losses, canonical_training, run
 from label_generator.training.averaged_adamw import AveragedAdamW
 from label_generator.training.canonical_losses import CanonicalTrainer
 from label_generator.training.canonical_training import CanonicalSetup, CanonicalTraining, EvaluationPoses, LevelPoses
@@ -41,6 +41,10 @@ def seen(count, seed=0):
 def level(count, seed=0):
     points = people(count, seed)
     return LevelPoses(points - points[:, ROOT : ROOT + 1], np.full(count, 900, np.float32), np.arange(count) // 10, 0)
+
+
+class PairOfReplicas:
+    num_replicas_in_sync = 2
 
 
 def setup(stage="chain", **changes):
@@ -313,3 +317,11 @@ def test_views_drawn_within_the_step_are_those_drawn_ahead_of_it():
     start = [v.numpy() for v in CanonicalTraining(setup("direct"), level(40), seen(9)).make_model().trainable_variables]
     moved = [sum(np.abs(a - b).sum() for a, b in zip(end, start)) for end in (ahead, weights(True, jit_compile=True))]
     assert moved[1] == pytest.approx(moved[0], rel=0.2)
+
+
+def test_only_one_device_draws_views_within_its_step():
+    one, two = (TrainingDevices(strategy, "float32") for strategy in (tf.distribute.get_strategy(), PairOfReplicas()))
+    assert [run.draws_in_step(where, one) for where in ("step", "host", "auto")] == [True, False, False]
+    assert not run.draws_in_step("auto", two)
+    with pytest.raises(InputError, match="draw_views=step is for one device"):
+        run.draws_in_step("step", two)
