@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from baseline_network.network import decoding, hourglass, targets
 from tools.cli.errors import InputError
-from tools.files import weights_folder
+from tools.files import remote, weights_folder
 from tools.training import op_forms
 
 FORMAT = 1
@@ -127,6 +127,7 @@ def load(directory: str | os.PathLike) -> HourglassWeights:
     Raises:
       InputError: there is none, or it is damaged, of another format or another network, or a value is not finite.
     """
+    directory = remote.fetched(directory)
     content = weights_folder.read_description(directory, FORMAT)
     where = pathlib.Path(directory, weights_folder.MODEL)
     if content.get("network") != KIND:

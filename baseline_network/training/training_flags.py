@@ -63,7 +63,7 @@ def declare(description: str) -> command.Flags:
             "data/wild/",
             "folder with TFRecords in train/ and test/; used where --train_data or --test_data is not given",
         )
-        flags.string("train_dir", "experiments", "parent folder of the experiment directories")
+        flags.string("train_dir", "experiments", "parent folder, or address, of the experiment directories")
         flags.boolean("use_cpu", False, "do not use GPUs")
         flags.integer(
             "load", 0, "resume from the checkpoint of exactly this step; 0: from the last one, if any", lower_bound=0

@@ -20,7 +20,7 @@ import numpy as np
 from label_generator.networks import normalization
 from label_generator.stages import names
 from tools.cli.errors import InputError
-from tools.files import weights_folder
+from tools.files import remote, weights_folder
 
 FORMAT = 1
 STAGES = names.NETWORKS
@@ -87,7 +87,7 @@ def load_network(directory: str | os.PathLike) -> Network:
     Raises:
       InputError: there is none, or it is damaged or of another format.
     """
-    directory = pathlib.Path(directory)
+    directory = remote.fetched(directory)
     content = weights_folder.read_description(directory, FORMAT)
     missing = {"stage", "recipe", "config"} - set(content)
     facts = content.get("facts", {})
@@ -116,7 +116,7 @@ def find_networks(directories: list[str | os.PathLike]) -> dict[str, Network]:
       InputError: a folder with none.
     """
     networks = {}
-    for directory in map(pathlib.Path, directories):
+    for directory in map(remote.fetched, directories):
         candidates = [directory, *sorted(path for path in directory.glob("[!.]*") if path.is_dir())]
         here = [load_network(path) for path in candidates if (path / _MODEL).exists()]
         if not here:

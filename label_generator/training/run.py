@@ -23,7 +23,7 @@ from tfrecords.storage import fingerprints
 from tools.cli import plans
 from tools.cli.command import Flags
 from tools.cli.errors import InputError
-from tools.files import checksums
+from tools.files import checksums, remote
 from tools.training import experiments, op_forms, parameter_servers
 from tools.training.session import TrainingDevices, TrainingJob, TrainingSession
 
@@ -164,7 +164,7 @@ def collect_settings(
 
 
 def _digest_of_variables(folder: str) -> str:
-    path = os.path.join(folder, "weights.npz")
+    path = os.path.join(remote.fetched(folder), "weights.npz")
     try:
         return checksums.of_file(path)[: checksums.SHORT]
     except OSError as error:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import pathlib
 from typing import Any
 
 from label_generator.stages import names
 from label_generator.training.recipe_settings import LossWeights, ViewSettings, flag_fields
 from tools.cli import command
 from tools.cli.errors import InputError
+from tools.files import remote
 from tools.training import experiments
 from tools.training import flags as shared
 
@@ -86,7 +86,7 @@ def declare(description: str) -> command.Flags:
             "data/h36m/",
             "folder with TFRecords in train/ and test/; used where --train_data or --test_data is not given",
         )
-        flags.string("train_dir", "experiments", "parent folder of the experiment directories")
+        flags.string("train_dir", "experiments", "parent folder, or address, of the experiment directories")
         flags.boolean("use_cpu", False, "do not use GPUs")
         flags.integer(
             "load", 0, "resume from the checkpoint of exactly this step; 0: from the last one, if any", lower_bound=0
@@ -212,7 +212,7 @@ def exported_weights(flags: command.Flags) -> str:
     Raises:
       InputError: there is none, or --load names another checkpoint than the last.
     """
-    folder = pathlib.Path(experiment_directory(flags), experiments.EXPORT_FOLDER)
+    folder = remote.place(os.path.join(experiment_directory(flags), experiments.EXPORT_FOLDER))
     if not folder.is_dir():
         raise InputError(f"{folder}: no such weights of a finished training; name a folder with --weights")
     if flags.load:

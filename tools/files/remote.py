@@ -271,6 +271,21 @@ def remove_folder(path: str | os.PathLike) -> None:
         _call("rmtree", os.fspath(path))
 
 
+def copy(source: str | os.PathLike, target: str | os.PathLike) -> None:
+    """Copies a file, or a folder with everything in it, between two places of one kind; raises OSError."""
+    if not is_remote(source):
+        if os.path.isdir(source):
+            shutil.copytree(source, target, dirs_exist_ok=True)
+        else:
+            shutil.copy2(source, target)
+    elif RemotePath(source).is_dir():
+        _call("makedirs", os.fspath(target))
+        for path in RemotePath(source).iterdir():
+            copy(path, RemotePath(target) / path.name)
+    else:
+        _call("copy", os.fspath(source), os.fspath(target), overwrite=True)
+
+
 def write_whole(path: str | os.PathLike, data: bytes) -> None:
     """Writes a remote file under another name and renames it; raises OSError."""
     target = RemotePath(path)

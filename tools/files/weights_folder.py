@@ -9,13 +9,14 @@ import json
 import os
 import pathlib
 import shutil
+import tempfile
 from collections.abc import Mapping
 from typing import Any, Callable
 
 import numpy as np
 
 from tools.cli.errors import InputError
-from tools.files import archives, atomic, inputs
+from tools.files import archives, atomic, inputs, remote
 
 MODEL, WEIGHTS = "model.json", "weights.npz"
 
@@ -31,7 +32,7 @@ def write(
     """Writes a weights folder, whole or not at all; a folder of that name is replaced.
 
     Args:
-      directory: where to; folders above it are made.
+      directory: where to, also an address (`files.remote`); folders above it are made.
       description: content of model.json; NumPy's numbers and arrays are allowed.
       variables: arrays by name, stored as `dtype`.
       keep: names of files of the replaced folder that go into the new one, such as a card.
@@ -48,6 +49,8 @@ def write(
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise InputError(f"{directory}: variable {name} is not finite in {dtype}; nothing was written")
+    if remote.is_remote(directory):
+        return _send(remote.place(directory), description, arrays, dtype, add)
     directory = pathlib.Path(directory)
     if directory.exists() and not directory.is_dir():
         raise InputError(f"{directory}: is not a folder")
@@ -61,6 +64,25 @@ def write(
             if (directory / name).is_file():
                 shutil.copy2(directory / name, folder / name)
     return directory
+
+
+def _send(
+    target: pathlib.Path,
+    description: Mapping[str, Any],
+    arrays: Mapping[str, np.ndarray],
+    dtype: str,
+    add: Callable[[pathlib.Path], None] | None,
+) -> pathlib.Path:
+    """Writes the folder on this machine and sends it; without model.json, which is sent last, it is none."""
+    with tempfile.TemporaryDirectory(prefix="pose3d-weights-") as name:
+        made = write(pathlib.Path(name, target.name), description, arrays, dtype, add=add)
+        try:
+            (target / MODEL).unlink(missing_ok=True)
+            for path in sorted(made.iterdir(), key=lambda path: path.name == MODEL):
+                remote.upload(path, target / path.name)
+        except OSError as error:
+            raise InputError(f"{target}: cannot be written: {error.strerror or error}") from error
+    return target
 
 
 def _plain(value: Any) -> Any:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import glob
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tools.cli.errors import InputError
-from tools.files import tensorflow_errors
+from tools.files import remote, tensorflow_errors
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -46,7 +44,7 @@ class TrainingCheckpoints:
     ) -> None:
         """
         Args:
-          directory: made when missing.
+          directory: a folder or an address (`files.remote`); made when missing.
           model: a compiled Keras model; its optimizer is saved with it.
           strategy: the tf.distribute strategy under which the model was built, None for none.
           chief: other workers of a cluster write theirs to a folder that is thrown away, since saving is a collective
@@ -61,7 +59,7 @@ class TrainingCheckpoints:
         self._checkpoint = tf.train.Checkpoint(model=model, optimizer=model.optimizer, finished_epochs=self._epoch)
         self._scratch = None if chief else tempfile.TemporaryDirectory(prefix="checkpoints-of-a-worker-")
         self._directory = directory
-        os.makedirs(directory, exist_ok=True)
+        remote.place(directory).mkdir(parents=True, exist_ok=True)
         self._place, self._chief = self._scratch.name if self._scratch else directory, chief
         if chief:
             _remove_unfinished(directory)
@@ -134,7 +132,7 @@ class TrainingCheckpoints:
         import tensorflow as tf
 
         path = _path(self._directory, step)
-        if not os.path.exists(path + ".index"):
+        if not remote.place(path + ".index").exists():
             there = ", ".join(map(str, saved_steps(self._directory))) or "none"
             raise InputError(f"{path}: no such checkpoint; there are {there}")
         try:
@@ -169,7 +167,7 @@ def _position(path: str) -> Position:
 
 def what_is_safe(directory: str) -> str:
     """What a training that could not write goes on from, in words."""
-    steps = saved_steps(directory) if os.path.isdir(directory) else []
+    steps = saved_steps(directory) if remote.place(directory).is_dir() else []
     if not steps:
         return "there is no checkpoint yet; the same command starts anew"
     return f"{os.path.basename(_path(directory, steps[-1]))} is whole, and the same command goes on from there"
@@ -185,14 +183,14 @@ def saved_steps(directory: str) -> list[int]:
 
 
 def _steps_of(directory: str, name: str) -> list[int]:
-    matches = (re.fullmatch(rf"{name}-(\d+)\.index", file) for file in os.listdir(directory))
+    matches = (re.fullmatch(rf"{name}-(\d+)\.index", path.name) for path in remote.place(directory).iterdir())
     return sorted(int(match.group(1)) for match in matches if match)
 
 
 def _path(directory: str, step: int) -> str:
     """The checkpoint of a step, without its suffixes; that of a whole epoch where there are two."""
     paths = [os.path.join(directory, f"{name}-{step}") for name in (_NAME, _MIDWAY)]
-    return next((path for path in paths if os.path.exists(path + ".index")), paths[0])
+    return next((path for path in paths if remote.place(path + ".index").exists()), paths[0])
 
 
 def discard_after(directory: str, step: int) -> None:
@@ -206,8 +204,8 @@ def discard_after(directory: str, step: int) -> None:
 
 def _remove(directory: str, name: str, step: int) -> None:
     # The index first: without it the rest is no checkpoint.
-    for path in sorted(glob.glob(os.path.join(glob.escape(directory), f"{name}-{step}.*")), reverse=True):
-        os.remove(path)
+    for path in sorted(remote.place(directory).glob(f"{name}-{step}.*"), reverse=True):
+        path.unlink()
 
 
 def _list_checkpoints(directory: str, steps: list[int]) -> None:
@@ -220,7 +218,7 @@ def _list_checkpoints(directory: str, steps: list[int]) -> None:
     paths = [os.path.join(directory, f"{_NAME}-{step}") for step in steps]
     if paths:
         # Without times, none of them would ever count as old.
-        times = [os.path.getmtime(path + ".index") for path in paths]
+        times = [remote.place(path + ".index").stat().st_mtime_ns / 1e9 for path in paths]
         tf.compat.v1.train.update_checkpoint_state(
             directory,
             paths[-1],
@@ -229,18 +227,17 @@ def _list_checkpoints(directory: str, steps: list[int]) -> None:
             last_preserved_timestamp=min(times) - 1.0,
         )
     else:
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(os.path.join(directory, "checkpoint"))
+        (remote.place(directory) / "checkpoint").unlink(missing_ok=True)
 
 
 def _remove_unfinished(directory: str) -> None:
     """Removes what a process left that was killed while it wrote a checkpoint."""
-    for file in os.listdir(directory):
-        path = os.path.join(directory, file)
-        match = re.fullmatch(rf"({_NAME}|{_MIDWAY})-(\d+)(_temp|\.data-.*)", file)
+    place = remote.place(directory)
+    for path in list(place.iterdir()):
+        match = re.fullmatch(rf"({_NAME}|{_MIDWAY})-(\d+)(_temp|\.data-.*)", path.name)
         if not match:
             continue
         if match.group(3) == "_temp":
-            shutil.rmtree(path, ignore_errors=True)
-        elif not os.path.exists(os.path.join(directory, f"{match.group(1)}-{match.group(2)}.index")):
-            os.remove(path)
+            remote.remove_folder(path)
+        elif not (place / f"{match.group(1)}-{match.group(2)}.index").exists():
+            path.unlink()

@@ -5,16 +5,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-import glob
 import json
 import os
 import pathlib
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 
 from tools.cli.errors import InputError
-from tools.files import atomic
+from tools.files import atomic, remote
 from tools.training import checkpoints
 
 SETTINGS_FILE = "train.json"
@@ -66,18 +64,19 @@ def plan(
     Raises:
       InputError: the directory holds another training, or there is no such checkpoint, or there are later ones.
     """
-    path = os.path.join(directory, SETTINGS_FILE)
-    steps = checkpoints.saved_steps(directory) if os.path.isdir(directory) else []
+    path, place = os.path.join(directory, SETTINGS_FILE), remote.place(directory)
+    steps = checkpoints.saved_steps(directory) if place.is_dir() else []
+    has_settings = (place / SETTINGS_FILE).exists()
     if overwrite and not load:
-        if steps or os.path.exists(path):
+        if steps or has_settings:
             return Plan(0, True, f"discarding the training in {directory}, starting anew")
         return Plan(0, False, "starting a new training")
-    if os.path.exists(path):
+    if has_settings:
         try:
             _check_same(path, settings, decisive)
         except _AnotherTraining:
             # One that ended before its first step, its records being refused, is not in the way of the right one.
-            began = any(os.path.isdir(os.path.join(directory, name)) for name in (LOG_FOLDER, EXPORT_FOLDER))
+            began = any((place / name).is_dir() for name in (LOG_FOLDER, EXPORT_FOLDER))
             if steps or began or load:
                 raise
     elif steps:
@@ -87,7 +86,7 @@ def plan(
     if not load:
         if steps:
             return Plan(steps[-1], False, f"resuming from the last checkpoint, step {steps[-1]:,}")
-        if extendable and not os.path.exists(path):
+        if extendable and not has_settings:
             shorter, step = _shorter(directory, settings, decisive)
             if shorter:
                 return Plan(step, False, f"going on from step {step:,} of the same training in {shorter}", shorter)
@@ -108,16 +107,18 @@ def plan(
 def _shorter(directory: str, settings: Mapping, decisive: Sequence[str]) -> tuple[str, int]:
     """The directory of the longest training beside this one that differs from it in a lower number of epochs alone, and
     its last step; '' and 0 when there is none."""
-    parts = pathlib.Path(directory).parts
+    scheme, mark, rest = directory.partition("://") if remote.is_remote(directory) else ("", "", directory)
+    parts = pathlib.PurePath(rest).parts
     places = [i for i, part in enumerate(parts) if part == f"{_EPOCHS}{settings['epochs']}"]
     if not places:
         return "", 0
-    above, below = pathlib.Path(*parts[: places[-1]]), pathlib.Path(*parts[places[-1] + 1 :])
+    above = remote.place(f"{scheme}{mark}{pathlib.PurePath(*parts[: places[-1]])}")
+    below = pathlib.PurePath(*parts[places[-1] + 1 :])
     candidates = []
     for folder in above.glob(f"{_EPOCHS}*"):
         epochs = folder.name[len(_EPOCHS) :]
         other = str(folder / below)
-        if not epochs.isdigit() or int(epochs) >= settings["epochs"] or not os.path.isdir(other):
+        if not epochs.isdigit() or int(epochs) >= settings["epochs"] or not remote.place(other).is_dir():
             continue
         steps = checkpoints.saved_steps(other)
         with contextlib.suppress(InputError, OSError):
@@ -129,8 +130,7 @@ def _shorter(directory: str, settings: Mapping, decisive: Sequence[str]) -> tupl
 
 def _check_same(path: str, settings: Mapping, decisive: Sequence[str]) -> None:
     try:
-        with open(path, encoding="utf-8") as file:
-            content = json.load(file)
+        content = json.loads(remote.place(path).read_text(encoding="utf-8"))
         former = dict(content["settings"])
         if content["format"] != _FORMAT:
             raise ValueError(f"format {content['format']}")
@@ -148,19 +148,19 @@ def _check_same(path: str, settings: Mapping, decisive: Sequence[str]) -> None:
 
 def prepare(directory: str, chosen: Plan, settings: Mapping) -> None:
     """Carries out a plan: makes the directory, discards what is to be discarded, writes the settings."""
-    os.makedirs(directory, exist_ok=True)
+    place = remote.place(directory)
+    place.mkdir(parents=True, exist_ok=True)
     if chosen.discard:
         checkpoints.discard_after(directory, chosen.start_step)
         if not chosen.start_step:
             for folder in (LOG_FOLDER, EXPORT_FOLDER):
-                shutil.rmtree(os.path.join(directory, folder), ignore_errors=True)
+                remote.remove_folder(place / folder)
     if chosen.source:
-        pattern = os.path.join(glob.escape(chosen.source), f"checkpoint-{chosen.start_step}.*")
-        for path in sorted(glob.glob(pattern)):  # the index last
-            shutil.copy2(path, directory)
-        curves = os.path.join(chosen.source, LOG_FOLDER)
-        if os.path.isdir(curves):
-            shutil.copytree(curves, os.path.join(directory, LOG_FOLDER), dirs_exist_ok=True)
+        source = remote.place(chosen.source)
+        for path in sorted(source.glob(f"checkpoint-{chosen.start_step}.*")):  # the index last
+            remote.copy(path, place / path.name)
+        if (source / LOG_FOLDER).is_dir():
+            remote.copy(source / LOG_FOLDER, place / LOG_FOLDER)
     content = {
         "format": _FORMAT,
         "command": sys.argv,

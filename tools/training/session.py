@@ -14,7 +14,7 @@ from typing import Any, Callable
 import tensorflow as tf
 
 from tools.cli import command, signals
-from tools.files import locks, tensorflow_errors
+from tools.files import locks, remote, tensorflow_errors
 from tools.training import callbacks, experiments, op_forms, parameter_servers, precision, strategy
 from tools.training.checkpoints import TrainingCheckpoints, what_is_safe
 from tools.training.preemption import Position, Preemption
@@ -160,7 +160,8 @@ class TrainingSession:
         strategy.wait_for_all(devices.strategy)
         lock = None
         if devices.is_chief:
-            lock = locks.FolderLock(directory, "another training")
+            # Object stores know no locks.
+            lock = None if remote.is_remote(directory) else locks.FolderLock(directory, "another training")
             # Another process may have gone on with it since.
             plan = experiments.plan(directory, settings, decisive, flags.load, flags.overwrite, extendable)
             print(f"{directory}: {plan.message}")

@@ -78,6 +78,18 @@ def test_virtual_devices(devices, words, one, start_train, trainings, tmp_path):
     assert off < 1e-4
 
 
+def test_a_directory_at_an_address(words, one, start_train, trainings, tmp_path):
+    """Killed after its first checkpoint and started again."""
+    flags = ("--strategy=one_device", f"--train_dir=file://{tmp_path}")
+    process = start_train(*words, *flags)
+    wait_for(lambda: saved(tmp_path), process)
+    process.kill()
+    process.communicate()
+    trainings.finish(start_train(*words, *flags))
+    loss, off = differences(trainings, tmp_path, one)
+    assert (loss, off) == (0.0, 0.0)
+
+
 def start_tasks(start_train, words, folder, ports):
     two = (*words, "--strategy=multi_worker", f"--train_dir={folder}")
     return [
