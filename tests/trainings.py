@@ -92,14 +92,34 @@ def assert_same_arrays(folder, expected_folder, least):
         np.testing.assert_array_equal(got[name], array, err_msg=name)
 
 
-def start_two_workers(start, words, folder):
-    """Two processes that train together on this machine."""
-    sockets = [socket.socket() for _ in range(2)]
+def free_addresses(count):
+    """Addresses of this machine with ports that nobody uses."""
+    sockets = [socket.socket() for _ in range(count)]
     for one in sockets:
         one.bind(("127.0.0.1", 0))
-    cluster = {"worker": [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]}
+    addresses = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
     for one in sockets:
         one.close()
+    return addresses
+
+
+def start_two_workers(start, words, folder):
+    """Two processes that train together on this machine."""
+    cluster = {"worker": free_addresses(2)}
     two = (*words, "--strategy=multi_worker", f"--train_dir={folder}")
     configs = [{"cluster": cluster, "task": {"type": "worker", "index": number}} for number in range(2)]
     return [start(*two, TF_CONFIG=json.dumps(config)) for config in configs]
+
+
+def start_servers(start, words, folder, workers):
+    """({task: process} of a parameter server, workers and a chief on this machine, function that starts a task)."""
+    ports = free_addresses(2 + workers)
+    cluster = {"chief": ports[:1], "ps": ports[1:2], "worker": ports[2:]}
+    tasks = [("ps", 0), *(("worker", number) for number in range(workers)), ("chief", 0)]
+
+    def start_task(kind, index):
+        config = json.dumps({"cluster": cluster, "task": {"type": kind, "index": index}})
+        flags = (*words, "--strategy=parameter_server", f"--train_dir={folder}")
+        return start(*flags, TF_CONFIG=config, POSE3D_WITHOUT_CHIEF_SECONDS="15")
+
+    return {task: start_task(*task) for task in tasks}, start_task

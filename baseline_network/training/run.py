@@ -25,6 +25,7 @@ from tools.cli.errors import InputError
 from tools.files import checksums
 from tools.files.decisions import Decisions
 from tools.training import data_service, experiments, schedules
+from tools.training.division import Division
 from tools.training.session import TrainingDevices, TrainingJob, TrainingSession
 
 # Batch normalisation and the optimiser's means settle before the rate is high.
@@ -126,7 +127,7 @@ def train(flags: Flags) -> int:
     with devices.scope():
         network, model = build_model(flags, training, devices)
     with training_data.named_pictures(records.train):
-        figures = session.train(make_job(training, network, model, evaluator, service))
+        figures = session.train(make_job(training, network, model, evaluator, Division.of(devices.strategy), service))
     if devices.is_chief:
         facts = {
             "crop_margin": flags.margin,
@@ -290,6 +291,7 @@ def make_job(
     network: tf.keras.Model,
     model: trainer.Trainer,
     evaluator: trainer.Evaluator,
+    division: Division | None = None,
     service: data_service.DataService | None = None,
 ) -> TrainingJob:
     """What `TrainingSession.train` runs: the model, its batches, and what follows each epoch.
@@ -299,7 +301,7 @@ def make_job(
 
     def evaluate(_: int) -> dict[str, float]:
         evaluator.take_weights(network)
-        return evaluator.figures()
+        return evaluator.figures(division)
 
     def make_batches(start_step: int, rows: tuple[int, int] | None = None) -> tf.data.Dataset:
         make = functools.partial(training_data.make_batches, training.sets, training.batches, start_step, rows)

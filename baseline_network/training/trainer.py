@@ -15,6 +15,7 @@ from baseline_network.images import crop
 from baseline_network.network import decoding, hourglass, network_files, targets
 from baseline_network.training import losses, rmsprop, training_data
 from tfrecords import reader
+from tools.training.division import Division, Rows
 
 # Figures of `pose_errors` that are followed during training, and their names there.
 _FOLLOWED = {
@@ -149,11 +150,17 @@ class Evaluator:
         for name, variable in network_files.variables_of(self.network).items():
             variable.assign(values[name])
 
-    def predict_test_set(self, limit: int = 0) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], list[bytes]]:
-        """(predictions, truth, records' pictures) of the first `limit` records, as `pose_errors` takes them."""
+    def predict_test_set(
+        self, limit: int = 0, share: Division | None = None
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], list[bytes]]:
+        """(predictions, truth, records' pictures) of the first `limit` records, as `pose_errors` takes them.
+
+        share: only this worker's batches of `_TEST_BATCH`.
+        """
         batches = reader.dataset(self._test.where, _TEST_BATCH, _TEST_FIELDS)
         limit = limit or self._test.limit
         batches = batches.take(-(-limit // _TEST_BATCH)) if limit else batches
+        batches = batches.shard(share.count, share.index) if share else batches
         predictions, truths = [], []
         pictures: list[bytes] = []
         with training_data.named_pictures([self._test.where]):
@@ -165,13 +172,23 @@ class Evaluator:
         predicted, truth = _joined(predictions), _joined(truths)
         truth["crop_sides"] = predicted.pop("crop_sides")
         if limit:
+            limit = limit if share is None else len(share.rows(limit, _TEST_BATCH))
             predicted, truth = ({name: values[:limit] for name, values in some.items()} for some in (predicted, truth))
         return predicted, truth, pictures
 
-    def figures(self) -> dict[str, float]:
-        """Figures of the test records by name, 'val_...': those of `pose_errors` that can be measured on them."""
-        predicted, truth, _ = self.predict_test_set()
-        errors = pose_errors.errors(predicted, truth)
+    def figures(self, division: Division | None = None) -> dict[str, float]:
+        """Figures of the test records by name, 'val_...': those of `pose_errors` that can be measured on them.
+
+        division: of the records among workers, all of which call this together; None: this process measures all.
+        """
+        division = division or Division()
+
+        def measure(rows: Rows) -> dict[str, np.ndarray]:
+            predicted, truth, _ = self.predict_test_set(share=division if isinstance(rows, np.ndarray) else None)
+            return pose_errors.errors(predicted, truth)
+
+        count = len(reader.find(self._test.where))
+        errors = division.measured(measure, min(count, self._test.limit or count), _TEST_BATCH)
         self._distances = errors["distance_heads"]
         figures = pose_errors.summary(errors, by_joint=False)
         return {f"val_{short}": figures[name] for short, name in _FOLLOWED.items() if name in figures}

@@ -23,11 +23,12 @@ from tools.cli.errors import InputError
 from tools.pose import metric_tables, metrics
 from tools.pose.joints import LABELLED, POSE17
 from tools.training import schedules
+from tools.training.division import ALL, Division, Rows
 
 # What the data layer calls the camera of records in level axes.
 LEVEL = "level"
 RIGHT_OUTPUTS = 2 * POSE17.size
-_EVALUATED_AT_ONCE = 2048
+_EVALUATED_AT_ONCE = 1024
 _PICTURED = 6
 _MEASURED = 1000  # poses whose errors are drawn over a threshold
 _CHOICE = 1 << 20  # added to the seed: a stream apart from those of the views
@@ -326,7 +327,7 @@ class CanonicalTraining:
             predictions["coarse"], predictions["refined"] = coarse, squared_search(coarse, view)[0]
         return predictions
 
-    def predicted(self, rows: slice | np.ndarray = slice(None)) -> dict[str, np.ndarray]:
+    def predicted(self, rows: Rows = ALL) -> dict[str, np.ndarray]:
         """Of these test poses, in the camera turned to the root: 'truth', and by stage 'coarse' and 'refined' mm
         [n, 17, 3], 'right' and 'true_right' [n, 17, 2]."""
         chosen = [values[rows] for values in (self._test.rays, self._test.joint_mask, self._test.points)]
@@ -336,21 +337,22 @@ class CanonicalTraining:
         ]
         return {name: np.concatenate([part[name].numpy() for part in parts]) for name in parts[0]}
 
-    def errors(self) -> dict[str, np.ndarray]:
-        """Errors [N] of all test poses by metric: PCKh@0.5 of the right view, MPJPE in mm before and after a search."""
-        predictions, errors = self.predicted(), {}
+    def errors(self, rows: Rows = ALL) -> dict[str, np.ndarray]:
+        """Errors [n] of the test poses by metric: PCKh@0.5 of the right view, MPJPE in mm before and after a search."""
+        predictions, errors = self.predicted(rows), {}
         if "right" in predictions:
             right, truth = predictions["right"], predictions["true_right"]
             heads = left2right.head_sizes(truth)
-            errors["pckh"] = metrics.pckh(right, truth, self._test.joint_mask, head_sizes=heads)
+            errors["pckh"] = metrics.pckh(right, truth, self._test.joint_mask[rows], head_sizes=heads)
         if "coarse" in predictions:
             errors["mpjpe_mm"] = metrics.mpjpe(predictions["coarse"], predictions["truth"])
             errors["refined_mm"] = metrics.mpjpe(predictions["refined"], predictions["truth"])
         return errors
 
-    def figures(self) -> dict[str, float]:
-        """Mean errors over the whole test set, by the names under which TensorBoard shows them."""
-        return {f"val_{metric}": metrics.mean_error(values).mean for metric, values in self.errors().items()}
+    def figures(self, division: Division | None = None) -> dict[str, float]:
+        """Mean errors over the whole test set, by the names under which TensorBoard shows them; `division` as there."""
+        errors = (division or Division()).measured(self.errors, self.test_poses, _EVALUATED_AT_ONCE)
+        return {f"val_{metric}": metrics.mean_error(values).mean for metric, values in errors.items()}
 
     def table(self) -> str:
         """The errors by action."""

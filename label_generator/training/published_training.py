@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,11 +18,12 @@ from label_generator.training.published_data import PublishedPoses, TrainingRows
 from tfrecords import reader
 from tools.pose import metric_tables, metrics
 from tools.pose.joints import POSE17
+from tools.training.division import ALL, Division, Rows
 
 # What --predict_14 leaves out of loss and figures: the joints that LSP does not label (docs/joints.md). The flag comes
 # from 3d-pose-baseline, which leaves out three joints of its own.
 NOT_IN_14 = ("Neck/Nose", "Spine", "Hip")
-_EVALUATED_AT_ONCE = 4096
+_EVALUATED_AT_ONCE = 1024
 _PICTURED = 6
 
 
@@ -121,7 +123,7 @@ class PublishedTraining:
         for copy, trained in zip(self._twin.weights, model.weights):
             copy.assign(trained.numpy())
 
-    def predicted(self, name: str, rows: slice | np.ndarray = slice(None)) -> np.ndarray:
+    def predicted(self, name: str, rows: Rows = ALL) -> np.ndarray:
         """Predicted test poses [n, 17, 2] px or [n, 17, 3] mm, root-centred, from the inputs of that name."""
         inputs = self._rows[name][rows]
         parts = [
@@ -138,17 +140,21 @@ class PublishedTraining:
         rows = normal.truth.normalize(self._stage.output_rows(self._truth))
         return self._stage.output_poses(normal.back.unnormalize(rows))
 
-    def errors(self, name: str) -> dict[str, np.ndarray]:
-        """Errors [N] of all test poses by metric, from the inputs of that name."""
-        predicted, truth = self.predicted(name), self._compared_truth(name)
+    def errors(self, name: str, rows: Rows = ALL) -> dict[str, np.ndarray]:
+        """Errors [n] of the test poses by metric, from the inputs of that name."""
+        predicted, truth = self.predicted(name, rows), self._compared_truth(name)[rows]
         mask = np.broadcast_to(self._counted, truth.shape[:-1])
-        return self._stage.errors(predicted, truth, mask, self._truth)
+        return self._stage.errors(predicted, truth, mask, self._truth[rows])
 
-    def figures(self) -> dict[str, float]:
-        """Mean errors over the whole test set, by the names under which TensorBoard shows them."""
-        figures = {}
+    def figures(self, division: Division | None = None) -> dict[str, float]:
+        """Mean errors over the whole test set, by the names under which TensorBoard shows them.
+
+        division: of the test set among workers, all of which call this together; None: this process measures all.
+        """
+        figures, division = {}, division or Division()
         for name in self._rows:
-            for metric, errors in self.errors(name).items():
+            measure = functools.partial(self.errors, name)
+            for metric, errors in division.measured(measure, self.test_poses, _EVALUATED_AT_ONCE).items():
                 figures[f"val_{metric}_{name}" if name else f"val_{metric}"] = metrics.mean_error(errors).mean
         return figures
 

@@ -25,6 +25,7 @@ from tools.cli.command import Flags
 from tools.cli.errors import InputError
 from tools.files import checksums, remote
 from tools.training import experiments, op_forms, parameter_servers
+from tools.training.division import Division
 from tools.training.session import TrainingDevices, TrainingJob, TrainingSession
 
 
@@ -45,7 +46,7 @@ class Training(Protocol):
 
     def take_weights(self, model: tf.keras.Model) -> None: ...
 
-    def figures(self) -> dict[str, float]: ...
+    def figures(self, division: Division) -> dict[str, float]: ...
 
     def table(self) -> str: ...
 
@@ -79,9 +80,11 @@ def train(flags: Flags) -> int:
             devices.replicas, devices.jit_compile, devices.steps_per_execution(flags.steps_per_execution)
         )
 
+    division = Division.of(devices.strategy)
+
     def evaluate(_: int) -> dict[str, float]:
         training.take_weights(model)
-        return training.figures()
+        return training.figures(division)
 
     figures = session.train(
         TrainingJob(model, training.make_batches, flags.batch_size, training.steps_per_epoch, evaluate, training.draw)

@@ -6,7 +6,6 @@ Each takes a minute or more, so they run with POSE3D_SLOW=1.
 import glob
 import json
 import signal
-import socket
 import time
 
 import numpy as np
@@ -16,10 +15,14 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def words(synthetic_records):
+def words(synthetic_records, start_command, trainings, tmp_path_factory):
+    """Flags of a small training, whose test records are more than one worker measures at once."""
+    test = tmp_path_factory.mktemp("test") / "records"
+    options = ("--source=synthetic", "--split=test", "--count=2500", "--workers=1", f"--output={test}")
+    trainings.finish(start_command("tools/make_tfrecords.py", *options))
     return [
         *("--linear_size=64", "--batch_size=16", "--epochs=4", "--pictures_every=0", "--seed=1", "--residual"),
-        *("--max_norm", f"--train_data={synthetic_records / 'train'}", f"--test_data={synthetic_records / 'test'}"),
+        *("--max_norm", f"--train_data={synthetic_records / 'train'}", f"--test_data={test}"),
     ]
 
 
@@ -29,16 +32,6 @@ def one(words, start_train, trainings, tmp_path_factory):
     folder = tmp_path_factory.mktemp("one")
     trainings.finish(start_train(*words, "--strategy=one_device", f"--train_dir={folder}"))
     return folder
-
-
-def addresses(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    found = [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
-    for each in sockets:
-        each.close()
-    return found
 
 
 def weights_of(folder):
@@ -54,6 +47,12 @@ def differences(trainings, folder, expected):
     mine, theirs = weights_of(folder), weights_of(expected)
     off = max(float(np.abs(mine[name] - value).max()) for name, value in theirs.items())
     return max(abs(losses[epoch] / others[epoch] - 1) for epoch in others), off
+
+
+def figures_of(folder):
+    (path,) = glob.glob(f"{folder}/**/export/model.json", recursive=True)
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)["facts"]["figures"]
 
 
 def saved(folder):
@@ -101,14 +100,14 @@ def start_tasks(start_train, words, folder, ports):
 @pytest.mark.parametrize("killed", [None, 1, 0])
 def test_two_workers_and_one_of_them_killed(killed, words, one, start_train, trainings, tmp_path):
     """The other worker ends by itself; started again, both go on from the last checkpoint."""
-    pair = start_tasks(start_train, words, tmp_path, addresses(2))
+    pair = start_tasks(start_train, words, tmp_path, trainings.free_addresses(2))
     if killed is not None:
         wait_for(lambda: saved(tmp_path), pair[0])
         pair[killed].send_signal(signal.SIGKILL)
         for process in pair:
             process.communicate(timeout=600)
         assert pair[1 - killed].returncode != 0
-        pair = start_tasks(start_train, words, tmp_path, addresses(2))
+        pair = start_tasks(start_train, words, tmp_path, trainings.free_addresses(2))
     trainings.finish(*pair)
     loss, off = differences(trainings, tmp_path, one)
     name = "two workers" + (
@@ -117,6 +116,8 @@ def test_two_workers_and_one_of_them_killed(killed, words, one, start_train, tra
     print(f"{name}: losses within {loss:.1e} of one device's, weights within {off:.1e}")
     assert loss < 1e-5
     assert off < 1e-4
+    # The test records are divided between the workers.
+    assert figures_of(tmp_path) == pytest.approx(figures_of(one), rel=1e-5)
 
 
 def test_two_tasks_of_slurm(words, one, start_train, trainings, tmp_path):
@@ -124,7 +125,7 @@ def test_two_tasks_of_slurm(words, one, start_train, trainings, tmp_path):
         "SLURM_STEP_NUM_TASKS": "2",
         "SLURM_STEP_NODELIST": "localhost",
         "SLURM_STEP_TASKS_PER_NODE": "2",
-        "POSE3D_PORT": addresses(1)[0].rpartition(":")[2],
+        "POSE3D_PORT": trainings.free_addresses(1)[0].rpartition(":")[2],
     }
     pair = [start_train(*words, f"--train_dir={tmp_path}", **slurm, SLURM_PROCID=str(i)) for i in range(2)]
     trainings.finish(*pair)
@@ -133,23 +134,10 @@ def test_two_tasks_of_slurm(words, one, start_train, trainings, tmp_path):
     assert loss < 1e-5
 
 
-def start_servers(start_train, words, folder, workers):
-    ports = addresses(2 + workers)
-    cluster = {"chief": ports[:1], "ps": ports[1:2], "worker": ports[2:]}
-    tasks = [("ps", 0), *(("worker", i) for i in range(workers)), ("chief", 0)]
-
-    def start(kind, index):
-        config = json.dumps({"cluster": cluster, "task": {"type": kind, "index": index}})
-        flags = (*words, "--strategy=parameter_server", f"--train_dir={folder}")
-        return start_train(*flags, TF_CONFIG=config, POSE3D_WITHOUT_CHIEF_SECONDS="15")
-
-    return {task: start(*task) for task in tasks}, start
-
-
 @pytest.mark.parametrize("killed", [None, "worker"])
 def test_a_parameter_server_with_one_worker(killed, words, one, start_train, trainings, tmp_path):
     """With one worker the steps come one after the other, so they are those of one device."""
-    tasks, start = start_servers(start_train, words, tmp_path, 1)
+    tasks, start = trainings.start_servers(start_train, words, tmp_path, 1)
     chief = tasks["chief", 0]
     if killed:
         wait_for(lambda: saved(tmp_path), chief)
@@ -168,7 +156,7 @@ def test_a_parameter_server_with_one_worker(killed, words, one, start_train, tra
 
 
 def test_two_workers_of_a_parameter_server_end_near_one_devices_loss(words, one, start_train, trainings, tmp_path):
-    tasks, _ = start_servers(start_train, words, tmp_path, 2)
+    tasks, _ = trainings.start_servers(start_train, words, tmp_path, 2)
     trainings.finish(tasks["chief", 0])
     losses, expected = (trainings.scalars(place)["epoch_loss"] for place in (tmp_path, one))
     last = max(expected)
