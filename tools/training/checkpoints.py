@@ -137,10 +137,8 @@ class TrainingCheckpoints:
             raise InputError(f"{path}: no such checkpoint; there are {there}")
         try:
             with self._scope():
-                # Slot variables must exist before they can be restored and compared. Keras' older optimizers have
-                # another name for it.
-                make = getattr(self._optimizer, "build", None) or self._optimizer._create_all_weights
-                make(self._model.trainable_variables)
+                # Slot variables must exist before they can be restored and compared.
+                make_slots(self._model)
             position = _position(path)
             # Only whole epochs are counted by TensorFlow's manager, which `restore` expects.
             restore = self._checkpoint.read if position.steps else self._checkpoint.restore
@@ -150,6 +148,13 @@ class TrainingCheckpoints:
             raise InputError(f"{path}: does not fit this network, or is damaged ({reason})") from error
         position.epochs = self.finished_epochs
         return position
+
+
+def make_slots(model: tf.keras.Model) -> None:
+    """Makes the variables of a compiled model's optimizer, which its first step would make."""
+    # Keras' older optimizers have another name for it.
+    make = getattr(model.optimizer, "build", None) or model.optimizer._create_all_weights
+    make(model.trainable_variables)
 
 
 def _position(path: str) -> Position:

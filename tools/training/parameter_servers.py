@@ -3,8 +3,9 @@
 Steps are asynchronous: with several workers a gradient may be of weights that others have moved on since, so weights
 differ from run to run; with one worker the steps are those of one device. Batches are dealt out by tf.data's service,
 whose dispatcher and worker are parts of the chief: each global batch of the stream goes to one worker, the next one
-that asks. A worker that is ended is waited for; what it was computing is computed again. A chief that is started again
-goes on from its last checkpoint.
+that asks. A worker that is ended is waited for, and the batches that it had fetched are lost to the stream; where it is
+the only one, the epoch is begun anew from the state in which it began (`EpochStart`), so that weights stay those of
+one device. A chief that is started again goes on from its last checkpoint.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 import tensorflow as tf
 
 from tools.cli.errors import InputError
-from tools.training import clusters
+from tools.training import checkpoints, clusters
 
 # A worker or server ends when no chief was there for so long, after one was.
 _WITHOUT_CHIEF_SECONDS = float(os.environ.get("POSE3D_WITHOUT_CHIEF_SECONDS", "120"))
@@ -80,6 +81,62 @@ def _serve(resolver: Any, kind: str, number: int) -> None:
     del server
     sys.stdout.flush()
     os._exit(0)  # TensorFlow's server has no end of its own
+
+
+class WorkerLost(Exception):
+    """The only worker of a cluster was lost, and is back; `epoch`: the one, from 0, that has to be begun anew."""
+
+    def __init__(self, epoch: int):
+        super().__init__(f"epoch {epoch + 1}: the worker was lost")
+        self.epoch = epoch
+
+
+class EpochStart(tf.keras.callbacks.Callback):
+    """Keeps the state in which an epoch began, and ends the epoch by `WorkerLost` when the worker was lost in it.
+
+    Must stand before callbacks that save or evaluate. The state is held in the chief's memory.
+    """
+
+    def __init__(self, strategy: tf.distribute.Strategy, model: tf.keras.Model):
+        """model: a compiled one, built in the strategy's scope."""
+        super().__init__()
+        with strategy.scope():
+            checkpoints.make_slots(model)
+        slots = model.optimizer.variables
+        self._variables = [*model.variables, *(slots() if callable(slots) else slots)]
+        self._values: list[Any] = []
+        self._failures = _worker_failures()
+
+    @classmethod
+    def of(cls, strategy: tf.distribute.Strategy, model: tf.keras.Model) -> EpochStart | None:
+        """The callback where it makes a difference: steps of several workers come in no order anyway."""
+        return cls(strategy, model) if is_one(strategy) and len(clusters.workers()) == 1 else None
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Keras' hook."""
+        self._values = [variable.numpy() for variable in self._variables]
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Keras' hook."""
+        if _worker_failures() != self._failures:
+            raise WorkerLost(epoch)
+
+    def restore(self) -> None:
+        """Puts the state back in which the last epoch began."""
+        for variable, value in zip(self._variables, self._values):
+            variable.assign(value)
+        self._failures = _worker_failures()
+
+
+def _worker_failures() -> int:
+    """How many losses of workers the chief has noticed."""
+    # Nothing public says it: the coordinator mends what it can in silence.
+    from tensorflow.python.distribute.coordinator import metric_utils
+
+    try:
+        return int(metric_utils.get_metric_summary("worker_failures"))
+    except KeyError:  # nothing was measured yet
+        return 0
 
 
 def _answers(address: str) -> bool:

@@ -220,13 +220,32 @@ class TrainingSession:
         advice = functools.partial(what_is_safe, self.directory)
         with watch.watching(), tensorflow_errors.writing(self.directory, advice):
             try:
-                self._fit(job, start, make_callbacks)
+                self._fit_to_the_end(job, start, make_callbacks)
             except BaseException as error:
                 ended = watch.ended_by(error)
                 if ended is None:
                     raise
                 raise self._saved(ended, watch.position, checkpoints) from None
         return figures
+
+    def _fit_to_the_end(
+        self, job: TrainingJob, start: Position, make_callbacks: Callable[[], list[tf.keras.callbacks.Callback]]
+    ) -> None:
+        """All epochs, those anew in which the only worker of a parameter server was lost."""
+        watch = parameter_servers.EpochStart.of(self.devices.strategy, job.model)
+        if watch is None:
+            return self._fit(job, start, make_callbacks)
+
+        def with_watch() -> list[tf.keras.callbacks.Callback]:
+            return [watch, *make_callbacks()]
+
+        while True:
+            try:
+                return self._fit(job, start, with_watch)
+            except parameter_servers.WorkerLost as lost:
+                print(f"{lost} and is back; the epoch is begun anew", flush=True)
+                watch.restore()
+                start = start if lost.epoch == start.epochs else Position(lost.epoch)
 
     def _fit(
         self, job: TrainingJob, start: Position, make_callbacks: Callable[[], list[tf.keras.callbacks.Callback]]
