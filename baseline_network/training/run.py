@@ -81,7 +81,7 @@ def train(flags: Flags) -> int:
     service = data_service.DataService.of_flags(flags.data_service, flags.data_service_workers)
     if flags.dry_run:
         return _preview(flags, records)
-    devices = TrainingDevices.of_flags(flags)
+    devices = TrainingDevices.of_flags(flags, compiled_on_gpu=False)
     if service and flags.cache_pictures:
         raise InputError("--cache_pictures: pictures that --data_service's workers decode aren't kept here")
     if flags.frozen_stem and not flags.weights:
@@ -150,7 +150,8 @@ def _preview(flags: Flags, records: TrainingRecords) -> int:
     start = network_files.load(flags.weights) if flags.weights else None
     sizes = network_sizes(flags, start)
     sets = training_sets(flags, leave_out(flags, records))
-    settings, decisive = collect_settings(flags, records, sizes, TrainingDevices.of_flags(flags), start)
+    devices = TrainingDevices.of_flags(flags, compiled_on_gpu=False)
+    settings, decisive = collect_settings(flags, records, sizes, devices, start)
     directory = training_flags.experiment_directory(flags, sizes)
     plan = experiments.plan(directory, settings, decisive, flags.load, flags.overwrite, _extendable(flags))
     reads = [f"{place}: {count:,} records" for place, count in zip(records.train, records.counts)]

@@ -172,7 +172,7 @@ def declare(description: str) -> command.Flags:
     shared.declare_strategy(
         flags,
         "initial weights, order of data and augmentation",
-        "compile the training step with XLA; slower on CPUs",
+        "compile the training step with XLA; slower on CPUs, and takes minutes; not given: no",
     )
     with flags.group("Input pipeline on other machines"):
         flags.string(

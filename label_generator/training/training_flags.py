@@ -128,7 +128,7 @@ def declare(description: str) -> command.Flags:
     shared.declare_strategy(
         flags,
         "initial weights, order of data, dropout and virtual cameras",
-        "compile the training step with XLA; dropout then uses other random numbers",
+        "compile the training step with XLA; dropout then uses other random numbers; not given: on one GPU",
     )
     with flags.group("Evaluation, logging and files"):
         flags.enum(

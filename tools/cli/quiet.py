@@ -26,6 +26,8 @@ NOTICES = (
     r".*TF-TRT Warning: Could not find TensorRT",
     r".*Constant folding an instruction is taking > ",
     r".*computation_placer already registered",
+    r".*SetPriority unimplemented for this stream",
+    r".*failed call to cuInit: CUDA_ERROR_NO_DEVICE",
 )
 _AUTOGRAPH = "AutoGraph could not transform"
 _FILTER = """

@@ -28,7 +28,7 @@ def declare_strategy(flags: command.Flags, seed_of: str, jit_compile: str) -> No
         flags.boolean(
             "deterministic", True, "deterministic operations: the same flags give the same weights; slower on GPUs"
         )
-        flags.boolean("jit_compile", None, f"{jit_compile}; not given: on one GPU")
+        flags.boolean("jit_compile", None, jit_compile)
         flags.enum(
             "op_forms",
             "auto",

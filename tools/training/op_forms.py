@@ -42,9 +42,10 @@ def chosen(form: str = AUTO, jit_compile: bool = False) -> str:
     return form
 
 
-def compiles(jit_compile: bool | None, replicas: int) -> bool:
-    """Whether a training step is compiled with XLA: as asked for, or with None where one GPU trains.
+def compiles(jit_compile: bool | None, replicas: int, on_gpu: bool = True) -> bool:
+    """Whether a training step is compiled with XLA: as asked for, or with None where one GPU trains, if `on_gpu`.
 
-    Between replicas gradients are summed, which XLA does not compile; on processors the compiled step is slower.
+    Between replicas gradients are summed, which XLA does not compile; on processors the compiled step is slower. On a
+    GPU it is 1.6 to 2.4 times as fast for networks of poses; the hourglass compiles for minutes.
     """
-    return has_gpu() and replicas == 1 if jit_compile is None else jit_compile
+    return on_gpu and has_gpu() and replicas == 1 if jit_compile is None else jit_compile

@@ -39,8 +39,11 @@ class TrainingDevices:
     profiled: bool = False
 
     @classmethod
-    def of_flags(cls, flags: command.Flags) -> TrainingDevices:
+    def of_flags(cls, flags: command.Flags, compiled_on_gpu: bool = True) -> TrainingDevices:
         """Configures TensorFlow's devices as the flags of group 'Strategy' say, before anything else uses them.
+
+        Args:
+          compiled_on_gpu: whether one GPU compiles the training step where --jit_compile is not given.
 
         Raises:
           InputError: there is no such strategy here, or --profile names no batches.
@@ -51,7 +54,7 @@ class TrainingDevices:
         policy = precision.policy_name(flags.use_fp16)
         if policy == "mixed_float16":
             precision.keep_channels_last()
-        jit_compile = op_forms.compiles(flags.jit_compile, chosen.num_replicas_in_sync)
+        jit_compile = op_forms.compiles(flags.jit_compile, chosen.num_replicas_in_sync, compiled_on_gpu)
         return cls(chosen, policy, jit_compile, op_forms.chosen(flags.op_forms, jit_compile), profiled)
 
     @property

@@ -203,6 +203,9 @@ def test_canonical_network_without_keras_is_kerass(num_layers):
     near = prenorm_model.PrenormInference(values, tf.bfloat16)(rows)
     assert near.dtype == tf.float32
     assert 0 < np.abs(near - expected).mean() < 0.02 * np.abs(expected).mean()
+    few = tf.function(prenorm_model.PrenormInference(values, tf.bfloat16).of_few, jit_compile=True)(rows[:2])
+    assert few.dtype == tf.float32
+    assert np.abs(few - expected[:2]).mean() < 0.02 * np.abs(expected).mean()
 
 
 def test_points_are_turned_as_scipys_rotations_turn_them():

@@ -28,12 +28,13 @@ def test_notices_are_dropped_and_all_else_passes(run):
         "INFO: Created TensorFlow Lite XNNPACK delegate for CPU.",
         "2026-11-26 11:37:19.689: E external/x.cc:9261] Unable to register cuDNN factory: already registered",
         "2026-11-26 11:37:19.689801: I external/x.cc:31] Could not find cuda drivers on your machine",
+        "2026-11-26 11:37:19.689801: E external/x.h:177] SetPriority unimplemented for this stream.",
         "W0000 00:00:1 1 x.cc:1] a warning of the library",
         "2026-11-26 11:37:19.689801: F core.cc:1] Check failed",
         "Segmentation fault",
     ]
     result = run(f"[os.write(2, (line + chr(10)).encode()) for line in {lines!r}]")
-    assert result.stderr.splitlines() == lines[5:]
+    assert result.stderr.splitlines() == lines[6:]
     assert result.stdout == ""
 
 

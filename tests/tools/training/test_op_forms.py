@@ -43,6 +43,8 @@ def test_one_gpu_compiles_its_step(devices):
     assert op_forms.compiles(None, 1)
     assert not op_forms.compiles(False, 1)
     assert not op_forms.compiles(None, 2)
+    assert not op_forms.compiles(None, 1, on_gpu=False)
+    assert op_forms.compiles(True, 1, on_gpu=False)
 
 
 def test_the_flags_of_training(monkeypatch):
