@@ -31,7 +31,7 @@ def test_two_networks_in_half_precision_with_a_card_and_a_calibration(shipped):
 
 
 @pytest.mark.parametrize(
-    ("protocol", "most_mm"), [("a", 42.0), ("b5", 69.0), ("c", 46.0), ("e", 48.0), ("f_h36m", 51.0), ("f_smpl", 58.0)]
+    ("protocol", "most_mm"), [("a", 39.0), ("b5", 67.0), ("c", 41.0), ("e", 43.0), ("f_h36m", 47.0), ("f_smpl", 50.0)]
 )
 def test_figures_of_the_card(protocol, most_mm, shipped, pose3d_data):
     poses = protocols.build(protocol, pose3d_data / "mocap_dev.npz", str(pose3d_data / CAMERAS), step=25)
@@ -40,10 +40,10 @@ def test_figures_of_the_card(protocol, most_mm, shipped, pose3d_data):
     assert figures["labelled_percent"] == 100.0
     assert figures["expected_mm"] == pytest.approx(figures["mpjpe"], rel=0.25)
     if protocol == "c":
-        assert figures["spearman"] > 0.5
+        assert figures["spearman"] > 0.55
 
 
-@pytest.mark.parametrize(("detected", "most_mm", "most_aligned_mm"), [("", 60.0, 42.0), ("all", 92.0, 72.0)])
+@pytest.mark.parametrize(("detected", "most_mm", "most_aligned_mm"), [("", 60.0, 42.0), ("all", 88.0, 67.0)])
 def test_people_of_another_laboratory(detected, most_mm, most_aligned_mm, shipped, pose3d_data):
     views = pose3d_data / "measure" / "h36m_s11.npz"
     if not views.is_file():
