@@ -26,6 +26,16 @@ _R = TypeVar("_R")
 _LIKE_SIZE, _TOUCHING = 0.6, 0.1
 
 
+class Belief(NamedTuple):
+    """The least sureness of a person: whatever the detector's score, and where that reaches `Settings.confirming`."""
+
+    alone: float
+    confirmed: float
+
+
+_WHOLE, _IN_TILES, _TURNED = Belief(0.52, 0.45), Belief(0.58, 0.52), Belief(0.54, 0.54)
+
+
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """How people are looked for; the numbers were chosen on photographs of COCO, with people and without, and on 183 of
@@ -34,11 +44,10 @@ class Settings:
     Attributes:
       score, score_in_tiles: least of the detector's for a candidate; low, since the landmark network judges after it.
       most_overlap: of the detector's boxes, see `boxes.suppress`.
-      presence: least of a reading. first_sureness, second_sureness: less after these looks is not worth another.
-      sure_alone: readings of this sureness are people, whatever the detector's score.
-      confirmed, confirming: so are less sure ones where the detector's score is `confirming` or more: of this sureness
-        in the picture as it stands, of `confirmed_in_tiles` and `confirmed_turned` there, since more of what is none
-        looks like a person.
+      presence: least of a reading. sureness: less after a look is not worth another.
+      whole, in_tiles, turned: which readings are people, in the picture as it stands, in tiles and in the picture
+        turned; there more of what is none looks like a person.
+      confirming: a score of the detector that confirms less sure ones.
       settled: a first look of this sureness that names the region which it looked at is enough, and any second look.
       followed: least sureness of people whom the frame before shows there.
       tiles: look for small people in tiles where the whole picture leaves room for them.
@@ -53,13 +62,11 @@ class Settings:
     score_in_tiles: float = 0.35
     most_overlap: float = 0.3
     presence: float = 0.5
-    first_sureness: float = 0.35
-    second_sureness: float = 0.4
+    sureness: float = 0.4
     settled: float = 0.75
-    sure_alone: float = 0.58
-    confirmed: float = 0.45
-    confirmed_in_tiles: float = 0.52
-    confirmed_turned: float = 0.54
+    whole: Belief = _WHOLE
+    in_tiles: Belief = _IN_TILES
+    turned: Belief = _TURNED
     confirming: float = 0.65
     followed: float = 0.4
     tiles: bool = True
@@ -124,13 +131,6 @@ class _Reading(NamedTuple):
     believed: bool
 
 
-class _Belief(NamedTuple):
-    """The least sureness of a person: whatever the detector's score, and where that is high."""
-
-    alone: float
-    confirmed: float
-
-
 class _Models(NamedTuple):
     """What one thread looks with."""
 
@@ -180,8 +180,7 @@ class PeopleFinder:
           detect: look for others too, in the whole picture.
         """
         search = _Search(picture)
-        followed = _Belief(self.settings.followed, self.settings.followed)
-        belief = _Belief(self.settings.sure_alone, self.settings.confirmed)
+        followed = Belief(self.settings.followed, self.settings.followed)
 
         def look(models: _Models, region: Region) -> _Reading | None:
             return self._reading(models.network.look(picture, region), 1.0, followed)
@@ -189,7 +188,7 @@ class PeopleFinder:
         search.readings += [reading for reading in self._each(look, known) if reading is not None]
         if detect:
             square = whole(picture.shape[1], picture.shape[0])
-            self._add(search, [square], self.settings.score, belief)
+            self._add(search, [square], self.settings.score, self.settings.whole)
         return self._judged(search.readings)
 
     def _each(self, work: Callable[[_Models, _T], _R], items: Sequence[_T]) -> list[_R]:
@@ -213,23 +212,22 @@ class PeopleFinder:
         """People of the whole picture, then of its tiles, then of the picture turned, as far as that is of use."""
         height, width = search.picture.shape[:2]
         chosen = self.settings
-        self._add(search, [whole(width, height)], chosen.score, _Belief(chosen.sure_alone, chosen.confirmed))
+        self._add(search, [whole(width, height)], chosen.score, chosen.whole)
         if chosen.tiles:
-            in_tiles = _Belief(chosen.sure_alone, chosen.confirmed_in_tiles)
             # In squares of the whole height someone beside a person who fills the picture is seen.
-            self._add(search, tiles.across(width, height), chosen.score_in_tiles, in_tiles)
+            self._add(search, tiles.across(width, height), chosen.score_in_tiles, chosen.in_tiles)
             sizes = [person.size for person in self._judged(search.readings)]
             for squares in tiles.levels(width, height) if tiles.worthwhile(width, height, sizes) else ():
                 before = len(self._judged(search.readings))
-                self._add(search, squares, chosen.score_in_tiles, in_tiles)
+                self._add(search, squares, chosen.score_in_tiles, chosen.in_tiles)
                 # Where larger tiles show no further person, smaller ones hardly ever do.
                 if len(self._judged(search.readings)) == before:
                     break
         if chosen.turns and not any(reading.person.sureness >= chosen.sure for reading in search.readings):
             turned = [whole(width, height, quarter * np.pi / 2) for quarter in (1, 2, 3)]
-            self._add(search, turned, chosen.score, _Belief(chosen.sure_alone, chosen.confirmed_turned))
+            self._add(search, turned, chosen.score, chosen.turned)
 
-    def _add(self, search: _Search, squares: Sequence[Region], score: float, belief: _Belief) -> None:
+    def _add(self, search: _Search, squares: Sequence[Region], score: float, belief: Belief) -> None:
         """Adds readings of whom the detector sees in squares of the picture."""
         chosen = self.settings
 
@@ -237,9 +235,12 @@ class PeopleFinder:
             return models.detector.candidates(search.picture, square, score, chosen.most_overlap)
 
         def look(models: _Models, candidate: Candidate) -> _Reading | None:
-            landmarks = self._look(models.network, search.picture, candidate.region)
+            landmarks = self._look(models.network, search.picture, candidate.region, certain)
             return self._reading(landmarks, candidate.score, belief) if landmarks else None
 
+        certain = [
+            reading.person.following for reading in search.readings if reading.person.sureness >= chosen.in_tiles.alone
+        ]
         new: list[Candidate] = []
         candidates = [candidate for several in self._each(detect, squares) for candidate in several]
         for candidate in sorted(candidates, key=lambda candidate: -candidate.score):
@@ -260,26 +261,37 @@ class PeopleFinder:
         one, other = candidate.region, person.following
         near = np.hypot(one.x - other.x, one.y - other.y) < 0.15 * max(one.side, other.side)
         alike = 0.67 < one.side / other.side < 1.5 and np.cos(one.angle - other.angle) > 0.7
-        return bool(near and alike and person.sureness >= self.settings.sure_alone)
+        return bool(near and alike and person.sureness >= self.settings.in_tiles.alone)
 
-    def _look(self, network: mediapipe_models.LandmarkNetwork, picture: np.ndarray, region: Region) -> Landmarks | None:
-        """What is in a region, looked at as often as it is worth, each time where the look before says."""
+    def _look(
+        self,
+        network: mediapipe_models.LandmarkNetwork,
+        picture: np.ndarray,
+        region: Region,
+        certain: Sequence[Region] = (),
+    ) -> Landmarks | None:
+        """What is in a region, looked at as often as it is worth, each time where the look before says.
+
+        certain: where people are who were read with certainty before; they are not read again.
+        """
         chosen = self.settings
         first = network.look(picture, region)
-        hardly = first.presence < chosen.presence / 2 or first.sureness < chosen.first_sureness
+        hardly = first.presence < chosen.presence / 2 or first.sureness < chosen.sureness
         if hardly or not first.following.side > 1.0:
+            return None
+        if any(_alike(first.following, known, _SAME_REGION) for known in certain):
             return None
         if first.sureness >= chosen.settled and _alike(first.following, region, _SETTLED):
             return first
         second = network.look(picture, first.following)
-        if second.presence < chosen.presence or second.sureness < chosen.second_sureness:
+        if second.presence < chosen.presence or second.sureness < chosen.sureness:
             return None
         if second.sureness >= chosen.settled or not second.following.side > 1.0:
             return second
         again = [network.look(picture, second.following, mirrored) for mirrored in (False, True)]
         return mediapipe_models.joined([second, *again])
 
-    def _reading(self, found: Landmarks, score: float, belief: _Belief) -> _Reading | None:
+    def _reading(self, found: Landmarks, score: float, belief: Belief) -> _Reading | None:
         """The reading of the person in a region, if there is one."""
         if found.presence < self.settings.presence or not found.following.side > 1.0:
             return None

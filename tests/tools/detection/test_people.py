@@ -174,6 +174,26 @@ def test_a_sure_person_is_looked_at_again_only_where_the_region_moves(drift, loo
     assert models.looks == looks
 
 
+class SeenLarger(OnePerson):
+    """In all squares but the first the person's region is larger; what is read there names the first one again."""
+
+    def candidates(self, picture, square, threshold, most_overlap):
+        (found,) = super().candidates(picture, square, threshold, most_overlap)
+        larger = 1.0 if len(self.squares) == 1 else 1.7
+        return [found._replace(points=found.points[0] + larger * (found.points - found.points[0]))]
+
+    def look(self, picture, region, mirrored=False):
+        return super().look(picture, region)._replace(following=self.candidate.region)
+
+
+def test_who_was_read_with_certainty_is_not_read_again():
+    finder, models = object.__new__(people.PeopleFinder), SeenLarger(0.9)
+    finder.settings, finder._pool = Settings(), None
+    finder._one_region = people._Models(models, models)
+    assert len(finder.find(np.zeros((480, 640, 3), np.uint8))) == 1
+    assert models.looks == 2  # one in the first square, and one that shows that the larger region has the same person
+
+
 def test_people_do_not_depend_on_the_number_of_threads(finder, annotated):
     several = people.PeopleFinder(threads=2)
     for picture, *_ in annotated[:1]:
