@@ -62,3 +62,24 @@ def test_a_parameter_server_with_one_worker(words, one, start_train, trainings, 
         process.kill()
     assert loss < 1e-5
     assert figure < 1e-5
+
+
+def test_pictures_from_the_commands_of_the_data_service(words, one, start_command, start_train, trainings, tmp_path):
+    """Two workers make the batches of one machine: the weights are the same to the last bit."""
+    port, *workers = (address.rpartition(":")[2] for address in trainings.free_addresses(3))
+    workers = [f"127.0.0.1:{worker}" for worker in workers]
+    command, place = "tools/data_service.py", f"127.0.0.1:{port}"
+    serving = [start_command(command, "dispatcher", f"--port={port}", f"--workers={','.join(workers)}")]
+    try:
+        assert "for 2 workers" in serving[0].stdout.readline()
+        serving += [
+            start_command(command, "worker", f"--dispatcher={place}", f"--address={worker}") for worker in workers
+        ]
+        flags = (f"--data_service=grpc://{place}", "--data_service_workers=2", f"--train_dir={tmp_path}")
+        trainings.finish(start_train(*words, "--strategy=one_device", *flags))
+    finally:
+        for process in serving:
+            process.kill()
+            process.communicate()
+    assert compare(trainings, "a data service with two workers", tmp_path, one) == (0.0, 0.0)
+    trainings.assert_same_arrays(tmp_path, one, least=50)
