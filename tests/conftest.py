@@ -1,5 +1,6 @@
 """Fixtures shared by all tests."""
 
+import gc
 import importlib.util
 import os
 import pathlib
@@ -84,6 +85,7 @@ def data_service_of_two():
     workers = [data_service.serve_worker(dispatcher.target, address) for address in reversed(addresses)]
     port = dispatcher.target.rpartition(":")[2]
     yield data_service.DataService.of_flags(f"grpc://127.0.0.1:{port}", 2)
+    gc.collect()  # a worker waits for streams that somebody may still read
     del workers, dispatcher
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 
 from tools.drawing import drawing
 
-_APART_M = 1.6  # between people who stand beside each other
+_APART_M, _ABOVE_M = 1.6, 2.4  # between people who stand beside each other, and between rows of people
 _RADIUS = 0.12  # of a bone, as a share of its length
 _WIDEST_M = 0.03
 _TRUTH = (150, 150, 150)  # RGB
@@ -29,7 +30,7 @@ class Mesh(NamedTuple):
 
 
 def skeletons(poses_3d: np.ndarray, truth_3d: np.ndarray | None = None, joint_set: drawing.JointSetLike = None) -> Mesh:
-    """People beside each other, the true poses in grey in the same places.
+    """People beside each other in as many rows as columns or one less, the true poses in grey in the same places.
 
     Args:
       poses_3d: [P, J, 3] mm, x right, y down, z away. Bones with joints that are not finite are left out.
@@ -69,7 +70,8 @@ def _bones(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Starts and ends [P * bones, 3] m, and colours [P * bones, 3] RGB, by side where `colour` is None."""
     placed = poses * [0.001, -0.001, -0.001]
-    placed = placed + np.arange(len(poses))[:, None, None] * [_APART_M, 0.0, 0.0]
+    row, column = np.divmod(np.arange(len(poses)), max(math.ceil(math.sqrt(len(poses))), 1))
+    placed = placed + np.stack([_APART_M * column, -_ABOVE_M * row, 0.0 * row], 1)[:, None]
     pairs, colours = np.array(skeleton.limbs), skeleton.colours()
     by_side = [colours[end][::-1] if colour is None else colour for _, end in pairs]
     return (

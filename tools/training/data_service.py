@@ -18,6 +18,8 @@ import tensorflow as tf
 from tools.cli.errors import InputError
 
 _ADDRESS = re.compile(r"grpc://[^/\s]+:\d+")
+# A worker that is deleted waits for its next heartbeat, which TensorFlow sends every 30 s.
+_HEARTBEAT_MS = 1000
 # A function that leaves of a stream of batches, before they are made, what one worker of the service makes.
 Mine = Callable[[tf.data.Dataset], tf.data.Dataset]
 
@@ -146,5 +148,7 @@ def serve_worker(dispatcher: str, address: str) -> Any:
     """A worker at its 'host:port' of the dispatcher at 'host:port'; it serves until it is deleted."""
     data = tf.data.experimental.service
     port = int(address.rpartition(":")[2])
-    config = data.WorkerConfig(dispatcher.rpartition("//")[2], worker_address=address, port=port)
+    config = data.WorkerConfig(
+        dispatcher.rpartition("//")[2], worker_address=address, port=port, heartbeat_interval_ms=_HEARTBEAT_MS
+    )
     return data.WorkerServer(config)

@@ -13,17 +13,19 @@ def volume(mesh):
 
 
 def test_bones_are_closed_bodies_between_their_joints():
-    poses = np.random.default_rng(0).uniform(-800, 800, (2, 17, 3))
+    poses = np.random.default_rng(0).uniform(-800, 800, (5, 17, 3))
     mesh = meshes.skeletons(poses)
     bones = drawing.skeleton_of().limbs
-    assert mesh.vertices.shape == (2 * len(bones) * 6, 3)
-    assert mesh.faces.shape == (2 * len(bones) * 8, 3)
+    assert mesh.vertices.shape == (5 * len(bones) * 6, 3)
+    assert mesh.faces.shape == (5 * len(bones) * 8, 3)
     # Every edge of a closed body belongs to two faces, in opposite directions.
     edges = np.concatenate([mesh.faces[:, [i, (i + 1) % 3]] for i in range(3)])
     assert {tuple(edge) for edge in edges} == {tuple(edge) for edge in edges[:, ::-1]}
     assert volume(mesh) > 0
-    places = poses * [0.001, -0.001, -0.001] + np.array([[[0, 0, 0]], [[1.6, 0, 0]]])
-    ends = mesh.vertices.reshape(2, len(bones), 6, 3)
+    # Three people in the upper row, two in the lower one.
+    rows = [[[0, 0, 0]], [[1.6, 0, 0]], [[3.2, 0, 0]], [[0, -2.4, 0]], [[1.6, -2.4, 0]]]
+    places = poses * [0.001, -0.001, -0.001] + np.array(rows)
+    ends = mesh.vertices.reshape(5, len(bones), 6, 3)
     for bone, (start, end) in enumerate(bones):
         np.testing.assert_allclose(ends[:, bone, 0], places[:, start], atol=1e-5)
         np.testing.assert_allclose(ends[:, bone, 5], places[:, end], atol=1e-5)
