@@ -6,6 +6,7 @@ import dataclasses
 import dis
 import io
 import json
+import math
 import os
 import pathlib
 import pickle
@@ -222,7 +223,7 @@ def _state(process: int) -> tuple[bool, float]:
 
 def _results(pipe: int, process: int) -> Iterator[dict[str, Any] | None]:
     """What the child reports, and None when it hangs."""
-    buffer, spent = b"", 0.0
+    buffer, spent = b"", math.inf
     while True:
         ready, _, _ = select.select([pipe], [], [], _SILENT)
         if not ready:
