@@ -34,6 +34,8 @@ _PACKAGES = tuple(str(ROOT / name) + os.sep for name in ("tools", "tfrecords", "
 _SECONDS_OF_CPU = 10.0  # that one case may take
 _SILENT = 180.0  # seconds of the wall clock without an end of a case: it hangs
 _MEGABYTES = 600  # that one case may add
+_MOST_MEGABYTES = 2000  # of a process: libraries leak memory on damaged files, and a new process goes on
+_ANEW = 6  # exit status
 _ADDRESS_SPACE = 12 << 30
 _MOST_SAMPLES = 200  # in the population of one parser
 
@@ -193,7 +195,8 @@ def _child(name: str, seed: str, state: pathlib.Path, seconds: float, cases: int
             kind, what = "exception", f"{type(error).__name__}: {str(error)[:200]} at {place_of(error)}"
         finally:
             sys.settrace(None)
-        grown, spent = peak_megabytes() - before, time.process_time() - started
+        after = peak_megabytes()
+        grown, spent = after - before, time.process_time() - started
         if kind in ("success", "refused"):
             if spent > _SECONDS_OF_CPU:
                 kind, what = "slow", f"{spent:.0f} s"
@@ -209,6 +212,8 @@ def _child(name: str, seed: str, state: pathlib.Path, seconds: float, cases: int
             # The parent keeps the files and starts another child.
             os.close(pipe)
             os._exit(3)
+        if after > _MOST_MEGABYTES:
+            os._exit(_ANEW)
     os._exit(0)
 
 
@@ -272,6 +277,9 @@ def run(name: str, seed: str, seconds: float, cases: int, state: pathlib.Path, f
         _, status = os.waitpid(process, 0)
         if status == 0:
             return outcome
+        if os.WIFEXITED(status) and os.WEXITSTATUS(status) == _ANEW and time.monotonic() < end:
+            part += 1
+            continue
         if os.WIFEXITED(status) and os.WEXITSTATUS(status) == 3 and reported:
             kind, what = reported["kind"], reported["what"]
         elif hangs:
@@ -286,7 +294,7 @@ def run(name: str, seed: str, seconds: float, cases: int, state: pathlib.Path, f
                 shutil.copytree(state / "case", place, dirs_exist_ok=True)
             outcome.findings.append((kind, what, str(place)))
         part += 1
-        if time.monotonic() > end or outcome.cases >= cases or kind == "harness" or part > 50:
+        if time.monotonic() > end or outcome.cases >= cases or kind == "harness" or len(outcome.findings) > 50:
             return outcome
 
 
