@@ -76,7 +76,10 @@ def open_file(path: pathlib.Path) -> SmplFile:
     poses = shapes.get("poses", ())
     if "poses" in shapes and (len(poses) != 2 or poses[1] < 3 * BODY):
         raise InputError(f"{path}: poses has shape {list(poses)}, expected [frames, {3 * BODY} or more]")
-    frames = (shapes.get("poses") or shapes.get("pose_body") or (0,))[0]
+    rotations = shapes.get("poses") or shapes.get("pose_body")
+    if not rotations:
+        raise InputError(f"{path}: no array of numbers poses or pose_body")
+    frames = rotations[0]
     for name, columns in (("trans", 3), ("root_orient", 3), ("pose_body", 63)):
         if (name == "trans" or "poses" not in shapes) and shapes.get(name) != (frames, columns):
             raise InputError(f"{path}: no array {name} [{frames}, {columns}]")

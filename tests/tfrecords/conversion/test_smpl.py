@@ -130,6 +130,10 @@ def test_records_of_given_joints(tmp_path, motion, count):
         ({"poses": np.zeros((3, 10)), "trans": np.zeros((3, 3))}, "poses has shape"),
         ({"poses": np.zeros((3, 66)), "trans": np.zeros((2, 3))}, r"no array trans \[3, 3\]"),
         ({"root_orient": np.zeros((3, 3)), "pose_body": np.zeros((3, 60)), "trans": np.zeros((3, 3))}, "no array pose"),
+        (
+            {"poses": np.array([None] * 3, object), "trans": np.zeros((3, 3))},
+            "no array of numbers poses or pose_body",
+        ),
     ],
 )
 def test_other_arrays(tmp_path, arrays, words):
