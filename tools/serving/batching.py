@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
-import pathlib
 import queue
 import re
 import threading
@@ -14,9 +13,26 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from tools.cli.errors import InputError
+from tools.files import inputs
 
 Arrays = Mapping[str, np.ndarray]
-_FIELD = re.compile(r"(\w+)\s*(?:\{\s*value\s*:\s*(\d+)\s*\}|:\s*(\d+))")
+# One field of the text form of TensorFlow Serving's BatchingParameters: name { value: 8 }, name: 8 or name: [4, 8].
+_VALUE = r'(-?\d+|true|false|"[^"\n]*")'
+_FIELD = re.compile(
+    rf"\s*(?P<name>\w+)\s*(?:\{{\s*value\s*:\s*(?P<wrapped>{_VALUE})\s*[,;]?\s*\}}|:\s*(?P<plain>{_VALUE})"
+    rf"|:\s*\[\s*(?P<listed>{_VALUE}(?:\s*,\s*{_VALUE})*)\s*\])\s*[,;]?"
+)
+_NUMBERS = ("max_batch_size", "batch_timeout_micros", "max_enqueued_batches", "allowed_batch_sizes")
+# Those of TensorFlow Serving that this server has no use for.
+_UNUSED = (
+    "num_batch_threads",
+    "thread_pool_name",
+    "pad_variable_length_inputs",
+    "enable_large_batch_splitting",
+    "max_execution_batch_size",
+)
+_MOST_BYTES = 1 << 20  # of the file
+_MOST = 1_000_000_000  # no number is larger
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,23 +56,18 @@ class Batching:
         """The parameters in a file such as `--batching_parameters_file` of tensorflow_model_server takes.
 
         Raises:
-          InputError: it can't be read, or its sizes contradict each other as TensorFlow Serving would say.
+          InputError: it can't be read, has something else in it, or its sizes contradict each other as TensorFlow
+            Serving would say.
         """
-        try:
-            text = pathlib.Path(path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{path}: cannot be read: {error}") from error
-        text = "\n".join(line.split("#")[0] for line in text.splitlines())
-        values: dict[str, list[int]] = {}
-        for name, wrapped, plain in _FIELD.findall(text):
-            values.setdefault(name, []).append(int(wrapped or plain))
+        text = inputs.text_of(inputs.read_bytes(path, _MOST_BYTES), str(path))
+        values = _fields("\n".join(line.split("#")[0] for line in text.splitlines()), path)
         known = {name: values[name][-1] for name in ("max_batch_size", "batch_timeout_micros") if name in values}
         sizes = tuple(values.get("allowed_batch_sizes", ()))
         batching = cls(**known, allowed_batch_sizes=sizes)  # type: ignore[arg-type]
         if "max_enqueued_batches" in values:
             batching = dataclasses.replace(batching, max_enqueued_batches=values["max_enqueued_batches"][-1])
-        if batching.max_batch_size < 1:
-            raise InputError(f"{path}: max_batch_size must be 1 or more")
+        if batching.max_batch_size < 1 or batching.max_enqueued_batches < 1:
+            raise InputError(f"{path}: max_batch_size and max_enqueued_batches must be 1 or more")
         if sizes and (list(sizes) != sorted(sizes) or sizes[-1] != batching.max_batch_size):
             raise InputError(f"{path}: allowed_batch_sizes must ascend and end with max_batch_size")
         return batching
@@ -64,6 +75,28 @@ class Batching:
     def padded(self, rows: int) -> int:
         """The size of the batch that is run for so many rows."""
         return next((size for size in self.allowed_batch_sizes if size >= rows), rows)
+
+
+def _fields(text: str, path: str) -> dict[str, list[int]]:
+    """The numbers of each field that is used; raises `InputError` for anything that is no field."""
+    values: dict[str, list[int]] = {}
+    place = 0
+    while text[place:].strip():
+        field = _FIELD.match(text, place)
+        if field is None or field["name"] not in _NUMBERS + _UNUSED:
+            line = text.count("\n", 0, place + len(text[place:]) - len(text[place:].lstrip())) + 1
+            raise InputError(
+                f"{path}: line {line}: no batching parameter; expected such as max_batch_size {{ value: 128 }}"
+            )
+        if field["name"] in _NUMBERS:
+            for value in (field["wrapped"] or field["plain"] or field["listed"]).split(","):
+                number = value.strip()
+                if not number.isdigit() or len(number) > 10 or int(number) > _MOST:
+                    problem = f"{number[:40]} is no whole number of 0 to {_MOST:,}"
+                    raise InputError(f"{path}: {field['name']}: {problem}")
+                values.setdefault(field["name"], []).append(int(number))
+        place = field.end()
+    return values
 
 
 class Batcher:

@@ -72,8 +72,36 @@ def test_batching_parameters_as_tensorflow_serving_has_them(tmp_path):
     path.write_text("max_batch_size { value: 64 }\nallowed_batch_sizes: 16")
     with pytest.raises(InputError, match="must ascend and end with max_batch_size"):
         Batching.read(str(path))
-    with pytest.raises(InputError, match=r"none.txt: cannot be read"):
+    with pytest.raises(InputError, match=r"none\.txt: no such file"):
         Batching.read(str(tmp_path / "none.txt"))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{{{", "line 1: no batching parameter"),
+        ("max_batch_size { value: 64 }\n\nmax_bach_size: 3", "line 3: no batching parameter"),
+        ("max_batch_size { value: -5 }", "max_batch_size: -5 is no whole number"),
+        ("max_batch_size: true", "max_batch_size: true is no whole number"),
+        ("max_batch_size { value: 99999999999999999999 }", "is no whole number of 0 to 1,000,000,000"),
+        ("max_batch_size { value: 0 }", "must be 1 or more"),
+        ("max_batch_size { value: 4 } trailing", "line 1: no batching parameter"),
+        (b"\xff\xfe", "not Unicode text"),
+    ],
+)
+def test_other_files_of_batching_parameters_are_refused(tmp_path, text, words):
+    path = tmp_path / "batching.txt"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(InputError, match=words):
+        Batching.read(str(path))
+
+
+def test_lists_and_fields_without_use_here_are_read(tmp_path):
+    path = tmp_path / "batching.txt"
+    path.write_text(
+        'max_batch_size: 8, allowed_batch_sizes: [2, 4]; allowed_batch_sizes: 8\nthread_pool_name { value: "a" }'
+    )
+    assert Batching.read(str(path)) == Batching(8, allowed_batch_sizes=(2, 4, 8))
 
 
 def test_requests_that_wait_are_run_together_and_get_their_own_rows():
