@@ -10,6 +10,7 @@ interrupted.
 
 from __future__ import annotations
 
+import socket
 import sys
 import time
 
@@ -37,8 +38,9 @@ def main(flags: command.Flags) -> int:
     flags.require(*(["workers"] if kind == "dispatcher" else ["dispatcher", "address"]))
     for address in (*flags.workers, *filter(None, (flags.dispatcher, flags.address))):
         host, _, port = address.rpartition(":")
-        if not host or not port.isdigit():
-            raise InputError(f"{address}: expected HOST:PORT")
+        if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port[:6]) < 65536:
+            raise InputError(f"{address}: expected HOST:PORT, PORT from 1 to 65535")
+    _check_port(flags.port if kind == "dispatcher" else int(flags.address.rpartition(":")[2]))
     import tensorflow as tf
 
     from tools.training import data_service
@@ -51,10 +53,20 @@ def main(flags: command.Flags) -> int:
         else:
             server = data_service.serve_worker(flags.dispatcher, flags.address)
             print(f"worker at {flags.address} of {flags.dispatcher}", flush=True)
-    except tf.errors.OpError as error:
+    except (tf.errors.OpError, RuntimeError) as error:
         raise InputError(f"{kind}: cannot serve: {' '.join(str(error).split())[:200]}") from error
     while True:
         time.sleep(1.0)
+
+
+def _check_port(port: int) -> None:
+    """Raises `InputError` when nothing can listen at a port, on which gRPC prints lines of its own."""
+    with socket.socket() as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind(("", port))
+        except OSError as error:
+            raise InputError(f"port {port}: cannot be used: {error.strerror}") from None
 
 
 if __name__ == "__main__":

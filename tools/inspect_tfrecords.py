@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from tools.cli import command, plans
 from tools.cli.errors import InputError
+from tools.files import remote
 
 if TYPE_CHECKING:
     import numpy as np
@@ -91,6 +92,9 @@ def main(flags: command.Flags) -> int:
 def _sheet_path(flags: command.Flags, folder: pathlib.Path) -> pathlib.Path | None:
     """Where the contact sheet goes, or None. One that is there by default is left as it is."""
     if flags.sheet == _NO_SHEET:
+        return None
+    if not flags.sheet and remote.is_remote(folder):
+        print("contact sheet: none beside records at an address; --sheet=FILE says where")
         return None
     from tools.drawing import drawing
 

@@ -181,3 +181,9 @@ def test_a_bad_place_for_the_sheet_is_told_before_anything_is_read(tmp_path, cap
     assert run(tmp_path / "out", f"--sheet={tmp_path / place}") == 2
     assert capsys.readouterr().err.startswith(f"error: {tmp_path / place}: {message}")
     assert (tmp_path / "there.png").read_bytes() == b"a picture"
+
+
+def test_records_at_an_address_have_no_sheet_beside_them(tmp_path, capsys):
+    convert(tmp_path)
+    assert run(f"file://{tmp_path}") == 0
+    assert "contact sheet: none beside records at an address; --sheet=FILE says where" in capsys.readouterr().out

@@ -16,6 +16,7 @@ A command is a module with ``declare() -> Flags`` and ``main(flags: Flags) -> in
 from __future__ import annotations
 
 import contextlib
+import io
 import math
 import os
 import sys
@@ -154,12 +155,16 @@ class Flags:
             name, _, path = argument.lstrip("-").partition("=")
             if argument.startswith("-") and name == "flagfile":
                 _check_flagfile(path)
+        said = io.StringIO()
         try:
-            rest = self._values(list(argv))[1:]
+            with contextlib.redirect_stderr(said):
+                rest = self._values(list(argv))[1:]
         except absl_flags.Error as error:
             raise InputError(f"{_one_line(error)} (see --help)") from error
         except UnicodeDecodeError as error:
             raise InputError("a flagfile within the flagfile is not text") from error
+        if said.getvalue():  # that a flagfile names itself
+            raise InputError(_one_line(ValueError(said.getvalue())))
         for name, value in {**self.as_dict(), _LIMITS: getattr(self, _LIMITS)}.items():
             if isinstance(value, float) and not math.isfinite(value):
                 raise InputError(f"--{name}={value}: expected a number that is finite")

@@ -46,6 +46,10 @@ def check_regular(path: str | os.PathLike) -> None:
 
 
 def _check_remote(path: pathlib.Path) -> None:
+    local = remote.local_path(path)
+    if local is not None:
+        check_regular(local)
+        return
     try:
         if path.is_dir():
             raise InputError(f"{path}: is a folder, expected a file")

@@ -16,6 +16,7 @@ import os
 import pathlib
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from typing import IO, Any, NamedTuple, cast
@@ -24,6 +25,7 @@ from tools.cli import scratch
 from tools.cli.errors import InputError
 
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+)://")
+_FILE = "file://"
 _COPIED_AT_ONCE = 1 << 22
 
 
@@ -336,7 +338,10 @@ def fetched(path: str | os.PathLike) -> pathlib.Path:
     try:
         if not source.exists():
             raise InputError(f"{source}: no such file or folder")
-        files = sorted(_files_below(source))
+        below = sorted(_files_below(source))
+        files = [(name, found) for name, found in below if _is_regular(source / name if name else source)]
+        if not files and not source.is_dir():
+            raise InputError(f"{source}: is no regular file")
         state = "".join(f"{name} {found.st_size} {found.st_mtime_ns}\n" for name, found in files)
         version = hashlib.sha256(state.encode()).hexdigest()[:16]
         folder = local_twin(source, "fetched") / version
@@ -354,6 +359,18 @@ def fetched(path: str | os.PathLike) -> pathlib.Path:
     except OSError as error:
         raise InputError(f"{source}: cannot be read: {error.strerror or error}") from error
     return folder / source.name
+
+
+def local_path(address: str | os.PathLike) -> str | None:
+    """The path that a ``file://`` address means; None of other addresses."""
+    text = os.fspath(address)
+    return text[len(_FILE) :] if text.startswith(_FILE) else None
+
+
+def _is_regular(address: RemotePath) -> bool:
+    """Whether reading it ends: of ``file://`` addresses pipes and devices are no files, as of paths."""
+    local = local_path(address)
+    return local is None or stat.S_ISREG(os.stat(local).st_mode)
 
 
 def _files_below(source: RemotePath, name: str = "") -> Iterator[tuple[str, Stat]]:

@@ -313,6 +313,14 @@ def test_a_flagfile_that_is_no_text_is_one_line(tmp_path, capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def test_a_flagfile_of_itself_is_one_line(tmp_path, capsys):
+    (tmp_path / "a.cfg").write_text(f"--flagfile={tmp_path}/a.cfg\n--alpha=4\n")
+    assert run(f"--flagfile={tmp_path}/a.cfg") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert "circular flagfile dependency" in line
+
+
 def test_positional_arguments():
     flags = command.Flags("x", positional="FILE...")
     flags.integer("n", 1, "n")

@@ -132,3 +132,19 @@ def test_a_local_copy_does_not_go_where_others_write(tmp_path, monkeypatch, made
         mine.chmod(0o777)
     with pytest.raises(InputError, match=f"{mine.name}: is not a folder that this user alone can write to"):
         remote.local_twin("gs://bucket/labels", "labels")
+
+
+def test_pipes_and_devices_at_addresses_are_no_files(tmp_path, monkeypatch):
+    """Reading one would wait for ever."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    (tmp_path / "temporary").mkdir()
+    (tmp_path / "data").mkdir()
+    os.mkfifo(tmp_path / "data" / "pipe.json")
+    address = f"file://{tmp_path}/data"
+    with pytest.raises(InputError, match=r"pipe\.json: is no regular file"):
+        remote.fetched(f"{address}/pipe.json")
+    with pytest.raises(InputError, match=r"pipe\.json: is a named pipe, expected a file"):
+        inputs.read_bytes(f"{address}/pipe.json")
+    (tmp_path / "data" / "a.json").write_text("1")
+    assert [path.name for path in remote.fetched(address).iterdir()] == ["a.json"]

@@ -1,5 +1,9 @@
 """tf.data's service as the input pipeline: with two workers the batches of one machine, in their order."""
 
+import socket
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -43,3 +47,20 @@ def test_addresses():
     for bad in ("host:5000", "grpc://host", "http://host:1", "grpc://:1"):
         with pytest.raises(InputError, match=r"expected grpc://HOST:PORT"):
             data_service.DataService.of_flags(bad, 1)
+
+
+def test_a_port_that_others_use_is_one_line(repository):
+    with socket.socket() as taken:
+        taken.bind(("", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        for words in (
+            ["dispatcher", f"--port={port}", "--workers=localhost:9"],
+            ["worker", "--dispatcher=localhost:9", f"--address=localhost:{port}"],
+        ):
+            command = [sys.executable, str(repository / "tools" / "data_service.py"), *words]
+            done = subprocess.run(command, capture_output=True, text=True)
+            assert (done.returncode, done.stderr) == (
+                2,
+                f"error: port {port}: cannot be used: Address already in use\n",
+            )
