@@ -310,24 +310,6 @@ def test_calibration_beside_the_weights(published_weights, tmp_path, save_publis
     np.testing.assert_allclose(lifted.quality, np.exp(-0.42), rtol=1e-5)
 
 
-def test_saved_model(canonical, tmp_path, people):
-    lifter.save_lifter(canonical, tmp_path / "model")
-    loaded = tf.saved_model.load(str(tmp_path / "model"))
-    poses, intrinsics = people.pose_2d[:COUNT].copy(), people.intrinsics[:COUNT].copy()
-    poses[3, 5], intrinsics[4] = np.nan, np.nan
-    mask = np.isfinite(poses).all(-1)
-    expected = canonical.lift(poses, intrinsics, mask)
-    found = loaded.lift(tf.constant(poses), tf.constant(intrinsics), tf.constant(mask))
-    assert set(found) == set(expected._fields)
-    same(expected._replace(**found), expected, rtol=1e-3, atol=0.05)
-    served = loaded.signatures["serving_default"](
-        poses_2d=tf.constant(poses), intrinsics=tf.constant(intrinsics), joint_mask=tf.constant(mask)
-    )
-    np.testing.assert_allclose(served["pose_3d"], expected.pose_3d, atol=0.05)
-    one = loaded.lift(tf.constant(poses[:1]), tf.constant(intrinsics[:1]), tf.constant(mask[:1]))
-    same(expected._replace(**one), (value[:1] for value in expected), rtol=1e-3, atol=0.05)
-
-
 @both
 def test_bfloat16_is_near(request, any_lifter, people):
     folder = request.getfixturevalue(f"{any_lifter.recipe}_weights")
