@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from tests.fuzz import mutators
+from tools.files import limits
 from tests.fuzz.mutators import Mutator
 
 _TYPES = (
@@ -248,7 +249,7 @@ def mutate_hdf5(data: bytes, rng: random.Random) -> bytes:
         return mutators.mutate_bytes(data, rng)
     file = io.BytesIO(data)
     try:
-        with h5py.File(file, "a") as content:
+        with limits.bounded_memory(256 << 20), h5py.File(file, "a") as content:
             names: list[str] = []
             content.visit(names.append)
             for _ in range(rng.choice((1, 1, 2))):
