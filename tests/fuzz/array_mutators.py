@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import math
+import os
 import pickletools
 import random
 import re
@@ -16,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from tests.fuzz import mutators
-from tools.files import limits
 from tests.fuzz.mutators import Mutator
+from tools.files import limits
 
 _TYPES = (
     "<f4",
@@ -242,14 +243,36 @@ def mutate_words(data: bytes, rng: random.Random) -> bytes:
 
 
 def mutate_hdf5(data: bytes, rng: random.Random) -> bytes:
-    """Data sets and groups of an HDF5 file, or its bytes."""
-    import h5py
+    """Data sets and groups of an HDF5 file, or its bytes.
 
+    In a child process: files that were damaged before can make the HDF5 library take all memory, or end the process.
+    """
+    seed = rng.getrandbits(64)
     if rng.random() < 0.4:
         return mutators.mutate_bytes(data, rng)
+    reading, writing = os.pipe()
+    process = os.fork()
+    if not process:
+        os.close(reading)
+        try:
+            with limits.bounded_memory(256 << 20), os.fdopen(writing, "wb") as pipe:
+                pipe.write(_mutate_objects(data, random.Random(seed)))
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        changed = pipe.read()
+    os.waitpid(process, 0)
+    return changed or mutators.mutate_bytes(data, rng)
+
+
+def _mutate_objects(data: bytes, rng: random.Random) -> bytes:
+    """Data sets and groups of an HDF5 file."""
+    import h5py
+
     file = io.BytesIO(data)
     try:
-        with limits.bounded_memory(256 << 20), h5py.File(file, "a") as content:
+        with h5py.File(file, "a") as content:
             names: list[str] = []
             content.visit(names.append)
             for _ in range(rng.choice((1, 1, 2))):
