@@ -52,7 +52,7 @@ class Settings:
       followed: least sureness of people whom the frame before shows there.
       tiles: look for small people in tiles where the whole picture leaves room for them.
       turns: look at the turned picture where no detection is certain.
-      sure: a person of this sureness is enough not to look at the picture turned.
+      sure: a person of this sureness is enough not to look at the picture turned, and at the person a fourth time.
       same_pose: two whose limbs are on the mean nearer than this share of their size are one person.
       same_box: as are two whose limbs' boxes overlap so much (intersection over union), such as a reading upside down.
       same_torso: as are two of like size whose torsos' centres are nearer than this share of it.
@@ -288,8 +288,10 @@ class PeopleFinder:
             return None
         if second.sureness >= chosen.settled or not second.following.side > 1.0:
             return second
-        again = [network.look(picture, second.following, mirrored) for mirrored in (False, True)]
-        return mediapipe_models.joined([second, *again])
+        looks = [second, network.look(picture, second.following, mirrored=True)]
+        if second.sureness < chosen.sure:
+            looks.append(network.look(picture, second.following))
+        return mediapipe_models.joined(looks)
 
     def _reading(self, found: Landmarks, score: float, belief: Belief) -> _Reading | None:
         """The reading of the person in a region, if there is one."""
