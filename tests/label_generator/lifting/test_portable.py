@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+import re
+import runpy
 import subprocess
 import sys
 
@@ -35,7 +37,7 @@ def test_systems_are_solved_as_numpy_solves_them():
     np.testing.assert_allclose(found, expected, rtol=1e-8)
 
 
-def test_a_tflite_file_is_the_lifter(run_command, tmp_path, canonical_weights, capsys):
+def test_a_tflite_file_is_the_lifter(run_command, tmp_path, canonical_weights, capsys, repository, monkeypatch):
     output = tmp_path / "on_phones"
     flags = f"--weights={canonical_weights}", "--format=tflite", "--dtype=float32", f"--output={output}"
     assert run_command(export, *flags, "--json") == 0
@@ -51,12 +53,27 @@ def test_a_tflite_file_is_the_lifter(run_command, tmp_path, canonical_weights, c
     command = [sys.executable, "-c", BARE, str(output), str(tmp_path / "given.npz"), str(tmp_path / "found.npz")]
     ended = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": ""}, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
-    expected = lifter.load_lifter([canonical_weights]).lift(*inputs.values())
+    ours = lifter.load_lifter([canonical_weights])
+    expected = ours.lift(*inputs.values())
     with np.load(tmp_path / "found.npz") as found:
         for name in portable.OUTPUTS:
             shape = [1 if size == "B" else size for size in content["outputs"][name]["shape"]]
             assert list(found[name].shape) == shape
             np.testing.assert_allclose(found[name], getattr(expected, name), rtol=1e-3, atol=0.1)
+    # The example of docs/deploy.md, with the pose that is shown there, of which a joint is missing.
+    (pose,) = re.findall(r"^echo '(.*)' > keypoints.json$", (repository / "docs" / "deploy.md").read_text(), re.M)
+    (tmp_path / "keypoints.json").write_text(pose)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["lift_with_tflite.py", "on_phones", "keypoints.json"])
+    runpy.run_path(str(repository / "docs" / "examples" / "lift_with_tflite.py"), run_name="__main__")
+    first, *lines = capsys.readouterr().out.splitlines()
+    points = np.array([[point or [np.nan] * 2 for point in json.loads(pose)[0]]], np.float32)
+    lifted = ours.lift(points, np.full((1, 4), np.nan, np.float32), np.isfinite(points).all(-1))
+    quality, metres = re.fullmatch(r"pose 0: quality (.*), nominally (.*) m away", first).groups()
+    assert float(quality) == pytest.approx(float(lifted.quality[0]), abs=0.01)
+    assert float(metres) == pytest.approx(float(lifted.root_3d[0, 2]) / 1000, abs=0.01)
+    assert [line.split()[0] for line in lines] == content["joints"]
+    np.testing.assert_allclose([list(map(float, line.split()[1:])) for line in lines], lifted.pose_3d[0], atol=0.2)
 
 
 def test_differences_are_measured_and_refused(canonical_weights):
