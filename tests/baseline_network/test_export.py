@@ -194,7 +194,9 @@ def test_onnx_without_its_packages_is_one_line(weights, tmp_path, capsys, monkey
     assert not os.listdir(tmp_path)
 
 
-def test_too_much_difference_leaves_nothing(weights, tmp_path, capsys, monkeypatch):
+def test_too_much_difference_leaves_nothing(packed, weights, tmp_path, capsys, monkeypatch):
+    content = (packed / "core_float16.tflite").read_bytes()
+    monkeypatch.setattr(formats, "convert", lambda core, precision, crops: content)
     monkeypatch.setattr(formats, "FLOAT16_BOUND", 0.0)
     flags = ("--formats=float16", "--check=1", f"--output={tmp_path / 'packed'}")
     assert run(f"--weights={weights}", *flags) == 2
