@@ -7,6 +7,7 @@ import json
 import pathlib
 import queue
 import re
+import sys
 from typing import Any
 
 import numpy as np
@@ -82,6 +83,12 @@ class _Server(http.server.ThreadingHTTPServer):
         self.model = model
         super().__init__(address, _Handler)
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that leaves before its answer is nobody's fault, and no lines on this server's terminal."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, (ConnectionError, TimeoutError)):
+            super().handle_error(request, client_address)
+
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -110,7 +117,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Predictions."""
-        length = int(self.headers.get("Content-Length") or 0)
+        stated = (self.headers.get("Content-Length") or "0").strip()
+        if not (stated.isascii() and stated.isdigit()):
+            self.close_connection = True
+            self._send(400, {"error": "Content-Length is no whole number"})
+            return
+        length = int(stated[:20])
         if length > _LARGEST:
             self.close_connection = True
             self._send(413, {"error": f"more than {_LARGEST >> 20} MiB"})

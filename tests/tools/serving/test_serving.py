@@ -3,6 +3,7 @@
 import base64
 import http.client
 import json
+import socket
 import threading
 
 import numpy as np
@@ -189,6 +190,17 @@ def test_predictions_of_the_last_version_and_what_there_is(address):
     assert ask(address, "POST", "/v1/models/other:predict", {})[0] == 404
     assert ask(address, "POST", "/v1/models/pose3d/versions/1:predict", {})[0] == 404
     assert ask(address, "POST", "/v1/models/pose3d:predict", {"instances": [{"a": 1}]})[0] == 400
+
+
+@pytest.mark.parametrize("length", ["-5", "abc", "1_0"])
+def test_a_length_that_is_none_is_answered_and_a_client_may_leave(address, capfd, length):
+    host, port = address.split(":")
+    for words in (f"Content-Length: {length}", "Content-Length: 0"):
+        with socket.create_connection((host, int(port)), timeout=20) as client:
+            client.sendall(f"POST /v1/models/pose3d:predict HTTP/1.1\r\nHost: x\r\n{words}\r\n\r\n".encode())
+            if length in words:
+                assert client.recv(100).startswith(b"HTTP/1.1 400 ")
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_load_and_its_latencies(address, capsys):
