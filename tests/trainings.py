@@ -73,7 +73,8 @@ def preempt_and_finish(start_all, folder):
     for process in processes:
         errors.append(process.communicate()[1])
         assert process.returncode == 128 + signal.SIGTERM, errors[-1]
-        assert errors[-1].count("\n") == 1
+        # Beside lines of progress, which a slow machine has.
+        assert len([line for line in errors[-1].splitlines() if not line.startswith("epoch ")]) == 1, errors[-1]
     finish(*start_all(folder))
     assert not _saved(folder, "midway")
     return errors
