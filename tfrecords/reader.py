@@ -59,6 +59,8 @@ def named_damage(where: Where) -> Iterator[None]:
         yield
     except damage_errors() as error:
         problem = first_damage(where)
+        if not problem and isinstance(error, UnicodeDecodeError):
+            problem = f"{where}: a damaged record, which TensorFlow cannot parse"
         if problem:
             raise InputError(problem) from error
         raise
