@@ -6,6 +6,7 @@ A cluster of several processes is described by TF_CONFIG, which a job of SLURM g
 
 from __future__ import annotations
 
+import os
 from typing import Any, Callable
 
 import tensorflow as tf
@@ -13,6 +14,8 @@ import tensorflow as tf
 from tools.cli.errors import InputError
 from tools.training import clusters, parameter_servers
 
+# A worker that is silent for so long is lost.
+_HEARTBEAT_SECONDS = float(os.environ.get("POSE3D_HEARTBEAT_SECONDS", "60"))
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "parameter_server", "tpu")
 
 
@@ -74,6 +77,7 @@ def make_strategy(name: str, tpu: str = "") -> tf.distribute.Strategy:
                 "this is no job of SLURM"
             )
         # Must come before anything that starts TensorFlow's devices, which listing them does.
+        _wait_for_heartbeats()
         return tf.distribute.MultiWorkerMirroredStrategy()
     gpus, cpus = tf.config.list_logical_devices("GPU"), tf.config.list_logical_devices("CPU")
     if name == "auto":
@@ -84,6 +88,27 @@ def make_strategy(name: str, tpu: str = "") -> tf.distribute.Strategy:
     # NCCL is for GPUs; reducing to one device works everywhere.
     reduction = None if gpus else tf.distribute.ReductionToOneDevice()
     return tf.distribute.MirroredStrategy(devices, cross_device_ops=reduction)
+
+
+def _wait_for_heartbeats() -> None:
+    """Lets workers be silent for longer than TensorFlow's 10 s: busy hosts are, and their cluster would end."""
+    # The strategy has no argument for it; it configures the same service unless that is done.
+    from tensorflow.core.protobuf import coordination_config_pb2
+    from tensorflow.python.distribute import multi_worker_util
+    from tensorflow.python.eager import context
+
+    spec = tf.distribute.cluster_resolver.TFConfigClusterResolver().cluster_spec()
+    jobs = [
+        coordination_config_pb2.CoordinatedJob(name=job, num_tasks=spec.num_tasks(job))
+        for job in ("chief", "worker")
+        if job in spec.jobs
+    ]
+    context.context().configure_coordination_service(
+        service_type="standalone",
+        service_leader=multi_worker_util.coordination_leader(spec),
+        heartbeat_timeout_in_ms=int(1000 * _HEARTBEAT_SECONDS),
+        coordinated_jobs=jobs,
+    )
 
 
 def _tpu_strategy(address: str) -> tf.distribute.Strategy:
