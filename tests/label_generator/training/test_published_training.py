@@ -246,25 +246,3 @@ def test_blocks_leave_out_the_records_that_load_poses_does(synthetic_records, mo
     arrays["right_2d"][:] = np.nan
     with pytest.raises(InputError, match="--train_data=somewhere: no record has a whole right_2d"):
         list(training_data.pose_blocks("somewhere", "left2right", "train_data"))
-
-
-def test_rows_in_a_file_are_dealt_out_by_a_data_service_of_the_same_process():
-    """As the chief of parameter servers does it (`tools.training.parameter_servers`)."""
-    data = tf.data.experimental.service
-    memory, file = (TrainingRows("left2right", [poses(60, 0)], 60, size) for size in (1 << 20, 0))
-    dispatcher = data.DispatchServer(data.DispatcherConfig(port=0))
-    port = dispatcher.target.rpartition(":")[2]
-    config = data.WorkerConfig(dispatcher_address=f"localhost:{port}", worker_address="localhost:%port%")
-    worker = data.WorkerServer(config)
-    batches = file.batches(16, 3, 0)
-    read = data.from_dataset_id(
-        processing_mode=data.ShardingPolicy.OFF,
-        service=f"grpc://localhost:{port}",
-        dataset_id=data.register_dataset(f"grpc://localhost:{port}", batches),
-        element_spec=batches.element_spec,
-    )
-    pairs = zip(memory.batches(16, 3, 0).take(5).as_numpy_iterator(), read.take(5).as_numpy_iterator())
-    for expected, got in pairs:
-        np.testing.assert_array_equal(got[0], expected[0])
-        np.testing.assert_array_equal(got[1], expected[1])
-    del worker
