@@ -93,9 +93,9 @@ def make_strategy(name: str, tpu: str = "") -> tf.distribute.Strategy:
 def _wait_for_heartbeats() -> None:
     """Lets workers be silent for longer than TensorFlow's 10 s: busy hosts are, and their cluster would end."""
     # The strategy has no argument for it; it configures the same service unless that is done.
-    from tensorflow.core.protobuf import coordination_config_pb2
     from tensorflow.python.distribute import multi_worker_util
     from tensorflow.python.eager import context
+    from tensorflow.tsl.protobuf import coordination_config_pb2
 
     spec = tf.distribute.cluster_resolver.TFConfigClusterResolver().cluster_spec()
     jobs = [
