@@ -17,7 +17,7 @@ from tools.pose.joints import POSE17
 
 LOOKED_AT = 256
 # Another order has to be expected to be so much better, and good by itself, before there is a warning. On nine sets of
-# real and captured people in their own order no other one came below 1.06 of it (all sides exchanged).
+# real and captured people in their own order no other one came below 1.04 of it (all sides exchanged).
 _BETTER, _BETTER_OF_MANY, _MANY, _GOOD_MM = 0.75, 0.93, 100, 150.0
 _FEWEST = 8
 # Sets of equally many joints, which arrays of one are taken for those of the other.

@@ -24,6 +24,9 @@ DISPARITY_UNIT = 0.12
 # Baseline between the views as a share of the distance that the view's size suggests: at the nominal 5 m the published
 # 500 mm. In proportion to the distance, the disparity is as large for people far away as for near ones.
 BASELINE_SHARE = 0.1
+# The least logarithm of the size that networks are shown, that of an upright person 10 m away: hardly any view of
+# training is farther, where networks answer at random, while perspective no longer changes.
+LEAST_LOG_SIZE = -1.5
 INPUTS = 3 * POSE17.size + 2
 OUTPUTS = 5 * POSE17.size + 1
 
@@ -95,7 +98,8 @@ def canonical_view(rays: tf.Tensor, joint_mask: tf.Tensor, unknown: tf.Tensor) -
 
 def network_inputs(view: CanonicalView) -> tf.Tensor:
     """[B, 53]: joints in units of the size, the mask, the logarithm of the size (0 when unknown), whether unknown."""
-    log_size = tf.math.log(view.size * (NOMINAL_MM / BODY_MM)) / 0.45 * (1.0 - view.unknown)
+    log_size = tf.math.log(view.size * (NOMINAL_MM / BODY_MM)) / 0.45
+    log_size = tf.maximum(log_size, LEAST_LOG_SIZE) * (1.0 - view.unknown)
     flat = tf.reshape(view.points / view.size[:, None, None], [-1, 2 * POSE17.size])
     return tf.concat([flat, view.joint_mask, log_size[:, None], view.unknown[:, None]], -1)
 

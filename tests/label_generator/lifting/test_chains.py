@@ -214,3 +214,20 @@ def test_points_are_turned_as_scipys_rotations_turn_them():
     turned = canonical_view.rotated(tf.constant(turns.as_matrix(), tf.float32), tf.constant(points))
     expected = np.stack([turn.apply(person) for turn, person in zip(turns, points)])
     np.testing.assert_allclose(turned, expected, atol=5e-3)
+
+
+def test_networks_are_shown_nobody_farther_than_in_training():
+    pose = np.random.default_rng(0).normal(0, 300, (1, 17, 3)).astype(np.float32)
+    pose -= pose[:, :1]
+
+    def seen_from(distance_mm):
+        points = pose + np.array([0, 0, distance_mm], np.float32)
+        rays = tf.constant(points[..., :2] / points[..., 2:])
+        return canonical_view.canonical_view(rays, tf.ones([1, 17]), tf.constant([False]))
+
+    near, far, farther = (canonical_view.network_inputs(seen_from(mm)).numpy()[0] for mm in (4e3, 30e3, 60e3))
+    assert near[51] > canonical_view.LEAST_LOG_SIZE
+    np.testing.assert_allclose(far, farther, atol=0.02)
+    # What is decoded keeps the true distance.
+    distances = [canonical_view.decode(tf.zeros([1, 86]), seen_from(mm))[1].numpy()[0] for mm in (30e3, 60e3)]
+    assert distances[1] == pytest.approx(2 * distances[0], rel=0.01)
