@@ -16,6 +16,7 @@ import numpy as np
 
 from label_generator.labelling import array_inputs, people_file
 from label_generator.labelling.formats import FORMATS
+from label_generator.labelling.picture_files import CutVideo
 from tfrecords import reader, schema
 from tfrecords.conversion.people import PeopleSource
 from tfrecords.schema import CAMERA_KINDS, PoseRecord
@@ -110,9 +111,11 @@ class Input(abc.ABC):
       description: one line for the user.
       fps: frames per second of its sequences, 0 where it doesn't say. identities: `person` says who it is, frame after
         frame; otherwise it is only which person of a picture.
+      cut_videos: videos that ended before the frames that they announce.
     """
 
     description: str
+    cut_videos: Sequence[CutVideo] = ()
     fps: float = 0.0
     identities: bool = False
 
@@ -350,6 +353,7 @@ class PeopleInput(Input):
         self._spec = spec
         self.description = f"{spec.path} ({FORMATS['photographs']})"
         self.identities, self.fps = True, self._people.fps()
+        self.cut_videos = self._people.cut_videos
 
     def __len__(self) -> int:
         return len(self._people)

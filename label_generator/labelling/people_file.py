@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from label_generator.labelling import array_rows
-from label_generator.labelling.picture_files import Picture, PictureFiles
+from label_generator.labelling.picture_files import CutVideo, Picture, PictureFiles
 from tfrecords.formats import images
 from tfrecords.schema import GIVEN, OCCLUDED, VISIBLE, PoseRecord
 from tfrecords.source import Info, Skip
@@ -30,6 +30,7 @@ INFO = Info(
 _SEEN = 0.5
 _JPEG_QUALITY = 95
 _ROWS = 1024
+_CUT_VIDEOS, _CUT_FRAMES = "cut_videos", "cut_video_frames"
 
 
 class PeopleFile:
@@ -37,6 +38,7 @@ class PeopleFile:
 
     Attributes:
       joint_set: of the key points. input, every_seconds: what was looked at. reasons: texts of the column 'reason'.
+      cut_videos: videos that ended before the frames that they announce; the rows are of those that could be decoded.
     """
 
     def __init__(self, path: pathlib.Path):
@@ -56,6 +58,10 @@ class PeopleFile:
             (self.joint_set, *_), (self.input, *_) = texts("joint_set"), texts("input")
             self.every_seconds = float(content["every_seconds"][0])
             self.reasons, self._files = texts("reasons"), texts("files")
+            self.cut_videos: list[CutVideo] = []
+            if _CUT_VIDEOS in self._rows:  # files of before 0.2.0 have none
+                counts = np.asarray(content[_CUT_FRAMES]).reshape(-1, 2).tolist()
+                self.cut_videos = [CutVideo(name, *map(int, row)) for name, row in zip(texts(_CUT_VIDEOS), counts)]
 
     def __len__(self) -> int:
         return len(self._rows["reason"])
@@ -161,6 +167,13 @@ def _with_picture(record: PoseRecord, picture: Picture | None) -> PoseRecord | S
     _, data = cv2.imencode(".jpg", picture.photo.pixels, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     record.image, record.image_format = data.tobytes(), "jpeg"
     return record
+
+
+def cut_video_arrays(cut_videos: Sequence[CutVideo]) -> dict[str, np.ndarray]:
+    """The arrays of a people.npz that say which videos ended early: names [n], frames decoded and announced [n, 2]."""
+    names = np.array([video.file for video in cut_videos], str)
+    frames = np.array([(video.decoded, video.announced) for video in cut_videos], np.int64).reshape(-1, 2)
+    return {_CUT_VIDEOS: names, _CUT_FRAMES: frames}
 
 
 def is_people_file(path: pathlib.Path) -> bool:

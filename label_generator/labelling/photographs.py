@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from label_generator.labelling import people_file
 from label_generator.labelling.options import LabellingOptions
 from label_generator.labelling.picture_files import Picture, PictureFiles
 from tfrecords.formats import arrays as npy_files
@@ -143,6 +144,7 @@ def find_people(request: Request) -> pathlib.Path:
             "input": np.array([os.path.abspath(request.path)]),
             "every_seconds": np.array([request.every_seconds]),
             "reasons": np.array(table.reasons),
+            **people_file.cut_video_arrays(files.cut_videos),
             "header": np.array([str(header)]),
         }
         temporary = work / NAME

@@ -33,11 +33,20 @@ def is_pictures(text: str) -> bool:
     return text.lower().endswith(SUFFIXES)
 
 
+class CutVideo(NamedTuple):
+    """A video of which fewer frames could be decoded than its file announces."""
+
+    file: str
+    decoded: int
+    announced: int
+
+
 class PictureFiles:
     """What --input names.
 
     Attributes:
       root: the folder that names are relative to. names: of the files, in order.
+      cut_videos: those videos that ended early when `pictures` read them last.
     """
 
     def __init__(self, text: str, without: str | os.PathLike | None = None):
@@ -51,6 +60,7 @@ class PictureFiles:
           InputError: nothing there.
         """
         path = pathlib.Path(text)
+        self.cut_videos: list[CutVideo] = []
         if path.is_dir():
             self.root = path
             self.names = _listed(path, without)
@@ -88,17 +98,20 @@ class PictureFiles:
 
     def pictures(self, every_seconds: float = 0.0, start: int = 0) -> Iterator[Picture]:
         """All pictures and frames from number `start` on, in order; see `photographs.Video.photos`."""
-        number = 0
+        number, self.cut_videos = 0, []
         for name in self.names:
             if not self.is_video(name):
                 if number >= start:
                     yield Picture(number, name, photographs.read(self.root / name, name), False)
                 number += 1
                 continue
-            for photo in photographs.Video(self.root / name).photos(every_seconds):
+            video = photographs.Video(self.root / name)
+            for photo in video.photos(every_seconds):
                 if number >= start:
                     yield Picture(number, name, photo._replace(name=name), True)
                 number += 1
+            if video.ends_early:
+                self.cut_videos.append(CutVideo(name, video.decoded or 0, video.count))
 
 
 def _listed(folder: pathlib.Path, without: str | os.PathLike | None) -> list[str]:

@@ -141,6 +141,7 @@ def run(
             clips_summary = _make_clips(options, poses, files)
             summary = summaries.summarize(options, files, weights, seconds, lifter)
             summary["looks_like"] = other
+            summary["cut_videos"] = [video._asdict() for video in poses.cut_videos]
             corrected = options.correct_joints and lifter.recipe == "canonical"
             corrected = corrected and lifted_batches.joint_set(options.spec) in joint_places.CORRECTIONS
             summary["corrected_joints"] = lifted_batches.joint_set(options.spec) if corrected else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import sys
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ if TYPE_CHECKING:  # it imports TensorFlow, and bad flags are reported before th
 _QUALITY_BINS = 1000
 _SHOWN_BINS, _BAR = 10, 40
 _ROWS_AT_ONCE = 1 << 18
+_NAMED_VIDEOS = 5
 _QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
 
@@ -104,11 +106,24 @@ def _quantiles(files: LabelFiles) -> dict[str, float | None]:
     return {str(share): float(np.quantile(values, share)) if len(values) else None for share in _QUANTILES}
 
 
+def cut_video_lines(cut_videos: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Messages for the videos of a summary's `cut_videos`, the first few by name."""
+    lines = [
+        f"{video['file']} ends early: {video['decoded']:,} of the {video['announced']:,} frames that it announces "
+        "could be decoded; the labels are of those"
+        for video in cut_videos[:_NAMED_VIDEOS]
+    ]
+    more = len(cut_videos) - _NAMED_VIDEOS
+    return lines + [f"{more:,} more videos end early: cut_videos in summary.json"] * (more > 0)
+
+
 def print_summary(summary: dict[str, Any], options: LabellingOptions) -> None:
     """Prints what `summarize` returned, for the user."""
     print(f"{summary['labels']:,} labels for {summary['poses']:,} poses in {summary['seconds']:.1f} s")
     for reason, count in sorted(summary["without_label"].items(), key=lambda item: -item[1]):
         print(f"without label: {count:,}, {reason}")
+    for line in cut_video_lines(summary["cut_videos"]):
+        print(f"warning: {line}", file=sys.stderr)
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in summary["camera_kinds"].items())
     print(f"cameras: {kinds}")
     if summary["corrected_joints"]:

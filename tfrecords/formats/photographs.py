@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 SUFFIXES = (*images.SUFFIXES, ".bmp", ".webp", ".tif", ".tiff")
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".gif")
+# Containers that only estimate their number of frames are wrong by no more than so many, or that share of them.
+_ESTIMATE_FRAMES, _ESTIMATE_SHARE = 2, 0.02
 UNKNOWN = "not a picture"
 TOO_LARGE = images.TOO_LARGE
 
@@ -110,7 +112,10 @@ class Video:
 
     Attributes:
       count: number of frames that the file states, 0 where it does not. fps: frames a second. width, height: px.
+      decoded: number of frames that `photos` could decode, known when it has come to the end.
     """
+
+    decoded: int | None = None
 
     def __init__(self, path: str | os.PathLike):
         """Raises `InputError` when OpenCV cannot read a frame of it."""
@@ -159,7 +164,17 @@ class Video:
                 if seconds >= following - 1e-6:
                     read, frame = video.retrieve()
                     if not read:
-                        return
+                        break
                     yield Photo(name, frame, frame=number, seconds=seconds)
                     following = seconds + every_seconds
                 number += 1
+            self.decoded = number
+
+    @property
+    def ends_early(self) -> bool:
+        """Whether clearly fewer frames could be decoded than the file states, as of a file that was cut.
+
+        Containers that only estimate the number are wrong by a few frames.
+        """
+        missing = self.count - self.decoded if self.count and self.decoded is not None else 0
+        return missing > max(_ESTIMATE_FRAMES, _ESTIMATE_SHARE * self.count)

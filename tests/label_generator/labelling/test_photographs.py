@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from label_generator import generate
-from label_generator.labelling import cameras, formats, inputs, people_file, photographs, picture_files
+from label_generator.labelling import cameras, formats, inputs, people_file, photographs, picture_files, summaries
 from tfrecords import reader
 from tfrecords.formats import photographs as photograph_files
 from tools.cli.errors import InputError
@@ -136,6 +136,42 @@ def test_people_of_a_video_keep_their_numbers(red_spots, film, tmp_path):
         mine = persons == person
         assert mine.sum() == (20 if person == 0 else 17)
         np.testing.assert_allclose(middles[mine, 0], path(frames[mine]), atol=2)
+
+
+@pytest.fixture
+def cut_film(tmp_path):
+    """A film whose header announces 40 frames and whose file ends in the middle."""
+    path = tmp_path / "cut.avi"
+    film = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (208, 128))
+    for frame in range(40):
+        film.write(picture((20 + 4 * frame, 30), size=(128, 208)))
+    film.release()
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    return path
+
+
+@pytest.mark.parametrize("every_seconds", [0.0, 0.3])
+def test_a_video_that_ends_before_its_announced_frames_says_so(red_spots, cut_film, tmp_path, every_seconds):
+    people = find(cut_film, tmp_path / "out", every_seconds=every_seconds)
+    last = column(people, "frame").max()
+    ((name, decoded, announced),) = people.cut_videos
+    assert (name, announced) == ("cut.avi", 40)
+    step = max(1, round(10 * every_seconds))
+    assert last < decoded <= last + step
+    assert 15 <= decoded <= 22
+    spec = inputs.Spec(str(people.path), "photographs")
+    (line,) = summaries.cut_video_lines([video._asdict() for video in inputs.open_input(spec).cut_videos])
+    assert f"cut.avi ends early: {decoded} of the 40 frames" in line
+
+
+def test_a_video_that_announces_a_frame_too_many_is_whole(red_spots, film, tmp_path, monkeypatch):
+    assert find(film, tmp_path / "out").cut_videos == []
+    video = photograph_files.Video(film)
+    assert len(list(video.photos())) == video.decoded == 20
+    for announced, early in ((0, False), (22, False), (23, True)):
+        video.count = announced
+        assert video.ends_early == early
 
 
 def test_every_seconds_takes_fewer_frames(red_spots, film, tmp_path):
