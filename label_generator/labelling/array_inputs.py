@@ -36,27 +36,40 @@ _RARE = "body25b"
 _LAYOUT_ROWS = 64
 # A layout whose bones are this much shorter than the other's is the right one.
 _CLEARLY_SHORTER = 0.8
+# Whole numbers up to here are exact as floating point.
+_LARGEST_ID, _INT64_DIGITS = 2.0**53, 19
 # Shares of a picture's size; joints may lie outside the picture.
 _SHARES = (-0.5, 1.5)
 
 
 @dataclasses.dataclass
 class Piece:
-    """Poses [n, 17, 2] float32 px, provenance [n, 17] uint8, intrinsics [n, 4] or [4] px or None, texts by column."""
+    """Poses [n, 17, 2] float32 px, provenance [n, 17] uint8, intrinsics [n, 4] or [4] px or None, texts by column; the
+    file and the number of the first row, for messages."""
 
     poses_2d: np.ndarray
     provenance: np.ndarray
     intrinsics: np.ndarray | None
     ids: dict[str, list[str]]
+    place: str = ""
+    first: int = 0
 
     def number(self, name: str, otherwise: np.ndarray) -> np.ndarray:
         """An id column as int64; `otherwise` where there is none. Raises `InputError` for what is no number."""
         if name not in self.ids:
             return np.asarray(otherwise, np.int64)
+        return np.array([self._whole_number(name, i, cell) for i, cell in enumerate(self.ids[name])], np.int64)
+
+    def _whole_number(self, name: str, i: int, cell: str) -> int:
+        if cell.isascii() and cell.isdigit() and len(cell) <= _INT64_DIGITS and int(cell) < 1 << 63:
+            return int(cell)  # such as a time in nanoseconds
         try:
-            return np.array([int(array_rows.number(cell)) if cell else -1 for cell in self.ids[name]], np.int64)
-        except (ValueError, OverflowError) as error:
-            raise InputError(f"column {name}: {error}") from None
+            value = array_rows.number(cell) if cell else -1.0
+        except ValueError:
+            value = np.nan
+        if not (abs(value) <= _LARGEST_ID and value == int(value)):  # 3.0 is what tables with gaps make of 3
+            raise InputError(f"{self.place}: row {self.first + i}: {name} '{cell[:40]}': expected a whole number")
+        return int(value)
 
 
 class PoseArrays:
@@ -148,9 +161,9 @@ class PoseArrays:
         poses[~np.isfinite(poses).all(-1)] = np.nan
         if self._numbers == 3:
             confidence = values[..., 2]
-            if np.nanmin(confidence, initial=0.0) < 0:
-                row = start + int(np.argmax((confidence < 0).any(1)))
-                raise InputError(f"{self._rows.place}: row {row}: negative confidence; are these 3D poses?")
+            if bad := _no_confidence(confidence):
+                row = start + bad[0]
+                raise InputError(f"{self._rows.place}: row {row}: {bad[1]}; are these 3D poses?")
             poses[~(confidence > self._min_confidence)] = np.nan
         elif self._mask is None:
             poses[_unlabelled(poses, self._set)] = np.nan
@@ -164,7 +177,17 @@ class PoseArrays:
             intrinsics = self._intrinsics.read(start, stop) if whole else self._intrinsics.read(0, 4)
         poses, provenance = _as_17(poses, self._set)
         ids = dict(self._rows.ids) if isinstance(self._rows, array_rows.CsvRows) else {}
-        return Piece(poses, provenance, intrinsics, ids)
+        return Piece(poses, provenance, intrinsics, ids, self._rows.place, start)
+
+
+def _no_confidence(confidence: np.ndarray) -> tuple[int, str] | None:
+    """(row, what is wrong) of the first of confidences [n, J] that cannot be one, NaN apart; None without such."""
+    if np.nanmin(confidence, initial=0.0) < 0:
+        return int(np.argmax((confidence < 0).any(1))), "negative confidence"
+    if np.nanmax(confidence, initial=0.0) > bounds.LARGEST_CONFIDENCE:
+        row = int(np.argmax((confidence > bounds.LARGEST_CONFIDENCE).any(1)))
+        return row, f"a confidence of {np.nanmax(confidence[row]):,.6g}, expected up to {bounds.LARGEST_CONFIDENCE:g}"
+    return None
 
 
 def _unlabelled(poses: np.ndarray, joint_set: joints.JointSet) -> np.ndarray:

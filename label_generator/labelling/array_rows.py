@@ -12,7 +12,7 @@ import math
 import os
 import pathlib
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from tools.files import archives, inputs
 
 # Columns of a CSV file that say where a pose is from.
 ID_COLUMNS = ("file", "sequence", "frame", "person")
+_PROVENANCE = "_provenance_2d"
 _ALIASES = {"filename": "file", "file_name": "file", "image": "file", "frame_id": "frame", "person_id": "person"}
 
 
@@ -166,19 +167,23 @@ class CsvRows(Rows):
             with open(path, encoding="utf-8-sig", newline="") as file:
                 sample = file.read(65_536)
                 self._separator = _separator(sample)
-                first = next(csv.reader(io.StringIO(sample), delimiter=self._separator), [])
+                first = next(self._rows_of(io.StringIO(sample, newline="")), [])
                 file.seek(0)
-                count = sum(1 for line in file if line.strip())
+                count = sum(1 for _ in self._rows_of(file))
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise InputError(f"{path}: cannot be read as CSV ({error})") from None
         numbered = csv_columns.are_numbered(first)
         self._header = numbered or any(not _is_number(cell) for cell in first)
         names = [cell.strip() for cell in first] if self._header else []
+        self._width = len(first)
         known = [_ALIASES.get(name.lower(), name.lower()) for name in names]
         self.id_columns = {name: known.index(name) for name in ID_COLUMNS if name in known}
         self._columns = [
-            i for i in range(len(first)) if i not in self.id_columns.values() and not (numbered and not names[i])
+            i
+            for i in range(len(first))
+            if i not in self.id_columns.values() and not (numbered and not names[i]) and not _is_text(names[i : i + 1])
         ]
+        self._made = _made_columns(names)
         self.names = [names[i] for i in self._columns] if self._header and not numbered else []
         self._lines: Iterator[list[str]] | None = None
         self._at = 0
@@ -207,15 +212,27 @@ class CsvRows(Rows):
 
     def _open(self) -> Iterator[list[str]]:
         with open(self._path, encoding="utf-8-sig", newline="") as file:
-            lines = csv.reader((line for line in file if line.strip()), delimiter=self._separator)
+            rows = self._rows_of(file)
             if self._header:
-                next(lines)
-            yield from lines
+                next(rows)
+            for count, cells in enumerate(rows):
+                if len(cells) > self._width and any(cell.strip() for cell in cells[self._width :]):
+                    raise InputError(f"{self._path}: row {count}: {len(cells)} cells, the first line has {self._width}")
+                yield cells
+
+    def _rows_of(self, file: Iterable[str]) -> Iterator[list[str]]:
+        """The rows of a file, of which a quoted cell may hold line breaks, without empty ones."""
+        for cells in csv.reader(file, delimiter=self._separator):
+            if len(cells) > 1 or (cells and cells[0].strip()):
+                yield cells
 
     def _take(self, cells: list[str], into: np.ndarray) -> None:
         try:
             comma = self._separator != ","
-            into[:] = [number(cells[i], comma) if cells[i].strip() else math.nan for i in self._columns]
+            made = {column for mark, columns in self._made if cells[mark].strip() == "made" for column in columns}
+            into[:] = [
+                number(cells[i], comma) if cells[i].strip() and i not in made else math.nan for i in self._columns
+            ]
             for name, column in self.id_columns.items():
                 self.ids[name].append(cells[column].strip())
         except (ValueError, IndexError) as error:
@@ -223,9 +240,27 @@ class CsvRows(Rows):
             raise InputError(f"{self._path}: row {self._at}: {what}") from None
 
 
+def _is_text(names: Sequence[str]) -> bool:
+    """Whether a column is one of those texts that this project's own tables have beside numbers."""
+    return any(name == "camera_kind" or name.endswith(_PROVENANCE) for name in names)
+
+
+def _made_columns(names: Sequence[str]) -> list[tuple[int, list[int]]]:
+    """(column of a joint's provenance, columns of its pixels) in this project's own tables of one pose a line.
+
+    A joint that was made from others is no labelled one when the table is read again.
+    """
+    place = {name: column for column, name in enumerate(names)}
+    return [
+        (column, [place[pixel] for pixel in (f"{joint}_x_px", f"{joint}_y_px") if pixel in place])
+        for name, column in place.items()
+        if name.endswith(_PROVENANCE) and (joint := name[: -len(_PROVENANCE)])
+    ]
+
+
 def _separator(sample: str) -> str:
     """What stands between cells: a semicolon or tab where there is one, since commas may then be decimal marks."""
-    first = sample.split("\n", 1)[0]
+    first = sample.lstrip("\r\n").split("\n", 1)[0]
     return next((mark for mark in "\t;" if mark in first), ",")
 
 

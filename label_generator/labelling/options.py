@@ -23,7 +23,7 @@ _FORMATS_OF_FLAGS = {
     "key": ("array",),
     "layout": ("array", "npy_tree", "mpii_lsp"),
     "permutation": ("array", "npy_tree", "mpii_lsp"),
-    "min_confidence": ("array", "coco_results", "videopose3d", "mmpose", "mediapipe", "yolo", "deeplabcut")
+    "min_confidence": ("array", "openpose", "coco_results", "videopose3d", "mmpose", "mediapipe", "yolo", "deeplabcut")
     + ("predictions", "photographs"),
     "detector": ("photographs",),
     "every_seconds": ("photographs",),

@@ -63,6 +63,9 @@ def add_detected(
     if points is None or points.shape != (match.count, 2) or (scores is not None and scores.shape != (match.count,)):
         people.add_bad(picture, person, BAD_KEYPOINTS)
         return
+    if scores is not None and (scores > bounds.LARGEST_CONFIDENCE).any():
+        people.add_bad(picture, person, bounds.NO_CONFIDENCE)
+        return
     known = (points != 0).any(-1) & np.isfinite(points).all(-1)
     if scores is not None:
         known &= scores > min_confidence

@@ -24,6 +24,7 @@ _WIDE_HEAD = (
     *_IDS, "camera_kind", "quality", "expected_error_mm", "root_x_mm", "root_y_mm", "root_z_mm",
     *(f"{joint}_{axis}_mm" for joint in POSE17.joints for axis in "xyz"),
     *(f"{joint}_{axis}_px" for joint in POSE17.joints for axis in "xy"),
+    *(f"{joint}_provenance_2d" for joint in POSE17.joints),
 )  # fmt: skip
 _LONG_HEAD = (
     *_IDS, "joint", "x_mm", "y_mm", "z_mm", "x_px", "y_px", "provenance_2d", "interpolated", "joint_quality",
@@ -53,12 +54,12 @@ def write_csv(files: LabelFiles, folder: pathlib.Path, wide_name: str = WIDE, lo
                 scores = _numbers([piece["quality"][i]], 4) + _numbers([piece["expected_error_mm"][i]], 2)
                 places = _numbers(piece["poses_3d"][i], 3)
                 pixels = _numbers(piece["poses_2d"][i], 3)
-                wide.writerow([*ids, kind, *scores, *_numbers(piece["roots"][i], 3), *places, *pixels])
+                codes = [joints.PROVENANCE_NAMES[code] for code in piece["provenance"][i]]
+                wide.writerow([*ids, kind, *scores, *_numbers(piece["roots"][i], 3), *places, *pixels, *codes])
                 quality = _numbers(piece["joint_quality"][i], 4)
                 confidence = _numbers(piece[CONFIDENCE][i], 4) if CONFIDENCE in piece else []
                 for k, joint in enumerate(POSE17.joints):
-                    code = joints.PROVENANCE_NAMES[piece["provenance"][i][k]]
-                    marks = (code, int(piece["interpolated"][i][k]), quality[k], *confidence[k : k + 1])
+                    marks = (codes[k], int(piece["interpolated"][i][k]), quality[k], *confidence[k : k + 1])
                     long.writerow([*ids, joint, *places[3 * k : 3 * k + 3], *pixels[2 * k : 2 * k + 2], *marks])
                 count += 1
     return count

@@ -17,7 +17,7 @@ from tfrecords.schema import PoseRecord
 from tfrecords.source import Info, Options, Skip
 from tfrecords.sources import h36m
 from tools.cli.errors import InputError
-from tools.pose import joints
+from tools.pose import bounds, joints
 
 BAD_ENTRY = "entry without image_id and keypoints"
 _FRAME = re.compile(r"(?:.*?\D)?(\d{1,18})$", re.DOTALL)
@@ -171,6 +171,8 @@ class VideoPose3D(clips.ClipSource):
         """[frames, joints, 2] px with NaN where a joint is missing: at exactly (0, 0), or of too low a confidence."""
         known = (positions[..., :2] != 0).any(-1)
         if positions.shape[2] == 3:
+            if np.nanmax(positions[..., 2], initial=0.0) > bounds.LARGEST_CONFIDENCE:
+                raise InputError(f"{self.path}: {bounds.NO_CONFIDENCE}")
             known &= positions[..., 2] > self.options.min_confidence
         return np.where(known[..., None], positions[..., :2], np.nan)
 

@@ -2,9 +2,10 @@
 
 Key points are (x, y, confidence) under `pose_keypoints_2d`, or `pose_keypoints` in the first versions: 25 (BODY_25, or
 BODY_25B, whose order is another) or 18 (COCO_18). The number tells 18 from 25; BODY_25B is told by where its neck lies,
-or by --joints=body25b. Hands and faces are not read. Confidence 0 means not found. A detector doesn't say what is
-hidden, so visibility is unknown. Sequence and frame come from the names: ``dance_000000000012_keypoints.json`` is frame
-12 of 'dance'. OpenPose numbers people anew in each frame, so `person` is no identity.
+or by --joints=body25b. Hands and faces are not read. Confidence 0 means not found, and so does one that is not above
+--min_confidence. A detector doesn't say what is hidden, so visibility is unknown. Sequence and frame come from the
+names: ``dance_000000000012_keypoints.json`` is frame 12 of 'dance'. OpenPose numbers people anew in each frame, so
+`person` is no identity.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ class OpenPose(PeopleSource):
             picture = people.add_picture(
                 Picture(file=name, subject=sequence, sequence=sequence, frame=frame, split=self._part(sequence))
             )
-            _add_frame(people, picture, name, data)
+            _add_frame(people, picture, name, data, self.options.min_confidence)
         return people
 
     def _files(self) -> Iterator[tuple[str, bytes]]:
@@ -145,7 +146,7 @@ def _place(name: str) -> tuple[str, int]:
     return "/".join(part for part in (folder, title) if part), number
 
 
-def _add_frame(people: People, picture: int, name: str, data: bytes) -> None:
+def _add_frame(people: People, picture: int, name: str, data: bytes, min_confidence: float) -> None:
     try:
         content = labels.parse_json(data, name)
     except InputError:
@@ -163,7 +164,10 @@ def _add_frame(people: People, picture: int, name: str, data: bytes) -> None:
             people.add_bad(picture, person, BAD_KEYPOINTS)
             continue
         detected = numbers.reshape(-1, 3)
-        points = np.where(detected[:, 2:] > 0, detected[:, :2], np.nan)
+        if (detected[:, 2] > bounds.LARGEST_CONFIDENCE).any():
+            people.add_bad(picture, person, bounds.NO_CONFIDENCE)
+            continue
+        points = np.where(detected[:, 2:] > min_confidence, detected[:, :2], np.nan)
         if len(points) != size and not (size == _BODY25.size and people.joint_set is _BODY25):
             people.add_bad(picture, person, BAD_KEYPOINTS)
             continue

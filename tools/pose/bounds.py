@@ -20,8 +20,12 @@ SMALLEST_EXTENT_PX = 2.0
 FOCAL_PX = (1.0, 1e7)
 LARGEST_FOCAL_RATIO = 10.0
 
+# Probabilities, percentages and the scores of networks are within; the depth of a 3D pose in mm or cm is not.
+LARGEST_CONFIDENCE = 100.0
+
 NOT_PIXELS = "2D joints within 2 px: not in px"
 TOO_FAR = "2D joint beyond 100,000 px"
+NO_CONFIDENCE = "confidence beyond 100: a 3D pose?"
 TOO_FAR_3D = "3D joint beyond 1,000,000 mm"
 EXPECTED_INTRINSICS = "expected focal lengths of 1 to 10,000,000 px and a principal point within 100,000 px"
 

@@ -106,6 +106,36 @@ def test_other_names_are_refused(tmp_path, names, message):
         read(tmp_path, [",".join(names), *(",".join(["5.5"] * len(names)) for _ in range(3))], joints="coco17")
 
 
+HEAD = ",".join(["file", "person", *(f"{name}_{axis}" for name in COCO for axis in "xy")])
+CELLS = [",".join(map(str, pose.ravel())) for pose in POSES]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (f"a.jpg,1,7.5,{CELLS[1]}", r"a\.csv: row 1: 37 cells, the first line has 36"),
+        (f"a.jpg,{CELLS[1]}", r"a\.csv: row 1: too few cells"),
+        (f"a.jpg,1.7,{CELLS[1]}", r"a\.csv: row 1: person '1\.7': expected a whole number"),
+        (f"a.jpg,zero,{CELLS[1]}", r"a\.csv: row 1: person 'zero': expected a whole number"),
+        (f"a.jpg,inf,{CELLS[1]}", r"a\.csv: row 1: person 'inf': expected a whole number"),
+    ],
+)
+def test_rows_that_do_not_fit_the_first_line_are_refused(tmp_path, line, message):
+    with pytest.raises(InputError, match=message):
+        read(tmp_path, [HEAD, f"a.jpg,0,{CELLS[0]}", line])
+
+
+def test_whole_numbers_line_breaks_in_quotes_and_trailing_commas(tmp_path):
+    """Tables of other programs: 3.0 for 3, quoted cells of several lines, empty cells at the end of a line."""
+    lines = [HEAD, "", f'"a\n\nb.jpg",3.0,{CELLS[0]}', f"c.jpg,1000000000000000001,{CELLS[1]},,", "  "]
+    lines += [f'"d ""e"".jpg",,{CELLS[2]}']
+    batch, opened = read(tmp_path, lines)
+    assert len(opened) == 3
+    assert batch.file == ["a\n\nb.jpg", "c.jpg", 'd "e".jpg']
+    assert batch.person.tolist() == [3, 1_000_000_000_000_000_001, -1]
+    np.testing.assert_allclose(batch.poses_2d, joints.convert(POSES[:3], "coco17")[0], rtol=1e-5)
+
+
 def test_counting_lines():
     assert csv_columns.are_numbered(list(map(str, range(34))))
     assert not csv_columns.are_numbered(list(map(str, range(20))))

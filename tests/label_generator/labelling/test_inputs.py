@@ -202,6 +202,7 @@ def test_detections_below_the_confidence(tmp_path, poses):
     content = json.loads(gzip.decompress(path.read_bytes()))
     content[1]["keypoints"][3 * 9 + 2] = 0.2  # LWrist
     content[2] = {"keypoints": []}
+    content[5]["keypoints"][2::3] = [4000.0] * 17  # mm from the camera
     content.append({**content[0], "keypoints": content[3]["keypoints"]})
     write(path, json.dumps(content))
     opened = label_inputs.open_input(Spec(str(path), "coco_results", min_confidence=0.3))
@@ -210,7 +211,7 @@ def test_detections_below_the_confidence(tmp_path, poses):
     assert list(batch.file[:3]) == ["0.jpg", "0.jpg", "1.jpg"]
     assert list(batch.person[:3]) == [0, 1, 0]
     assert list(np.flatnonzero(batch.provenance[2] == 0)) == [joints.POSE17.index("LWrist")]
-    assert list(batch.skipped.values()) == ["entry without image_id and keypoints"]
+    assert sorted(batch.skipped.values()) == [bounds.NO_CONFIDENCE, "entry without image_id and keypoints"]
     with pytest.raises(InputError, match="17 key points a person, joint set mediapipe33 has 33"):
         len(label_inputs.open_input(Spec(str(path), "coco_results", joints="mediapipe33")))
 
@@ -346,6 +347,11 @@ def test_csv_with_names(tmp_path, poses):
         (lambda path: np.save(path, np.ones((0, 17, 2))), {"joints": "pose17"}, "holds no pose"),
         (lambda path: np.save(path, np.ones((4, 34))), {"joints": "pose17"}, "give --layout"),
         (lambda path: np.save(path, -np.ones((4, 17, 3))), {"joints": "pose17"}, "row 0: negative confidence"),
+        (
+            lambda path: np.save(path, np.random.default_rng(0).uniform(300, 5000, (4, 17, 3))),
+            {"joints": "pose17"},
+            "row 0: a confidence of 4,.* expected up to 100; are these 3D poses",
+        ),
         (lambda path: np.save(path, np.full((4, 17, 2), "a")), {"joints": "pose17"}, "expected numbers"),
         (lambda path: np.save(path, np.array([{}])), {"joints": "pose17"}, "Python objects"),
         (lambda path: path.write_bytes(b"no array"), {"joints": "pose17"}, "no .npy array"),

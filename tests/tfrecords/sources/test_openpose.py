@@ -103,6 +103,26 @@ def test_body_25b_is_told_from_body_25(tmp_path, read_all, flags):
         assert one.provenance_2d[POSE17.index("Head")] == 1
 
 
+@pytest.mark.parametrize(("count", "wrist"), [(25, 4), (18, 4)])
+def test_joints_below_the_confidence_are_missing(tmp_path, read_all, count, wrist):
+    points = make_person(count)
+    points[:, 2], points[wrist, 2] = 0.9, 0.3
+    folder = write(tmp_path / "out", dance_000000000000_keypoints=as_json(points))
+    for least, missing in ((0.0, False), (0.29, False), (0.31, True)):
+        (record,) = read_all("openpose", folder, min_confidence=least)
+        assert np.isnan(record.pose_2d[POSE17.index("RWrist")]).all() == missing
+    with pytest.raises(InputError, match="none of its 1 records can be used"):
+        read_all("openpose", folder, min_confidence=0.95)
+
+
+def test_depths_are_no_confidences(tmp_path, read_all):
+    points = make_person(25)
+    points[:, 2] = 3000 + points[:, 0]  # mm from the camera
+    folder = write(tmp_path / "out", dance_000000000000_keypoints=as_json(points))
+    with pytest.raises(InputError, match="confidence beyond 100: a 3D pose"):
+        read_all("openpose", folder)
+
+
 def test_hands_and_face_are_ignored(tmp_path, read_all):
     person = upright_person("body25")
     plain = read_all("openpose", write(tmp_path / "a", **{"000_keypoints": as_json(person)}))
