@@ -44,10 +44,12 @@ def main(flags: command.Flags) -> int:
 
     packed = packing.pack(flags)
     if flags.dry_run:
-        from label_generator.networks import network_files
+        from label_generator.lifting import settings
 
-        networks = network_files.find_networks(flags.weights or [network_files.SHIPPED])
-        reads = [f"{network.directory}: {network.stage}, {network.recipe} recipe" for network in networks.values()]
+        reads = [
+            f"{network.directory}: {network.stage}, {network.recipe} recipe"
+            for network in settings.check_weights(flags)
+        ]
         return plans.show(flags, reads, [f"format {flags.format}"], [flags.output])
     print(packed)
     flags.report.update(output=flags.output, format=flags.format, summary=packed)

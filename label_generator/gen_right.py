@@ -46,11 +46,11 @@ def main(flags: command.Flags) -> int:
     """Writes the right views and prints where they lie."""
     flags.require("input", "output")
     from label_generator.stages import right_view_files
-    from tools.pose import joints
+    from tools.pose import bounds, joints
 
     options = right_view_files.RightViewOptions(
         intrinsics=right_view_files.parse_intrinsics(flags.intrinsics),
-        baseline_mm=flags.baseline_mm,
+        baseline_mm=bounds.check_baseline(flags.baseline_mm),
         layout=flags.layout,
         permutation=joints.parse_permutation(flags.permutation),
         skip=flags.skip,

@@ -114,7 +114,7 @@ def declare() -> command.Flags:
         )
         lifter_flags.declare_weights(flags)
         lifter_flags.declare_refinement(flags)
-        flags.integer("batch_size", 4096, "poses in one batch", lower_bound=1)
+        flags.integer("batch_size", 4096, "poses in one batch", lower_bound=1, upper_bound=1 << 20)
     with flags.group("Sequences"):
         flags.boolean(
             "sequence",

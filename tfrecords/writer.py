@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 _WORTH_A_PROCESS, _PICTURES_WORTH_A_PROCESS = 20_000, 1_000
 
 
+class EveryRecordSkipped(InputError):
+    """No record of a source can be used."""
+
+
 def convert(
     factory: Callable[[], Source],
     output: str | pathlib.Path,
@@ -77,7 +81,7 @@ def convert(
                 partial.discard()
                 reasons = ", ".join(f"{reason} ({entry['count']:,})" for reason, entry in content.skipped.items())
                 first = next(iter(content.skipped.values()))["first"][0]
-                raise InputError(f"{source.path}: every record was skipped: {reasons}; the first: {first}")
+                raise EveryRecordSkipped(f"{source.path}: every record was skipped: {reasons}; the first: {first}")
             partial.finish(content)
         finally:
             partial.remove_temporaries()

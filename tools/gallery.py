@@ -11,7 +11,7 @@ from __future__ import annotations
 import pathlib
 import sys
 
-from tools.cli import command, outputs, plans
+from tools.cli import command, plans
 
 
 def declare() -> command.Flags:
@@ -31,12 +31,13 @@ def declare() -> command.Flags:
 def main(flags: command.Flags) -> int:
     """Draws the gallery and prints where it lies."""
     flags.require("output")
-    outputs.check_free(flags.output, flags.overwrite)
+    from tools.drawing import drawing
+
+    drawing.check_picture_path(flags.output, flags.overwrite)
     if flags.dry_run:
         reads = [flags.labels] if flags.labels else []
         return plans.show(flags, reads, [f"{flags.count} labels"], [flags.output])
     from label_generator.gallery import page
-    from tools.drawing import drawing
 
     labels = (
         page.labelled(pathlib.Path(flags.labels), flags.count)

@@ -10,6 +10,7 @@ given again, and writes the same files. --source=list shows every source with it
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 import sys
@@ -107,6 +108,7 @@ def main(flags: command.Flags) -> int:
         sources.open_source, flags.source, flags.input or "", _options(flags)
     )
     if flags.keep:
+        _check_keep(flags)
         factory = functools.partial(reviewed.open_reviewed, factory, flags.keep)
     how: dict[str, Any] = {
         "num_shards": flags.num_shards,
@@ -141,6 +143,23 @@ def main(flags: command.Flags) -> int:
     return 0
 
 
+def _check_keep(flags: command.Flags) -> None:
+    """Raises `InputError` when no decision of --keep fits a record of the source."""
+    from tfrecords import sources
+    from tfrecords.conversion import reviewed
+
+    options = _options(flags)
+    for chosen in (dataclasses.replace(options, images="none"), options):
+        open_source = functools.partial(sources.open_source, flags.source, flags.input or "", chosen)
+        try:
+            source = reviewed.open_reviewed(open_source, flags.keep)
+        except InputError:
+            if chosen is options:
+                raise
+            continue  # pictures tell some sources their records
+        return source.check_matched()
+
+
 def _options(flags: command.Flags) -> Options:
     from tfrecords.source import Options
     from tools.pose import bounds, joints
@@ -155,7 +174,7 @@ def _options(flags: command.Flags) -> Options:
         layout="" if flags.layout == "auto" else flags.layout,
         permutation=joints.parse_permutation(flags.permutation),
         intrinsics=intrinsics,
-        baseline_mm=flags.baseline_mm,
+        baseline_mm=bounds.check_baseline(flags.baseline_mm),
         verify=flags.verify,
         frame_step=flags.frame_step,
         count=flags.count,

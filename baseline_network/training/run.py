@@ -190,6 +190,8 @@ def leave_out(flags: Flags, records: TrainingRecords) -> TrainingRecords:
         return dataclasses.replace(records, reviewed=[None] * len(records.train))
     decisions = Decisions(flags.decisions)
     left = [reviewed.reviewed(place, decisions) for place in records.train]
+    if len(decisions) and not decisions.matched:
+        raise decisions.fits_nothing(f"records of {', '.join(map(str, records.train))}")
     for place, one in zip(records.train, left):
         print(f"{place}: {one.count:,} records; {one.dropped:,} dropped in review, {one.swapped:,} with swapped sides")
     return dataclasses.replace(records, counts=[one.count for one in left], reviewed=left)

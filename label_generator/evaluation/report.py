@@ -8,7 +8,8 @@ import pathlib
 import numpy as np
 
 from label_generator.evaluation.errors import Evaluated
-from label_generator.lifting.lifter import REASONS, Lifter
+from label_generator.lifting.lifter import Lifter
+from label_generator.lifting.settings import REASONS
 from tools.drawing import drawing, plots
 from tools.files import atomic
 from tools.pose import metric_tables

@@ -13,13 +13,13 @@ import numpy as np
 from label_generator.evaluation import clips, errors, measured, protocols, report
 from label_generator.evaluation.errors import Evaluated
 from label_generator.evaluation.protocols import PoseSet
-from label_generator.lifting import quality
+from label_generator.lifting import quality, settings
 from label_generator.lifting.lifter import CALIBRATION
 from label_generator.lifting.lifter_of_flags import make_lifter
-from label_generator.networks import network_files
 from tfrecords import reader
 from tools.cli import command, outputs, plans
 from tools.cli.errors import InputError
+from tools.pose import bounds
 
 
 def evaluate(flags: command.Flags) -> int:
@@ -32,6 +32,7 @@ def evaluate(flags: command.Flags) -> int:
     names = list(protocols.PROTOCOLS) if flags.protocol == ["all"] else flags.protocol
     for name in names:  # all of them now, not after minutes of lifting those before
         protocols.check(name, flags.cameras)
+    bounds.check_fps(flags.fps, "fps")
     if flags.dry_run:
         return _preview(flags, names)
     lifter, _ = make_lifter(flags)
@@ -74,8 +75,9 @@ def _preview(flags: command.Flags, names: Sequence[str]) -> int:
         if place and not os.path.exists(place):
             raise InputError(f"--{name}={place}: no such file or folder")
         reads += [place] if place else []
-    networks = network_files.find_networks(flags.weights or [network_files.SHIPPED])
-    reads += [f"{network.directory}: {network.stage}, {network.recipe} recipe" for network in networks.values()]
+    reads += [
+        f"{network.directory}: {network.stage}, {network.recipe} recipe" for network in settings.check_weights(flags)
+    ]
     writes = [os.path.join(flags.output, name) for name in ("table.md", "figures.json", "errors.png")]
     return plans.show(
         flags,

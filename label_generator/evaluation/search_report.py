@@ -12,7 +12,8 @@ from label_generator.evaluation import search_inputs
 from label_generator.evaluation.search_inputs import SearchInputs
 from label_generator.lifting.geometric_search import RELEASED_CAP, RELEASED_CAP_ROOT_CENTRED, geometric_search
 from label_generator.lifting.lifter import Lifter, LifterSettings
-from label_generator.lifting.lifter_of_flags import make_lifter, settings_of_flags
+from label_generator.lifting.lifter_of_flags import make_lifter
+from label_generator.lifting.settings import settings_of_flags
 from label_generator.stages.pose_rows import root_centred
 from tools.cli import command
 from tools.cli.errors import InputError

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from label_generator.labelling import formats, inputs
-from label_generator.networks import network_files
+from label_generator.lifting import settings
 from tools.cli import command
 
 
 def plan(flags: command.Flags) -> tuple[list[str], list[str]]:
     """What would be read and selected, in words; raises `InputError` as the demo would for input and weights."""
-    networks = network_files.find_networks(flags.weights or [network_files.SHIPPED])
-    weights = [f"{network.directory}: {network.stage}, {network.recipe} recipe" for network in networks.values()]
+    weights = [
+        f"{network.directory}: {network.stage}, {network.recipe} recipe" for network in settings.check_weights(flags)
+    ]
     if not flags.arguments:
         return weights, ["synthetic people of the kinematic model"]
     path = flags.arguments[0]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from label_generator.lifting.lifter import REASONS
+from label_generator.lifting.settings import REASONS
 from tools.drawing import animation, sheets
 from tools.pose import joints
 

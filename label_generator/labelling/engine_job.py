@@ -179,7 +179,7 @@ class LabelJob:
 
     def process(self, state: tuple[Lifter, inputs.Input], piece: int) -> Outcome:
         """Lifts the poses of a piece and leaves their columns."""
-        from label_generator.lifting.lifter import REASONS
+        from label_generator.lifting.settings import REASONS
 
         lifter, poses = state
         if len(poses) != self.total:

@@ -70,6 +70,7 @@ class LabellingOptions:
         """
         if not 0 <= flags.min_quality <= 1:  # neither is nan
             raise InputError(f"--min_quality={flags.min_quality:g}: qualities are between 0 and 1")
+        bounds.check_fps(flags.fps, "fps")
         if flags.output_joints:
             joints.joint_set(flags.output_joints)  # raises what there are
         image_size = parse_image_size(flags.image_size)

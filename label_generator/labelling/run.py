@@ -31,6 +31,7 @@ from label_generator.labelling import (
     summaries,
 )
 from label_generator.labelling.options import LABELS, LabellingOptions
+from label_generator.labelling.picture_files import PictureFiles
 from label_generator.lifting import joint_places
 from tfrecords.exports import clips, formats
 from tfrecords.exports.rows import COLUMNS, TEXTS
@@ -66,10 +67,14 @@ def generate(flags: Flags) -> int:
     engine = engine_job.LabelEngine.of_flags(flags)
     target, options = options.output, remote_output.on_this_machine(options)
     if options.spec.format == "photographs":
+        if not options.spec.path.lower().endswith(".npz"):  # people that an earlier run found
+            dry_run.check_videos(options, PictureFiles(str(remote.fetched(options.spec.path)), options.folder))
         options = photographs.with_people(options)
     poses = inputs.open_input(options.spec)
     print(f"input: {poses.description}, {len(poses):,} poses", flush=True)
     dry_run.check_poses(options, poses)
+    dry_run.check_decisions(options, poses)
+    dry_run.check_sequences(options, poses)
     dry_run.check_pictures(options)
     from label_generator.lifting.lifter_of_flags import make_lifter
 
@@ -85,7 +90,10 @@ def generate(flags: Flags) -> int:
 
 
 def check_output(options: LabellingOptions) -> None:
-    """Raises `InputError` when finished labels lie in the output that may not be replaced."""
+    """Raises `InputError` when the output is no folder that can be written, or holds finished labels that may not be
+    replaced."""
+    if not remote.is_remote(options.output):
+        outputs.check_folder(options.folder)
     wanted = [LABELS, *formats.outputs(options.formats)]
     wanted += [f"poses_3d_{options.output_joints}.npy"] * bool(options.output_joints)
     unfinished = (options.folder / FOLDER).exists()
@@ -108,7 +116,7 @@ def run(
     Raises:
       InputError: bad input, another run's unfinished labels in the output, or a full disk.
     """
-    from label_generator.lifting.lifter import REASONS
+    from label_generator.lifting.settings import REASONS
 
     weights = f"{lifter.name_of_weights} ({lifter.recipe}, {fingerprint[:12]})"
     print(f"weights: {weights}; {summaries.settings_text(lifter.settings)}")
@@ -251,7 +259,7 @@ def _ahead(poses: inputs.Input, already: int, size: int) -> Iterator[tuple[int, 
 
 
 def _check_matched(options: LabellingOptions, count: int) -> None:
-    """Says which decisions fitted no pose; raises `InputError` when none did, since they are another input's."""
+    """Says how many decisions fitted no pose; raises `InputError` when none did, since they are another input's."""
     decisions = options.decisions
     if decisions is None:
         return
@@ -260,7 +268,7 @@ def _check_matched(options: LabellingOptions, count: int) -> None:
         if left:
             print(f"review: {left:,} decisions fit no pose of this input")
         return
-    raise InputError(f"{decisions.path}: no decision fits any of the {count:,} poses of {options.spec.path}")
+    raise decisions.fits_nothing(f"{count:,} poses of {options.spec.path}")
 
 
 def _finish(
@@ -323,9 +331,19 @@ def _write_records(options: LabellingOptions, part: pathlib.Path, engine: engine
         except InputError as error:
             spec = dataclasses.replace(spec, images="none")
             print(f"records without pictures: {error}")
-    try:
+
+    def written(spec: inputs.Spec) -> manifest.Manifest:
         source = functools.partial(records.LabelledSource, spec, part / LABELS, options.unlabelled, options.decisions)
-        content = writer.convert(source, part / _RECORDS, engine=by)
+        return writer.convert(source, part / _RECORDS, engine=by)
+
+    try:
+        try:
+            content = written(spec)
+        except writer.EveryRecordSkipped as error:
+            if spec.images:  # the pictures that were named, or none
+                raise
+            print(f"records without pictures: {error}")
+            content = written(dataclasses.replace(spec, images="none"))
     except InputError as error:
         if not options.images or options.images == "none":
             raise

@@ -97,12 +97,13 @@ class PoseLifter:
         """
         import tensorflow as tf
 
-        from label_generator.lifting import chains, lifter
+        from label_generator.lifting import lifter
+        from label_generator.lifting import settings as settings_module
         from label_generator.networks import network_files
 
         folders = [weights if weights is not None else lifter.SHIPPED]
         networks = network_files.find_networks(folders)
-        recipe = next(networks[stage].recipe for stage in chains.stages_of(networks) if stage in networks)
+        recipe = settings_module.used_networks(networks)[0].recipe
         try:
             chosen = dataclasses.replace(lifter.RECIPE_SETTINGS[recipe], **settings)
         except TypeError:
@@ -191,7 +192,7 @@ class PoseLifter:
             yield self.lift(np.asarray(pose)[None] if np.ndim(pose) == 2 else pose, **options)
 
     def _labels_of(self, poses: np.ndarray, intrinsics: np.ndarray, mask: np.ndarray) -> Labels:
-        from label_generator.lifting.lifter import REASONS
+        from label_generator.lifting.settings import REASONS
 
         lifted = self._run(poses, intrinsics, mask)
         values = lifted if isinstance(lifted, dict) else lifted._asdict()

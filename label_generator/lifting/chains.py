@@ -13,17 +13,10 @@ import tensorflow as tf
 
 from label_generator.lifting.canonical_chain import CanonicalChain
 from label_generator.lifting.published_chain import PublishedChain
+from label_generator.lifting.settings import used_networks
 from label_generator.networks.network_files import Network
-from label_generator.stages import names
-from tools.cli.errors import InputError
 
 Chain = Union[PublishedChain, CanonicalChain]
-
-
-def stages_of(networks: Mapping[str, Network]) -> list[str]:
-    """The stages that a chain of these networks runs, in order."""
-    alone = names.DIRECT in networks and names.POSE3D not in networks
-    return [names.DIRECT] if alone else list(names.PAPER)
 
 
 def chain_of(networks: Mapping[str, Network], compute_dtype: tf.DType = tf.float32) -> Chain:
@@ -32,14 +25,7 @@ def chain_of(networks: Mapping[str, Network], compute_dtype: tf.DType = tf.float
     Raises:
       InputError: a stage is missing, or the networks are of two recipes.
     """
-    stages = stages_of(networks)
-    missing = [stage for stage in stages if stage not in networks]
-    if missing:
-        raise InputError(f"weights: no network of stage {' and '.join(missing)} among {', '.join(networks) or 'none'}")
-    recipes = {networks[stage].recipe for stage in stages}
-    if len(recipes) > 1:
-        raise InputError(f"weights: {' and '.join(stages)} are of different recipes")
-    used = {stage: networks[stage] for stage in stages}
-    if "published" in recipes:
+    used = {network.stage: network for network in used_networks(networks)}
+    if "published" in {network.recipe for network in used.values()}:
         return PublishedChain(used, compute_dtype)
     return CanonicalChain(used, compute_dtype)

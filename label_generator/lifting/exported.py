@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from label_generator.lifting import canonical_view, portable
-from label_generator.lifting.lifter import REASONS, Lifter
+from label_generator.lifting.lifter import Lifter
 from label_generator.lifting.portable import Runner
+from label_generator.lifting.settings import REASONS
 from tfrecords.source import Options, Skip
 from tfrecords.sources import open_source
 from tfrecords.storage import manifest

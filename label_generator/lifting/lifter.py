@@ -6,7 +6,6 @@ quality. Generation, evaluation, the published report, the demo, benchmarks and 
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import os
 import pathlib
@@ -18,6 +17,7 @@ from label_generator.lifting import canonical_view, chains, measurements, qualit
 from label_generator.lifting.bone_refinement import refine_bones
 from label_generator.lifting.geometric_search import SearchResult, geometric_search, next_power_of_two
 from label_generator.lifting.joint_weights import joint_weights
+from label_generator.lifting.settings import RECIPE_SETTINGS, LifterSettings, used_networks
 from label_generator.lifting.views import ROOT, Coarse, SearchView
 from label_generator.networks import network_files
 from tools.cli.errors import InputError
@@ -26,63 +26,6 @@ from tools.pose.joints import POSE17
 
 CALIBRATION = "quality.json"
 SHIPPED = network_files.SHIPPED
-
-# Why a pose has no label, in the order in which it is looked for.
-REASONS = (
-    "",
-    "too few labelled joints",
-    "no root, or a joint is missing",
-    "no depth fits",
-    "camera unusable",
-    bounds.NOT_PIXELS,
-    bounds.TOO_FAR,
-)
-
-
-@dataclasses.dataclass(frozen=True)
-class LifterSettings:
-    """How poses are lifted.
-
-    Attributes:
-      min_depth_mm, max_depth_mm, step_mm: the grid of root depths of the geometric search.
-      objective, method, subgrid: of the geometric search.
-      min_joints: poses with fewer labelled joints get no label.
-      flip: average over the picture and its mirror image.
-      refinement: what becomes of the pose after the search: 'rays', the published one, every joint on its ray; 'trust',
-        each joint as far towards its ray as the network trusts it ('rays' where it has no opinion).
-      symmetry: make the bones of left and right alike after that (`bone_refinement`).
-      weighted: let each joint count in the search by what the network knows of it (`joint_weights`).
-    """
-
-    min_depth_mm: float = 2800.0
-    max_depth_mm: float = 7200.0
-    step_mm: float = 1.0
-    objective: str = "distance"
-    method: str = "convex"
-    subgrid: bool = False
-    min_joints: int = 8
-    flip: bool = False
-    refinement: str = "rays"
-    symmetry: bool = False
-    weighted: bool = False
-
-    def __post_init__(self) -> None:
-        if self.refinement not in ("rays", "trust"):
-            raise InputError(f"refinement is 'rays' or 'trust', got '{self.refinement}'")
-
-
-# The default settings of each recipe. The canonical one is used with cameras at any distance.
-RECIPE_SETTINGS = {
-    "published": LifterSettings(),
-    "canonical": LifterSettings(
-        min_depth_mm=700.0,
-        max_depth_mm=20000.0,
-        subgrid=True,
-        flip=True,
-        refinement="trust",
-        symmetry=True,
-    ),
-}
 
 
 class Lifted(NamedTuple):
@@ -146,8 +89,8 @@ class Lifter(tf.Module):
         portable: only operations that TFLite and ONNX have (`portable`)."""
         super().__init__()
         self.chain = chains.chain_of(networks, compute_dtype)
-        self.stages = tuple(chains.stages_of(networks))
-        used = [networks[stage] for stage in self.stages]
+        used = used_networks(networks)
+        self.stages = tuple(network.stage for network in used)
         self.recipe = used[0].recipe
         self.settings = settings or RECIPE_SETTINGS[self.recipe]
         self.calibration = calibration or quality.UNCALIBRATED

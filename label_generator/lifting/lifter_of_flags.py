@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 
 import tensorflow as tf
 
-from label_generator.lifting import chains
-from label_generator.lifting.lifter import RECIPE_SETTINGS, SHIPPED, Lifter, LifterSettings, load_lifter
-from label_generator.lifting.lifter_flags import given_settings
+from label_generator.lifting.lifter import SHIPPED, Lifter, load_lifter
+from label_generator.lifting.settings import LifterSettings, settings_of_flags, used_networks
 from label_generator.networks import network_files
 from tools.cli import command
 from tools.cli.errors import InputError
 from tools.files import checksums
-
-
-def settings_of_flags(flags: command.Flags, recipe: str) -> LifterSettings:
-    """The recipe's settings, replaced by those that were given."""
-    return dataclasses.replace(RECIPE_SETTINGS[recipe], **given_settings(flags))
 
 
 def make_lifter(flags: command.Flags, portable: bool = False) -> tuple[Lifter, str]:
@@ -36,13 +29,7 @@ def make_lifter(flags: command.Flags, portable: bool = False) -> tuple[Lifter, s
             f"no weights: {SHIPPED} holds none; give a folder that label_generator/train.py made with --weights"
         )
     networks = network_files.find_networks(folders)
-    used = [networks[stage] for stage in chains.stages_of(networks) if stage in networks]
-    settings = settings_of_flags(flags, used[0].recipe if used else "published")
-    if not (settings.step_mm > 0 and settings.min_depth_mm < settings.max_depth_mm):
-        raise InputError(
-            f"--min_depth_mm={settings.min_depth_mm:g} --max_depth_mm={settings.max_depth_mm:g} "
-            f"--step_mm={settings.step_mm:g}: expected min < max and a step above 0"
-        )
+    settings = settings_of_flags(flags, used_networks(networks)[0].recipe)
     return load(folders, settings, flags.precision, portable)
 
 
@@ -55,6 +42,6 @@ def load(
       InputError: as `lifter.load_lifter`.
     """
     networks = network_files.find_networks(folders)
-    used = [networks[stage] for stage in chains.stages_of(networks) if stage in networks]
+    used = used_networks(networks)
     lifter = load_lifter(folders, settings, tf.as_dtype(precision), portable)
     return lifter, checksums.of_folders([network.directory for network in used])

@@ -51,9 +51,9 @@ def pack(flags: command.Flags) -> str:
 
 def _check_output(output: str, weights: list[str | os.PathLike], overwrite: bool) -> None:
     """Raises `InputError` unless `output` is free, or an earlier export that may be replaced."""
+    outputs.check_folder(output)
     if not os.path.lexists(output):
         return
-    outputs.check_folder(output)
     outputs.check_free(output, overwrite)
     for directory in weights:
         read, written = os.path.realpath(directory), os.path.realpath(output)

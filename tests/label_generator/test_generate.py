@@ -263,6 +263,19 @@ def test_pictures_that_are_not_there(run, tmp_path, pictures, capsys):
     assert len(reader.load_arrays(out / "tfrecords")["file"]) == 7
 
 
+def test_a_folder_of_pictures_beside_the_input_that_holds_others(run, tmp_path, pictures, capsys):
+    """Nobody named it, so records go without pictures, as they do where there is no such folder."""
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "another.jpg").write_bytes((pictures / "0.jpg").read_bytes())
+    (tmp_path / "people.json").write_bytes((pictures / "people.json").read_bytes())
+    flags = f"--input={tmp_path / 'people.json'}", f"--output={tmp_path / 'out'}", "--tfrecords", "--camera=fov:60"
+    assert run(*flags, "--dry_run") == 0
+    assert "records with pictures: 0 of the first 8 poses have one" in capsys.readouterr().out
+    assert run(*flags) == 0
+    assert "records without pictures: " in capsys.readouterr().out
+    assert len(reader.load_arrays(tmp_path / "out" / "tfrecords")["file"]) == 7
+
+
 def test_people_without_a_label_keep_their_2d(run, tmp_path, pictures):
     """With --unlabelled those of too low a quality are there too, without 3D; the others are what they were."""
     some, every = tmp_path / "some", tmp_path / "every"
@@ -376,16 +389,21 @@ def test_texts_are_numbered_alike_after_a_restart(tmp_path, monkeypatch):
         (["--input=IN", "--output=out", "--format=coco"], "poses.npz"),
         (["--input=IN", "--output=out", "--joints=pose17", "--min_quality=nan"], "a number that is finite"),
         (["--input=IN", "--output=out", "--joints=pose17", "--min_quality=2"], "between 0 and 1"),
-        (["--input=IN", "--output=IN", "--joints=pose17"], "can't be used as an output folder"),
+        (["--input=IN", "--output=IN", "--joints=pose17"], "is not a folder"),
+        (["--input=IN", "--output=out", "--joints=pose17", "--fps=1e-9"], "--fps=1e-09: expected 0.1 to 10,000 frames"),
+        (
+            ["--input=IN", "--output=out", "--joints=pose17", "--formats=npz,bvh"],
+            "--formats=bvh: IN has no sequence of five frames or more",
+        ),
     ],
 )
 def test_bad_input(run, tmp_path, monkeypatch, capsys, archive, flags, message):
     monkeypatch.chdir(tmp_path)
     assert run(*(flag.replace("IN", str(archive)) for flag in flags)) == 2
     error = capsys.readouterr().err
-    assert message in error
+    assert message.replace("IN", str(archive)) in error
     assert error.count("\n") == 1
-    assert not os.path.exists("out/labels.npz")
+    assert not os.path.exists("out")
 
 
 def test_no_weights(run_command, tmp_path, monkeypatch, archive, capsys):

@@ -184,7 +184,7 @@ def test_records(run, records, published_weights, people, right_view, capsys):
         (["--input=TREES", "--right_view=true"], "are for TFRecords: the trees hold predictions already"),
         (["--input=TREES", "--permutation=1"], "expected each of 0 to 16 once"),
         (["--input=TREES", "--intrinsics=1,2"], "expected fx,fy,cx,cy"),
-        (["--input=TREES", "--min_depth_mm=8000"], "needs min < max"),
+        (["--input=TREES", "--min_depth_mm=8000"], "expected min < max"),
         (["--input=half"], "half: has predict, 3dCam but no 2dCam"),
         (["--input=odd"], "a.npy: no such file, the partner of"),
         (["--input=RECORDS", "--weights=none"], "none: no weights folder"),

@@ -1,5 +1,6 @@
 """make_tfrecords as a user runs it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -57,6 +58,7 @@ def test_table_of_sources(capsys):
         ([], "--source must be given (see --help)"),
         (["--source=synthetic"], "--output must be given"),
         (["--source=coco", "--output=out"], "--input must be given"),
+        (["--source=synthetic", "--output=out", "--baseline_mm=1e30"], "--baseline_mm=1e+30: expected 1 to 10,000 mm"),
         (["--source=cocoa", "--input=x", "--output=out"], "--source=cocoa: no such source; there are h36m,"),
         (["--source=nowhere:Source", "--output=out"], "No module named 'nowhere'"),
         (["--source=:Source", "--output=out"], "--source=:Source: Empty module name"),
@@ -102,3 +104,15 @@ def test_a_folder_instead_of_a_file_is_called_so(tmp_path, capsys, source):
     error = capsys.readouterr().err
     assert error.startswith(f"error: {tmp_path}: a folder; expected the ")
     assert error.count("\n") == 1
+
+
+def test_decisions_of_another_input_are_refused(tmp_path, capsys):
+    """Before anything is converted, and by --dry_run too."""
+    entry = {"file": "nope.jpg", "sequence": "", "frame": -1, "person": 0, "decision": "drop"}
+    head = {"format": "pose label decisions", "version": 1, "undecided": "keep", "unsure": "drop"}
+    keep, out = tmp_path / "decisions.json", tmp_path / "out"
+    keep.write_text(json.dumps({**head, "decisions": [entry]}))
+    for more in ((), ("--dry_run",)):
+        assert run("--source=synthetic", "--count=20", f"--keep={keep}", f"--output={out}", *more) == 2
+        assert f"error: {keep}: no decision fits any of the 20 records of " in capsys.readouterr().err
+        assert not out.exists()

@@ -58,6 +58,18 @@ class ReviewedSource(Source):
             else:
                 yield swap_sides(item) if fate.swap else item
 
+    def check_matched(self) -> None:
+        """Raises `InputError` when no decision fits any record: they are another source's. Reads up to the first."""
+        decisions = self._decisions
+        if not len(decisions) or decisions.matched:
+            return
+        for number, item in enumerate(self._source.records(np.arange(len(self._source)))):
+            if not isinstance(item, Skip):
+                decisions.fate(item.file, item.sequence, item.frame, item.person, number)
+                if decisions.matched:
+                    return
+        raise decisions.fits_nothing(f"{len(self):,} records of {self.path}")
+
 
 def open_reviewed(factory: Callable[[], Source], decisions: str) -> ReviewedSource:
     """The source that `factory` makes, as the decisions of a file leave it; picklable with `functools.partial`."""

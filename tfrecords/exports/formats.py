@@ -65,6 +65,13 @@ def outputs(formats: Iterable[str], stem: str = STEM) -> list[str]:
     return [name.format(stem) for chosen in formats for name in OUTPUTS[chosen]]
 
 
+def no_sequence(name: str, source: str) -> InputError:
+    """The error for a format of sequences and an input that has none."""
+    return InputError(
+        f"--formats={name}: {source} has no sequence of five frames or more; --sequence takes all rows for one"
+    )
+
+
 def write(
     files: LabelFiles, part: pathlib.Path, weights: str, summary: dict[str, Any], options: ExportOptions
 ) -> list[str]:
@@ -81,10 +88,7 @@ def write(
     wanted = set(options.formats)
     for name in OF_SEQUENCES:
         if name in wanted and not clips["clips"]:
-            raise InputError(
-                f"--formats={name}: {options.source} has no sequence of five frames or more; --sequence takes all "
-                "rows for one"
-            )
+            raise no_sequence(name, options.source)
     if "json" in wanted:
         from tfrecords.exports import json_labels
 

@@ -101,6 +101,10 @@ class Decisions:
         """How many decisions name the number of a row, since several records share all the rest."""
         return sum(-1 not in fates and len(fates) for fates in self._fates.values())
 
+    def fits_nothing(self, what: str) -> InputError:
+        """The error for decisions of which none fits. what: was decided on, such as '60 records of set/'."""
+        return InputError(f"{self.path}: no decision fits any of the {what}; it was made for another input")
+
     def fate(self, file: str, sequence: str, frame: int, person: int, row: int = -1) -> Fate:
         """What becomes of a record. row: its number in its source, -1 where it is not known."""
         fates = self._fates.get((file, sequence, int(frame), int(person)))

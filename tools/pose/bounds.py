@@ -9,6 +9,8 @@ import math
 
 import numpy as np
 
+from tools.cli.errors import InputError
+
 # No picture is wider; joints may lie outside a picture, but not a hundred thousand pixels from its corner.
 LARGEST_PX = 100_000.0
 LARGEST_SIDE_PX = 100_000
@@ -16,6 +18,9 @@ LARGEST_SIDE_PX = 100_000
 LARGEST_MM = 1e6
 # A person's labelled joints are further apart; shares of the picture's size are not.
 SMALLEST_EXTENT_PX = 2.0
+# No two cameras of a stereo pair, and no film, are further from what there is.
+LARGEST_BASELINE_MM = 10_000.0
+FPS = (0.1, 10_000.0)
 # From all but 180 degrees of view to a telescope, and pixels that are not quite square.
 FOCAL_PX = (1.0, 1e7)
 LARGEST_FOCAL_RATIO = 10.0
@@ -45,6 +50,20 @@ def good_camera(fx: float, fy: float, cx: float, cy: float) -> bool:
     low, high = FOCAL_PX
     within = low <= fx <= high and low <= fy <= high and max(fx, fy) <= LARGEST_FOCAL_RATIO * min(fx, fy)
     return within and abs(cx) <= LARGEST_PX and abs(cy) <= LARGEST_PX
+
+
+def check_fps(fps: float, flag: str) -> float:
+    """Frames a second as a flag gives them, 0 where it does not; raises `InputError` naming the flag otherwise."""
+    if fps and not FPS[0] <= fps <= FPS[1]:
+        raise InputError(f"--{flag}={fps:g}: expected {FPS[0]:g} to {FPS[1]:,.0f} frames a second, or 0")
+    return fps
+
+
+def check_baseline(baseline_mm: float, flag: str = "baseline_mm") -> float:
+    """The displacement between two views in mm; raises `InputError` naming the flag for none, or one of over 10 m."""
+    if not 1 <= abs(baseline_mm) <= LARGEST_BASELINE_MM:
+        raise InputError(f"--{flag}={baseline_mm:g}: expected 1 to {LARGEST_BASELINE_MM:,.0f} mm, to either side")
+    return baseline_mm
 
 
 def good_size(width: float, height: float) -> bool:

@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from label_generator.labelling import cameras, dry_run, inputs
+from label_generator.labelling.options import LabellingOptions
 from label_generator.lifting import chains, lifter, quality
 from label_generator.lifting.geometric_search import geometric_search
 from label_generator.lifting.joint_weights import joint_weights
+from label_generator.lifting.settings import REASONS
 from label_generator.networks import network_files
 from tools.cli.errors import InputError
-from tools.pose import bounds
+from tools.pose import bounds, joints
 from tools.pose.cameras import SEARCH_INTRINSICS, change_intrinsics
 from tools.pose.joints import POSE17
 
@@ -228,7 +231,7 @@ def test_reasons(any_lifter, people):
     intrinsics[10, 2] = -2e5
     intrinsics[11, 0] = 20 * intrinsics[11, 1]
     lifted = any_lifter.lift(poses, intrinsics, mask)
-    reasons = [lifter.REASONS[i] for i in np.asarray(lifted.reason)]
+    reasons = [REASONS[i] for i in np.asarray(lifted.reason)]
     assert reasons[:6] == [
         "",
         "too few labelled joints",
@@ -239,6 +242,12 @@ def test_reasons(any_lifter, people):
     ]
     assert reasons[6:12] == [bounds.NOT_PIXELS, *[bounds.TOO_FAR] * 2, *["camera unusable"] * 3]
     assert set(reasons[12:]) == {""}
+    # As generate.py --dry_run foretells them without any network.
+    batch = inputs.empty_batch(COUNT)
+    batch.poses_2d, batch.intrinsics, batch.camera_kind[:] = poses, intrinsics, 1
+    batch.provenance = np.where(mask, joints.LABELLED, joints.MADE).astype(np.uint8)
+    options = LabellingOptions(inputs.Spec("-", "array"), cameras.CameraChoice("auto"), "out")
+    assert dry_run.without_label(options, batch, any_lifter.settings, any_lifter.recipe) == reasons
     assert list(np.flatnonzero(lifted.nominal)) == [4]
     bad = np.asarray(lifted.reason) > 0
     for name in ("pose_3d", "root_3d", "coarse_3d", "quality", "joint_quality", "expected_error_mm", "cost", "signals"):
