@@ -26,3 +26,8 @@ def __getattr__(name: str) -> Any:
         module, member = _NAMES[name]
         return getattr(importlib.import_module(module), member)
     raise AttributeError(f"module 'label_generator' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    """What the module has, also what was not imported yet."""
+    return sorted({*globals(), *_NAMES})

@@ -95,6 +95,7 @@ class PoseLifter:
         Raises:
           InputError: no weights there, or a setting that there is none of.
         """
+        _quiet_start()
         import tensorflow as tf
 
         from label_generator.lifting import lifter
@@ -116,6 +117,7 @@ class PoseLifter:
     @classmethod
     def from_saved_model(cls, folder: str | os.PathLike) -> PoseLifter:
         """The chain that `label_generator/export.py` wrote; raises `InputError` when there is none."""
+        _quiet_start()
         import tensorflow as tf
 
         if not os.path.isfile(os.path.join(folder, "saved_model.pb")):
@@ -152,24 +154,31 @@ class PoseLifter:
           confidences: [N, J]; a joint with a confidence not above `min_confidence` is missing.
 
         Raises:
-          InputError: shapes that do not fit, or an unknown joint set or camera.
+          InputError: shapes that do not fit, what are no real numbers, confidences or a size of the picture
+            out of bounds, or an unknown joint set or camera.
         """
         if isinstance(poses_2d, People):
             joints, confidences = poses_2d.joints, poses_2d.confidences
             image_size = image_size or poses_2d.image_size
             min_confidence = max(min_confidence, MIN_VISIBILITY)
             poses_2d = poses_2d.poses_2d
-        poses = np.asarray(poses_2d, np.float32)
+        poses = _numbers(poses_2d, "poses_2d")
         if poses.ndim == 2:
             poses = poses[None]
         size = joint_sets.joint_set(joints).size
         if poses.ndim != 3 or poses.shape[1:] != (size, 2):
             raise InputError(f"poses_2d of joint set {joints} are [N, {size}, 2] px, not {list(np.shape(poses_2d))}")
         if confidences is not None:
-            known = np.asarray(confidences, np.float32).reshape(-1, *np.shape(confidences)[-1:]) > min_confidence
-            if known.shape != poses.shape[:2]:
-                raise InputError(f"confidences are {list(poses.shape[:2])}, not {list(np.shape(confidences))}")
-            poses = np.where(known[..., None], poses, np.nan)
+            given = _numbers(confidences, "confidences")
+            if given.shape not in (poses.shape[:2], poses.shape[1:2] if len(poses) == 1 else None):
+                raise InputError(f"confidences are {list(poses.shape[:2])}, not {list(given.shape)}")
+            if (given < 0).any():
+                raise InputError(
+                    f"confidences: {given[given < 0][0]:g}: expected numbers from 0; are these other data?"
+                )
+            poses = np.where((given > min_confidence).reshape(*poses.shape[:2], 1), poses, np.nan)
+        if image_size is not None:
+            image_size = _checked_size(image_size)
         by_size = self._canonical and isinstance(camera, str) and camera == "auto" and image_size is not None
         if by_size:
             intrinsics = np.tile(cameras.intrinsics_from_size(np.asarray(image_size)), (len(poses), 1))
@@ -220,6 +229,33 @@ def _shipped() -> PoseLifter:
     return PoseLifter()
 
 
+def _quiet_start() -> None:
+    """TensorFlow's notices of its start (CUDA's plug-ins, the processor's instructions) stay off the terminal, unless
+    it is imported already or TF_CPP_MIN_LOG_LEVEL is set: errors are exceptions."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def _numbers(values: Any, name: str) -> np.ndarray:
+    """float32 of what a caller gave; `InputError` for what is no array of real numbers, such as a file's name."""
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind in "biufO":  # objects: None is a missing number
+            return array.astype(np.float32)
+        kind = "text" if array.dtype.kind in "US" else f"{array.dtype} values"
+    except (TypeError, ValueError):
+        kind = f"a {type(values).__name__} that is none"
+    hint = "; of a picture, lg.detect gives them" if name == "poses_2d" and kind == "text" else ""
+    raise InputError(f"{name}: expected an array of real numbers, got {kind}{hint}")
+
+
+def _checked_size(size: Any) -> tuple[int, int]:
+    """Width and height px; `InputError` unless they are a picture's."""
+    values = _numbers(size, "image_size")
+    if values.shape != (2,) or not bounds.good_size(*values.tolist()):
+        raise InputError(f"image_size: expected width and height of 1 to {bounds.LARGEST_SIDE_PX:,} px, got {size}")
+    return size[0], size[1]
+
+
 def _intrinsics(camera: Camera, image_size: tuple[int, int] | None, count: int) -> np.ndarray:
     """[count, 4] fx, fy, cx, cy px, NaN where unknown."""
     if camera is None or (isinstance(camera, str) and camera in ("unknown", "auto")):
@@ -232,7 +268,7 @@ def _intrinsics(camera: Camera, image_size: tuple[int, int] | None, count: int) 
                 raise InputError(f"camera='{camera}': a field of view needs image_size=(width, height)")
             values = np.asarray(cameras.parse_intrinsics(camera, image_size or (1000, 1000)), np.float32)
     else:
-        values = np.asarray(camera, np.float32)
+        values = _numbers(camera, "camera")
     if values.shape not in ((4,), (count, 4)):
         raise InputError(f"camera: intrinsics are [4] or [{count}, 4], not {list(values.shape)}")
     if values.shape == (4,) and not np.isnan(values).any() and not bounds.good_intrinsics(values):

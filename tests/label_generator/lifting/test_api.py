@@ -101,11 +101,38 @@ def test_a_saved_model_gives_the_same(lifter, poses, tmp_path):
         ({"camera": "fov:60"}, "needs image_size"),
         ({"camera": [1, 2]}, r"are \[4\] or \[6, 4\]"),
         ({"confidences": np.ones((5, 17))}, r"confidences are \[6, 17\]"),
+        ({"confidences": np.full((6, 17), -0.5)}, "confidences: -0.5: expected numbers of 0 to 100"),
+        ({"confidences": np.full((6, 17), 4000)}, "confidences: 4000: expected numbers of 0 to 100"),
+        ({"confidences": "high"}, "confidences: expected an array of real numbers, got text"),
+        ({"camera": [[1145, 1143], [512]]}, "camera: expected an array of real numbers, got a list that is none"),
+        *[
+            ({"image_size": size}, "image_size: expected width and height of 1 to 100,000 px")
+            for size in ((0, 0), (640, -480), (640, np.nan), (640, 200_000), (640,), 640)
+        ],
     ],
 )
 def test_what_does_not_fit_is_one_line(poses, change, message):
     with pytest.raises(InputError, match=message):
         lg.lift(poses, **change)
+
+
+@pytest.mark.parametrize(
+    ("poses_2d", "message"),
+    [
+        ("walk.jpg", "got text; of a picture, lg.detect gives them"),
+        (STANDING[None] * (1 + 2j), "got complex64 values"),
+        ([STANDING.tolist(), [1]], "got a list that is none"),
+        ([[["a", "b"]] * 17], "got text"),
+        ([[[{}, 1]] * 17], "got a list that is none"),
+    ],
+)
+def test_poses_that_are_no_numbers_are_one_line(poses_2d, message):
+    with pytest.raises(InputError, match=f"poses_2d: expected an array of real numbers, {message}"):
+        lg.lift(poses_2d)
+
+
+def test_names_that_are_imported_lazily_are_listed():
+    assert {"lift", "detect", "Lifter", "Labels", "People"} <= set(dir(lg))
 
 
 def test_settings_that_do_not_exist_are_one_line():
