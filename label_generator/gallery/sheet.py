@@ -65,9 +65,12 @@ def panel(labels: Labelled, i: int, size: tuple[int, int] = (330, 330)) -> np.nd
     right, left = lifted["right_2d"][i], lifted["left_2d"][i]
     has_right_view = np.isfinite(right).all()
     # The canonical recipe sees labelled joints alone; the others stand where its root is, which is no place to draw.
+    # Those of the trunk are made of the joints around them in this view too; a head that is not labelled is left out.
     unseen = (labels.provenance[i] != joints.LABELLED) & (left == 0).all(-1)
     unseen[joints.POSE17.root] = False
-    right, left = (np.where(unseen[:, None], np.nan, view) for view in (right, left))
+    right, left = (
+        joints.convert(np.where(unseen[:, None], np.nan, view), "pose17", "pose17")[0] for view in (right, left)
+    )
     return sheets.side_by_side(
         labels.poses_2d[i],
         right if has_right_view else None,

@@ -75,14 +75,17 @@ def test_saved_labels_read_back(tmp_path):
 
 
 def test_joints_that_no_network_saw_are_not_drawn_at_the_root(monkeypatch):
-    """The thorax that is made of the shoulders is 0, 0 in the canonical view; drawn there it would be a false V."""
+    """Made joints are 0, 0 in the canonical view. The spine is made again in each view; of the head nothing is known."""
     seen = {}
     monkeypatch.setattr(gallery.sheets, "side_by_side", lambda *poses, **more: seen.update(right=poses[1], **more))
     chosen = labels()
-    chosen.lifted["left_2d"][0, 9] = 0
+    head, spine, hip, thorax = (joints.POSE17.index(name) for name in ("Head", "Spine", "Hip", "Thorax"))
+    chosen.provenance[0, head] = joints.MADE
+    chosen.lifted["left_2d"][0, [head, spine]] = 0
     gallery.panel(chosen, 0)
     for view in (seen["right"], seen["left_2d"]):
-        assert np.flatnonzero(np.isnan(view).any(-1)).tolist() == [9]
+        assert np.flatnonzero(np.isnan(view).any(-1)).tolist() == [head]
+        np.testing.assert_allclose(view[spine], (view[hip] + view[thorax]) / 2, rtol=1e-5)
     gallery.panel(chosen, 1)
     assert np.isfinite(seen["left_2d"]).all()
 
