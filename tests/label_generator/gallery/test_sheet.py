@@ -75,7 +75,7 @@ def test_saved_labels_read_back(tmp_path):
 
 
 def test_joints_that_no_network_saw_are_not_drawn_at_the_root(monkeypatch):
-    """Made joints are 0, 0 in the canonical view. The spine is made again in each view; of the head nothing is known."""
+    """Made joints are 0, 0 in the canonical view. The spine is made again in each view, the head not."""
     seen = {}
     monkeypatch.setattr(gallery.sheets, "side_by_side", lambda *poses, **more: seen.update(right=poses[1], **more))
     chosen = labels()
