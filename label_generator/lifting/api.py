@@ -172,10 +172,9 @@ class PoseLifter:
             given = _numbers(confidences, "confidences")
             if given.shape not in (poses.shape[:2], poses.shape[1:2] if len(poses) == 1 else None):
                 raise InputError(f"confidences are {list(poses.shape[:2])}, not {list(given.shape)}")
-            if (given < 0).any():
-                raise InputError(
-                    f"confidences: {given[given < 0][0]:g}: expected numbers from 0; are these other data?"
-                )
+            odd = given[(given < 0) | (given > bounds.LARGEST_CONFIDENCE)]
+            if odd.size:
+                raise InputError(f"confidences: {odd[0]:g}: expected numbers of 0 to {bounds.LARGEST_CONFIDENCE:g}")
             poses = np.where((given > min_confidence).reshape(*poses.shape[:2], 1), poses, np.nan)
         if image_size is not None:
             image_size = _checked_size(image_size)
