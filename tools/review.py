@@ -20,13 +20,17 @@ def declare() -> command.Flags:
     """The flags of this command."""
     flags = command.Flags(__doc__, "LABELS", dry_run=True)
     with flags.group("Page"):
-        flags.string("output", None, "the page, such as review.html; its pictures go into review_pictures/ beside it")
+        flags.string(
+            "output",
+            None,
+            "the page, NAME.html; its pictures go into NAME_pictures/ beside it",
+        )
         flags.integer("first", 0, "the first row of labels.npz that is shown", lower_bound=0)
         flags.integer("limit", 50_000, "how many rows are shown; 0: all, however slow the browser", lower_bound=0)
-        flags.boolean("overwrite", False, "replace a page and its pictures")
+        flags.boolean("overwrite", False, "replace an earlier review page and its pictures")
     with flags.group("Pictures"):
         flags.string(
-            "images", "", "folder or tar of the photographs, where the labelled input does not imply it, or none"
+            "images", "", "folder or tar of the photographs, or none (default: those that the labels were made with)"
         )
         flags.integer("picture_size", 320, "longest side of the pictures beside the page, in px", lower_bound=32)
     return flags

@@ -86,6 +86,7 @@ def summarize(
         "principal_point_outside": off_centre,
         "decisions": options.decisions.sha256 if options.decisions else None,
         "input_spec": dataclasses.asdict(options.spec),
+        "images": options.images,
         "seconds": round(seconds, 3),
         "version": manifest.project_version(),
     }

@@ -57,7 +57,7 @@ class Progress:
         if before is None:
             return f"{done:,} of {self._total:,} {self._unit}"
         left = f", {duration((self._total - done) / rate)} left" if rate > 0 else ""
-        return f"{done:,} of {self._total:,} {self._unit}, {rate:,.0f}/s{left}"
+        return f"{done:,} of {self._total:,} {self._unit}, {rate_text(rate)}{left}"
 
     def __enter__(self) -> Progress:
         return self
@@ -65,6 +65,15 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.close()
+
+
+def rate_text(rate: float) -> str:
+    """'1,234/s' or '2.5/s'; below one a second how long each takes: '4.3 s each'."""
+    if rate >= 9.95:
+        return f"{rate:,.0f}/s"
+    if rate >= 0.995 or rate <= 0:
+        return f"{rate:.1f}/s"
+    return f"{1 / rate:.1f} s each" if 1 / rate < 59.95 else f"{duration(1 / rate)} each"
 
 
 def duration(seconds: float) -> str:

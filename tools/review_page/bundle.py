@@ -13,6 +13,8 @@ import re
 
 FOLDER = pathlib.Path(__file__).resolve().parent / "page"
 MAIN = "main"
+TITLE = "label review"
+MARK = f"<title>{TITLE}</title>".encode("ascii")  # by which a page of this project is known
 _IMPORT = re.compile(r'^import \{([^}]*)\} from "\./(\w+)\.js";$', re.MULTILINE)
 _EXPORT = re.compile(r"^export ((?:async )?function|class|const) (\w+)", re.MULTILINE)
 

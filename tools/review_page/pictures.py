@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 from collections.abc import Iterator
 from typing import Any
@@ -30,7 +31,8 @@ class Photographs:
     """
 
     def __init__(self, columns: LabelColumns, place: str):
-        """place: folder or tar of the pictures, 'none', or '' for those that the labelled input has.
+        """place: folder or tar of the pictures, 'none', or '' for those that the labels were made with: by --images of
+        generate.py, or those that the labelled input has.
 
         Raises `InputError` when `place` is named and holds no pictures.
         """
@@ -42,7 +44,14 @@ class Photographs:
             self._pictures = images.Pictures(place)
             self.message = f"pictures: {place}"
         else:
-            self._input, self.message = _open_input(columns)
+            recorded = columns.summary.get("images")
+            named = recorded if isinstance(recorded, str) and recorded != NONE else ""
+            self._input, self.message = _open_input(columns, named)
+            if named and self._input is None:
+                # Plain arrays hold no pictures: their files are looked up by name.
+                with contextlib.suppress(InputError):
+                    self._pictures = images.Pictures(named)
+                    self.message = f"pictures: {named}"
 
     def __bool__(self) -> bool:
         return self._pictures is not None or self._input is not None
@@ -69,8 +78,8 @@ class Photographs:
         return None
 
 
-def _open_input(columns: LabelColumns) -> tuple[Any, str]:
-    """(the labelled input with its pictures or None, the message for the user)."""
+def _open_input(columns: LabelColumns, named: str) -> tuple[Any, str]:
+    """(the labelled input with its pictures or None, the message for the user). named: where they are, '' beside it."""
     from label_generator.labelling import formats, inputs
 
     where = columns.summary.get("input_spec") or {
@@ -86,7 +95,7 @@ def _open_input(columns: LabelColumns) -> tuple[Any, str]:
         return None, f"without pictures: the labels don't say what was labelled; {hint}"
     try:
         permutation = where.get("permutation")
-        where = {**where, "images": "", "permutation": tuple(permutation) if permutation else None}
+        where = {**where, "images": named, "permutation": tuple(permutation) if permutation else None}
         opened = inputs.open_input(inputs.Spec(**where))
         if not opened.source_info.images:
             return None, f"without pictures: {where['path']} has none; {hint}"
@@ -94,7 +103,7 @@ def _open_input(columns: LabelColumns) -> tuple[Any, str]:
             raise InputError(f"{where['path']} has {len(opened):,} poses now, {columns.total:,} were labelled")
     except (InputError, TypeError) as error:
         return None, f"without pictures: {str(error).partition(';')[0]}; {hint}"
-    return opened, f"pictures: those of {where['path']}"
+    return opened, f"pictures: {named or 'those of ' + where['path']}"
 
 
 def write_crops(photographs: Photographs, columns: LabelColumns, folder: pathlib.Path, side: int) -> np.ndarray:

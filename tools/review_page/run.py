@@ -19,6 +19,7 @@ from tools.review_page.label_columns import LabelColumns
 from tools.review_page.pictures import Photographs, write_crops
 
 _AT_RANGE_END, _DEPTH_NOMINAL = 1, 2
+_HEAD_BYTES = 1000
 _SIDES = {"L": "left ", "R": "right "}
 
 
@@ -43,7 +44,6 @@ def make_page(
     """
     page, folder, columns, photographs = prepare(labels, output, images, first, limit, overwrite)
     print(photographs.message, flush=True)
-    page.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         crops = np.zeros((columns.count, 3), np.float32)
         if photographs:
@@ -52,7 +52,7 @@ def make_page(
             print(f"{np.count_nonzero(crops[:, 2]):,} of {columns.count:,} poses have a picture", flush=True)
         temporary = stack.enter_context(atomic.write_file(page))
         with open(temporary, "w", encoding="utf-8", newline="\n") as file:
-            file.write(bundle.head("label review"))
+            file.write(bundle.head(bundle.TITLE))
             _write_data(file, columns, crops, folder.name if photographs else "")
             file.write(bundle.tail())
     return columns
@@ -69,12 +69,29 @@ def prepare(
     if page.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"--output={output}: expected the name of a page, ending in .html")
     folder = page.with_name(f"{page.stem}_pictures")
-    outputs.check_all_free((page, folder), overwrite)
-    outputs.check_folder(folder)
+    if not page.parent.is_dir():
+        raise InputError(f"{page}: cannot be written (no folder {page.parent})")
     if page.is_dir():
         raise InputError(f"{page}: is a folder, expected the name of a page")
+    outputs.check_all_free((page, folder), overwrite)
+    outputs.check_folder(folder)
+    _check_replaceable(page, folder)
     columns = LabelColumns(labels, first, limit)
     return page, folder, columns, Photographs(columns, images)
+
+
+def _check_replaceable(page: pathlib.Path, folder: pathlib.Path) -> None:
+    """Raises `InputError` unless what lies there is a review page and the folder of its pictures, or nothing."""
+    if page.exists():
+        with open(page, "rb") as file:
+            if bundle.MARK not in file.read(_HEAD_BYTES):
+                raise InputError(f"{page}: is no review page, so --overwrite does not replace it")
+    if folder.exists():
+        for place in folder.rglob("*"):
+            if place.is_dir() and not place.is_symlink():
+                continue
+            if not (place.suffix == ".jpg" and place.stem.isdigit() and place.parent.name.isdigit()):
+                raise InputError(f"{folder}: holds {place.name}, no picture of a review, so it is not replaced")
 
 
 def _write_data(file: TextIO, columns: LabelColumns, crops: np.ndarray, pictures: str) -> None:

@@ -14,6 +14,21 @@ def test_durations(seconds, text):
     assert progress.duration(seconds) == text
 
 
+@pytest.mark.parametrize(
+    ("rate", "text"),
+    [
+        (1234.5, "1,234/s"),
+        (2.45, "2.5/s"),
+        (0.996, "1.0/s"),
+        (0.23, "4.3 s each"),
+        (0.002, "8 min 20 s each"),
+        (0.0, "0.0/s"),
+    ],
+)
+def test_rates(rate, text):
+    assert progress.rate_text(rate) == text
+
+
 def test_lines_tell_rate_and_remaining_time(capsys, monkeypatch):
     now = [100.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])

@@ -1,5 +1,6 @@
 """Crops: around the person, at the place that the page is told, from folders, tars and records."""
 
+import json
 import tarfile
 
 import cv2
@@ -70,6 +71,44 @@ def test_crops_of_a_folder_and_of_a_tar(with_pictures, tmp_path):
     (tmp_path / "b").mkdir()
     tar = Photographs(columns, str(tmp_path / "all.tar"))
     check(columns, write_crops(tar, columns, tmp_path / "b", 100), tmp_path / "b")
+
+
+@pytest.mark.parametrize("images", ["photographs", "gone", "none"])
+def test_pictures_that_the_labels_were_made_with(tmp_path, labels, write_labels, images):
+    """Those of generate.py --images, which its summary names, are found without being named again."""
+    content = {
+        "images": [{"id": 0, "file_name": "0.jpg", "width": 640, "height": 480}],
+        "annotations": [
+            {"image_id": 0, "category_id": 1, "keypoints": [n for i in range(17) for n in (90 + 9 * i, 200, 2)]}
+        ],
+    }
+    (tmp_path / "people.json").write_text(json.dumps(content))
+    (tmp_path / "photographs").mkdir()
+    cv2.imwrite(str(tmp_path / "photographs" / "0.jpg"), photograph(0))
+    summary = {"input": str(tmp_path / "people.json"), "format": "coco", "images": str(tmp_path / images)}
+    if images == "none":
+        summary["images"] = images
+    columns = LabelColumns(write_labels(tmp_path / "labels", labels(1), **summary))
+    chosen = Photographs(columns, "")
+    if images == "photographs":
+        assert chosen.message == f"pictures: {tmp_path / 'photographs'}"
+        assert list(chosen) == [(tmp_path / "photographs" / "0.jpg").read_bytes()]
+    else:
+        assert not chosen
+        assert chosen.message.startswith("without pictures: ")
+
+
+def test_pictures_of_labels_of_an_array(tmp_path, labels, write_labels):
+    """Arrays hold no pictures: the files that their rows name are looked up where --images was."""
+    np.save(tmp_path / "poses.npy", labels(40)["poses_2d"])
+    folder = tmp_path / "photographs"
+    (folder / "set").mkdir(parents=True)
+    cv2.imwrite(str(folder / "set" / "img_00001.jpg"), photograph(1))
+    spec = {"path": str(tmp_path / "poses.npy"), "format": "array", "joints": "pose17"}
+    written = write_labels(tmp_path / "labels", labels(40), input_spec=spec, images=str(folder))
+    chosen = Photographs(LabelColumns(written), "")
+    assert chosen.message == f"pictures: {folder}"
+    assert [row for row, data in enumerate(chosen) if data] == [2, 3]
 
 
 def test_without_pictures(with_pictures, tmp_path):

@@ -55,6 +55,7 @@ def review(repository):
 def test_a_page_has_every_number(tmp_path, labels, write_labels, review):
     arrays = labels(4500)
     folder = write_labels(tmp_path / "labels", arrays)
+    (tmp_path / "new").mkdir()
     done = review(folder, f"--output={tmp_path / 'new' / 'review.html'}", "--limit=4400", "--first=50")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[0].startswith("without pictures: gone.npz")
@@ -129,18 +130,47 @@ def test_nothing_is_replaced_unasked_or_left_half(tmp_path, labels, write_labels
     page.write_text("mine")
     done = review(folder, f"--output={page}")
     assert (done.returncode, done.stderr) == (2, f"error: {page}: exists already; --overwrite replaces it\n")
+    done = review(folder, f"--output={page}", "--overwrite")
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"error: {page}: is no review page, so --overwrite does not replace it\n",
+    )
     assert page.read_text() == "mine"
+    page.unlink()
+    assert review(folder, f"--output={page}").returncode == 0
+    first = page.read_bytes()
 
     def fails(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(packing, "write_table", fails)
     with pytest.raises(Exception, match="No space left"):
-        run.make_page(str(folder), str(page), overwrite=True)
-    assert page.read_text() == "mine"
+        run.make_page(str(folder), str(page), limit=3, overwrite=True)
+    assert page.read_bytes() == first
     assert sorted(os.listdir(tmp_path)) == ["labels", "review.html"]
-    assert review(folder, f"--output={page}", "--overwrite").returncode == 0
-    assert page.read_text().startswith("<!DOCTYPE html>")
+    monkeypatch.undo()
+    assert review(folder, f"--output={page}", "--limit=3", "--overwrite").returncode == 0
+    assert len(page.read_bytes()) < len(first)
+
+
+def test_a_folder_of_other_files_is_not_replaced(tmp_path, labels, write_labels, review):
+    folder, page = write_labels(tmp_path / "labels", labels(30)), tmp_path / "review.html"
+    mine = tmp_path / "review_pictures" / "0000" / "holiday.jpg"
+    mine.parent.mkdir(parents=True)
+    mine.write_bytes(b"mine")
+    done = review(folder, f"--output={page}", "--overwrite")
+    assert done.returncode == 2
+    assert done.stderr.endswith("review_pictures: holds holiday.jpg, no picture of a review, so it is not replaced\n")
+    assert mine.read_bytes() == b"mine"
+    assert not page.exists()
+
+
+def test_folders_are_not_made_for_a_page(tmp_path, labels, write_labels, review):
+    folder = write_labels(tmp_path / "labels", labels(30))
+    done = review(folder, f"--output={tmp_path / 'nope' / 'r.html'}")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert f"r.html: cannot be written (no folder {tmp_path / 'nope'})" in done.stderr
+    assert not (tmp_path / "nope").exists()
 
 
 @pytest.mark.parametrize(
