@@ -75,6 +75,26 @@ def number_array(value: Any, *shape: int) -> np.ndarray | None:
     return array.astype(np.float32) if np.all(np.abs(array.astype(np.float64)) <= _LARGEST) else None
 
 
+def number_array_with_gaps(value: Any, *shape: int) -> np.ndarray | None:
+    """`number_array` of numbers of which some are not there, NaN or JSON's null: they are NaN in it."""
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError, OverflowError, RecursionError):
+        return None
+    if array.dtype.kind == "O":  # null, or integers beyond 64 bits
+        if not all(item is None or type(item) in (int, float) for item in array.flat):
+            return None
+        try:
+            array = array.astype(np.float64)
+        except OverflowError:
+            return None
+    if array.dtype.kind not in "iuf":
+        return None
+    gaps = np.isnan(array)
+    filled = number_array(np.where(gaps, 0.0, array), *shape)
+    return None if filled is None else np.where(gaps, np.float32(np.nan), filled)
+
+
 def declared_part(name: str) -> str:
     """The split that a file name tells: 'train' of ``person_keypoints_train2017.json``; '' when it tells none."""
     found = _PART.findall(pathlib.PurePath(name).name.lower())

@@ -13,6 +13,8 @@ from tools.pose import joints
 from tools.pose.joints import POSE17
 
 _PX_DECIMALS = 3
+# COCO's visibility. A joint made from others is no label of a hidden joint, which COCO's 1 stands for.
+_NOT_LABELLED, _VISIBLE = 0, 2
 _NAMES = (
     "poses_2d", "poses_3d", "roots", "provenance", "quality", "joint_quality", "intrinsics", "image_size", "frame",
     "track", "own_numbers",
@@ -26,9 +28,11 @@ CATEGORY = {
     "skeleton": [[joint + 1, parent + 1] for joint, parent in enumerate(POSE17.parents) if parent >= 0],
 }
 _ABOUT = {
-    "keypoints": "x, y in px and 0 missing, 1 made from other joints, 2 labelled, for each joint",
-    "keypoints_3d": "x, y, z in mm relative to the root (x right, y down, z away) and the same number, for each joint;"
-    " a joint that is not labelled in 2D has a position predicted by the network",
+    "keypoints": "x, y in px and COCO's visibility for each joint: 2 labelled, 0 not labelled; of a joint made from"
+    " others x, y are where it was made",
+    "keypoints_3d": "x, y, z in mm relative to the root (x right, y down, z away) and the joint's number in"
+    " provenance_2d; a joint that is not labelled in 2D has a position predicted by the network",
+    "provenance_2d": "0 missing, 1 made from other joints, 2 labelled, for each joint",
     "root_3d": "mm in camera axes; nominal where the annotation has no camera_param",
     "score": "quality of the label, 0 to 1; mean confidence of the joints where there is no quality",
 }
@@ -74,6 +78,7 @@ def _annotation(piece: dict, i: int, image: int) -> dict:
     points = np.where((codes == joints.MISSING)[:, None], 0.0, piece["poses_2d"][i])
     known = points[codes != joints.MISSING]
     low, size = known.min(0), np.ptp(known, axis=0)
+    visibility = np.where(codes == joints.LABELLED, _VISIBLE, _NOT_LABELLED)
     record_id = int(piece["own_numbers"][i, 1])
     label = {
         "id": record_id if record_id >= 0 else int(piece["row"][i]) + 1,
@@ -82,7 +87,8 @@ def _annotation(piece: dict, i: int, image: int) -> dict:
         "row": int(piece["row"][i]),
         "iscrowd": 0,
         "num_keypoints": int((codes == joints.LABELLED).sum()),
-        "keypoints": rounded(np.c_[points, codes].ravel(), _PX_DECIMALS),
+        "keypoints": rounded(np.c_[points, visibility].ravel(), _PX_DECIMALS),
+        "provenance_2d": codes.tolist(),
         "keypoints_3d": rounded(np.c_[piece["poses_3d"][i], codes].ravel(), MM_DECIMALS),
         "root_3d": rounded(piece["roots"][i], MM_DECIMALS),
         "bbox": rounded([*low, *size], _PX_DECIMALS),

@@ -74,7 +74,9 @@ class AIChallenger(PeopleSource):
         picture = people.add_picture(Picture(file=file, split=self._part(image_id)))
         boxes = entry.get("human_annotations")
         for person, (human, joints) in enumerate(sorted(humans.items(), key=lambda item: _natural(item[0]))):
-            numbers = labels.number_array(joints, 3 * _JOINTS)
+            numbers = labels.number_array_with_gaps(joints, 3 * _JOINTS)
+            if numbers is not None:
+                numbers.reshape(_JOINTS, 3)[np.isnan(numbers.reshape(_JOINTS, 3)).any(1)] = 0
             if numbers is None or not np.isin(numbers[2::3], (0, 1, 2, 3)).all():
                 people.add_bad(picture, person, BAD_JOINTS, str(human)[:40])
                 continue

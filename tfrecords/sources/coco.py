@@ -2,8 +2,8 @@
 
 Many data sets come in this format: COCO, CrowdPose, PoseTrack, Halpe, COCO-WholeBody, Human3.6M. The file's
 `categories` name its key points, and the names decide which joints they are, in whatever order they stand; only a file
-that names none is taken for COCO's 17. Key points are (x, y, v): v 0 not labelled, 1 labelled and hidden, 2 visible.
-`bbox` is x, y, width, height in px.
+that names none is taken for COCO's 17. Key points are (x, y, v): v 0 not labelled, 1 labelled and hidden, 2 visible;
+one of which a number is NaN or null is not labelled. `bbox` is x, y, width, height in px.
 """
 
 from __future__ import annotations
@@ -102,11 +102,14 @@ class Coco(PeopleSource):
         if entry.get("iscrowd") in (1, True):
             people.add_bad(picture, person, CROWD, number=number)
             return
-        numbers = labels.number_array(entry.get("keypoints"), 3 * match.count)
-        if numbers is None or not np.isin(numbers[2::3], (0, 1, 2)).all():
+        numbers = labels.number_array_with_gaps(entry.get("keypoints"), 3 * match.count)
+        table = None if numbers is None else numbers.reshape(match.count, 3)
+        if table is not None:
+            table[np.isnan(table).any(1)] = 0
+        if table is None or not np.isin(table[:, 2], (0, 1, 2)).all():
             people.add_bad(picture, person, BAD_KEYPOINTS, number=number)
             return
-        keypoints = match.select(numbers.reshape(match.count, 3))
+        keypoints = match.select(table)
         points, visibility = keypoints[:, :2], keypoints[:, 2].astype(int)
         box = labels.number_array(entry.get("bbox"), 4)
         usable = box is not None and (box[2:] > 0).all()

@@ -67,7 +67,7 @@ class Detections(PeopleSource):
             picture = pictures[file]
             persons[picture] = persons.get(picture, -1) + 1
             person = _identity(entry) if _identity(entry) >= 0 else persons[picture]
-            numbers = labels.number_array(entry["keypoints"], 3 * match.count)
+            numbers = labels.number_array_with_gaps(entry["keypoints"], 3 * match.count)
             keypoints = np.full((0, 3), np.nan) if numbers is None else numbers.reshape(-1, 3)
             box = labels.number_array(entry.get("bbox", entry.get("box")), 4)
             add_detected(
@@ -92,7 +92,7 @@ class Detections(PeopleSource):
     def _count_of(self, content: list) -> int:
         """How many key points the first person has that has any; raises `InputError` without one."""
         for entry in content:
-            numbers = labels.number_array(entry.get("keypoints") if isinstance(entry, dict) else None, -1)
+            numbers = labels.number_array_with_gaps(entry.get("keypoints") if isinstance(entry, dict) else None, -1)
             if numbers is not None and len(numbers) and len(numbers) % 3 == 0:
                 return len(numbers) // 3
         raise InputError(f"{self.path}: no entry with image_id and keypoints; expected {self.info.input}")

@@ -72,7 +72,7 @@ class Lsp(PeopleSource):
             first_part = extended or number < _TRAINING_IMAGES
             picture = people.add_picture(Picture(file=file, split=labels.TRAIN if first_part else labels.TEST))
             flag = person[:, 2] != 0
-            points = labels.number_array(person[:, :2], _JOINTS, 2)
+            points = labels.number_array_with_gaps(person[:, :2], _JOINTS, 2)
             if points is None:
                 people.add_bad(picture, 0, BAD_JOINTS)
             elif extended:

@@ -62,7 +62,7 @@ class MediaPipe(PeopleSource):
             for person, landmarks in enumerate(found):
                 points, scores = _points(landmarks)
                 if points is not None:
-                    if np.nanmax(np.abs(points)) > _LARGEST_SHARE:
+                    if np.nanmax(np.abs(points), initial=0.0) > _LARGEST_SHARE:
                         raise InputError(
                             f"{name}: entry {number}: landmarks beyond {_LARGEST_SHARE:g} are no shares of a picture; "
                             "write pixels as arrays with --joints=mediapipe33"
@@ -124,9 +124,9 @@ def _people_of(entry: dict) -> Iterator[list]:
 def _points(landmarks: list) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Shares [33, 2] and visibilities [33], None where they are no numbers."""
     rows = [landmark if isinstance(landmark, dict) else {} for landmark in landmarks]
-    points = labels.number_array([[row.get("x"), row.get("y")] for row in rows], _COUNT, 2)
+    points = labels.number_array_with_gaps([[row.get("x"), row.get("y")] for row in rows], _COUNT, 2)
     if any("visibility" in row for row in rows):
         # Zero means missing everywhere in this project; MediaPipe never says exactly zero of what it sees.
-        scores = labels.number_array([row.get("visibility", 0.0) for row in rows], _COUNT)
+        scores = labels.number_array_with_gaps([row.get("visibility", 0.0) for row in rows], _COUNT)
         return (points, scores) if scores is not None else (None, None)
     return points, None

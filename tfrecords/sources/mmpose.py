@@ -64,8 +64,8 @@ class MMPose(PeopleSource):
                     people.add_bad(row, 0, NO_PERSON)
                 for person, instance in enumerate(instances):
                     instance = instance if isinstance(instance, dict) else {}
-                    scores = labels.number_array(instance.get("keypoint_scores"), -1)
-                    points = labels.number_array(instance.get("keypoints"), -1, 2)
+                    scores = labels.number_array_with_gaps(instance.get("keypoint_scores"), -1)
+                    points = labels.number_array_with_gaps(instance.get("keypoints"), -1, 2)
                     add_detected(
                         people, match, row, person, points, scores, _box(instance), self.options.min_confidence
                     )
@@ -102,7 +102,8 @@ def _names(content: Any) -> list[str] | None:
 
 def _count(instances: list) -> int:
     for instance in instances:
-        points = labels.number_array(instance.get("keypoints") if isinstance(instance, dict) else None, -1, 2)
+        value = instance.get("keypoints") if isinstance(instance, dict) else None
+        points = labels.number_array_with_gaps(value, -1, 2)
         if points is not None and len(points):
             return len(points)
     return 0

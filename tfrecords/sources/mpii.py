@@ -80,13 +80,13 @@ def _add(
     people: People, picture: int, person: int, points: Any, visible: Any, center: Any, scale: Any, head: float = np.nan
 ) -> None:
     """Adds a person whose missing joints are marked by places that are not in the picture."""
-    points = labels.number_array(points, _JOINTS, 2)
-    visible = labels.number_array(visible, _JOINTS)
+    points = labels.number_array_with_gaps(points, _JOINTS, 2)
+    visible = labels.number_array_with_gaps(visible, _JOINTS)
     if points is None or visible is None:
         people.add_bad(picture, person, BAD_JOINTS)
         return
-    labelled = (visible > 0) | ~(points <= 0).all(-1)
-    codes = np.where(visible > 0, schema.VISIBLE, np.where(labelled, schema.OCCLUDED, schema.UNKNOWN))
+    labelled = ((visible > 0) | ~(points <= 0).all(-1)) & ~np.isnan(points).any(-1) & ~np.isnan(visible)
+    codes = np.where(labelled & (visible > 0), schema.VISIBLE, np.where(labelled, schema.OCCLUDED, schema.UNKNOWN))
     box = _box(center, scale)
     people.add(picture, person, np.where(labelled[:, None], points, np.nan), codes, box, head)
 
@@ -126,7 +126,7 @@ def _read_json(path: pathlib.Path, declared: str) -> People:
         picture = numbers[file, part]
         person = persons[picture] = persons.get(picture, -1) + 1
         if "joint_self" in entry:
-            joints = labels.number_array(entry["joint_self"], _JOINTS, 3)
+            joints = labels.number_array_with_gaps(entry["joint_self"], _JOINTS, 3)
             points, visible = (None, None) if joints is None else (joints[:, :2], joints[:, 2])
             _add(people, picture, person, points, visible, entry.get("objpos"), entry.get("scale_provided"))
         else:

@@ -123,10 +123,11 @@ def _set_of(frames: Iterator[bytes]) -> str:
             continue
         entries = content.get("people") if isinstance(content, dict) else None
         for entry in entries if isinstance(entries, list) else []:
-            numbers = labels.number_array(entry.get("pose_keypoints_2d") if isinstance(entry, dict) else None, 75)
+            value = entry.get("pose_keypoints_2d") if isinstance(entry, dict) else None
+            numbers = labels.number_array_with_gaps(value, 75)
             if numbers is None:
                 continue
-            points = numbers.reshape(-1, 3)
+            points = np.nan_to_num(numbers.reshape(-1, 3))
             extent = float(np.ptp(points[points[:, 2] > 0, :2], axis=0).max()) if (points[:, 2] > 0).any() else 0.0
             for name, (neck, one, other) in _NECKS.items():
                 if extent and (points[[neck, one, other], 2] > 0).all():
@@ -159,7 +160,7 @@ def _add_frame(people: People, picture: int, name: str, data: bytes, min_confide
         people.add_bad(picture, 0, NO_PERSON)
     for person, entry in enumerate(found):
         entry = entry if isinstance(entry, dict) else {}
-        numbers = labels.number_array(entry.get("pose_keypoints_2d", entry.get("pose_keypoints")), -1)
+        numbers = labels.number_array_with_gaps(entry.get("pose_keypoints_2d", entry.get("pose_keypoints")), -1)
         if numbers is None or len(numbers) not in (3 * _BODY25.size, 3 * _COCO18.size):
             people.add_bad(picture, person, BAD_KEYPOINTS)
             continue

@@ -91,7 +91,7 @@ class Yolo(PeopleSource):
             entry = entry if isinstance(entry, dict) else {}
             keypoints, box = entry.get("keypoints"), entry.get("box")
             keypoints = keypoints if isinstance(keypoints, dict) else {}
-            x, y, visible = (labels.number_array(keypoints.get(axis), -1) for axis in ("x", "y", "visible"))
+            x, y, visible = (labels.number_array_with_gaps(keypoints.get(axis), -1) for axis in ("x", "y", "visible"))
             box = box if isinstance(box, dict) else {}
             corners = labels.number_array([box.get(key) for key in ("x1", "y1", "x2", "y2")], 4)
             box = None if corners is None else np.concatenate([corners[:2], corners[2:] - corners[:2]])

@@ -197,6 +197,36 @@ def test_people_that_cant_be_used_keep_their_row(tmp_path, poses):
     assert np.isnan(everything(opened)["poses_2d"][[2, 5]]).all()
 
 
+@pytest.mark.parametrize("gap", [float("nan"), None])
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("name", ["coco", "coco_results", "openpose", "mpii", "aichallenger"])
+def test_one_joint_that_is_nan_or_null_is_missing_alone(tmp_path, poses, name, place, gap):
+    """JSON of other programs has NaN or null where a joint was not found; the person's other joints stand."""
+    writers = {"coco": write_coco, "coco_results": write_results, "openpose": write_openpose}
+    writers |= {"mpii": write_mpii, "aichallenger": write_aichallenger}
+    path = writers[name](tmp_path, poses)
+    whole = everything(label_inputs.open_input(Spec(str(path), name)))
+    if path.is_dir():
+        path = path / "dance_000000000001_keypoints.json"
+    compressed = path.read_bytes()[:2] == b"\x1f\x8b"
+    content = json.loads(gzip.decompress(path.read_bytes()) if compressed else path.read_bytes())
+    flat, wrist = {
+        "coco": lambda: (content["annotations"][1]["keypoints"], 9),
+        "coco_results": lambda: (content[1]["keypoints"], 9),
+        "openpose": lambda: (content["people"][0]["pose_keypoints_2d"], 7),
+        "mpii": lambda: (content[1]["joint_self"][15], 0),
+        "aichallenger": lambda: (content[1]["keypoint_annotations"]["human1"], 5),
+    }[name]()
+    flat[3 * wrist + place] = gap
+    text = json.dumps(content).encode()
+    path.write_bytes(gzip.compress(text) if compressed else text)
+    found = everything(label_inputs.open_input(Spec(str(path.parent if name == "openpose" else path), name)))
+    expected = whole["provenance"].copy()
+    expected[1, joints.POSE17.index("LWrist")] = joints.MISSING
+    np.testing.assert_array_equal(found["provenance"], expected)
+    np.testing.assert_array_equal(found["poses_2d"][expected > 0], whole["poses_2d"][expected > 0])
+
+
 def test_detections_below_the_confidence(tmp_path, poses):
     path = write_results(tmp_path, poses)
     content = json.loads(gzip.decompress(path.read_bytes()))

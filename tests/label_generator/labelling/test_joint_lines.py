@@ -1,6 +1,7 @@
 """Tables of labels as an input: labels_wide.csv and labels_long.csv as they are written, and others' long tables."""
 
 import csv
+import json
 
 import numpy as np
 import pytest
@@ -8,14 +9,15 @@ import pytest
 from label_generator.labelling import inputs as label_inputs
 from label_generator.labelling.inputs import Spec
 from tfrecords import schema
+from tfrecords.exports import coco, tables
 from tfrecords.exports import rows as label_rows
-from tfrecords.exports import tables
 from tools.cli.errors import InputError
 from tools.files.columns import LabelFiles
 from tools.pose import joints
 from tools.pose.joints import LABELLED, MADE, MISSING, POSE17
 
 COUNT = 9
+COCO_LABELS = "labels_coco.json"
 COCO = joints.JOINT_SETS["coco17"].joints
 
 
@@ -50,6 +52,7 @@ def labels(tmp_path_factory, people):
     )  # fmt: skip
     files.checkpoint()
     assert tables.write_csv(files, folder) == COUNT - 1
+    assert coco.write_coco(files, folder / COCO_LABELS, "weights") == COUNT - 1
     files.close()
     kept = numbers != 4
     return folder, given[kept], provenance[kept], numbers[kept]
@@ -71,6 +74,19 @@ def test_tables_of_labels_are_read_back(labels, name):
     np.testing.assert_array_equal(rest.poses_2d, batch.poses_2d[4:7])
     assert rest.file == batch.file[4:7]
     np.testing.assert_array_equal(next(opened.batches(0, 2)).poses_2d, batch.poses_2d[:2])
+
+
+def test_joints_made_for_labels_in_cocos_layout_are_not_labelled_when_read_again(labels):
+    folder, poses, provenance, _ = labels
+    batch = next(label_inputs.open_input(Spec(str(folder / COCO_LABELS), "coco")).batches(0, 100))
+    np.testing.assert_allclose(batch.poses_2d, poses, atol=0.001)
+    np.testing.assert_array_equal(batch.provenance, provenance)
+    made = POSE17.index("Thorax")
+    person = json.loads((folder / COCO_LABELS).read_text())["annotations"][2]
+    assert person["provenance_2d"][made] == MADE
+    assert person["keypoints"][3 * made + 2] == 0
+    np.testing.assert_allclose(person["keypoints"][3 * made : 3 * made + 2], poses[2, made], atol=0.001)
+    assert person["num_keypoints"] == 15
 
 
 def write(path, head, lines, separator=","):

@@ -78,7 +78,9 @@ def test_coco_is_joined_to_its_source(files, tmp_path, video):
         assert (image["width"], image["height"]) == (1000, 800)
         flat = np.array(annotation["keypoints"]).reshape(17, 3)
         deep = np.array(annotation["keypoints_3d"]).reshape(17, 4)
-        np.testing.assert_array_equal(flat[:, 2], codes[i])
+        np.testing.assert_array_equal(flat[:, 2], np.where(codes[i] == LABELLED, 2, 0))
+        np.testing.assert_array_equal(annotation["provenance_2d"], codes[i])
+        assert annotation["num_keypoints"] == (flat[:, 2] > 0).sum()  # as COCO counts them
         known = codes[i] > 0
         np.testing.assert_allclose(flat[known, :2], pixels[i][known], atol=0.001)
         assert (flat[~known] == 0).all()

@@ -119,7 +119,7 @@ def test_people_that_can_not_be_used_are_counted(tmp_path, read_all):
     bad[0]["iscrowd"] = 1
     bad[1]["keypoints"] = [0] * 51
     bad[2]["keypoints"] = bad[2]["keypoints"][:48]
-    bad[3]["keypoints"][4] = float("nan")
+    bad[3]["keypoints"][4] = float("inf")
     bad[4]["keypoints"] = None
     bad[5]["image_id"] = 999
     bad.append({"id": 99, "image_id": 100, "category_id": 2})  # a dog: no person at all

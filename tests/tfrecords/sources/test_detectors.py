@@ -81,6 +81,28 @@ def test_joints_below_the_confidence_are_missing(tmp_path, read_all):
     assert np.isfinite(record.pose_2d).all(-1).sum() == 16
 
 
+def test_joints_that_are_nan_or_null_are_missing(tmp_path, read_all):
+    """Of MMPose's scores and points, MediaPipe's landmarks, and YOLO's JSON."""
+    wrist = joints.POSE17.index("LWrist")
+    entries = [instance(random_points(17, seed)) for seed in range(3)]
+    entries[0]["keypoint_scores"][9] = None
+    entries[1]["keypoints"][9] = [float("nan"), 5.0]
+    entries[2]["keypoints"][9] = [5.0, None]
+    items = {"mmpose": read_all("mmpose", write(tmp_path / "a.json", entries), images="none")}
+    landmark = landmarks(random_points(33))
+    landmark[joints.JOINT_SETS["mediapipe33"].index("LWrist")]["x"] = None
+    path = write(tmp_path / "b.json", {"landmarks": landmark, "image_width": SIZE[0], "image_height": SIZE[1]})
+    items["mediapipe"] = read_all("mediapipe", path)
+    x, y = random_points(17).T.tolist()
+    x[9] = float("nan")
+    entry = {"name": "person", "class": 0, "confidence": 0.9, "box": {}, "keypoints": {"x": x, "y": y}}
+    items["yolo"] = read_all("yolo", write(tmp_path / "c.json", [entry]), images="none")
+    for name, records in items.items():
+        assert len(records) == (3 if name == "mmpose" else 1)
+        for record in records:
+            assert np.flatnonzero(np.isnan(record.pose_2d).any(-1)).tolist() == [wrist]
+
+
 # --- MediaPipe ------------------------------------------------------------------------------------------------------
 
 

@@ -110,7 +110,7 @@ def test_missing_files(tmp_path, read_all, encode):
     with pytest.raises(InputError, match="no such file"):
         open_source("lsp", tmp_path, Options(images="none"))
     joints = make_joints(3)
-    joints[1, 4, 0] = np.nan
+    joints[1, 4, 0] = np.inf
     write_extended(tmp_path, joints)
     with pytest.raises(InputError, match="--images=none"):
         open_source("lsp", tmp_path)

@@ -275,7 +275,7 @@ def test_what_can_not_be_used_is_counted(tmp_path, read_all, encode):
     content = make_json(make_people(7))
     content[0]["joint_self"] = content[0]["joint_self"][:15]
     content[1]["joint_self"][3] = [1, 2]
-    content[2]["joint_self"][3][0] = None
+    content[2]["joint_self"][3][0] = "left"
     content[3]["img_paths"] = None
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / f"{2:09d}.jpg").write_bytes(encode(99, 90))
