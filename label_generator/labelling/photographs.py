@@ -29,6 +29,7 @@ from tfrecords.source import Skip
 from tfrecords.storage.partial import locked
 from tools.cli.errors import InputError
 from tools.cli.progress import Progress
+from tools.files import inputs as file_inputs
 from tools.files import remote
 from tools.files.columns import LabelFiles
 
@@ -104,6 +105,8 @@ def find_people(request: Request) -> pathlib.Path:
     Raises:
       InputError: nothing to read, another request's file in the output, or no models.
     """
+    if not file_inputs.is_unicode(os.path.abspath(request.path)):
+        raise InputError(f"{request.path}: a path that is not Unicode text, which no label can name; rename it")
     files = PictureFiles(request.path, request.output)
     header = _header(request, files)
     if request.file.exists() and not request.overwrite:

@@ -12,7 +12,9 @@ from tfrecords.formats import photographs
 from tfrecords.formats.photographs import Photo
 from tfrecords.source import Skip
 from tools.cli.errors import InputError
+from tools.files import inputs
 
+NOT_UNICODE = "file name that is not Unicode text"
 SUFFIXES = (*photographs.SUFFIXES, *photographs.VIDEO_SUFFIXES)
 
 
@@ -42,10 +44,11 @@ class CutVideo(NamedTuple):
 
 
 class PictureFiles:
-    """What --input names.
+    r"""What --input names.
 
     Attributes:
-      root: the folder that names are relative to. names: of the files, in order.
+      root: the folder that names are relative to. names: of the files, in order; what is no Unicode text in them is
+        written as ``\xff``, and those files are not read, since no label can name them.
       cut_videos: those videos that ended early when `pictures` read them last.
     """
 
@@ -74,15 +77,17 @@ class PictureFiles:
             self.names = [os.path.relpath(name, self.root) for name in found]
         else:
             raise InputError(f"{text}: no such file or folder")
+        self._unnamed = {_shown(name): name for name in self.names if not inputs.is_unicode(name)}
+        self.names = [name if inputs.is_unicode(name) else _shown(name) for name in self.names]
 
     @property
     def paths(self) -> list[pathlib.Path]:
         """Of the files."""
-        return [self.root / name for name in self.names]
+        return [self.root / self._unnamed.get(name, name) for name in self.names]
 
     def is_video(self, name: str) -> bool:
-        """Whether a file is a video by its name."""
-        return name.lower().endswith(photographs.VIDEO_SUFFIXES)
+        """Whether a file is a video by its name, and can be read."""
+        return name not in self._unnamed and name.lower().endswith(photographs.VIDEO_SUFFIXES)
 
     def frames(self, every_seconds: float = 0.0) -> int:
         """About how many pictures and frames there are, as the files tell it. Raises `InputError` for a bad video."""
@@ -102,16 +107,23 @@ class PictureFiles:
         for name in self.names:
             if not self.is_video(name):
                 if number >= start:
-                    yield Picture(number, name, photographs.read(self.root / name, name), False)
+                    unnamed = name in self._unnamed
+                    photo = Skip(NOT_UNICODE, name) if unnamed else photographs.read(self.root / name, name)
+                    yield Picture(number, name, photo, False)
                 number += 1
                 continue
             video = photographs.Video(self.root / name)
-            for photo in video.photos(every_seconds):
+            for frame in video.photos(every_seconds):
                 if number >= start:
-                    yield Picture(number, name, photo._replace(name=name), True)
+                    yield Picture(number, name, frame._replace(name=name), True)
                 number += 1
             if video.ends_early:
                 self.cut_videos.append(CutVideo(name, video.decoded or 0, video.count))
+
+
+def _shown(name: str) -> str:
+    r"""A name with the bytes that are no UTF-8 as ``\xff``."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _listed(folder: pathlib.Path, without: str | os.PathLike | None) -> list[str]:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 
 import cv2
 import numpy as np
@@ -253,6 +254,27 @@ def test_a_pipe_is_no_picture(red_spots, tmp_path):
     with pytest.raises(InputError, match="none of its 1 pictures can be read"):
         find(place, tmp_path / "out")
     assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize("name", [b"\xff\xfe.png", b"\xff.mp4", b"folder \xe9/b.png"])
+def test_names_that_are_not_unicode_are_skipped_by_name(red_spots, tmp_path, name):
+    """Latin letters of an old archive, say: the other pictures are labelled, and the file says which one is not."""
+    place = tmp_path / "in"
+    place.mkdir()
+    cv2.imwrite(str(place / "a.png"), picture((30, 40)))
+    strange = os.path.join(os.fsencode(place), name)
+    os.makedirs(os.path.dirname(strange), exist_ok=True)
+    shutil.copy(place / "a.png", strange)
+    people = find(place, tmp_path / "out")
+    assert [people.reasons[code] for code in column(people, "reason")] == ["", "file name that is not Unicode text"]
+    assert people.files(0, 2) == ["a.png", name.decode("utf-8", "backslashreplace")]
+    assert len(find(place, tmp_path / "out")) == 2  # again: taken as it is
+    kept = inputs.open_input(inputs.Spec(str(people.path), "photographs", images=""))
+    assert [type(record).__name__ for record in kept.records(np.arange(2))] == ["PoseRecord", "Skip"]
+    RedSpots.calls = 0
+    with pytest.raises(InputError, match=r"not Unicode text, which no label can name; rename it"):
+        find(os.fsdecode(strange), tmp_path / "single")
+    assert not RedSpots.calls
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.jpg"])
