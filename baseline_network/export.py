@@ -62,9 +62,9 @@ def main(flags: command.Flags) -> int:
 
 def _check_output(output: str, flags: command.Flags) -> None:
     """Raises `InputError` unless `output` is free, or what this command once wrote and may replace."""
+    outputs.check_folder(output)
     if not os.path.lexists(output):
         return
-    outputs.check_folder(output)
     outputs.check_free(output, flags.overwrite)
     # A whole folder is about to go: it must be one of ours, and not what is packed.
     if os.listdir(output) and not os.path.exists(os.path.join(output, "export.json")):

@@ -15,6 +15,7 @@ from tfrecords import schema
 from tfrecords.source import Source
 from tfrecords.storage import manifest, shards, workers
 from tfrecords.storage.partial import Partial, check_output, locked
+from tools.cli import outputs
 from tools.cli.errors import InputError
 from tools.cli.progress import Progress
 from tools.files import remote
@@ -110,6 +111,8 @@ def preview(
     output = remote.place(output)
     if output.exists() and not output.is_dir():
         raise InputError(f"{output}: can't be used as an output folder: Not a directory")
+    if not remote.is_remote(output):
+        outputs.check_folder(output)
     source = factory()
     plan = _plan(source, num_shards, shuffle, seed, compressed, limit)
     check_output(output, overwrite)

@@ -119,7 +119,9 @@ def _array_files(
     if source.suffix == ".npy":
         if output.suffix != ".npy":
             raise InputError(f"--output={output}: the view of one array is a file *.npy")
+        outputs.check_folder(output.parent)
         return [(source, output)]
+    outputs.check_folder(output)
     files = clips.list_files(source, (".npy",), "<subject>/<action>/<file>.npy, one .npy, or TFRecords")
     return [(path, output / path.relative_to(source)) for path in files]
 

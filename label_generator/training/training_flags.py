@@ -49,7 +49,9 @@ def declare(description: str) -> command.Flags:
     """The flags of `train.py`."""
     flags = command.Flags(description, dry_run=True)
     with flags.group("Flags of the original, in its order"):
-        flags.float("learning_rate", 1e-3, "learning rate at the first step; decays by 0.96 every 100,000 steps")
+        flags.float(
+            "learning_rate", 1e-3, "learning rate at the first step; decays by 0.96 every 100,000 steps", lower_bound=0
+        )
         flags.float("dropout", 1, "probability to KEEP an activation; 1 means no dropout")
         flags.integer("batch_size", 64, "poses in a step, over all devices together", lower_bound=1)
         flags.integer(
@@ -155,6 +157,8 @@ def declare(description: str) -> command.Flags:
             "synthetic_share",
             0.2,
             "fraction of views that show records of --source=synthetic, where there are others too",
+            lower_bound=0,
+            upper_bound=1,
         )
         flags.enum(
             "draw_views",

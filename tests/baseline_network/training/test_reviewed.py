@@ -1,11 +1,12 @@
 """Training obeys a review: dropped and swapped records are left out, and the stream stays resumable."""
 
 import json
+import types
 
 import numpy as np
 import pytest
 
-from baseline_network.training import training_data
+from baseline_network.training import run, training_data
 from baseline_network.training.reviewed import reviewed
 from baseline_network.training.training_data import BatchOptions, TrainingSet
 from tfrecords import reader
@@ -76,3 +77,12 @@ def test_what_decisions_cannot_say_or_leave(tmp_path, records):
     everything = dict.fromkeys(range(len(arrays["file"])), ("drop", False))
     with pytest.raises(InputError, match="leaves none of the"):
         reviewed(place, write(tmp_path / "d.json", arrays, everything))
+
+
+def test_decisions_of_other_records_are_refused(tmp_path, records):
+    place, arrays = records
+    other = {**arrays, "file": [f"other {name}" for name in arrays["file"]]}
+    write(tmp_path / "d.json", other, {0: ("drop", False), 3: ("keep", True)})
+    flags = types.SimpleNamespace(decisions=str(tmp_path / "d.json"))
+    with pytest.raises(InputError, match=r"d.json: no decision fits any of the records of .*train.tfrecord"):
+        run.leave_out(flags, run.TrainingRecords([place], place, [len(arrays["file"])]))
