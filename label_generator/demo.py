@@ -27,7 +27,12 @@ def declare() -> command.Flags:
         flags.string("images", "none", "folder of the pictures that INPUT names, to be shown behind the labels")
         flags.integer("limit", 2000, "largest number of poses", lower_bound=1)
         flags.integer("seed", 7, "random seed of the synthetic people, when there is no INPUT", lower_bound=0)
-        flags.string("camera", "auto", "auto (the input's own, else unknown), h36m, fx,fy,cx,cy, fov:DEG or unknown")
+        flags.string(
+            "camera",
+            "auto",
+            "h36m, fx,fy,cx,cy, fov:DEG or unknown; auto: the input's own; where there is none, a focal length of the "
+            "picture's diagonal if its size is known, else unknown",
+        )
         flags.strings("image_size", None, "WIDTH,HEIGHT in px, for fov: where the input does not state it")
     with flags.group("Lifting"):
         lifter_flags.declare_weights(flags)

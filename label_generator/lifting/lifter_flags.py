@@ -70,7 +70,9 @@ def declare_refinement(flags: command.Flags) -> None:
         "weighted", None, "weight each joint in the search by its predicted error and trust (default: by the recipe)"
     )
     flags.boolean("subgrid", None, "refine the depth between the steps of the grid (default: by the weights' recipe)")
-    flags.integer("min_joints", None, "poses with fewer labelled joints get no label", lower_bound=3, upper_bound=17)
+    flags.integer(
+        "min_joints", None, "poses with fewer labelled joints get no label (default: 8)", lower_bound=3, upper_bound=17
+    )
 
 
 def given_settings(flags: command.Flags) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from typing import Any, Callable, NamedTuple
 
 from absl import flags as absl_flags
 
-from tools.cli import quiet, reports, scratch, signals, terminal
+from tools.cli import flag_errors, quiet, reports, scratch, signals, terminal
 from tools.cli.errors import InputError
 
 BAD_INPUT = 2
@@ -159,10 +159,10 @@ class Flags:
         try:
             with contextlib.redirect_stderr(said):
                 rest = self._values(list(argv))[1:]
-        except absl_flags.Error as error:
-            raise InputError(f"{_one_line(error)} (see --help)") from error
         except UnicodeDecodeError as error:
             raise InputError("a flagfile within the flagfile is not text") from error
+        except (absl_flags.Error, ValueError) as error:  # the latter for --noflip=3
+            raise InputError(f"{flag_errors.message(self._values, error)} (see --help)") from error
         if said.getvalue():  # that a flagfile names itself
             raise InputError(_one_line(ValueError(said.getvalue())))
         for name, value in {**self.as_dict(), _LIMITS: getattr(self, _LIMITS)}.items():
@@ -220,10 +220,12 @@ class Flags:
             head = f"--[no]{name}"
         else:
             values = getattr(flag.parser, "enum_values", None)
-            kind = "|".join(values) if values else _kind_text(flag)
+            kind = "|".join(filter(None, values)) if values else _kind_text(flag)
             head = f"--{name}={kind}"
-        default = "" if flag.default is None or flag.default == "" else f" (default: {_default_text(flag)})"
-        wrapped = textwrap.wrap(_help_text(flag) + default, _WIDTH - 6)
+        text = _help_text(flag)
+        if flag.default not in (None, "", []) and "(default: " not in text:  # which is said where it is no one value
+            text += f" (default: {_default_text(flag)})"
+        wrapped = textwrap.wrap(text, _WIDTH - 6)
         return [f"  {head}"] + [f"      {line}" for line in wrapped]
 
 

@@ -265,7 +265,8 @@ def parse_permutation(words: str | Sequence[str] | None, size: int | None = POSE
     size = len(words) if size is None else size
     if sorted(order) != list(range(size)):
         raise InputError(
-            f"--permutation={','.join(words)[:100]}: expected each of 0 to {size - 1} once, separated by commas"
+            f"--permutation={','.join(words)[:100]}: expected {size} numbers, each of 0 to {size - 1} once, separated "
+            "by commas"
         )
     return order
 

@@ -43,7 +43,7 @@ def test_poses_without_a_label(plan):
         (["--step_mm=1e-9"], "more than 1,000,000 depths to search"),
         (["--min_depth_mm=5000", "--max_depth_mm=100"], "--min_depth_mm=5000 --max_depth_mm=100 --step_mm=1: expected"),
         (["--min_depth_mm=-100"], "--min_depth_mm=-100 "),
-        (["--min_joints=99"], "--min_joints=99: 99 is not an integer in the range [3, 17]"),
+        (["--min_joints=99"], "--min_joints=99: expected a whole number of 3 to 17"),
         (["--batch_size=99999999999999"], "--batch_size=99999999999999: "),
         (["--fps=1e-9"], "--fps=1e-09: expected 0.1 to 10,000 frames a second"),
         (["--formats=bvh"], "has no sequence of five frames or more"),

@@ -28,6 +28,9 @@ def declare():
         flags.strings("parts", ["a", "b"], "several texts")
         flags.multi_string("more", None, "may be repeated")
     flags.float("rate", 0.5, "a share")
+    flags.float("step", 0.0, "mm (default: by the recipe)", lower_bound=0, upper_bound=1000)
+    flags.enum("mode", "", ["", "fast"], "may be nothing")
+    flags.strings("nothing", [], "an empty list")
     return flags
 
 
@@ -53,6 +56,9 @@ def test_help_shows_groups_and_flags_in_declared_order(capsys):
     places = [text.index(word) for word in words]
     assert places == sorted(places)
     assert "a text\n" in text  # no default, so none is shown
+    assert "mm (default: by the recipe)\n" in text
+    assert "--mode=fast\n      may be nothing\n" in text
+    assert "an empty list\n" in text
     assert "cat|dog>" not in text
 
 
@@ -72,6 +78,9 @@ def test_values_and_defaults():
         "parts": ["x", "y"],
         "more": ["1", "2"],
         "rate": 0.5,
+        "step": 0.0,
+        "mode": "",
+        "nothing": [],
         "given": True,
         "not_given": False,
     }
@@ -81,9 +90,16 @@ def test_values_and_defaults():
     ("arguments", "message"),
     [
         (["--alhpa=5"], "Unknown command line flag 'alhpa'"),
-        (["--alpha=five"], "--alpha=five"),
-        (["--alpha=-1"], "--alpha=-1"),
-        (["--animal=cow"], "--animal=cow"),
+        (["--alpha=five"], "--alpha=five: expected a whole number of at least 0"),
+        (["--alpha=-1"], "--alpha=-1: expected a whole number of at least 0"),
+        (["--alpha=1.5"], "--alpha=1.5: expected a whole number of at least 0"),
+        (["--alpha=a: b"], "--alpha=a: b: expected a whole number of at least 0"),
+        (["--rate=half"], "--rate=half: expected a number (see"),
+        (["--step=-1"], "--step=-1: expected a number of 0 to 1,000"),
+        (["--loud=maybe"], "--loud=maybe: expected true or false (--loud, --noloud)"),
+        (["--noloud=3"], "--noloud=3 does not take an argument"),
+        (["--animal=cow"], "--animal=cow: expected one of cat, dog"),
+        (["--mode=slow"], "--mode=slow: expected one of fast"),
         (["--alpha=" + "9" * 30], "expected a number of at most"),
         (["word"], "unexpected argument 'word'"),
         (["--flagfile=/none/there.cfg"], "--flagfile=/none/there.cfg: no such file"),

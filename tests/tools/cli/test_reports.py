@@ -185,3 +185,15 @@ def test_zsh_gets_an_argument_for_every_flag():
         for flag in importlib.import_module(module).declare().described():
             assert f"'--{flag.name}" in block, f"{name} {flag.name}"
     assert text.count("'") % 2 == 0
+
+
+def test_help_says_each_default_once():
+    for script in SCRIPTS:
+        module = importlib.import_module(".".join(script.with_suffix("").parts))
+        if not hasattr(module, "declare"):
+            continue
+        text = module.declare().help("tool")
+        assert "(default: )" not in text, script
+        assert "=|" not in text, script
+        for entry in text.split("\n  --"):
+            assert entry.split("\n\n")[0].count("(default: ") <= 1, f"{script}: {entry}"

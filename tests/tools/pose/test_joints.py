@@ -142,7 +142,7 @@ def test_made_joints_stay_made_when_converted_again():
         (lambda: joints.joint_set("coco18"), "there are pose17"),
         (lambda: joints.convert(np.zeros((2, 15, 2)), "lsp14"), r"\[..., 14, D\], not \[2, 15, 2\]"),
         (lambda: joints.convert(np.zeros((2, 14, 2)), "lsp14", provenance=np.ones((2, 13))), r"not \[2, 13\]"),
-        (lambda: joints.parse_permutation("0,1,1"), "0 to 16 once"),
+        (lambda: joints.parse_permutation("0,1,1"), "=0,1,1: expected 17 numbers, each of 0 to 16 once"),
         (lambda: joints.parse_permutation("a"), "permutation=a: expected"),
         (lambda: joints.POSE17.index("Tail"), "no joint 'Tail'"),
     ],
