@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from tools.cli import command, plans
 from tools.cli.errors import InputError
+from tools.cli.words import counted
 from tools.files import remote
 
 if TYPE_CHECKING:
@@ -109,9 +110,13 @@ def _sheet_path(flags: command.Flags, folder: pathlib.Path) -> pathlib.Path | No
 
 def report(findings: Any, top: int = 10) -> list[str]:
     """The findings as lines of text; top: how many of the most frequent texts of each kind."""
-    lines = [f"{findings.records:,} records, {findings.shards} shards, {findings.bytes / 1e6:,.1f} MB"]
+    lines = [
+        f"{counted(findings.records, 'record')}, {counted(findings.shards, 'shard')}, {findings.bytes / 1e6:,.1f} MB"
+    ]
     if findings.pictures:
-        lines.append(f"{findings.pictures:,} pictures, {findings.picture_bytes / findings.pictures / 1e3:,.1f} kB each")
+        lines.append(
+            f"{counted(findings.pictures, 'picture')}, {findings.picture_bytes / findings.pictures / 1e3:,.1f} kB each"
+        )
     for reason, count in findings.skipped.most_common():
         lines.append(f"skipped {count:,}: {reason}")
     lines += ["", f"{'field':15} {'records':>10} {'min':>12} {'mean':>12} {'max':>12}"]

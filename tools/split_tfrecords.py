@@ -17,6 +17,7 @@ from typing import Any
 
 from tools.cli import command, plans
 from tools.cli.errors import InputError
+from tools.cli.words import counted
 
 _GROUPS = ("subject", "sequence", "file", "action")
 
@@ -56,7 +57,7 @@ def main(flags: command.Flags) -> int:
     places = {part: os.path.join(flags.output, part) for part in factories}
     previews = {part: writer.preview(factories[part], places[part], **how) for part in factories}
     lines = [
-        f"{part}: {plan.records:,} records of {len(division.groups[part]):,} by {flags.by}"
+        f"{part}: {counted(plan.records, 'record')} of {counted(len(division.groups[part]), flags.by)}"
         for part, (_, plan) in previews.items()
     ]
     if flags.dry_run:

@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from baseline_network.network import hourglass
-from tools.cli.errors import InputError
+from tools.cli.errors import InputError, first_line
 
 # What a file may ask torch itself for: the makers of tensors, in its versions since 0.1.
 _TENSOR_MAKERS = ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_parameter")
@@ -140,7 +140,7 @@ def _load_network(torch: types.ModuleType, path: str | os.PathLike) -> Any:
         raise InputError(f"{path}: refused, weights of a network do not need this: {refused}") from None
     except Exception as error:  # a damaged pickle can fail in any of the ways of the machine's instructions
         kind = "a damaged PyTorch file" if zipfile.is_zipfile(path) else "not a PyTorch file, or a damaged one"
-        what = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        what = f"{type(error).__name__}: {first_line(error)}"
         raise InputError(f"{path}: {kind} ({what})") from None
 
 

@@ -18,6 +18,7 @@ from tools.cli import plans
 from tools.cli.command import Flags
 from tools.cli.errors import InputError
 from tools.cli.progress import Progress
+from tools.cli.words import counted
 from tools.drawing import animation, drawing
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def predict_files(flags: Flags) -> int:
     if files.video is not None and not flags.limit and writer.pictures < files.video.count:
         print(f"{flags.input}: ended after {writer.pictures:,} of {files.video.count:,} frames; it may be damaged")
     kind = "picture" if files.video is None else "frame"
-    print(f"{writer.people:,} people in {writer.pictures:,} {kind}{'s' * (writer.pictures != 1)}")
+    print(f"{counted(writer.people, 'person', 'people')} in {counted(writer.pictures, kind)}")
     for reason, count in sorted(writer.skipped.items()):
         print(f"skipped: {count:,} ({reason})")
     if writer.first_skip:
@@ -106,7 +107,8 @@ def predict_files(flags: Flags) -> int:
         print(f"boxes: {count:,} {source}")
     if summary.get("sequence", {}).get("clips"):
         clips = summary["sequence"]
-        print(f"sequences: {clips['clips']:,} clips of {clips['frames']:,} frames, bones of constant length")
+        frames = counted(clips["frames"], "frame")
+        print(f"sequences: {counted(clips['clips'], 'clip')} of {frames}, bones of constant length")
     if "records" in summary:
         print(f"records: {summary['records']:,}")
     print(f"written to {flags.output}")

@@ -207,7 +207,10 @@ def _count(flags: Flags, place: str, flag: str) -> int:
 
 def network_sizes(flags: Flags, start: network_files.HourglassWeights | None) -> hourglass.Sizes:
     """The sizes by the flags, or of the weights to start from; raises `InputError` when the two contradict."""
-    sizes = hourglass.Sizes(**{name: getattr(flags, name) for name in training_flags.SIZES})
+    try:
+        sizes = hourglass.Sizes(**{name: getattr(flags, name) for name in training_flags.SIZES})
+    except InputError as error:
+        raise InputError(f"--{error}") from None
     if start is None:
         return sizes
     for name in training_flags.SIZES:

@@ -20,7 +20,7 @@ import numpy as np
 from label_generator.networks.linear_model import RELEASED_SCOPE, LinearModelConfig
 from label_generator.stages import pose_rows, published
 from label_generator.stages.stage import COORDINATES
-from tools.cli.errors import InputError
+from tools.cli.errors import InputError, first_line
 from tools.pose.joints import POSE17
 
 # Which of the released networks a checkpoint is of.
@@ -132,7 +132,7 @@ def read_checkpoint(path: str | os.PathLike) -> Checkpoint:
     except InputError:
         raise
     except (tf.errors.OpError, IndexError, ValueError, RuntimeError) as error:
-        raise InputError(f"{prefix}: not a TensorFlow checkpoint, or damaged: {_first_line(error)}") from None
+        raise InputError(f"{prefix}: not a TensorFlow checkpoint, or damaged: {first_line(error)}") from None
     for name, value in variables.items():
         if not np.issubdtype(value.dtype, np.floating) or not np.isfinite(value).all():
             raise InputError(f"{prefix}: {name} holds numbers that are not finite, or none ({value.dtype})")
@@ -222,10 +222,6 @@ def _number(value: Any) -> float | int | None:
 def _listed(names: Sequence[str]) -> str:
     shown = ", ".join(names[:_NAMES_SHOWN])
     return shown + (f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else "")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
 def choices_of_directory(path: str | os.PathLike) -> dict[str, bool | float]:

@@ -17,6 +17,7 @@ from tfrecords.source import Skip
 from tools.cli import outputs, plans
 from tools.cli.command import Flags
 from tools.cli.errors import InputError
+from tools.cli.words import counted
 from tools.pose import bounds, joints, tracks
 
 # Of these the first must have a picture, where records with pictures are asked for.
@@ -57,7 +58,7 @@ def show(flags: Flags, options: LabellingOptions) -> int:
         if "tfrecord" in options.formats and not options.images:
             selects.append(_pictures_text(options))
     if options.decisions is not None:
-        reads.append(f"{options.decisions.path}: {len(options.decisions):,} decisions of a review")
+        reads.append(f"{options.decisions.path}: {counted(len(options.decisions), 'decision')} of a review")
     reads += [f"{network.directory}: {network.stage}, {network.recipe} recipe" for network in networks]
     selects.append(f"camera: {summaries.camera_text(options.camera)}")
     writes += formats.outputs(options.formats)

@@ -145,11 +145,18 @@ def _guess_json(path: pathlib.Path) -> str:
     """By the keys that the first part of the text shows."""
     try:
         with inputs.open_file(path) as plain, gzip.open(plain) if path.suffix == ".gz" else plain as file:
-            start = file.read(1 << 16).decode("utf-8-sig", "replace").lstrip()
+            content = file.read(1 << 16)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: cannot be read ({error})") from None
+    if content.startswith(b"\x1f\x8b"):
+        raise InputError(f"{path}: is compressed with gzip; expected such a name to end in .gz, once")
+    if b"\0" in content[:4]:
+        raise InputError(f"{path}: is no text in UTF-8 (UTF-16?), which JSON files are")
+    start = content.decode("utf-8-sig", "replace").lstrip()
     if not start:
         raise InputError(f"{path}: is empty")
+    if start[0] not in "[{":
+        raise InputError(f"{path}: not JSON, which begins with [ or {{")
     keys = set(re.findall(r'"(\w+)"\s*:', start))
     if keys & {"pose_keypoints_2d", "pose_keypoints"}:
         raise InputError(f"{path}: one frame of OpenPose; name the folder of the frames")

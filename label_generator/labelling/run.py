@@ -41,6 +41,7 @@ from tools.cli import outputs
 from tools.cli.command import Flags
 from tools.cli.errors import InputError
 from tools.cli.progress import Progress
+from tools.cli.words import counted
 from tools.files import atomic, remote
 from tools.files import decisions as decisions_file
 from tools.files.columns import FOLDER, LabelFiles
@@ -122,7 +123,7 @@ def run(
     print(f"weights: {weights}; {summaries.settings_text(lifter.settings)}")
     print(f"camera: {summaries.camera_text(options.camera)}", flush=True)
     if options.decisions is not None:
-        print(f"review: {options.decisions.path}, {len(options.decisions):,} decisions", flush=True)
+        print(f"review: {options.decisions.path}, {counted(len(options.decisions), 'decision')}", flush=True)
     with locked(options.folder):
         header = _header(options, poses, lifter, fingerprint)
         refused = options.folder / FOLDER / _REFUSED
@@ -350,4 +351,4 @@ def _write_records(options: LabellingOptions, part: pathlib.Path, engine: engine
         raise InputError(
             f"--tfrecords: {error}; the same command with other --images, or 'none', goes on from here"
         ) from error
-    print(f"records: {content.records:,} in {len(content.shards)} shards")
+    print(f"records: {content.records:,} in {counted(len(content.shards), 'shard')}")

@@ -14,6 +14,7 @@ from label_generator.labelling import cameras, inputs
 from label_generator.labelling.options import LABELS, LabellingOptions
 from tfrecords import schema
 from tfrecords.storage import manifest
+from tools.cli.words import counted
 from tools.files.columns import LabelFiles
 
 if TYPE_CHECKING:  # it imports TensorFlow, and bad flags are reported before that
@@ -120,7 +121,9 @@ def cut_video_lines(cut_videos: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def print_summary(summary: dict[str, Any], options: LabellingOptions) -> None:
     """Prints what `summarize` returned, for the user."""
-    print(f"{summary['labels']:,} labels for {summary['poses']:,} poses in {summary['seconds']:.1f} s")
+    print(
+        f"{counted(summary['labels'], 'label')} for {counted(summary['poses'], 'pose')} in {summary['seconds']:.1f} s"
+    )
     for reason, count in sorted(summary["without_label"].items(), key=lambda item: -item[1]):
         print(f"without label: {count:,}, {reason}")
     for line in cut_video_lines(summary["cut_videos"]):
@@ -140,7 +143,8 @@ def print_summary(summary: dict[str, Any], options: LabellingOptions) -> None:
     clips = summary["sequence"]
     if clips and clips["clips"]:
         rate = f"{clips['fps']:g} frames a second{'' if clips['fps_known'] else ', assumed: --fps tells'}"
-        print(f"sequences: {clips['clips']:,} clips of {clips['frames']:,} labels ({rate}), bones of constant length")
+        labels = counted(clips["frames"], "label")
+        print(f"sequences: {counted(clips['clips'], 'clip')} of {labels} ({rate}), bones of constant length")
         if "acceleration_mm" in clips:
             before, after = clips["acceleration_before_mm"], clips["acceleration_mm"]
             print(f"  acceleration {before:.1f} -> {after:.1f} mm a frame squared, relative to the root")

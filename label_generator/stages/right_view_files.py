@@ -18,6 +18,7 @@ from tfrecords.formats import arrays
 from tfrecords.source import Options
 from tools.cli import outputs
 from tools.cli.errors import InputError
+from tools.cli.words import counted
 from tools.files import atomic
 from tools.pose import cameras
 from tools.pose.joints import POSE17
@@ -189,7 +190,7 @@ def why_without_right_view(pose: np.ndarray) -> str:
 def _write_records(source: str, output: str, options: RightViewOptions) -> WrittenViews:
     content = writer.convert(_record_source(source, output, options), output, overwrite=options.overwrite)
     left_out = sum(entry["count"] for entry in content.skipped.values())
-    return WrittenViews(content.records, left_out, f"{len(content.shards)} shards")
+    return WrittenViews(content.records, left_out, counted(len(content.shards), "shard"))
 
 
 def _record_source(source: str, output: str, options: RightViewOptions) -> functools.partial[RightSource]:

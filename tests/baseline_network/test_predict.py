@@ -153,7 +153,7 @@ def test_pictures_without_people_are_counted(run, pose3d_data, tmp_path, capsys)
     cv2.imwrite(str(folder / "b.png"), photograph)
     assert run(f"--input={folder}", f"--output={tmp_path / 'out'}", "--largest", "--detector=hog") == 0
     told = capsys.readouterr().out
-    assert "1 people in 2 pictures" in told
+    assert "1 person in 2 pictures" in told
     assert "skipped: 1 (nobody found)" in told
     assert "boxes: 1 detector" in told
     empty, found = load(tmp_path / "out")["images"]
@@ -225,7 +225,7 @@ def test_as_a_program(repository, folder, small_weights, tmp_path):
     done = subprocess.run([*program, *flags, f"--weights={small_weights}"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "1 x 1 x 16, crops of 64 px, 1.25 times the box, mirrored too" in done.stdout
-    assert "1 people in 1 picture\n" in done.stdout
+    assert "1 person in 1 picture\n" in done.stdout
     assert [len(image["people"]) for image in load(tmp_path / "out")["images"]] == [1]
 
 

@@ -73,7 +73,7 @@ def test_flagfiles_hold_the_published_recipe_and_its_ablation(repository):
         ("--train_data={train} --test_data={train} --mix=x", "--mix=x: expected numbers"),
         ("--train_data={train} --test_data={train} --unaugmented=h36m", "--unaugmented=h36m: not one of"),
         ("--train_data={train} --test_data={train} --brightness=1,0", "--brightness=1,0"),
-        ("--train_data={train} --test_data={train} --resolution=100", "resolution=100"),
+        ("--train_data={train} --test_data={train} --resolution=100", "--resolution=100: must be"),
         ("--train_data={train} --test_data={train} --batch_size=64", "32 records don't fill its 64 places"),
         ("--train_data={train} --test_data={train} --weights=nowhere", "nowhere"),
     ],

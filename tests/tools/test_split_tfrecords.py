@@ -64,6 +64,8 @@ def test_people_are_in_one_set_each_and_nobody_is_lost(records, tmp_path, capsys
     assert abs(len(test) - 40) <= 30
     assert run(inspect_tfrecords, tmp_path / "a" / "train", tmp_path / "a" / "test", "--sheet=none") == 0
     assert run(split_tfrecords, f"--input={records}", f"--output={tmp_path / 'b'}", "--seed=4") == 0
+    people = len({subject for subject, _ in train})
+    assert f"train: {len(train)} records of {people} subject{'s' * (people > 1)}: " in capsys.readouterr().out
     assert contents(tmp_path / "b" / "test")[0] == test
     others = [tuple(sorted(_drawn(records, seed))) for seed in range(6)]
     assert len(set(others)) > 1

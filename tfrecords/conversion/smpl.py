@@ -26,7 +26,7 @@ import numpy as np
 from tfrecords.conversion import bvh_joints
 from tfrecords.formats import arrays
 from tfrecords.formats.bvh import Skeleton
-from tools.cli.errors import InputError
+from tools.cli.errors import InputError, first_line
 from tools.files import archives
 
 NAMES = (
@@ -193,7 +193,7 @@ def _read(path: pathlib.Path, names: Iterable[str]) -> dict[str, np.ndarray]:
             for name in names:
                 result[name] = content[name]
     except (*archives.DAMAGED, TypeError, SyntaxError, KeyError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        reason = first_line(error)
         raise InputError(f"{path}: damaged ({reason})") from None
     for name, array in result.items():
         if not np.isfinite(array).all():

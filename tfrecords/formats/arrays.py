@@ -11,7 +11,7 @@ from typing import IO, Any, Union
 
 import numpy as np
 
-from tools.cli.errors import InputError
+from tools.cli.errors import InputError, first_line
 from tools.files import archives, inputs, limits
 from tools.pose.joints import POSE17
 
@@ -36,7 +36,7 @@ def read_header(file: IO[bytes], place: str) -> tuple[tuple[int, ...], bool, np.
             warnings.simplefilter("ignore")  # headers that Python 2 wrote
             shape, fortran, dtype = read(file)
     except Exception as error:  # NumPy evaluates the header as Python text, which can fail in any way
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        reason = first_line(error)
         raise InputError(f"{place}: no .npy array: {reason}") from None
     if dtype.hasobject:
         raise InputError(f"{place}: an array of Python objects, expected floating numbers")
@@ -236,7 +236,7 @@ def read_npz(path: str | os.PathLike, names: Sequence[str] | None = None) -> dic
     except InputError:
         raise
     except Exception as error:  # NumPy evaluates headers as Python text, which can fail in any way
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        reason = first_line(error)
         raise InputError(f"{path}: not an .npz of plain arrays ({reason})") from None
 
 
@@ -268,5 +268,5 @@ class Archive:
         try:
             return self._arrays[name]
         except Exception as error:  # as in `read_npz`
-            reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+            reason = first_line(error)
             raise InputError(f"{self.path}: {name} is damaged: {reason}") from None

@@ -296,9 +296,9 @@ class Pictures:
         if self.path.is_dir():
             with os.scandir(self.path) as entries:
                 if next(entries, None) is None:
-                    raise InputError(f"images: folder {self.path} is empty; --images=none leaves pictures out")
+                    raise InputError(f"--images: folder {self.path} is empty; --images=none leaves pictures out")
         elif not self.path.exists():
-            raise InputError(f"images: no folder or tar {self.path}; --images=none leaves pictures out")
+            raise InputError(f"--images: no folder or tar {self.path}; --images=none leaves pictures out")
         else:
             inputs.check_regular(self.path)
             try:
@@ -306,7 +306,7 @@ class Pictures:
                     pass
             except (tarfile.TarError, OSError, EOFError) as error:
                 raise InputError(
-                    f"images: {self.path} is neither a folder nor an uncompressed tar ({error}); "
+                    f"--images: {self.path} is neither a folder nor an uncompressed tar ({error}); "
                     "--images=none leaves pictures out"
                 ) from None
 
@@ -368,7 +368,7 @@ class Pictures:
                         members["/".join(parts)] = place
                         members.setdefault(parts[-1], place)
         except (tarfile.TarError, OSError, EOFError) as error:
-            raise InputError(f"images: {self.path}: damaged tar ({error})") from None
+            raise InputError(f"--images: {self.path}: damaged tar ({error})") from None
         return members
 
 

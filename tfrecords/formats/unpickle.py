@@ -22,7 +22,7 @@ from typing import IO, Any, Callable
 
 import numpy as np
 
-from tools.cli.errors import InputError
+from tools.cli.errors import InputError, first_line
 from tools.files import archives, inputs, limits
 
 # What arrays of numbers and texts are made of: bool, signed, unsigned, float, complex, bytes, text, object.
@@ -212,7 +212,7 @@ def load_objects(path: str | os.PathLike) -> Any:
     except _Refused as refused:
         raise InputError(f"{path}: refused, an array of texts and numbers does not need this: {refused}") from None
     except Exception as error:  # a damaged pickle can fail in any of the ways of the machine's instructions
-        what = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        what = f"{type(error).__name__}: {first_line(error)}"
         raise InputError(f"{path}: not an array file, or a damaged one ({what})") from None
 
 

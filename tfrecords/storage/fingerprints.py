@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable
 
 from tfrecords.storage import locate, manifest
+from tools.cli.words import counted
 from tools.files import checksums, remote
 
 
@@ -29,9 +30,10 @@ def warn_of_shared(train: locate.Where, test: locate.Where) -> None:
     """Prints a warning on standard error when records that are trained on are tested on as well."""
     count = shared_shards(test, train)
     if count:
-        shards = f"{count} of {len(locate.find(test).files)} shards of the test set"
+        shards = f"{count} of {counted(len(locate.find(test).files), 'shard')} of the test set "
+        shards += "is" if count == 1 else "are"
         print(
-            f"warning: {shards} are trained on too, so the figures say nothing of other people; "
+            f"warning: {shards} trained on too, so the figures say nothing of other people; "
             "tools/split_tfrecords.py splits a set",
             file=sys.stderr,
             flush=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 
 _LINE_ENDS = re.compile(r"\s*[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]\s*")
 
@@ -16,3 +17,9 @@ class InputError(ValueError):
 
     def __init__(self, message: object = ""):
         super().__init__(_LINE_ENDS.sub(" ", str(message)))
+
+
+def first_line(error: BaseException, letters: int = 200) -> str:
+    """The first line of what another library's exception says, cut between words; its type where it says nothing."""
+    line = next(iter(str(error).splitlines()), "")
+    return textwrap.shorten(line[: 4 * letters], letters, placeholder=" ...") or type(error).__name__

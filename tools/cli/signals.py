@@ -33,7 +33,7 @@ def _end_quietly(number: int, frame: Any) -> None:
 class Ended(BaseException):
     """The process was asked to end. number: of the signal. note: what is kept and how to go on."""
 
-    def __init__(self, number: int, note: str = "what is whole is kept, and the same command goes on with it"):
+    def __init__(self, number: int, note: str = "nothing is half-written, and the same command can be given again"):
         super().__init__(signal.Signals(number).name)
         self.number, self.note = number, note
 

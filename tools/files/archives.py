@@ -10,7 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 
-from tools.cli.errors import InputError
+from tools.cli.errors import InputError, first_line
 from tools.files import inputs, limits
 
 # What reading a damaged or foreign archive raises. NotImplementedError: a compression method or version that zipfile
@@ -39,7 +39,7 @@ def open_zip(path: str | os.PathLike) -> Iterator[zipfile.ZipFile]:
     except InputError:
         raise
     except DAMAGED as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        reason = first_line(error)
         raise InputError(f"{path}: no .npz archive, or damaged ({reason})") from None
 
 

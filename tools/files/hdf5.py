@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tools.cli.errors import InputError
+from tools.cli.errors import InputError, first_line
 from tools.files import inputs, limits
 
 _MOST_OBJECTS = 100_000
@@ -33,7 +33,7 @@ def open_file(path: str | os.PathLike, expected: str) -> Iterator[Any]:
     try:
         file = h5py.File(path, "r")
     except OSError as error:
-        raise InputError(f"{path}: no HDF5 file, or damaged; expected {expected} ({_first_line(error)})") from None
+        raise InputError(f"{path}: no HDF5 file, or damaged; expected {expected} ({first_line(error)})") from None
     with file, inputs.reading(path, expected):
         with limits.bounded_memory(limits.current().names_bytes):
             _check_group(file, str(path))
@@ -88,7 +88,3 @@ def _check_group(file: Any, place: str) -> None:
                     raise InputError(f"{place}: {where} is a virtual data set, which reads other files")
             elif isinstance(item, h5py.Group) and where.count("/") < 64:
                 waiting.append((item, where))
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -88,11 +88,13 @@ def intrinsics_from_fov(fov_deg: float, width: float, height: float, axis: str =
     if not bounds.good_size(width, height):
         raise InputError(f"image size {width} x {height}: expected positive numbers of at most 100,000 pixels")
     spans = {"x": width, "y": height, "diagonal": math.hypot(width, height)}
+    names = {"x": "width", "y": "height", "diagonal": "diagonal"}
     if axis not in spans:
         raise ValueError(f"unknown axis {axis!r}: expected one of {', '.join(spans)}")
     focal = spans[axis] / 2 / math.tan(math.radians(fov_deg) / 2)
     if not bounds.good_camera(focal, focal, width / 2, height / 2):
-        raise InputError(f"field of view {fov_deg:g} of {spans[axis]:g} px: {bounds.EXPECTED_INTRINSICS}")
+        share = f"a focal length of {focal / spans[axis]:.2g} times the picture's {names[axis]}"
+        raise InputError(f"field of view {fov_deg:g}: {share}; {bounds.EXPECTED_INTRINSICS}")
     return np.array([focal, focal, width / 2, height / 2])
 
 

@@ -224,7 +224,7 @@ def _list_checkpoints(directory: str, steps: list[int]) -> None:
     if paths:
         # Without times, none of them would ever count as old.
         times = [remote.place(path + ".index").stat().st_mtime_ns / 1e9 for path in paths]
-        tf.compat.v1.train.update_checkpoint_state(
+        tf.__internal__.train.update_checkpoint_state(
             directory,
             paths[-1],
             paths,

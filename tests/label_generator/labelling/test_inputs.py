@@ -448,11 +448,23 @@ def test_joints_at_zero_are_missing(tmp_path, people):
     assert batch.provenance[2, joints.POSE17.index("LWrist")] == joints.LABELLED
 
 
+def test_json_in_another_encoding_is_named(tmp_path):
+    path = tmp_path / "a.json"
+    for content, message in (
+        ('{"annotations": []}'.encode("utf-16"), r"a\.json: is no text in UTF-8 \(UTF-16\?\)"),
+        (gzip.compress(b"{}"), r"a\.json: is compressed with gzip; expected such a name to end in \.gz"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=message):
+            formats.guess_format(str(path))
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("a.json", '{"people": [{"pose_keypoints_2d": []}]}', "one frame of OpenPose; name the folder"),
         ("a.json", "[1, 2]", "no key of this JSON is known"),
+        ("a.json", "image 1", r"a.json: not JSON, which begins with \[ or \{"),
         ("a.json", "", "is empty"),
         ("a.xyz", "", "format not known by its name; --format is one of"),
         ("folder/a.txt", "", "no pictures, videos, records, OpenPose JSON"),

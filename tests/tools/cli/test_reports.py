@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from tools.cli import command, completion, console, plans, reports, terminal
-from tools.cli.errors import InputError
+from tools.cli.errors import InputError, first_line
+from tools.cli.words import counted
 
 SCRIPTS = [
     path.relative_to(pathlib.Path(__file__).parents[3])
@@ -185,6 +186,17 @@ def test_zsh_gets_an_argument_for_every_flag():
         for flag in importlib.import_module(module).declare().described():
             assert f"'--{flag.name}" in block, f"{name} {flag.name}"
     assert text.count("'") % 2 == 0
+
+
+def test_counted_nouns():
+    assert [counted(n, "clip") for n in (0, 1, 1234)] == ["0 clips", "1 clip", "1,234 clips"]
+    assert [counted(n, "person", "people") for n in (1, 2)] == ["1 person", "2 people"]
+
+
+def test_first_lines_of_exceptions_end_between_words():
+    assert first_line(ValueError("bad magic\nat 0x12")) == "bad magic"
+    assert first_line(ValueError("one two three"), 12) == "one two ..."
+    assert first_line(KeyError()) == "KeyError"
 
 
 def test_help_says_each_default_once():

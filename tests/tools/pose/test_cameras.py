@@ -279,6 +279,14 @@ def test_any_text_parses_or_is_an_input_error(text):
     assert "\n" not in message
 
 
+def test_a_field_of_view_beyond_bounds_is_shown_without_a_size():
+    # tan(0.05 degrees) / 2
+    with pytest.raises(
+        InputError, match=r"field of view 179\.9: a focal length of 0\.00044 times the picture's width;"
+    ):
+        cameras.parse_intrinsics("fov:179.9", (1000, 1000))
+
+
 def test_parse_intrinsics_forms():
     np.testing.assert_array_equal(cameras.parse_intrinsics(" 1145, 1143,515 ,512"), [1145, 1143, 515, 512])
     np.testing.assert_allclose(cameras.parse_intrinsics("fov:90", (640, 480)), [320, 320, 320, 240])
