@@ -20,6 +20,7 @@ from tools.cli.errors import InputError
 from tools.cli.progress import Progress
 from tools.cli.words import counted
 from tools.drawing import animation, drawing
+from tools.files import inputs
 
 if TYPE_CHECKING:
     from baseline_network.prediction.predictor import Predictor
@@ -61,7 +62,7 @@ class InputPictures:
     def read(self) -> Iterator[tuple[str, photographs.Photo | Skip]]:
         """(name, picture or why it cannot be read), in order."""
         if self.video is None:
-            return ((name, photographs.read(self._path / name, name)) for name in self._names)
+            return ((inputs.shown_name(name), photographs.read(self._path / name, name)) for name in self._names)
         return ((photo.name, photo) for photo in itertools.islice(self.video.photos(), self._limit))
 
 
@@ -82,7 +83,7 @@ def predict_files(flags: Flags) -> int:
     if flags.dry_run:
         return _preview(flags, files, more)
     network, predictor = network_flags.make_predictor(flags)
-    origin: dict[str, Any] = {"input": os.path.basename(os.path.normpath(flags.input))}
+    origin: dict[str, Any] = {"input": inputs.shown_name(os.path.basename(os.path.normpath(flags.input)))}
     if files.video is not None:
         origin |= {"fps": files.video.fps, "frames_by_file": files.video.count}
     header = prediction_files.header(network, predictor, **origin)

@@ -14,7 +14,6 @@ from tfrecords.source import Skip
 from tools.cli.errors import InputError
 from tools.files import inputs
 
-NOT_UNICODE = "file name that is not Unicode text"
 SUFFIXES = (*photographs.SUFFIXES, *photographs.VIDEO_SUFFIXES)
 
 
@@ -77,8 +76,8 @@ class PictureFiles:
             self.names = [os.path.relpath(name, self.root) for name in found]
         else:
             raise InputError(f"{text}: no such file or folder")
-        self._unnamed = {_shown(name): name for name in self.names if not inputs.is_unicode(name)}
-        self.names = [name if inputs.is_unicode(name) else _shown(name) for name in self.names]
+        self._unnamed = {inputs.shown_name(name): name for name in self.names if not inputs.is_unicode(name)}
+        self.names = [inputs.shown_name(name) for name in self.names]
 
     @property
     def paths(self) -> list[pathlib.Path]:
@@ -107,9 +106,8 @@ class PictureFiles:
         for name in self.names:
             if not self.is_video(name):
                 if number >= start:
-                    unnamed = name in self._unnamed
-                    photo = Skip(NOT_UNICODE, name) if unnamed else photographs.read(self.root / name, name)
-                    yield Picture(number, name, photo, False)
+                    file = self._unnamed.get(name, name)
+                    yield Picture(number, name, photographs.read(self.root / file, file), False)
                 number += 1
                 continue
             video = photographs.Video(self.root / name)
@@ -119,11 +117,6 @@ class PictureFiles:
                 number += 1
             if video.ends_early:
                 self.cut_videos.append(CutVideo(name, video.decoded or 0, video.count))
-
-
-def _shown(name: str) -> str:
-    r"""A name with the bytes that are no UTF-8 as ``\xff``."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _listed(folder: pathlib.Path, without: str | os.PathLike | None) -> list[str]:

@@ -2,6 +2,8 @@
 
 import functools
 import json
+import os
+import shutil
 import subprocess
 import sys
 
@@ -108,6 +110,18 @@ def test_json_and_arrays_say_the_same_as_the_network(run, folder, tmp_path, smal
         np.testing.assert_allclose(arrays[stored], expected[name], rtol=1e-4, atol=1e-2)
         key = {"pose_3d": "pose_3d_mm"}.get(name, name)
         np.testing.assert_allclose([person[key] for person in image["people"]], arrays[stored], atol=0.051)
+
+
+def test_names_that_are_not_unicode_are_skipped_by_name(folder, tmp_path):
+    """No JSON file that others read can name them; the other pictures are predicted."""
+    place = tmp_path / "pictures"
+    place.mkdir()
+    for name in (b"a.jpg", b"\xff.jpg"):
+        shutil.copy(folder / "b.jpg", os.path.join(os.fsencode(place), name))
+    (good, photo), (bad, skip) = run_of_predict.InputPictures(place, tmp_path / "out").read()
+    assert (good, bad) == ("a.jpg", "\\xff.jpg")
+    assert photo.pixels.ndim == 3
+    assert (skip.reason, skip.detail) == ("file name that is not Unicode text", "\\xff.jpg")
 
 
 def test_a_video_becomes_a_video(run, tmp_path, capsys):

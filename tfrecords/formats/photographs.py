@@ -29,6 +29,7 @@ VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpe
 # Containers that only estimate their number of frames are wrong by no more than so many, or that share of them.
 _ESTIMATE_FRAMES, _ESTIMATE_SHARE = 2, 0.02
 UNKNOWN = "not a picture"
+NOT_UNICODE = "file name that is not Unicode text"
 TOO_LARGE = images.TOO_LARGE
 
 
@@ -75,7 +76,9 @@ def decode(data: bytes, name: str) -> Photo | Skip:
 
 
 def read(path: str | os.PathLike, name: str = "") -> Photo | Skip:
-    """The picture of a file, called `name` (by default as its path)."""
+    """The picture of a file, called `name` (by default as its path); a `Skip` for a `name` that is not Unicode."""
+    if not inputs.is_unicode(name):  # no file of results can name it
+        return Skip(NOT_UNICODE, inputs.shown_name(name))
     name = name or str(path)
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # reading a pipe would wait for ever

@@ -163,6 +163,16 @@ def _not_unicode(content: Any) -> str | None:
     return None
 
 
+def shown_name(name: str) -> str:
+    r"""The name of a file as Unicode text: its bytes that are no UTF-8 as ``\xff``, all else as it is."""
+    if is_unicode(name):
+        return name
+    try:
+        return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # no name of a file: half of another surrogate pair
+        return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def is_unicode(text: str) -> bool:
     """Whether a text can be written as UTF-8. NumPy makes texts of numbers that are no letters; Python writes them."""
     if text.isascii():
