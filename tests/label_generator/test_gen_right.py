@@ -174,7 +174,7 @@ def test_records_without_a_place(run, tmp_path, capsys):
         (["--input=IN", "--output=x.npy", "--baseline_mm=-1e9"], "--baseline_mm=-1e+09: expected 1 to 10,000 mm"),
         (["--input=IN", "--output=x.npy", "--intrinsics=own"], "--intrinsics=own: arrays have none"),
         (["--input=IN", "--output=x.npy", "--intrinsics=1,2,3"], "expected fx,fy,cx,cy"),
-        (["--input=IN", "--output=x.npy", "--permutation=1,2"], "expected each of 0 to 16 once"),
+        (["--input=IN", "--output=x.npy", "--permutation=1,2"], "17 numbers, each of 0 to 16 once"),
         (["--input=IN", "--output=x.npy", "--layout=interleaved"], "rows are planar, not interleaved"),
         (["--input=none.npy", "--output=x.npy"], "none.npy: no such file"),
         (["--input=nowhere", "--output=x"], "nowhere: no such file or folder"),

@@ -182,7 +182,7 @@ def test_records(run, records, published_weights, people, right_view, capsys):
         (["--input=nowhere"], "nowhere: no such file"),
         (["--input=TREES", "--action=Flying"], "--action=Flying: no such action; there are Photo, Walking"),
         (["--input=TREES", "--right_view=true"], "are for TFRecords: the trees hold predictions already"),
-        (["--input=TREES", "--permutation=1"], "expected each of 0 to 16 once"),
+        (["--input=TREES", "--permutation=1"], "17 numbers, each of 0 to 16 once"),
         (["--input=TREES", "--intrinsics=1,2"], "expected fx,fy,cx,cy"),
         (["--input=TREES", "--min_depth_mm=8000"], "expected min < max"),
         (["--input=half"], "half: has predict, 3dCam but no 2dCam"),

@@ -185,7 +185,7 @@ def test_flags_win_over_the_directorys_name_and_say_so(experiment, tmp_path, cap
     ("flags", "words"),
     [
         (["--stage=pose3d"], ["is of stage left2right, --stage=pose3d was asked for"]),
-        (["--permutation=1,2,3"], ["expected each of 0 to 16 once"]),
+        (["--permutation=1,2,3"], ["17 numbers, each of 0 to 16 once"]),
         (["--dropout=0"], ["dropout is the probability to keep"]),
         (["--statistics={}/nothing"], ["nothing: no such file or folder"]),
         (["--statistics={}"], ["no .npy"]),

@@ -72,7 +72,7 @@ def test_table_of_sources(capsys):
         (["--source=synthetic", "--output=out", "--intrinsics=1,2,3,f"], "--intrinsics=1,2,3,f: not 4 numbers"),
         (
             ["--source=synthetic", "--output=out", "--permutation=0,0"],
-            "expected each of 0 to 16 once",
+            "17 numbers, each of 0 to 16 once",
         ),
         (["--source=coco", "--input=/none/x.json", "--output=out"], "/none/x.json"),
     ],
