@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -76,7 +77,7 @@ def from_input(path: str, flags: command.Flags, lifter: Lifter) -> Labelled:
     provenance = np.concatenate([batch.provenance for batch in batches])[: flags.limit]
     for kind in np.unique(kinds):
         print(f"camera: {inputs.CAMERA_KINDS[kind]} for {np.count_nonzero(kinds == kind):,} poses")
-    names = [_name(batch, i) for batch in batches for i in range(len(batch))][: flags.limit]
+    names = names_of(source, batches)[: flags.limit]
     pictures = None
     if flags.images != "none":
         # Opened again for the pictures alone: a pose whose picture is missing is labelled all the same.
@@ -86,9 +87,15 @@ def from_input(path: str, flags: command.Flags, lifter: Lifter) -> Labelled:
     return Labelled(names, poses_2d, provenance, lifted, images=pictures, skipped=skipped)
 
 
-def _name(batch: Batch, i: int) -> str:
+def names_of(source: Input, batches: Sequence[Batch]) -> list[str]:
+    """Where each pose of the batches that were read comes from; inputs without frames have rows."""
+    counts = "frame" if source.frames_stated else "row"
+    return [_name(batch, i, counts) for batch in batches for i in range(len(batch))]
+
+
+def _name(batch: Batch, i: int, counts: str) -> str:
     place = os.path.basename(batch.file[i]) or batch.sequence[i] or "pose"
-    frame = f" frame {batch.frame[i]}" if batch.frame[i] >= 0 else ""
+    frame = f" {counts} {batch.frame[i]}" if batch.frame[i] >= 0 else ""
     return place + frame + (f" person {batch.person[i]}" if batch.person[i] > 0 else "")
 
 

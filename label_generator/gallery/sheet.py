@@ -60,7 +60,7 @@ class Labelled:
 
 
 def panel(labels: Labelled, i: int, size: tuple[int, int] = (330, 330)) -> np.ndarray:
-    """2D, right view, 3D before and after the search of label i, BGR."""
+    """2D, right view, 3D before and after the search of label i, BGR: joints that the 2D lacks are in the 3D alone."""
     lifted = labels.lifted
     right, left = lifted["right_2d"][i], lifted["left_2d"][i]
     has_right_view = np.isfinite(right).all()
@@ -106,9 +106,7 @@ def turning(labels: Labelled, i: int, frames: int = 48) -> Iterator[np.ndarray]:
     """Frames of label i seen from all around."""
     image = labels.images[i] if labels.images is not None else None
     truth = None if labels.truth_3d is None else labels.truth_3d[i]
-    return animation.rotation_frames(
-        labels.lifted["pose_3d"][i], image, frames, joint_mask=labels.usable(i), ghost=truth, axes=True
-    )
+    return animation.rotation_frames(labels.lifted["pose_3d"][i], image, frames, ghost=truth, axes=True)
 
 
 def report(labels: Labelled) -> str:

@@ -110,7 +110,8 @@ class Input(abc.ABC):
     Attributes:
       description: one line for the user.
       fps: frames per second of its sequences, 0 where it doesn't say. identities: `person` says who it is, frame after
-        frame; otherwise it is only which person of a picture.
+        frame; otherwise it is only which person of a picture. frames_stated: `frame` is the input's own number, not
+        that of the row; known once a batch was read.
       cut_videos: videos that ended before the frames that they announce.
     """
 
@@ -118,6 +119,7 @@ class Input(abc.ABC):
     cut_videos: Sequence[CutVideo] = ()
     fps: float = 0.0
     identities: bool = False
+    frames_stated: bool = True
 
     @abc.abstractmethod
     def __len__(self) -> int:
@@ -317,7 +319,7 @@ class ArrayInput(Input):
             batch.sequence = piece.ids.get("sequence", batch.sequence)
             batch.frame = piece.number("frame", np.arange(start, stop))
             batch.person = piece.number("person", batch.person)
-            self.identities = "person" in piece.ids
+            self.identities, self.frames_stated = "person" in piece.ids, "frame" in piece.ids
             yield batch
             start = stop
 

@@ -40,13 +40,14 @@ class Drawn(NamedTuple):
 def draw(people: pathlib.Path, output: pathlib.Path) -> pathlib.Path:
     """Draws the labels in `output` on their pictures, into its folder overlays/, whole or not at all.
 
-    A photograph with people becomes NAME.png, a video NAME.mp4. people: the people.npz. Returns the folder.
+    A photograph with people becomes its name with .png behind, a video its name with .mp4 behind; a name that ends so
+    stays, unless another picture is called so. people: the people.npz. Returns the folder.
     """
     content = PeopleFile(people)
     with atomic.write_folder(output / FOLDER) as folder, Progress(len(content), "rows drawn") as progress:
         pictures = _labelled(content, array_rows.open_npz(output / "labels.npz"), progress)
         for (name, video), group in itertools.groupby(pictures, key=lambda item: (item.name, item.photo.frame >= 0)):
-            target = folder / (name + (".mp4" if video else ".png"))
+            target = _free(folder / name, ".mp4" if video else ".png")
             target.parent.mkdir(parents=True, exist_ok=True)
             if video:
                 rate = _Rate(group)
@@ -56,6 +57,13 @@ def draw(people: pathlib.Path, output: pathlib.Path) -> pathlib.Path:
                 if len(picture.poses_3d):
                     drawing.write_image(target, panel(picture, _HEIGHT), overwrite=True)
     return output / FOLDER
+
+
+def _free(path: pathlib.Path, ending: str) -> pathlib.Path:
+    """`path` with that ending, behind its own where that is another one or the file is there already."""
+    while path.suffix.lower() != ending or path.exists():
+        path = path.with_name(path.name + ending)
+    return path
 
 
 def _labelled(content: PeopleFile, labels: dict, progress: Progress) -> Iterator[Drawn]:

@@ -104,7 +104,8 @@ def side_by_side(
         image: uint8 `[H, W, 3]`, also the back wall of the 3D panels.
         left_2d: `[J, 2]`, the left view in the pixels of `right_2d`, drawn in grey beneath it to show the disparity.
         truth_3d: `[J, 3]` mm, drawn in grey in the 3D panels.
-        joint_set, joint_mask, provenance: see `drawing.draw_skeleton_2d`.
+        joint_set, joint_mask, provenance: see `drawing.draw_skeleton_2d`; the latter two are of the 2D. 3D panels show
+            every joint of the 3D, also of those that the 2D lacks.
         caption: text with error or quality.
         panel: (width, height) px of each picture.
 
@@ -129,12 +130,9 @@ def side_by_side(
     if solids:
         together = [np.asarray(p, np.float64) for p in [s[0] for s in solids] + [truth_3d] if p is not None]
         aspect = 1.0 if wall is None else wall.shape[1] / wall.shape[0]
-        drawn = np.isfinite(together).all(-1)
-        if joint_mask is not None:
-            drawn &= np.asarray(joint_mask, bool)
-        room = figures.room_around(np.array(together), drawn, aspect, wall is not None)
+        room = figures.room_around(np.array(together), None, aspect, wall is not None)
     for pose, title in solids:
-        panels.append(figures.figure_3d(pose, wall, joint_set, joint_mask, truth_3d, panel, room=room))
+        panels.append(figures.figure_3d(pose, wall, joint_set, None, truth_3d, panel, room=room))
         titles.append(title + (" (truth in grey)" if truth_3d is not None else ""))
     text = max(11, panel[1] // 27)
     sheet = contact_sheet(panels, len(panels), titles, panel, text=text)

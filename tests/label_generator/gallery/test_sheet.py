@@ -5,6 +5,7 @@ import pytest
 
 from label_generator.gallery import demo_poses
 from label_generator.gallery import sheet as gallery
+from label_generator.labelling import inputs
 from tools.pose import joints
 
 
@@ -49,6 +50,26 @@ def test_report_counts_labels_reasons_and_made_joints():
     assert "no label: 1 (too few labelled joints)" in text
     assert "Spine 100%" in text
     assert "mean joint error before the search: 30.0 mm" in text
+
+
+def test_joints_that_the_2d_lacks_are_in_the_3d_alone():
+    whole, lacking = labels(), labels()
+    lacking.provenance[0, joints.POSE17.index("LElbow")] = joints.MISSING
+    one, other = gallery.panel(whole, 0), gallery.panel(lacking, 0)
+    half = one.shape[1] // 2
+    assert (one[:, :half] != other[:, :half]).any()
+    np.testing.assert_array_equal(one[:, half:], other[:, half:])
+    np.testing.assert_array_equal(next(gallery.turning(whole, 0)), next(gallery.turning(lacking, 0)))
+
+
+def test_names_say_frame_where_the_input_has_frames_and_row_elsewhere(tmp_path):
+    rows = [f"{i}," + ",".join(str(100 + 7 * j + i) for j in range(34)) for i in range(2)]
+    columns = ",".join(f"{axis}{j}" for j in range(17) for axis in "xy")
+    for column, expected in (("frame", "a.csv frame 1"), ("file", "1 row 1")):
+        path = tmp_path / "a.csv"
+        path.write_text("\n".join([f"{column},{columns}", *rows]))
+        source = inputs.open_input(inputs.Spec(str(path), "array", joints="coco17"))
+        assert demo_poses.names_of(source, list(source.batches(0, 2)))[1] == expected
 
 
 def test_gallery_goes_from_best_to_worst_and_has_a_row_each():

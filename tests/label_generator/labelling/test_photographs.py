@@ -343,8 +343,8 @@ def test_generate_labels_and_draws_photographs(red_spots, folder, tmp_path, run_
     assert labels["person"].tolist() == [0, 1, -1, -1, 0]
     assert np.isfinite(labels["poses_3d"][[0, 1, 4]]).all()
     drawn = {path.relative_to(output).as_posix() for path in (output / "overlays").rglob("*.png")}
-    assert drawn == {"overlays/a.png.png", "overlays/more/d.png.png"}
-    shown = cv2.imread(str(output / "overlays" / "a.png.png"))
+    assert drawn == {"overlays/a.png", "overlays/more/d.png"}
+    shown = cv2.imread(str(output / "overlays" / "a.png"))
     # The photograph, three wide to two high, and a square of its height beside it.
     assert shown.shape == (720, 1080 + 720, 3)
     left, right = shown[:, :1080], shown[:, 1080:]
@@ -365,7 +365,7 @@ def test_generate_films_a_video(red_spots, film, tmp_path, run_command, canonica
     labels = labels_of(output)
     assert set(labels["person"]) == {0, 1}
     assert labels["files"][labels["file"]].tolist() == ["walk.mp4"] * 37
-    video = photograph_files.Video(output / "overlays" / "walk.mp4.mp4")
+    video = photograph_files.Video(output / "overlays" / "walk.mp4")
     assert video.count == 20
     assert video.fps == pytest.approx(10, abs=0.01)
     assert (video.height, video.width) == (480, 780 + 480)
