@@ -13,10 +13,12 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def words(pictured_records):
-    # All 40 records are the test set: more than one worker measures at once.
+    # All 40 records are the test set: more than one worker measures at once. The learning rate is next to nothing, so
+    # that each step's loss shows which pictures it was of: the first steps of RMSprop make a difference of rounding, as
+    # between sums over workers, one of percents, at 1e-5 already.
     return [
         *("--stacks=1", "--modules=1", "--features=16", "--resolution=64", "--batch_size=4", "--epochs=2"),
-        *("--steps_per_epoch=3", "--reg_weight=0.3", "--pictures_every=0", "--learning_rate=1e-3"),
+        *("--steps_per_epoch=3", "--reg_weight=0.3", "--pictures_every=0", "--learning_rate=1e-9"),
         *(f"--train_data={pictured_records / 'train.tfrecord'}", f"--test_data={pictured_records}/*.tfrecord"),
     ]
 
@@ -50,7 +52,7 @@ def _figures(folder):
 def test_two_workers(words, one, start_train, trainings, tmp_path):
     trainings.finish(*trainings.start_two_workers(start_train, words, tmp_path))
     loss, figure = compare(trainings, "two workers", tmp_path, one)
-    assert loss < 5e-4
+    assert loss < 5e-5
     assert figure < 2e-2
 
 
@@ -60,8 +62,8 @@ def test_a_parameter_server_with_one_worker(words, one, start_train, trainings, 
     loss, figure = compare(trainings, "a parameter server", tmp_path, one)
     for process in tasks.values():
         process.kill()
-    assert loss < 1e-5
-    assert figure < 1e-5
+    assert loss < 5e-5
+    assert figure < 2e-2
 
 
 def test_pictures_from_the_commands_of_the_data_service(words, one, start_command, start_train, trainings, tmp_path):
