@@ -28,7 +28,9 @@ def prepare_devices(
       use_cpu: do not use GPUs.
       virtual_cpus: split the CPU into this number of virtual devices (0: do not), for trying out a mirrored strategy on
         a machine without GPUs.
-      deterministic: make every op give the same result each time, at some cost in speed on GPUs.
+      deterministic: make every op give the same result each time, at some cost in speed on GPUs, and without a
+        GPU leave graphs as they were written: TensorFlow's graph optimizer was seen to write the hourglass' training
+        step in one of two forms, which round differently (docs/reliability.md).
       seed: of Python's, NumPy's and TensorFlow's generators.
       threads: how many threads one operation uses, and how many operations run at once; 0: as many as there are cores.
     """
@@ -45,6 +47,8 @@ def prepare_devices(
     tf.keras.utils.set_random_seed(seed)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
+        if not tf.config.get_visible_devices("GPU"):
+            tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
 def make_strategy(name: str, tpu: str = "") -> tf.distribute.Strategy:

@@ -1,5 +1,8 @@
 """Where training runs: names of strategies, and the rows that each replica gets."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -82,3 +85,17 @@ def test_pairs_stay_pairs_and_one_replica_gets_the_batches_as_they_are():
 def test_a_batch_that_cannot_be_shared_is_refused():
     with pytest.raises(InputError, match="--batch_size=9 is not a multiple of the 2 replicas"):
         strategies.distribute(Cluster(2, 1), lambda: None, 9)
+
+
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_deterministic_trainings_run_without_the_graph_optimizer(repository, deterministic):
+    """It wrote the hourglass' step in one of two forms, which round differently. In a process of its own."""
+    program = f"""
+import tensorflow as tf
+from tools.training import strategy
+strategy.prepare_devices(use_cpu=True, deterministic={deterministic})
+print(tf.config.optimizer.get_experimental_options().get("disable_meta_optimizer", False))
+"""
+    words = [sys.executable, "-c", program]
+    run = subprocess.run(words, cwd=repository, capture_output=True, text=True, check=True)
+    assert run.stdout == f"{deterministic}\n"
