@@ -121,7 +121,7 @@ class Laboratory:
 
             def watch() -> None:
                 nonlocal peak, largest
-                sizes = [path.lstat().st_size for path in _files(folder / "disk")]
+                sizes = _sizes(folder / "disk")
                 peak = max(peak, sum(-(-size // _PAGE) * _PAGE for size in sizes))
                 largest = max(largest, *sizes, 0)
 
@@ -415,6 +415,15 @@ def read(subject: Subject, out: pathlib.Path) -> Contents:
 def _last_step(out: pathlib.Path) -> int:
     """Of the last whole checkpoint, of an epoch or in the middle of one."""
     return max((int(path.stem.rsplit("-", 1)[1]) for path in out.rglob("*-*.index")), default=0)
+
+
+def _sizes(folder: pathlib.Path) -> list[int]:
+    """Bytes of the files under a folder that a command is writing to: what it renames meanwhile is left out."""
+    sizes = []
+    for path in _files(folder):
+        with contextlib.suppress(FileNotFoundError):
+            sizes.append(path.lstat().st_size)
+    return sizes
 
 
 def _files(folder: pathlib.Path) -> Iterator[pathlib.Path]:
