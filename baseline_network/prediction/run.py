@@ -43,7 +43,7 @@ class InputPictures:
         Raises:
           InputError: there is no such path, no picture in the folder, or the video cannot be read.
         """
-        self._path, self._names = pathlib.Path(path), []
+        self._given, self._path, self._names = path, pathlib.Path(path), []
         self._limit = limit or None
         self.video: photographs.Video | None = None
         if not self._path.exists():
@@ -58,6 +58,11 @@ class InputPictures:
         self.total = len(self._names)
         if self.video is not None:
             self.total = min(self.video.count, limit or self.video.count)
+
+    def check(self) -> None:
+        """Raises `InputError` when there are few pictures, none of which can be read."""
+        if self.video is None:
+            photographs.check_one_readable([self._path / name for name in self._names], self._given)
 
     def read(self) -> Iterator[tuple[str, photographs.Photo | Skip]]:
         """(name, picture or why it cannot be read), in order."""
@@ -124,6 +129,7 @@ def _preview(flags: Flags, files: InputPictures, more: Iterable[str]) -> int:
     """What would be read and written."""
     from baseline_network.network import network_files
 
+    files.check()
     kind = "pictures" if files.video is None else f"frames at {files.video.fps:g} a second"
     overlays = prediction_files.OVERLAYS if files.video is None else prediction_files.FILM
     names = (prediction_files.JSON, prediction_files.NPZ, *([overlays] if flags.overlays else []), *more)

@@ -24,7 +24,7 @@ from tools.cli.command import Flags
 from tools.cli.errors import InputError
 from tools.files import checksums
 from tools.files.decisions import Decisions
-from tools.training import data_service, experiments, schedules
+from tools.training import data_service, experiments, memory, schedules
 from tools.training.division import Division
 from tools.training.session import TrainingDevices, TrainingJob, TrainingSession
 
@@ -319,10 +319,9 @@ def make_job(
     if training.cached:
         arrays = [cached_pictures.load(one, training.batches) for one in training.sets]
         make_cached = functools.partial(cached_pictures.make_batches, training.sets, arrays, training.batches)
-        return TrainingJob(model, make_cached, training.batch_size, training.steps_per_epoch, evaluate, evaluator.draw)
-    return TrainingJob(
-        model, make_batches, training.batch_size, training.steps_per_epoch, evaluate, evaluator.draw, make_rows
-    )
+        make_batches, make_rows = make_cached, None  # type: ignore[assignment]
+    given = (training.batch_size, training.steps_per_epoch, evaluate, evaluator.draw, make_rows)
+    return TrainingJob(model, make_batches, *given, memory.output_bytes(network))
 
 
 def export(

@@ -56,7 +56,9 @@ def declare(description: str) -> command.Flags:
     flags = command.Flags(description, dry_run=True)
     with flags.group("Flags shared with the label generator's training"):
         flags.float("learning_rate", 2.5e-4, "learning rate at the first step", lower_bound=0)
-        flags.integer("batch_size", 6, "pictures in a step, over all devices together", lower_bound=1)
+        flags.integer(
+            "batch_size", 6, "pictures in a step, over all devices; more than memory holds is refused", lower_bound=1
+        )  # fmt: skip
         flags.integer("epochs", 60, "number of passes through the training pictures", lower_bound=1)
         flags.string(
             "data_dir",

@@ -13,6 +13,7 @@ from label_generator.labelling.options import LABELS, LabellingOptions
 from label_generator.labelling.picture_files import PictureFiles
 from label_generator.lifting import joint_places, settings
 from tfrecords.exports import formats
+from tfrecords.formats import photographs as readable
 from tfrecords.source import Skip
 from tools.cli import outputs, plans
 from tools.cli.command import Flags
@@ -40,6 +41,8 @@ def show(flags: Flags, options: LabellingOptions) -> int:
         files = PictureFiles(options.spec.path, options.folder)
         check_videos(options, files)
         videos = sum(map(files.is_video, files.names))
+        if not videos:
+            readable.check_one_readable(files.paths, options.spec.path)
         total = files.frames(options.every_seconds)
         reads = [f"{options.spec.path}: {len(files.names) - videos:,} photographs, {videos:,} videos"]
         selects = [f"{total:,} pictures and frames, and in them everybody whom --detector={options.detector} finds"]

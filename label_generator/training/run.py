@@ -24,7 +24,7 @@ from tools.cli import plans
 from tools.cli.command import Flags
 from tools.cli.errors import InputError
 from tools.files import checksums, remote
-from tools.training import experiments, op_forms, parameter_servers
+from tools.training import experiments, memory, op_forms, parameter_servers
 from tools.training.division import Division
 from tools.training.session import TrainingDevices, TrainingJob, TrainingSession
 
@@ -86,9 +86,8 @@ def train(flags: Flags) -> int:
         training.take_weights(model)
         return training.figures(division)
 
-    figures = session.train(
-        TrainingJob(model, training.make_batches, flags.batch_size, training.steps_per_epoch, evaluate, training.draw)
-    )
+    given = (flags.batch_size, training.steps_per_epoch, evaluate, training.draw)
+    figures = session.train(TrainingJob(model, training.make_batches, *given, row_bytes=memory.output_bytes(model)))
     if devices.is_chief:
         test_figures = {name[4:]: value for name, value in figures.items() if name.startswith("val_")}
         for name, value in test_figures.items():

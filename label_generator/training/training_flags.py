@@ -53,7 +53,9 @@ def declare(description: str) -> command.Flags:
             "learning_rate", 1e-3, "learning rate at the first step; decays by 0.96 every 100,000 steps", lower_bound=0
         )
         flags.float("dropout", 1, "probability to KEEP an activation; 1 means no dropout")
-        flags.integer("batch_size", 64, "poses in a step, over all devices together", lower_bound=1)
+        flags.integer(
+            "batch_size", 64, "poses in a step, over all devices; more than memory holds is refused", lower_bound=1
+        )  # fmt: skip
         flags.integer(
             "epochs",
             200,

@@ -124,6 +124,18 @@ def test_names_that_are_not_unicode_are_skipped_by_name(folder, tmp_path):
     assert (skip.reason, skip.detail) == ("file name that is not Unicode text", "\\xff.jpg")
 
 
+def test_a_dry_run_refuses_what_has_no_picture(folder, tmp_path, run, assert_error):
+    place = tmp_path / "pictures"
+    place.mkdir()
+    (place / "a.jpg").write_text("no picture")
+    for given in (place / "a.jpg", place):
+        assert run(f"--input={given}", f"--output={tmp_path / 'out'}", "--boxes=whole", "--dry_run") == 2
+        assert_error(str(given), "a.jpg", "not a picture")
+    shutil.copy(folder / "b.jpg", place)
+    assert run(f"--input={place}", f"--output={tmp_path / 'out'}", "--boxes=whole", "--dry_run") == 0
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_video_becomes_a_video(run, tmp_path, capsys):
     frames = [np.roll(picture(96, 128), 4 * number, 1) for number in range(7)]
     film = animation.write_animation(tmp_path / "a.mp4", frames, fps=10)

@@ -11,7 +11,7 @@ import math
 import os
 import pathlib
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -28,6 +28,7 @@ SUFFIXES = (*images.SUFFIXES, ".bmp", ".webp", ".tif", ".tiff")
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".gif")
 # Containers that only estimate their number of frames are wrong by no more than so many, or that share of them.
 _ESTIMATE_FRAMES, _ESTIMATE_SHARE = 2, 0.02
+_TRIED = 32  # pictures, before one that can be read is no longer looked for
 UNKNOWN = "not a picture"
 NOT_UNICODE = "file name that is not Unicode text"
 TOO_LARGE = images.TOO_LARGE
@@ -87,6 +88,18 @@ def read(path: str | os.PathLike, name: str = "") -> Photo | Skip:
     except OSError as error:
         return Skip(images.UNREADABLE, f"{name}: {error.strerror}")
     return decode(data, name)
+
+
+def check_one_readable(paths: Sequence[str | os.PathLike], place: str | os.PathLike) -> None:
+    """Reads pictures up to the first that can be read, and few at most; raises `InputError` when none of all can."""
+    first = ""
+    for path in paths[:_TRIED]:
+        photo = read(path, pathlib.Path(path).name)
+        if not isinstance(photo, Skip):
+            return
+        first = first or f"{photo.detail}: {photo.reason}"
+    if paths and len(paths) <= _TRIED:
+        raise InputError(f"{place}: none of its {len(paths):,} pictures can be read; the first: {first}")
 
 
 def list_pictures(folder: str | os.PathLike, without: str | os.PathLike | None = None) -> list[str]:

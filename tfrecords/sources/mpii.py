@@ -7,8 +7,8 @@
   .h5            arrays imgname, part, visible, center, scale, normalize, index, person (pose-hg-train)
 
 All number the joints as `mpii16` does: 0 RAnkle ... 6 Pelvis 7 Thorax 8 UpperNeck 9 HeadTop 10 RWrist ... 15 LWrist.
-A joint that is not labelled is left out of the .mat, and (0, 0) or (-1, -1) and not visible in the others; a joint that
-is not visible but has a place is occluded. Coordinates are taken over as released.
+A joint that is not labelled is left out of the .mat or has no place there, and is (0, 0) or (-1, -1) and not visible in
+the others; a joint that is not visible but has a place is occluded. Coordinates are taken over as released.
 
 The box is the data set's own: a square of 200 px times `scale` around the person's centre. The .h5 carries centre and
 scale as its training code wants them (scale * 1.25, centre 15 px * scale lower), which is taken back here.
@@ -224,11 +224,13 @@ def _add_rect(people: People, picture: int, person: int, rect: Any) -> None:
     points = np.full((_JOINTS, 2), np.nan)
     codes = np.full(_JOINTS, schema.UNKNOWN)
     for point in _points(rect):
-        joint, x, y = (_number(point, key) for key in ("id", "x", "y"))
-        place = labels.number_array([x, y], 2)
+        joint = _number(point, "id")
+        place = labels.number_array_with_gaps([_coordinate(point, key) for key in ("x", "y")], 2)
         if joint is None or place is None or not 0 <= joint < _JOINTS or joint != int(joint):
             people.add_bad(picture, person, BAD_JOINTS)
             return
+        if np.isnan(place).any():
+            continue
         visible = _number(point, "is_visible")
         points[int(joint)] = place
         if visible is not None:
@@ -262,6 +264,15 @@ def _number(struct: Any, key: str) -> float | None:
         return float(value if isinstance(value, str) else value.item())
     except (AttributeError, TypeError, ValueError):
         return None
+
+
+def _coordinate(struct: Any, key: str) -> float:
+    """A coordinate: NaN where it is left empty, infinite where it is no number."""
+    value = _field(struct, key)
+    if value is None or (isinstance(value, np.ndarray) and not value.size):
+        return np.nan
+    number = _number(struct, key)
+    return np.inf if number is None else number
 
 
 def _text(struct: Any, *path: str) -> str:

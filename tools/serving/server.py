@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tools.cli.errors import InputError
-from tools.serving import json_forms
+from tools.serving import bodies, json_forms
 from tools.serving.batching import Arrays, Batcher, Batching
 
 _PATH = re.compile(r"/v1/models/(?P<model>[^/:]+)(?:/versions/(?P<version>\d+))?(?P<what>/metadata|:predict)?")
@@ -117,17 +117,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Predictions."""
-        stated = (self.headers.get("Content-Length") or "0").strip()
-        if not (stated.isascii() and stated.isdigit()):
+        try:
+            body = bodies.read(self.rfile, self.headers, _LARGEST)
+        except bodies.BodyError as error:
             self.close_connection = True
-            self._send(400, {"error": "Content-Length is no whole number"})
+            self._send(error.status, {"error": str(error)})
             return
-        length = int(stated[:20])
-        if length > _LARGEST:
-            self.close_connection = True
-            self._send(413, {"error": f"more than {_LARGEST >> 20} MiB"})
-            return
-        body = self.rfile.read(length)
         what = self._found()
         if what is None:
             return

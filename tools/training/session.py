@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from tools.cli import command, signals
 from tools.files import locks, remote, tensorflow_errors
-from tools.training import callbacks, experiments, op_forms, parameter_servers, precision, strategy
+from tools.training import callbacks, experiments, memory, op_forms, parameter_servers, precision, strategy
 from tools.training.checkpoints import TrainingCheckpoints, what_is_safe
 from tools.training.preemption import Position, Preemption
 
@@ -100,6 +100,7 @@ class TrainingJob:
       draw: epoch -> BGR pictures [H, W, 3] uint8 by name; None for none.
       make_rows: (start step, first, end) -> rows first to end of those batches; None: they are cut from the whole
         (`strategy.distribute`).
+      row_bytes: memory that a row of a batch takes at least in a step; 0: not known.
     """
 
     model: tf.keras.Model
@@ -109,6 +110,7 @@ class TrainingJob:
     evaluate: Callable[[int], dict[str, float]]
     draw: Callable[[int], dict] | None = None
     make_rows: Callable[[int, int, int], tf.data.Dataset] | None = None
+    row_bytes: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,10 +201,13 @@ class TrainingSession:
           the figures of the last evaluation, and 'loss' when there was an epoch left to train.
 
         Raises:
-          InputError: a checkpoint does not fit, the loss is not finite, or the disk refuses.
+          InputError: a checkpoint does not fit, the loss is not finite, a step needs more memory than there is, or the
+            disk refuses.
           signals.Ended: a signal has asked the training to end; it is saved.
         """
         devices = self.devices
+        if devices.strategy.cluster_resolver is None:  # which divides the batch among machines
+            memory.check_step(job.batch_size, job.row_bytes)
         checkpoints = TrainingCheckpoints(self.directory, job.model, devices.strategy, devices.is_chief, self.keep)
         start = checkpoints.restore(self.plan.start_step) if self.plan.start_step else Position()
         if start.epochs >= self.epochs:
@@ -221,7 +226,8 @@ class TrainingSession:
             return [*steps, callbacks.LastFigures(figures), callbacks.SaveEveryEpoch(checkpoints, watch)]
 
         advice = functools.partial(what_is_safe, self.directory)
-        with watch.watching(), tensorflow_errors.writing(self.directory, advice):
+        out_of_memory = memory.exhausted(job.batch_size, advice)
+        with watch.watching(), out_of_memory, tensorflow_errors.writing(self.directory, advice):
             try:
                 self._fit_to_the_end(job, start, make_callbacks)
             except BaseException as error:

@@ -74,6 +74,13 @@ def test_a_dry_run_reads_and_writes_nothing(run_command, tmp_path, capsys):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["poses.npy"]
 
 
+def test_a_dry_run_refuses_what_has_no_picture(run_command, tmp_path, assert_error):
+    (tmp_path / "a.jpg").write_text("no picture")
+    for given in (tmp_path / "a.jpg", tmp_path):
+        assert run_command(generate, f"--input={given}", f"--output={tmp_path / 'labels'}", "--dry_run") == 2
+        assert_error(str(given), "a.jpg", "not a picture")
+
+
 def test_pictures_that_are_missing_are_noticed_before_lifting(run_command, tmp_path, assert_error):
     points = np.random.default_rng(0).uniform(60, 340, (17, 2)).round(1)
     flat = [number for point in points.tolist() for number in (*point, 2)]

@@ -271,6 +271,26 @@ def test_mat_with_a_bad_person_or_of_another_format(tmp_path, read_all):
             len(open_source("mpii", tmp_path / "mpii.mat", Options(images="none")))
 
 
+@pytest.mark.parametrize("gap", [np.nan, NOTHING, "NaN"])
+def test_a_joint_of_the_mat_without_a_place_is_missing_and_the_person_stays(tmp_path, read_all, gap):
+    joints = make_people(3)
+    release = make_release(joints)
+    points = release["annolist"]["annorect"][0, 1]["annopoints"][0, 0]["point"][0, 0]
+    number = int(points["id"][0, 3])
+    points["x"][0, 3] = gap
+    scipy.io.savemat(tmp_path / "mpii.mat", {"RELEASE": release})
+    people = read_all("mpii", tmp_path / "mpii.mat", images="none")
+    assert not any(isinstance(person, Skip) for person in people)
+    expected = joints.copy()
+    expected[2, number] = 0
+    assert number in DIRECT.values()
+    for person, truth in zip(people, expected):
+        for ours, theirs in DIRECT.items():
+            known = bool(truth[theirs, :2].any())
+            assert (person.provenance_2d[ours] == 2) == known
+            assert np.isfinite(person.pose_2d[ours]).all() == known
+
+
 def test_what_can_not_be_used_is_counted(tmp_path, read_all, encode):
     content = make_json(make_people(7))
     content[0]["joint_self"] = content[0]["joint_self"][:15]

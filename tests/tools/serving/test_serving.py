@@ -203,6 +203,61 @@ def test_a_length_that_is_none_is_answered_and_a_client_may_leave(address, capfd
     assert "Traceback" not in capfd.readouterr().err
 
 
+def send(address, head, body=b""):
+    """The status and the JSON of the answer to a request that is written by hand."""
+    host, port = address.split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as client:
+        words = "".join(f"{line}\r\n" for line in ("POST /v1/models/pose3d:predict HTTP/1.1", "Host: x", *head))
+        client.sendall(words.encode() + b"\r\n" + body)
+        client.shutdown(socket.SHUT_WR)
+        answer = http.client.HTTPResponse(client, method="POST")
+        answer.begin()
+        return answer.status, json.loads(answer.read())
+
+
+CHUNKED = "Transfer-Encoding: chunked"
+
+
+def test_a_body_in_chunks_is_the_same_body(address):
+    content = {"instances": [{"poses_2d": [[1.0, 2.0]] * 17, "intrinsics": [7.0] * 4, "joint_mask": [True] * 17}]}
+    text = json.dumps(content).encode()
+    expected = ask(address, "POST", "/v1/models/pose3d:predict", content)
+    assert expected[0] == 200
+    parts = (text[:1], text[1:300], text[300:])
+    body = b"".join(b"%X;note=1\r\n%s\r\n" % (len(part), part) for part in parts) + b"000\r\nChecksum: 5\r\n\r\n"
+    assert send(address, [CHUNKED], body) == expected
+    # As Python's own client sends a generator.
+    connection = http.client.HTTPConnection(address)
+    connection.request("POST", "/v1/models/pose3d:predict", iter(parts), encode_chunked=True, headers={})
+    answer = connection.getresponse()
+    assert (answer.status, json.loads(answer.read())) == expected
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "status", "words"),
+    [
+        ([CHUNKED], b"zz\r\n", 400, "no hexadecimal number"),
+        ([CHUNKED], b"-5\r\n", 400, "no hexadecimal number"),
+        ([CHUNKED], b"", 400, "ended too early"),
+        ([CHUNKED], b"5\r\nab", 400, "ended too early"),
+        ([CHUNKED], b"2\r\nabcd\r\n0\r\n\r\n", 400, "longer than its size"),
+        ([CHUNKED], b"7fffffffffff\r\n", 413, "more than 256 MiB"),
+        ([CHUNKED], b"0\r\n" + b"a: b\r\n" * 200 + b"\r\n", 400, "too many fields"),
+        ([CHUNKED], b"1" * 4096, 400, "line too long"),
+        ([CHUNKED, "Content-Length: 3"], b"0\r\n\r\n", 400, "exclude each other"),
+        (["Transfer-Encoding: gzip, chunked"], b"0\r\n\r\n", 501, "only chunked"),
+        (["Content-Encoding: gzip", "Content-Length: 2"], b"ab", 415, "not read"),
+        (["Content-Length: 9"], b"ab", 400, "ended too early"),
+        ([], b"", 400, ""),
+    ],
+    ids=lambda value: None if isinstance(value, bytes) else str(value),
+)
+def test_bodies_that_are_none_are_answered(address, head, body, status, words):
+    found, answer = send(address, head, body)
+    assert found == status
+    assert words in answer["error"]
+
+
 def test_load_and_its_latencies(address, capsys):
     place = f"http://{address}/v1/models/pose3d:predict"
     words = ["loadtest", f"--server={place}", "--requests=60", "--clients=6", "--poses=2"]
