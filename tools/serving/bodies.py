@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import IO
+from typing import Any
 
 _LARGEST_LINE = 4096  # of a chunk's size with its extensions, and of a field behind the last chunk
 _MOST_FIELDS = 100  # behind the last chunk
@@ -21,11 +20,11 @@ class BodyError(Exception):
         self.status = status
 
 
-def read(stream: IO[bytes], headers: Mapping[str, str], largest: int) -> bytes:
+def read(stream: Any, headers: Any, largest: int) -> bytes:
     """The body of a request.
 
     Args:
-      stream: what follows the request's head. headers: names in any case -> values. largest: bytes that are taken.
+      stream: a binary file of what follows the request's head. headers: a mapping of names in any case. largest: bytes that are taken.
 
     Raises:
       BodyError: it is larger, its length is no number, it ends too early, or it is coded in another way.
@@ -43,7 +42,7 @@ def read(stream: IO[bytes], headers: Mapping[str, str], largest: int) -> bytes:
     return _of_chunks(stream, largest)
 
 
-def _of_stated_length(stream: IO[bytes], stated: str, largest: int) -> bytes:
+def _of_stated_length(stream: Any, stated: str, largest: int) -> bytes:
     if not (stated.isascii() and stated.isdigit()):
         raise BodyError(400, "Content-Length is no whole number")
     length = int(stated[:20])
@@ -52,21 +51,21 @@ def _of_stated_length(stream: IO[bytes], stated: str, largest: int) -> bytes:
     return _exactly(stream, length)
 
 
-def _exactly(stream: IO[bytes], length: int) -> bytes:
+def _exactly(stream: Any, length: int) -> bytes:
     data = stream.read(length)
     if len(data) < length:
         raise BodyError(400, "the body ended too early")
     return data
 
 
-def _line(stream: IO[bytes]) -> bytes:
+def _line(stream: Any) -> bytes:
     line = stream.readline(_LARGEST_LINE)
     if not line.endswith(b"\n"):
         raise BodyError(400, "the body ended too early, or a chunk's size takes a line too long")
     return line.rstrip(b"\r\n")
 
 
-def _of_chunks(stream: IO[bytes], largest: int) -> bytes:
+def _of_chunks(stream: Any, largest: int) -> bytes:
     parts, total = [], 0
     while True:
         digits = _line(stream).partition(b";")[0].strip()
