@@ -24,7 +24,7 @@ def read(stream: Any, headers: Any, largest: int) -> bytes:
     """The body of a request.
 
     Args:
-      stream: a binary file of what follows the request's head. headers: a mapping of names in any case. largest: bytes that are taken.
+      stream: a binary file, behind the request's head. headers: a mapping of names in any case. largest: bytes taken.
 
     Raises:
       BodyError: it is larger, its length is no number, it ends too early, or it is coded in another way.
