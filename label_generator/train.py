@@ -55,7 +55,6 @@ def _check(flags: command.Flags) -> None:
     if flags.recipe == "canonical":
         given = [n for n in ("max_norm", "batch_norm", "residual", "predict_14") if getattr(flags, n)]
         given += ["dropout"] * (flags.dropout != 1) + ["statistics"] * (flags.statistics != "train")
-        given += ["memory_mib"] * flags.given("memory_mib")
         if given:
             raise InputError(f"--{given[0]} is of the published recipe; the canonical one has no such choice")
         if flags.stage == names.POSE3D and not flags.left2right:

@@ -13,10 +13,11 @@ from label_generator.lifting import canonical_view
 from label_generator.networks import network_files, prenorm_model
 from label_generator.networks.network_files import Network
 from label_generator.stages import left2right, names
-from label_generator.training import skeletons, virtual_camera
+from label_generator.training import virtual_camera
 from label_generator.training.averaged_adamw import AveragedAdamW
 from label_generator.training.canonical_losses import CanonicalTrainer, squared_search
 from label_generator.training.draws import Draws
+from label_generator.training.level_poses import LevelPoses, StoredPoses
 from label_generator.training.recipe_settings import LossWeights, ViewSettings
 from tfrecords import reader
 from tools.cli.errors import InputError
@@ -25,8 +26,6 @@ from tools.pose.joints import LABELLED, POSE17
 from tools.training import schedules
 from tools.training.division import ALL, Division, Rows
 
-# What the data layer calls the camera of records in level axes.
-LEVEL = "level"
 RIGHT_OUTPUTS = 2 * POSE17.size
 _EVALUATED_AT_ONCE = 1024
 _PICTURED = 6
@@ -62,27 +61,6 @@ SETUP_FLAGS = tuple(field.name for field in dataclasses.fields(CanonicalSetup) i
 
 
 @dataclasses.dataclass(frozen=True)
-class LevelPoses:
-    """N poses in level axes.
-
-    Attributes:
-      poses: [N, 17, 3] mm, root-relative, x right, y down, z away.
-      heights: [N] mm, the root above the floor.
-      sequences: [N] integers, the same for the poses of one sequence.
-      left_out: records that lack a joint.
-      library: [N, K, 17, 3] the poses in other skeletons (`skeletons.library`), or None.
-      synthetic: [N] bool, made by source synthetic; None: none is.
-    """
-
-    poses: np.ndarray
-    heights: np.ndarray
-    sequences: np.ndarray
-    left_out: int
-    library: np.ndarray | None = None
-    synthetic: np.ndarray | None = None
-
-
-@dataclasses.dataclass(frozen=True)
 class EvaluationPoses:
     """N test poses with their pictures' joints.
 
@@ -97,31 +75,6 @@ class EvaluationPoses:
     points: np.ndarray
     actions: np.ndarray
     left_out: int
-
-
-def load_level_poses(where: str) -> LevelPoses:
-    """Training poses from records in level axes.
-
-    Raises:
-      InputError: the records are a camera's, or none is whole.
-    """
-    arrays = reader.load_arrays(where, ["pose_3d", "root_3d", "camera", "subject", "sequence", "dataset"])
-    others = [name for name in np.unique(arrays["camera"].astype(str)) if name != LEVEL]
-    if others:
-        raise InputError(
-            f"--train_data={where}: poses of camera '{others[0]}', but the canonical recipe places its own cameras and "
-            f"needs poses in level axes (make_tfrecords.py --cameras_style={LEVEL})"
-        )
-    whole = np.isfinite(arrays["pose_3d"]).all((1, 2)) & np.isfinite(arrays["root_3d"]).all(1)
-    if not whole.any():
-        raise InputError(f"--train_data={where}: no record has a whole pose_3d and its root_3d")
-    sequence_names = [f"{subject}/{sequence}" for subject, sequence in zip(arrays["subject"], arrays["sequence"])]
-    sequences = np.unique(sequence_names, return_inverse=True)[1][whole]
-    poses, synthetic = arrays["pose_3d"][whole], arrays["dataset"][whole].astype(str) == "synthetic"
-    # People of source synthetic all have one skeleton.
-    library = skeletons.library(poses, np.where(synthetic, -1, sequences))
-    heights = -arrays["root_3d"][whole, 1]
-    return LevelPoses(poses, heights, sequences, int(np.count_nonzero(~whole)), library, synthetic)
 
 
 def load_evaluation_poses(where: str) -> EvaluationPoses:
@@ -144,7 +97,7 @@ def load_evaluation_poses(where: str) -> EvaluationPoses:
     return EvaluationPoses(rays[usable], mask[usable], points[usable], arrays["action"][usable], left_out)
 
 
-def pose_weights(train: LevelPoses, setup: CanonicalSetup) -> np.ndarray:
+def pose_weights(train: LevelPoses | StoredPoses, setup: CanonicalSetup) -> np.ndarray:
     """[N] how often each pose is met, in proportion.
 
     A sequence of n poses in proportion to n^balance, so that long ones don't rule; poses unlike others more often
@@ -153,7 +106,7 @@ def pose_weights(train: LevelPoses, setup: CanonicalSetup) -> np.ndarray:
     sizes = np.bincount(train.sequences)
     weights = sizes[train.sequences].astype(np.float64) ** (setup.balance - 1.0)
     if setup.rarity:
-        weights *= rarity(train.poses) ** setup.rarity
+        weights *= rarity(train) ** setup.rarity
     synthetic = train.synthetic
     if synthetic is not None and synthetic.any() and not synthetic.all():
         weights[synthetic] *= setup.synthetic_share / weights[synthetic].sum()
@@ -161,57 +114,79 @@ def pose_weights(train: LevelPoses, setup: CanonicalSetup) -> np.ndarray:
     return weights
 
 
-def rarity(poses: np.ndarray, references: int = 3000, neighbour: int = 10) -> np.ndarray:
+def rarity(train: LevelPoses | StoredPoses, references: int = 3000, neighbour: int = 10) -> np.ndarray:
     """[N] how far each pose is from its tenth nearest among some others, over the median: from 0.5 to 4.
 
-    Poses [N, 17, 3] in level axes are compared facing alike and of the same size.
+    Poses are compared facing alike and of the same size.
     """
+    chosen = np.random.default_rng(0).permutation(len(train))[:references]
+    others = _facing(train.of_numbers(chosen))
+    squares, place = np.square(others).sum(1), min(neighbour, len(chosen) - 1)
+    far = []
+    for poses in train.blocks(4096):
+        part = _facing(poses)
+        distances = np.square(part).sum(1)[:, None] + squares - 2.0 * part @ others.T
+        far.append(np.partition(distances, place, axis=1)[:, place].copy())  # not a view of all distances
+    distance = np.sqrt(np.maximum(np.concatenate(far), 0.0), dtype=np.float64)
+    return np.clip(distance / max(np.median(distance), 1e-9), 0.5, 4.0)
+
+
+def _facing(poses: np.ndarray) -> np.ndarray:
+    """[n, 51] poses [n, 17, 3] in level axes, turned to face one way and of one size."""
     across = poses[:, POSE17.index("LHip")] - poses[:, POSE17.index("RHip")]
     angle = np.arctan2(across[:, 2], across[:, 0])
     c, s = np.cos(angle)[:, None], np.sin(angle)[:, None]
     x, y, z = poses[..., 0], poses[..., 1], poses[..., 2]
     facing = np.stack([c * x + s * z, y, c * z - s * x], -1).reshape(len(poses), -1)
     facing /= np.sqrt(np.square(facing).mean(1, keepdims=True)) + 1e-9
-    chosen = np.random.default_rng(0).permutation(len(poses))[:references]
-    squares = np.square(facing[chosen]).sum(1)
-    far = np.empty(len(poses))
-    for start in range(0, len(poses), 4096):
-        part = facing[start : start + 4096]
-        distances = np.square(part).sum(1)[:, None] + squares - 2.0 * part @ facing[chosen].T
-        place = min(neighbour, len(chosen) - 1)
-        far[start : start + 4096] = np.partition(distances, place, axis=1)[:, place]
-    far = np.sqrt(np.maximum(far, 0.0))
-    return np.clip(far / max(np.median(far), 1e-9), 0.5, 4.0)
+    return facing
 
 
-def view_draws(train: LevelPoses, setup: CanonicalSetup, host: bool = True) -> Callable[[tf.Tensor], dict]:
+def view_draws(
+    train: LevelPoses | StoredPoses, setup: CanonicalSetup, host: bool = True
+) -> Callable[[tf.Tensor], dict]:
     """What draws a step's batch of virtual views (`virtual_camera.draw_views`), a function of seed and step.
 
     Args:
+      train: where they are in files, each batch reads its own from there.
       host: the poses lie in the processor's memory; False: where TensorFlow puts them, a GPU's if there is one.
 
     Returns:
-      step, an int64 scalar -> batch; graph code that XLA compiles.
+      step, an int64 scalar -> batch; graph code that XLA compiles unless poses are in files.
     """
     weights = pose_weights(train, setup)
     with tf.device("CPU:0" if host else None):
         upper = tf.constant(np.cumsum(weights) / weights.sum())
-        poses, heights = tf.constant(train.poses), tf.constant(train.heights)
-        library = tf.constant(train.poses[:, None] if train.library is None else train.library)
-    last = len(train.poses) - 1
+        taken = _taken_from_files(train) if isinstance(train, StoredPoses) else _gathered(train)
+    last = len(train) - 1
 
     def draw(step: tf.Tensor) -> dict[str, tf.Tensor]:
         seed = tf.stack([tf.constant(setup.seed, tf.int64), step])
         uniform = Draws(seed + [_CHOICE, 0]).uniform([setup.batch_size])
         chosen = tf.minimum(tf.searchsorted(upper, tf.cast(uniform, tf.float64)), last)
-        return virtual_camera.draw_views(
-            tf.gather(poses, chosen), tf.gather(heights, chosen), seed, setup.views, tf.gather(library, chosen)
-        )
+        poses, heights, library = taken(chosen)
+        return virtual_camera.draw_views(poses, heights, seed, setup.views, library)
 
     return draw
 
 
-def view_batches(train: LevelPoses, setup: CanonicalSetup, start_step: int) -> tf.data.Dataset:
+def _gathered(train: LevelPoses) -> Callable[[tf.Tensor], list[tf.Tensor]]:
+    library = train.poses[:, None] if train.library is None else train.library
+    tables = [tf.constant(table) for table in (train.poses, train.heights, library)]
+    return lambda chosen: [tf.gather(table, chosen) for table in tables]
+
+
+def _taken_from_files(train: StoredPoses) -> Callable[[tf.Tensor], list[tf.Tensor]]:
+    shapes = [POSE17.size, 3], [], [train.skeletons, POSE17.size, 3]
+
+    def take(chosen: tf.Tensor) -> list[tf.Tensor]:
+        made = tf.numpy_function(train.take, [chosen], [tf.float32] * len(shapes), stateful=False)
+        return [tf.ensure_shape(part, [*chosen.shape, *shape]) for part, shape in zip(made, shapes)]
+
+    return take
+
+
+def view_batches(train: LevelPoses | StoredPoses, setup: CanonicalSetup, start_step: int) -> tf.data.Dataset:
     """Endless batches of virtual views, drawn by the processor ahead of the steps (`view_draws`)."""
     steps = tf.data.Dataset.range(start_step, tf.int64.max)
     draw = view_draws(train, setup)
@@ -224,7 +199,7 @@ class CanonicalTraining:
     def __init__(
         self,
         setup: CanonicalSetup,
-        train: LevelPoses,
+        train: LevelPoses | StoredPoses,
         test: EvaluationPoses,
         left2right: Network | None = None,
         start: Mapping[str, Network] | None = None,
@@ -237,9 +212,9 @@ class CanonicalTraining:
           InputError: they are of another stage, recipe or shape.
         """
         self._setup, self._train, self._test = setup, train, test
-        self.train_poses, self.test_poses = len(train.poses), len(test.rays)
+        self.train_poses, self.test_poses = len(train), len(test.rays)
         self.left_out = train.left_out + test.left_out
-        self.steps_per_epoch, self.is_on_disk = setup.steps_per_epoch, False
+        self.steps_per_epoch, self.is_on_disk = setup.steps_per_epoch, train.is_on_disk
         if left2right is not None and (left2right.stage, left2right.recipe) != (names.LEFT2RIGHT, "canonical"):
             raise InputError(
                 f"--left2right={left2right.directory}: a {left2right.recipe} network of stage {left2right.stage}, "

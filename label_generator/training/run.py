@@ -17,7 +17,13 @@ import tensorflow as tf
 
 from label_generator.networks import linear_model, network_files
 from label_generator.stages import names
-from label_generator.training import canonical_training, published_data, published_training, training_flags
+from label_generator.training import (
+    canonical_training,
+    level_poses,
+    published_data,
+    published_training,
+    training_flags,
+)
 from tfrecords import reader
 from tfrecords.storage import fingerprints
 from tools.cli import plans
@@ -190,7 +196,9 @@ def make_published(flags: Flags, train_data: str, test_data: str) -> published_t
         of_test = predict(test.left)
         rights = {"": of_test} if predicts else {"": test.right, "predicted": of_test}
         right_of = (lambda poses: predict(poses.left)) if predicts else None
-    train = published_data.TrainingRows.of_records(train_data, flags.stage, flags.memory_mib << 20, right_of)
+    train = published_data.TrainingRows.of_records(
+        train_data, flags.stage, training_flags.memory_mib(flags) << 20, right_of
+    )
     config = linear_model.LinearModelConfig.of_stage(
         flags.stage,
         linear_size=flags.linear_size,
@@ -233,7 +241,9 @@ def make_canonical(
     )
     network = network_files.load_network(flags.left2right) if flags.left2right else None
     start = network_files.find_networks([flags.start_from]) if flags.start_from else None
-    train = canonical_training.load_level_poses(train_data)
+    # A step that draws its own views has all poses on its device.
+    memory = None if in_step else training_flags.memory_mib(flags) << 20
+    train = level_poses.load_level_poses(train_data, memory)
     test = canonical_training.load_evaluation_poses(test_data)
     return canonical_training.CanonicalTraining(setup, train, test, network, start, in_step)
 

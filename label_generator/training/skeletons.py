@@ -23,6 +23,7 @@ NumPy only; `drawn_skeletons` draws other definitions around this one for traini
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -101,6 +102,14 @@ _CAPTURED = (
         830.0, 85.0, 0.0, 0.515, -12.0, 183.0, (0.0, -20.0, 24.0), (5.0, 117.0, 12.0), (5.0, 229.0, 20.0), 0.576, 0.94
     ),
 )  # fmt: skip
+_LENT = (*(DEFINITIONS[name] for name in LENT), *_CAPTURED)
+LENT_SKELETONS = len(_LENT)
+# Their lengths are those of one skeleton, whoever of its data set's people it is.
+_TELLING_BONES = (
+    ("Hip", "RHip"), ("RHip", "RKnee"), ("RKnee", "RFoot"), ("RShoulder", "RElbow"), ("RElbow", "RWrist"),
+    ("Neck/Nose", "Head"),
+)  # fmt: skip
+BONES = len(_TELLING_BONES)
 # A source's trunk that is longer than a definition's is shortened at both ends: so much of it at the hips.
 _AT_THE_HIPS = 0.6
 _RESIZED = 0.7  # how far, as a power of the ratio of their legs to `LEGS_MM`
@@ -281,19 +290,26 @@ def to_definition(poses: np.ndarray, places: Places | None = None, definition: D
     return result * (definition.legs_mm / (places.legs + _surplus(places, definition)[0])) ** _RESIZED
 
 
+def bone_lengths(poses: np.ndarray) -> np.ndarray:
+    """[N, BONES] mm: lengths of the bones that tell skeletons apart, of poses [N, 17, 3]."""
+    return np.stack([np.linalg.norm(poses[:, _I[a]] - poses[:, _I[b]], axis=-1) for a, b in _TELLING_BONES], axis=1)
+
+
 def skeleton_groups(poses: np.ndarray, sequences: np.ndarray) -> np.ndarray:
     """[N] integers, the same for sequences whose bones are equally long within 6 mm: one person, one skeleton.
 
     Args:
       poses: [N, 17, 3] mm. sequences: [N] integers.
     """
-    bones = [("Hip", "RHip"), ("RHip", "RKnee"), ("RKnee", "RFoot"), ("RShoulder", "RElbow"), ("RElbow", "RWrist"),
-             ("Neck/Nose", "Head")]  # fmt: skip
-    lengths = np.stack([np.linalg.norm(poses[:, _I[a]] - poses[:, _I[b]], axis=-1) for a, b in bones], axis=1)
-    groups = np.zeros(len(poses), np.int64)
+    return groups_of_lengths(bone_lengths(poses), sequences)
+
+
+def groups_of_lengths(lengths: np.ndarray, sequences: np.ndarray) -> np.ndarray:
+    """`skeleton_groups` of poses whose bones [N, BONES] are so long."""
+    groups = np.zeros(len(lengths), np.int32)
     known: list[np.ndarray] = []
-    for sequence in np.unique(sequences):
-        rows = sequences == sequence
+    order = np.argsort(sequences, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(sequences[order])) + 1):
         bones_mm = np.median(lengths[rows], axis=0)
         match = next((i for i, other in enumerate(known) if np.abs(bones_mm - other).max() < 6.0), None)
         if match is None:
@@ -308,11 +324,15 @@ def library(poses: np.ndarray, sequences: np.ndarray) -> np.ndarray:
 
     Each person's own skeleton is measured on all of their poses.
     """
-    definitions = (*(DEFINITIONS[name] for name in LENT), *_CAPTURED)
-    groups, result = skeleton_groups(poses, sequences), np.empty((len(poses), len(definitions), 17, 3), np.float32)
-    for group in np.unique(groups):
+    groups = skeleton_groups(poses, sequences)
+    return lent(poses, groups, {group: measure(poses[groups == group]) for group in np.unique(groups).tolist()})
+
+
+def lent(poses: np.ndarray, groups: np.ndarray, places: Mapping[int, Places]) -> np.ndarray:
+    """`library` of poses whose groups [N] of skeletons are known, and each group's places."""
+    result = np.empty((len(poses), LENT_SKELETONS, POSE17.size, 3), np.float32)
+    for group in np.unique(groups).tolist():
         rows = groups == group
-        places = measure(poses[rows])
-        for k, definition in enumerate(definitions):
-            result[rows, k] = to_definition(poses[rows], places, definition)
+        for k, definition in enumerate(_LENT):
+            result[rows, k] = to_definition(poses[rows], places[group], definition)
     return result

@@ -17,6 +17,7 @@ STAGES = (*names.NETWORKS, names.CHAIN)
 RECIPES = ("published", "canonical")
 SCHEDULES = ("cosine", "constant")
 IN_STEP = "step"
+_PUBLISHED_MIB, _CANONICAL_MIB = 256, 2048
 # The flags that define the published network and its training, which the experiment directory's name spells out.
 PUBLISHED = (
     "learning_rate",
@@ -124,9 +125,11 @@ def declare(description: str) -> command.Flags:
         )
         flags.integer(
             "memory_mib",
-            256,
-            "keep training poses in memory up to this size, 272 bytes each for left2right, 476 for pose3d; more lie in "
-            "a temporary file (TMPDIR) and give the same batches (published recipe)",
+            None,
+            "keep training poses in memory up to this size; more lie in a temporary file (TMPDIR) and give the same "
+            "batches. A pose of the published recipe takes 272 bytes (left2right) or 476 (pose3d), one of the "
+            f"canonical recipe 1,636; not given: {_PUBLISHED_MIB} and {_CANONICAL_MIB}. Views that are drawn within "
+            "the step need all poses in memory",
             lower_bound=0,
         )
     shared.declare_strategy(
@@ -253,3 +256,10 @@ def _range(name: str, words: list[str]) -> tuple[float, float]:
     if not 0 < low <= high:
         raise InputError(f"--{name}={','.join(words)}: expected a range above 0, from and to")
     return low, high
+
+
+def memory_mib(flags: command.Flags) -> int:
+    """What training poses may take in memory, MiB."""
+    if flags.memory_mib is not None:
+        return int(flags.memory_mib)
+    return _PUBLISHED_MIB if flags.recipe == "published" else _CANONICAL_MIB

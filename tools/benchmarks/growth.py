@@ -1,26 +1,30 @@
 """How time and memory grow with the number of records: converting, one epoch of training, generating; and with workers.
 
-Time is the processor's (of a process and those it starts), which a machine that is busy with other things hardly
-changes; the time on the clock is told beside it. `plot` draws both over the number of records.
+Time is the processor's (of a process and those it starts), which a machine that is busy with other things changes
+little; the time on the clock stands beside it. `plot` draws both over the number of records. With an output, a run that
+is in the file already is not repeated: an interrupted measurement of hours goes on with the next run.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from tools.benchmarks.common import PEAK, BenchmarkSettings, Row
 
-RECORDS = (10_000, 100_000, 1_000_000)
-_BATCH, _WIDTH = 1024, 1024
-# Memory and the shares of the work do not depend on the networks' width; full ones would take hours on one core.
+RECORDS = (10_000, 100_000, 1_000_000, 5_000_000)
+_BATCH = 1024
+# Memory and how work grows do not depend on the networks' width; full ones would take hours on one core.
 _NARROW = 64
 _RUN = """
 import sys
@@ -51,12 +55,18 @@ class Measured:
 
 def measure(settings: BenchmarkSettings) -> list[Row]:
     """All figures of this section; with an output, each run as a line of JSON there, and the picture beside it."""
-    runs = measured(settings)
+    runs = measured(settings, known(settings.output))
     if settings.output:
-        with open(settings.output, "a", encoding="utf-8") as file:
-            file.writelines(json.dumps(dataclasses.asdict(run)) + "\n" for run in runs)
         plot(runs, pathlib.Path(settings.output).with_suffix(".png"))
     return rows(runs)
+
+
+def known(output: str) -> list[Measured]:
+    """The runs in an output file of before; [] without one."""
+    if not output or not os.path.exists(output):
+        return []
+    with open(output, encoding="utf-8") as file:
+        return [Measured(**json.loads(text)) for text in file if text.strip()]
 
 
 def rows(runs: Sequence[Measured]) -> list[Row]:
@@ -75,12 +85,16 @@ def rows(runs: Sequence[Measured]) -> list[Row]:
             start, cost = line(own)
             result.append(Row(f"{command}: start", start, "s"))
             result.append(Row(f"{command}: for each record", 1e6 * cost, "us"))
-            first, last = own[0], own[-1]
-            more = last.records / first.records
-            result.append(
-                Row(f"{command}: memory at {more:,.0f} times the records", last.peak_mib / first.peak_mib, "x")
-            )
+            for less, more in zip(own, own[1:]):
+                title = f"{command}, from {less.records:,} to {more.records:,} records"
+                result.append(Row(f"{title}: slope of time", slope(less, more, "cpu_s"), ""))
+                result.append(Row(f"{title}: slope of memory", slope(less, more, "peak_mib"), ""))
     return result
+
+
+def slope(less: Measured, more: Measured, name: str) -> float:
+    """Of `name` between two runs, both axes logarithmic: 1 is growth in proportion, 0 is none."""
+    return math.log(getattr(more, name) / getattr(less, name)) / math.log(more.records / less.records)
 
 
 def line(runs: Sequence[Measured]) -> tuple[float, float]:
@@ -90,20 +104,29 @@ def line(runs: Sequence[Measured]) -> tuple[float, float]:
     return first.cpu_s - cost * first.records, cost
 
 
-def measured(settings: BenchmarkSettings) -> list[Measured]:
-    """Runs the commands, one after the other, and prints each figure on standard error as it comes."""
+def measured(settings: BenchmarkSettings, before: Sequence[Measured] = ()) -> list[Measured]:
+    """Runs the commands, one after the other, each printed on standard error and added to the output as it comes.
+
+    before: runs that are not repeated.
+    """
+    done = {(run.command, run.records, run.workers): run for run in before}
     runs = []
+
+    def run(name: str, count: int, workers: int, *command: Any, output: pathlib.Path | None = None) -> None:
+        key = (name, count, workers)
+        if key not in done:
+            done[key] = Measured(*key, *_command(*command), _size(output))
+            _tell(done[key], settings.output)
+        runs.append(done[key])
+
     with tempfile.TemporaryDirectory() as name:
         place = pathlib.Path(name)
-        weights = place / "weights"
+        weights, test, records, labels = (place / part for part in ("weights", "test", "records", "labels"))
         _save_narrow(weights)
-        test = place / "test"
         _command("tools", "make_tfrecords", ["--source=synthetic", "--split=test", "--count=1000", f"--output={test}"])
-        counts = [settings.count(count) for count in RECORDS]
+        counts = list(dict.fromkeys(settings.count(count) for count in RECORDS))
         for count in counts:
-            records, output = place / f"records-{count}", place / "labels"
             convert = ["--source=synthetic", f"--count={count}", "--workers=1", f"--output={records}"]
-            runs.append(_run("convert", count, 1, "tools", "make_tfrecords", convert, records))
             train = [
                 "--recipe=published",
                 "--stage=left2right",
@@ -111,42 +134,43 @@ def measured(settings: BenchmarkSettings) -> list[Measured]:
                 f"--test_data={test}",
                 "--epochs=1",
                 f"--batch_size={min(_BATCH, count)}",
-                f"--linear_size={_WIDTH}",
+                f"--linear_size={_NARROW}",
                 f"--train_dir={place / 'training'}",
                 "--overwrite",
                 "--threads=1",
             ]
-            runs.append(_run("train, one epoch", count, 1, "label_generator", "train", train))
             generate = [
                 f"--input={records}",
                 f"--weights={weights}",
-                f"--output={output}",
+                f"--output={labels}",
                 "--overwrite",
                 "--nosequence",
             ]
-            runs.append(_run("generate", count, 1, "label_generator", "generate", generate, output))
-        middle = counts[1]
+            rest = [name for name in ("train, one epoch", "generate") if (name, count, 1) not in done]
+            if rest and ("convert", count, 1) in done:
+                _command("tools", "make_tfrecords", convert)
+            run("convert", count, 1, "tools", "make_tfrecords", convert, output=records)
+            run("train, one epoch", count, 1, "label_generator", "train", train)
+            run("generate", count, 1, "label_generator", "generate", generate, output=labels)
+            shutil.rmtree(records, ignore_errors=True)
+        middle = counts[len(counts) // 3]
         for workers in (1, 2, 4):
-            records = place / f"workers-{workers}"
             convert = ["--source=synthetic", f"--count={middle}", f"--workers={workers}", f"--output={records}"]
-            runs.append(_run("convert in processes", middle, workers, "tools", "make_tfrecords", convert, records))
+            run("convert in processes", middle, workers, "tools", "make_tfrecords", convert, output=records)
+            shutil.rmtree(records, ignore_errors=True)
     return runs
 
 
-def _run(
-    name: str,
-    records: int,
-    workers: int,
-    package: str,
-    module: str,
-    flags: list[str],
-    output: pathlib.Path | None = None,
-) -> Measured:
-    cpu, clock, peak = _command(package, module, flags)
-    size = sum(path.stat().st_size for path in output.rglob("*") if path.is_file()) if output else 0
-    run = Measured(name, records, workers, cpu, clock, peak, size)
-    print(json.dumps(dataclasses.asdict(run)), file=sys.stderr, flush=True)
-    return run
+def _size(folder: pathlib.Path | None) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if folder else 0
+
+
+def _tell(run: Measured, output: str) -> None:
+    text = json.dumps(dataclasses.asdict(run))
+    print(text, file=sys.stderr, flush=True)
+    if output:
+        with open(output, "a", encoding="utf-8") as file:
+            file.write(text + "\n")
 
 
 def _command(package: str, module: str, flags: Sequence[str]) -> tuple[float, float, float]:
