@@ -16,6 +16,7 @@ import sys
 
 from tools.cli import command, outputs
 from tools.cli.errors import InputError
+from tools.files import sent
 
 
 def declare() -> command.Flags:
@@ -48,7 +49,7 @@ def declare() -> command.Flags:
         )
     with flags.group("Report"):
         flags.boolean("actions", False, "also print the table by action")
-        flags.string("output", "", "folder for table.md, figures.json, plots and sheet.png")
+        flags.string("output", "", "folder, or address, for table.md, figures.json, plots and sheet.png")
         flags.integer("sheet", 4, "how many best, middle and worst predictions are drawn; 0: none", lower_bound=0)
         flags.boolean("overwrite", False, "replace what is in --output")
     return flags
@@ -56,6 +57,10 @@ def declare() -> command.Flags:
 
 def main(flags: command.Flags) -> int:
     """Evaluates, prints the tables and writes the report."""
+    return sent.run(_evaluate, flags)
+
+
+def _evaluate(flags: command.Flags) -> int:
     flags.require("data")
     if flags.given("sheet") and not flags.output:
         raise InputError("--sheet: goes with --output")

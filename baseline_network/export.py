@@ -16,6 +16,7 @@ import sys
 
 from tools.cli import command, outputs
 from tools.cli.errors import InputError
+from tools.files import sent
 
 FORMATS = ("saved_model", "float16", "int8", "onnx")
 
@@ -39,13 +40,17 @@ def declare() -> command.Flags:
         flags.integer("check", 16, "pictures on which each file is compared with the Keras model", lower_bound=1)
         flags.integer("calibrate", 100, "other pictures, for calibrating int8 value ranges", lower_bound=1)
     with flags.group("Result"):
-        flags.string("output", None, "folder to write")
+        flags.string("output", None, "folder, or address, to write")
         flags.boolean("overwrite", False, "replace the folder")
     return flags
 
 
 def main(flags: command.Flags) -> int:
     """Writes the exported files, each compared with the Keras model."""
+    return sent.run(_export, flags)
+
+
+def _export(flags: command.Flags) -> int:
     flags.require("output")
     unknown = [name for name in flags.formats if name not in FORMATS]
     if unknown or not flags.formats:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import sys
 
 from tools.cli import command, common_flags
+from tools.files import sent
 
 
 def declare() -> command.Flags:
@@ -38,7 +39,7 @@ def declare() -> command.Flags:
         network_flags.declare(flags)
         flags.integer("batch_size", 32, "people in a batch", lower_bound=1)
     with flags.group("Poses out"):
-        flags.string("output", "", "folder for what is written")
+        flags.string("output", "", "folder, or address, for what is written")
         flags.strings(
             "formats",
             ["npz", "json"],
@@ -58,7 +59,7 @@ def main(flags: command.Flags) -> int:
         common_flags.hide_gpus()
     from baseline_network.prediction import run
 
-    return run.predict_files(flags)
+    return sent.run(run.predict_files, flags)
 
 
 if __name__ == "__main__":

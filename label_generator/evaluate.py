@@ -15,6 +15,7 @@ from __future__ import annotations
 from label_generator.lifting import lifter_flags
 from tools.cli import command
 from tools.cli.errors import InputError
+from tools.files import sent
 
 
 def declare() -> command.Flags:
@@ -69,7 +70,7 @@ def declare() -> command.Flags:
         )
     with flags.group("Report"):
         flags.boolean("actions", False, "also print the table per action")
-        flags.string("output", "", "folder for table.md, figures.json and plots")
+        flags.string("output", "", "folder, or address, for table.md, figures.json and plots")
         flags.string(
             "calibrate", "", "calibrate label quality on these poses and write quality.json to this weights folder"
         )
@@ -84,6 +85,10 @@ def declare() -> command.Flags:
 
 def main(flags: command.Flags) -> int:
     """Measures, and prints tables."""
+    return sent.run(_evaluate, flags)
+
+
+def _evaluate(flags: command.Flags) -> int:
     if sum(map(bool, (flags.test_data, flags.protocol, flags.h36m, flags.photos))) != 1:
         raise InputError("give one of --test_data, --protocol, --h36m and --photos (see --help)")
     if flags.photos:

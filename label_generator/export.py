@@ -17,6 +17,7 @@ from __future__ import annotations
 from label_generator.lifting import lifter_flags
 from tools.cli import command, plans
 from tools.cli.errors import InputError
+from tools.files import sent
 
 
 def declare() -> command.Flags:
@@ -31,13 +32,17 @@ def declare() -> command.Flags:
     with flags.group("Result"):
         flags.enum("format", "saved_model", ["saved_model", "tflite", "onnx", "weights"], "what is written")
         flags.enum("dtype", "float16", ["float16", "float32"], "of the numbers on disk, of weights and TFLite files")
-        flags.string("output", None, "folder to write")
+        flags.string("output", None, "folder, or address, to write")
         flags.boolean("overwrite", False, "replace the folder")
     return flags
 
 
 def main(flags: command.Flags) -> int:
     """Packs, and prints what was written."""
+    return sent.run(_pack, flags)
+
+
+def _pack(flags: command.Flags) -> int:
     flags.require("output")
     _check_used(flags)
     from label_generator.lifting import packing

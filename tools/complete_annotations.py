@@ -9,10 +9,10 @@ taken out. Train on the result as on any annotation.
 
 from __future__ import annotations
 
-import pathlib
 import sys
 
 from tools.cli import command, outputs, plans
+from tools.files import remote, sent
 
 
 def declare() -> command.Flags:
@@ -28,16 +28,23 @@ def declare() -> command.Flags:
 
 def main(flags: command.Flags) -> int:
     """Completes the key points, and reports how many."""
+    return sent.run(_complete, flags)
+
+
+def _complete(flags: command.Flags) -> int:
     flags.require("input", "output")
     from tfrecords.source import Options
     from tfrecords.sources import photos
 
+    given, images = remote.fetched(flags.input), flags.images
+    if images or remote.is_remote(flags.input):  # pictures beside the input are at its address
+        images = str(remote.fetched(images or remote.place(flags.input).parent))
     if flags.dry_run:
         outputs.check_free(flags.output, flags.overwrite)
-        source = photos.Photos(pathlib.Path(flags.input), Options(images=flags.images))
+        source = photos.Photos(given, Options(images=images))
         people = f"{flags.input}: {len(source):,} people"
         return plans.show(flags, [people], ["joints that the landmark network is sure of"], [flags.output])
-    counts = photos.complete(flags.input, flags.output, images=flags.images, overwrite=flags.overwrite)
+    counts = photos.complete(given, flags.output, images=images, overwrite=flags.overwrite)
     print(
         f"{counts['people']:,} people, {counts['annotated']:,} annotated joints: {counts['added']:,} others added, "
         f"{counts['contradicted']:,} taken out; {counts['unread']:,} people have no picture that can be read"

@@ -8,28 +8,34 @@ docs/gallery.md shows the first, made with the default flags.
 
 from __future__ import annotations
 
-import pathlib
 import sys
 
 from tools.cli import command, plans
+from tools.files import remote, sent
 
 
 def declare() -> command.Flags:
     """The flags of this command."""
     flags = command.Flags(__doc__, dry_run=True)
     with flags.group("Labels"):
-        flags.string("labels", "", "folder with labels of photographs or a video; not given: people are rendered")
+        flags.string(
+            "labels", "", "folder, or address, with labels of photographs or a video; not given: people are rendered"
+        )
         flags.integer("count", 8, "labels in the picture", lower_bound=1, upper_bound=200)
         flags.integer("seed", 11, "random seed of the rendered people", lower_bound=0)
     with flags.group("Picture"):
         flags.integer("columns", 2, "labels in a row", lower_bound=1, upper_bound=10)
-        flags.string("output", None, "the picture, .png or .jpg")
+        flags.string("output", None, "the picture, .png or .jpg; a file or an address")
         flags.boolean("overwrite", False, "replace --output")
     return flags
 
 
 def main(flags: command.Flags) -> int:
     """Draws the gallery and prints where it lies."""
+    return sent.run(_draw, flags)
+
+
+def _draw(flags: command.Flags) -> int:
     flags.require("output")
     from tools.drawing import drawing
 
@@ -40,7 +46,7 @@ def main(flags: command.Flags) -> int:
     from label_generator.gallery import page
 
     labels = (
-        page.labelled(pathlib.Path(flags.labels), flags.count)
+        page.labelled(remote.fetched(flags.labels), flags.count)
         if flags.labels
         else page.rendered(flags.count, flags.seed)
     )

@@ -14,6 +14,7 @@ import sys
 
 from tools.cli import command, plans
 from tools.cli.errors import InputError
+from tools.files import remote
 
 
 def declare() -> command.Flags:
@@ -43,9 +44,10 @@ def main(flags: command.Flags) -> int:
         raise InputError("name one folder of labels, as label_generator/generate.py writes it (see --help)")
     from tools.review_page import run
 
+    labels = str(remote.fetched(flags.arguments[0]))
     if flags.dry_run:
         page, pictures, columns, photographs = run.prepare(
-            flags.arguments[0], flags.output, flags.images, flags.first, flags.limit, flags.overwrite
+            labels, flags.output, flags.images, flags.first, flags.limit, flags.overwrite
         )
         return plans.show(
             flags,
@@ -54,7 +56,7 @@ def main(flags: command.Flags) -> int:
             [page, *([pictures] if photographs else [])],
         )
     columns = run.make_page(
-        flags.arguments[0],
+        labels,
         flags.output,
         images=flags.images,
         picture_size=flags.picture_size,

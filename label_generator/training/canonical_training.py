@@ -177,7 +177,7 @@ def _gathered(train: LevelPoses) -> Callable[[tf.Tensor], list[tf.Tensor]]:
 
 
 def _taken_from_files(train: StoredPoses) -> Callable[[tf.Tensor], list[tf.Tensor]]:
-    shapes = [POSE17.size, 3], [], [train.skeletons, POSE17.size, 3]
+    shapes: tuple[list[int], ...] = [POSE17.size, 3], [], [train.skeletons, POSE17.size, 3]
 
     def take(chosen: tf.Tensor) -> list[tf.Tensor]:
         made = tf.numpy_function(train.take, [chosen], [tf.float32] * len(shapes), stateful=False)
