@@ -95,8 +95,10 @@ setup(
         "profile": ["tensorboard-plugin-profile>=2.15,<2.16"],
         # --formats=c3d
         "c3d": C3D,
-        # --runner=direct, flink, dataflow; run here: 2.77, which works with TensorFlow 2.15's protobuf 4 and NumPy 1
+        # --runner=direct, dataflow; run here: 2.77, which works with TensorFlow 2.15's protobuf 4 and NumPy 1
         "beam": BEAM,
+        # --runner=flink, which needs a Java too; 2.1 and its Beam 2.61 work with TensorFlow 2.15 as well
+        "flink": ["apache-flink>=2.1,<2.2"],
         # --runner=spark, which needs a Java too
         "spark": ["pyspark>=3.5,<5"],
         # tools/serve.py --grpc_port, and clients of tensorflow_model_server over gRPC

@@ -1,4 +1,4 @@
-"""Pieces of work on existing engines: Apache Beam's runners and Apache Spark.
+"""Pieces of work on existing engines: Apache Beam's runners, Apache Spark and Apache Flink.
 
 May import tools.cli.
 """

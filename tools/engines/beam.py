@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tools.engines.engine import Engine
 
 _NAMESPACE = "pose3d"
-_RUNNERS = {"flink": "FlinkRunner", "dataflow": "DataflowRunner"}
+_RUNNERS = {"dataflow": "DataflowRunner"}
 
 
 class PieceDoFn(apache_beam.DoFn):

@@ -14,9 +14,11 @@ from tools.engines.jobs import Job
 
 LOCAL = "local"
 RUNNERS = (LOCAL, "direct", "flink", "spark", "dataflow")
+_PACKAGES = {"spark": "pyspark", "flink": "pyflink"}
 _INSTALLED_BY = {
     "apache_beam": "pip install 'apache-beam' (extra: beam)",
     "pyspark": "pip install pyspark (extra: spark)",
+    "pyflink": "pip install apache-flink (extra: flink)",
 }
 
 
@@ -26,8 +28,8 @@ class Engine:
 
     Attributes:
       name: of `RUNNERS` but local.
-      workers: processes on this machine for direct and for Spark without a master; 0: one for each core.
-      options: of the engine, ``--name=value`` for Beam's, ``name=value`` for Spark's configuration.
+      workers: processes on this machine for direct, and for Spark and Flink without a cluster; 0: one for each core.
+      options: of the engine, ``--name=value`` for Beam's, ``name=value`` for Spark's and Flink's configuration.
     """
 
     name: str
@@ -46,7 +48,7 @@ class Engine:
                 if flags.given(name):
                     raise InputError(f"--{name}: goes with --runner={', '.join(RUNNERS[1:])}")
             return None
-        package = "pyspark" if flags.runner == "spark" else "apache_beam"
+        package = _PACKAGES.get(flags.runner, "apache_beam")
         if importlib.util.find_spec(package) is None:
             raise InputError(
                 f"--runner={flags.runner}: needs {package}, which is not installed: {_INSTALLED_BY[package]}"
@@ -79,6 +81,10 @@ class Engine:
             from tools.engines import spark
 
             return spark.run(self, job, pieces, title)
+        if self.name == "flink":
+            from tools.engines import flink
+
+            return flink.run(self, job, pieces, title)
         logging.disable(logging.WARNING)  # Beam warns of what its optional parts lack
         try:
             from tools.engines import beam
@@ -94,18 +100,18 @@ def declare(flags: Flags, what: str) -> None:
             "runner",
             LOCAL,
             RUNNERS,
-            f"what runs {what}. local: this program's own processes; direct, flink, dataflow: Apache Beam's runner of "
-            "that name; spark: Apache Spark. Results are the same (docs/scale.md)",
+            f"what runs {what}. local: this program's own processes; direct, dataflow: Apache Beam's runner of "
+            "that name; spark, flink: Apache Spark and Flink. Results are the same (docs/scale.md)",
         )
         flags.integer(
             "runner_workers",
             0,
-            "processes of --runner=direct, and of spark without a master; 0: all cores",
+            "processes of --runner=direct, and of spark and flink without a cluster; 0: all cores",
             lower_bound=0,
         )
         flags.multi_string(
             "runner_options",
             None,
             "option of the engine, may be given several times: --name=value of Beam's pipeline options, name=value of "
-            "Spark's configuration",
+            "Spark's or Flink's configuration",
         )

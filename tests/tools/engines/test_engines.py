@@ -49,7 +49,9 @@ def test_local_is_no_engine_and_knows_no_options():
 
 def test_what_is_not_installed_is_named(monkeypatch):
     monkeypatch.setattr(engine.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"--runner=flink: needs apache_beam.*pip install"):
+    with pytest.raises(InputError, match=r"--runner=direct: needs apache_beam.*pip install"):
+        engine.Engine.of_flags(parse("--runner=direct"))
+    with pytest.raises(InputError, match=r"--runner=flink: needs pyflink"):
         engine.Engine.of_flags(parse("--runner=flink"))
     with pytest.raises(InputError, match=r"--runner=spark: needs pyspark"):
         engine.Engine.of_flags(parse("--runner=spark"))
@@ -109,3 +111,22 @@ class TestSpark:
     def test_the_fault_of_an_input_is_one_line(self, tmp_path):
         with pytest.raises(InputError, match=r"^--runner=spark: input.json: pose 3: no such joint$"):
             engine.Engine("spark", 1).run(Squares(str(tmp_path), 3), range(1, 4), "Squares")
+
+
+@pytest.mark.slow
+class TestFlink:
+    @pytest.fixture(autouse=True)
+    def _installed(self):
+        pytest.importorskip("pyflink", reason="PyFlink is not installed (pip install -e '.[flink]')")
+        if not shutil.which("java"):
+            pytest.skip("Flink needs a Java")
+
+    def test_every_piece_once_and_counters_added_up(self, tmp_path):
+        counters = engine.Engine("flink", 2).run(Squares(str(tmp_path)), range(1, 8), "Squares")
+        assert counters == {"pieces": 7, "sum": 28, "skipped: odd": 4}
+        assert results(tmp_path) == {str(n): str(n * n) for n in range(1, 8)}
+        assert len((tmp_path / "setups").read_text()) == 2  # once in each process, not for each piece
+
+    def test_the_fault_of_an_input_is_one_line(self, tmp_path):
+        with pytest.raises(InputError, match=r"^--runner=flink: input.json: pose 3: no such joint$"):
+            engine.Engine("flink", 1).run(Squares(str(tmp_path), 3), range(1, 4), "Squares")
