@@ -44,6 +44,7 @@ setup(
             for name in ("label_generator", "baseline_network")
         },
         **{name: ["py.typed", "*/*/*.css", "*/*/*.js", "*/*/*.html"] for name in ("tfrecords", "tools")},
+        "tools.detection": ["weights/*"],
     },
     # the commands under names of their own, for who installs the wheel
     entry_points={

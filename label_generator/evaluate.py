@@ -42,8 +42,14 @@ def declare() -> command.Flags:
         flags.strings(
             "photos",
             [],
-            "photographs to evaluate detection on: LSP's joints.mat (PCKh), key points in COCO's format .json (recall, "
-            "precision), and folders or .tar of pictures without people (false positives)",
+            "photographs to evaluate detection on: LSP's joints.mat, or an .npz of --source=photos (PCKh), key points "
+            "in COCO's format .json (recall, precision), and folders or .tar of pictures without people (false positives)",
+        )
+        flags.enum(
+            "detector",
+            "mediapipe",
+            ["mediapipe", "mediapipe_only"],
+            "with --photos: MediaPipe's pose models corrected by the body head, or without it",
         )
         flags.string("motion", "", "motion capture for the protocols: .npz, .bvh or a folder of .bvh")
         flags.string("cameras", "", "Human3.6M's cameras (.json or cameras.h5), which a, b, e and g need")
@@ -114,6 +120,7 @@ def _check_used(flags: command.Flags) -> None:
         "seed": ("protocol",),
         "frame_step": ("protocol", "h36m"),
         "detected": ("h36m",),
+        "detector": ("photos",),
         "limit": ("test_data",),
     }
     for name, others in goes_with.items():

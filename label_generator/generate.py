@@ -53,8 +53,9 @@ def declare() -> command.Flags:
         flags.enum(
             "detector",
             "mediapipe",
-            ["mediapipe", "baseline", "hog"],
-            "source of people and key points. mediapipe: MediaPipe's pose models; baseline: the baseline network in "
+            ["mediapipe", "mediapipe_only", "baseline", "hog"],
+            "source of people and key points. mediapipe: MediaPipe's pose models, corrected by the body head (research "
+            "weights); mediapipe_only: without the body head; baseline: the baseline network in "
             "MediaPipe's boxes; hog: the baseline network in the boxes of OpenCV's people detector",
         )
         flags.float(

@@ -1,8 +1,9 @@
 """Evaluation of person and key point detection on photographs.
 
-* LSP's joints.mat beside its pictures: PCKh@0.5 over all people and 14 joints, with half of the true head segment (Neck
-  to HeadTop) as the limit; all joints of an undetected person are wrong. Of several detections in a photograph the one
-  that fits the annotation best is compared, since one person of each photograph is annotated.
+* LSP's joints.mat beside its pictures, or photographs of your own with key points in an .npz (`--source=photos`):
+  PCKh@0.5 over all people and 14 joints, with half of the true head segment (Neck to HeadTop) as the limit; all joints
+  of an undetected person are wrong. Of several detections in a photograph the one that fits the annotation best is
+  compared, since one person of each photograph is annotated. People whose head segment is not annotated are left out.
 * Key points in COCO's format. Recall: an annotated person with at least ten labelled key points is found when a
   detection has an object key point similarity of at least 0.5 with them (each detection counts once, in order of
   confidence). Precision: the share of detections that match an annotated person by that rule; detections mostly inside
@@ -26,16 +27,18 @@ from tfrecords.conversion import labels
 from tfrecords.formats import photographs
 from tfrecords.source import Options, Skip
 from tfrecords.sources.lsp import Lsp
+from tfrecords.sources.photos import Photos
 from tools.cli import command, plans
 from tools.cli.errors import InputError
 from tools.cli.progress import Progress
-from tools.detection.people import JOINT_SET, PeopleFinder, Person
+from tools.detection.people import JOINT_SET, PeopleFinder, Person, settings_of
 from tools.pose import joints
 
 # Of COCO's evaluation: the spread of each of the 17 key points, as a share of the square root of the person's area.
 SIGMAS = np.array([26, 25, 25, 35, 35, 79, 79, 72, 72, 62, 62, 107, 107, 87, 87, 89, 89]) / 1000
 _SIMILAR, _LEAST_KEY_POINTS, _WITHIN = 0.5, 10, 0.5
 _LSP = joints.joint_set("lsp14")
+_HEAD = [_LSP.index("HeadTop"), _LSP.index("Neck")]
 Finder = Callable[[np.ndarray], "list[Person]"]
 
 
@@ -59,7 +62,7 @@ def evaluate(flags: command.Flags) -> int:
             _kind(pathlib.Path(place))
         return plans.show(flags, flags.photos, ["people in photographs; where there are none, false positives"])
     results = []
-    for result in measure(flags.photos, flags.limit):
+    for result in measure(flags.photos, flags.limit, flags.detector):
         print("\n".join([f"{result.name}:", *(f"  {line}" for line in result.lines)]), flush=True)
         results.append(result)
     flags.report["figures"] = {result.name: result.figures for result in results}
@@ -68,14 +71,15 @@ def evaluate(flags: command.Flags) -> int:
     return 0
 
 
-def measure(paths: list[str], limit: int = 0) -> Iterator[Measured]:
-    """Yields what is measured on each of the sources, see the module's head; limit: pictures of each, 0: all.
+def measure(paths: list[str], limit: int = 0, detector: str = "mediapipe") -> Iterator[Measured]:
+    """Yields what is measured on each of the sources, see the module's head; limit: pictures of each, 0: all;
+    detector: see `people.settings_of`.
 
     Raises:
       InputError: nothing of the kind there, or no models.
     """
     kinds = [_kind(pathlib.Path(path)) for path in paths]
-    finder = PeopleFinder()
+    finder = PeopleFinder(settings_of(detector))
     for kind, path in zip(kinds, paths):
         yield kind(finder.find, pathlib.Path(path), limit)
 
@@ -83,12 +87,12 @@ def measure(paths: list[str], limit: int = 0) -> Iterator[Measured]:
 def _kind(path: pathlib.Path) -> Callable[[Finder, pathlib.Path, int], Measured]:
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
-    return {".mat": lsp, ".json": coco}.get(path.suffix.lower(), without_people)
+    return {".mat": lsp, ".npz": lsp, ".json": coco}.get(path.suffix.lower(), without_people)
 
 
 def lsp(find: Finder, path: pathlib.Path, limit: int = 0) -> Measured:
-    """PCKh on Leeds Sports Pose."""
-    source = Lsp(path, Options())
+    """PCKh on Leeds Sports Pose, or on the .npz of `--source=photos`."""
+    source: Lsp | Photos = (Photos if path.suffix.lower() == ".npz" else Lsp)(path, Options())
     count = min(len(source), limit or len(source))
     right, missed = [], 0
     with Progress(count, "photographs") as progress:
@@ -98,11 +102,15 @@ def lsp(find: Finder, path: pathlib.Path, limit: int = 0) -> Measured:
             if isinstance(record, Skip) or isinstance(photo, Skip):
                 raise InputError(f"{path}: person {number}: {getattr(photo, 'reason', '')}")
             truth, known = joints.convert(record.pose_2d, "pose17", "lsp14", record.provenance_2d)
+            if not (known[_HEAD] == joints.LABELLED).all():
+                continue
             readings = [correct_joints(person.points, truth) for person in find(photo.pixels)]
             missed += not readings
             best = max(readings, key=np.sum, default=np.zeros(_LSP.size, bool))
             right.append(np.where(known == joints.LABELLED, best, np.nan))
-    table = 100 * np.array(right, np.float64)
+    if not right:
+        raise InputError(f"{path}: nobody whose neck and crown are annotated")
+    table, count = 100 * np.array(right, np.float64), len(right)
     by_joint = dict(zip(_LSP.joints, np.nanmean(table, 0).round(1).tolist()))
     figures = {"pckh@0.5": float(np.nanmean(table)), "people": count, "nobody found": missed}
     return Measured(

@@ -34,7 +34,7 @@ from tools.files import remote
 from tools.files.columns import LabelFiles
 
 if TYPE_CHECKING:
-    from tools.detection.people import PeopleFinder
+    from tools.detection.people import PeopleFinder, Settings
 
 NAME = "people.npz"
 NOBODY = "nobody found"
@@ -42,7 +42,9 @@ _WORK = ".people"
 _CHECKPOINT_PICTURES = 64
 # Frames of a video further apart than this are photographs to the detector; people are looked for so often.
 _FOLLOWED_SECONDS, _DETECT_SECONDS = 0.3, 0.2
-DETECTORS = ("mediapipe", "baseline", "hog")
+DETECTORS = ("mediapipe", "mediapipe_only", "baseline", "hog")
+# Those whose people have MediaPipe's 33 landmarks.
+_MEDIAPIPE = DETECTORS[:2]
 _COLUMNS = {
     "boxes": ("<f4", (4,)),
     "presence": ("<f4", ()),
@@ -113,11 +115,15 @@ def find_people(request: Request) -> pathlib.Path:
         if _header_of(request.file) != str(header):
             raise InputError(f"{request.file}: people of another input or detector; --overwrite replaces it")
         return request.file
-    if request.detector != "mediapipe" and any(files.is_video(name) for name in files.names) and len(files.names) > 1:
+    if (
+        request.detector not in _MEDIAPIPE
+        and any(files.is_video(name) for name in files.names)
+        and len(files.names) > 1
+    ):
         raise InputError(f"{request.path}: with --detector={request.detector} one video at a time")
     total = files.frames(request.every_seconds)
-    joint_set = "mediapipe33" if request.detector == "mediapipe" else "mpii16"
-    size = 33 if request.detector == "mediapipe" else 16
+    joint_set = "mediapipe33" if request.detector in _MEDIAPIPE else "mpii16"
+    size = 33 if request.detector in _MEDIAPIPE else 16
     columns = {"joints": ("<f4", (size, 3)), "world": ("<f4", (size, 3)), **_COLUMNS}
     work = request.output / _WORK
     try:
@@ -129,7 +135,7 @@ def find_people(request: Request) -> pathlib.Path:
         table = LabelFiles(work, columns, ("file",), header, ["", NOBODY])
     try:
         start = int(table.read("picture", table.rows - 1, table.rows)[0]) + 1 if table.rows else 0
-        if request.detector == "mediapipe":
+        if request.detector in _MEDIAPIPE:
             results = _mediapipe(request, files, start, _numbers_after(table))
         else:
             results = _baseline(request, files, start)
@@ -173,12 +179,13 @@ def _header(request: Request, files: PictureFiles) -> dict[str, Any]:
     """What the people depend on."""
     stats = [os.stat(path) for path in files.paths]
     settings: Any = request.detector
-    if request.detector == "mediapipe":
-        from tools.detection import mediapipe_models
-        from tools.detection.people import Settings
+    if request.detector in _MEDIAPIPE:
+        from tools.detection import body_head, mediapipe_models, people
 
         mediapipe_models.model_file("detector")  # says at once when there is none
-        settings = [request.detector, dataclasses.asdict(Settings())]
+        chosen = people.settings_of(request.detector)
+        head = body_head.checksum() if chosen.head else ""
+        settings = [request.detector, dataclasses.asdict(chosen), head]
     return {
         "input": os.path.abspath(request.path),
         "files": len(stats),
@@ -250,25 +257,32 @@ def _mediapipe(
 
     numbers: the first person's number in a video, 0 where there is none.
     """
+    from tools.detection import people
+
     threads = request.threads or len(os.sched_getaffinity(0))
+    settings = people.settings_of(request.detector)
     finders: dict[int, Any] = {}
 
     def finder(own_threads: int) -> PeopleFinder:
         from tools.detection.people import PeopleFinder
 
         if own_threads not in finders:
-            finders[own_threads] = PeopleFinder(threads=own_threads)
+            finders[own_threads] = PeopleFinder(settings, own_threads)
         return finders[own_threads]
 
     pictures = files.pictures(request.every_seconds, start)
     if len(files.names) == 1 or threads == 1:
         yield from _one_by_one(pictures, finder(threads), numbers)
         return
-    yield from _side_by_side(pictures, threads, lambda: finder(threads), numbers)
+    yield from _side_by_side(pictures, threads, settings, lambda: finder(threads), numbers)
 
 
 def _side_by_side(
-    pictures: Iterator[Picture], threads: int, video_finder: Callable[[], PeopleFinder], numbers: dict[str, int]
+    pictures: Iterator[Picture],
+    threads: int,
+    settings: Settings,
+    video_finder: Callable[[], PeopleFinder],
+    numbers: dict[str, int],
 ) -> Iterator[tuple[Picture, FoundPeople | Skip]]:
     """As `_one_by_one`, with as many photographs at once as there are threads; at most two of each wait."""
     import threading
@@ -279,7 +293,7 @@ def _side_by_side(
 
     def find(picture: Picture) -> tuple[Picture, FoundPeople | Skip]:
         if not hasattr(own, "finder"):
-            own.finder = PeopleFinder()
+            own.finder = PeopleFinder(settings)
         return picture, _of_photograph(own.finder, picture)
 
     waiting: collections.deque = collections.deque()

@@ -14,18 +14,22 @@ from tfrecords.source import Skip
 from tools.cli.errors import InputError
 
 
-def detect(picture: str | os.PathLike | np.ndarray) -> People:
+def detect(picture: str | os.PathLike | np.ndarray, detector: str = "mediapipe") -> People:
     """The people in a picture and their 2D key points, by MediaPipe's pose models on TensorFlow Lite.
 
     Args:
       picture: a file (turned upright by its EXIF orientation), or [H, W, 3] uint8 RGB.
+      detector: 'mediapipe': landmarks corrected by the body head (research weights, see its card); 'mediapipe_only'.
 
     Returns:
       the people, none where nobody is detected.
 
     Raises:
-      InputError: the file cannot be read, the array is none of a picture, or MediaPipe's models are not installed.
+      InputError: the file cannot be read, the array is none of a picture, another detector, or MediaPipe's models are
+        not installed.
     """
+    if detector not in photographs.DETECTORS[:2]:
+        raise InputError(f"detector: expected mediapipe or mediapipe_only, got {detector!r}")
     if isinstance(picture, (str, os.PathLike)):
         photo = picture_files.read(picture)
         if isinstance(photo, Skip):
@@ -36,14 +40,14 @@ def detect(picture: str | os.PathLike | np.ndarray) -> People:
         if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or not array.size:
             raise InputError(f"picture: expected [H, W, 3] uint8 RGB, got {list(array.shape)} {array.dtype}")
         pixels = np.ascontiguousarray(array[..., ::-1])  # the finder takes BGR
-    people = _finder().find(pixels)
+    people = _finder(detector).find(pixels)
     found = photographs.as_arrays(people, list(range(len(people))))
     height, width = pixels.shape[:2]
     return People(found.points, found.confidence, found.boxes, "mediapipe33", (width, height))
 
 
 @functools.cache
-def _finder() -> photographs.PeopleFinder:
-    from tools.detection.people import PeopleFinder
+def _finder(detector: str) -> photographs.PeopleFinder:
+    from tools.detection.people import PeopleFinder, settings_of
 
-    return PeopleFinder(threads=len(os.sched_getaffinity(0)))
+    return PeopleFinder(settings_of(detector), threads=len(os.sched_getaffinity(0)))

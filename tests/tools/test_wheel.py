@@ -34,6 +34,8 @@ def test_the_weights_flagfiles_and_types_are_in_it(wheel):
         "label_generator/weights/quality.json",
         "label_generator/flags/left2right.cfg",
         "baseline_network/weights/weights.npz",
+        "tools/detection/weights/body_head.tflite",
+        "tools/detection/weights/body_head.sha256",
         "label_generator/py.typed",
         "tools/cli/console.py",
         "tools/review_page/page/main.js",

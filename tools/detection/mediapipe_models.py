@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tools.cli.errors import InputError
-from tools.detection import boxes, regions
+from tools.detection import body_head, boxes, inner_outputs, regions
+from tools.detection.body_head import Body, BodyHead
 from tools.detection.regions import Region
 from tools.files import checksums
 from tools.pose import joints
@@ -37,10 +38,15 @@ _CENTRE, _RIM = 33, 34
 _ALL = 39
 _MIRROR = np.concatenate([joints.joint_set(JOINT_SET).mirror, np.arange(LANDMARKS, _ALL)])
 _LANDMARK_SIDE = 256
+# Tensors of the landmark model: 39 x 5 numbers, presence, world, heat maps. Its mask of the person, which takes two
+# fifths of its time, is not computed.
+_OF_LANDMARKS = (337, 342, 339, body_head.INNER[0])
 # A landmark is moved to the centre of mass of its heat map around it, where the map is sure enough (MediaPipe's graph).
 _WINDOW, _SURE = 7, 0.5
 # Of the region over the circle around the body (MediaPipe's graph).
 LARGER = 1.25
+# The landmarks and the head name the same region up to here.
+_ANOTHER = regions.Likeness(0.2, 0.65, 0.8)
 
 
 def model_file(name: str) -> pathlib.Path:
@@ -66,13 +72,16 @@ def available() -> bool:
 class _Graph:
     """A model file in an interpreter; `run(input)` returns its outputs by place. Not to be shared by threads."""
 
-    def __init__(self, name: str, threads: int):
+    def __init__(self, name: str, threads: int, outputs: Sequence[int] = ()):
+        """outputs: numbers of the tensors that are to be its outputs, instead of the file's own."""
         import tensorflow as tf
 
         path = model_file(name)
         if checksums.of_file(path) != _CHECKSUMS[name]:
             raise InputError(f"{path}: not the model of {WHEEL}, or damaged; install it again: {HOW_TO_GET_IT}")
-        self._interpreter = tf.lite.Interpreter(str(path), num_threads=threads)
+        content = path.read_bytes()
+        content = inner_outputs.with_outputs(content, outputs) if outputs else content
+        self._interpreter = tf.lite.Interpreter(model_content=content, num_threads=threads)
         self._interpreter.allocate_tensors()
         self._input = self._interpreter.get_input_details()[0]["index"]
         self._outputs = [output["index"] for output in self._interpreter.get_output_details()]
@@ -131,12 +140,14 @@ class Landmarks(NamedTuple):
 
     Attributes:
       presence: 0..1, that a person is in the region.
-      sureness: 0..1, the mean height of the landmarks' heat maps; of several readings of one person the right one has
-        the highest more often than it has the highest presence, visibility or score.
+      sureness: 0..1, the mean height of the landmarks' heat maps, with the head the mean of that and of its joints'
+        confidence; of several readings of one person the right one has the highest more often than it has the highest
+        presence, visibility or score.
       points: [33, 2] px of the picture. visibility, inside: [33] 0..1, that each is not hidden, and not outside.
       world: [33, 3] metres from the middle of the hips, x right, y down, z away from the camera.
-      following: the region that these landmarks name.
+      following: the region that these landmarks name, or the head's joints where they name another and are surer.
       heights: [33] 0..1, of the landmarks' heat maps.
+      body: what the head reads in the same maps, where one is asked.
     """
 
     presence: float
@@ -147,13 +158,21 @@ class Landmarks(NamedTuple):
     world: np.ndarray
     following: Region
     heights: np.ndarray
+    body: Body | None = None
 
 
 class LandmarkNetwork:
     """Key points of the one person in a region."""
 
-    def __init__(self, threads: int = 1):
-        self._graph = _Graph("landmarks", threads)
+    def __init__(self, threads: int = 1, head: bool = False):
+        """head: ask the head (`body_head`) too."""
+        self._head = BodyHead(threads) if head else None
+        self._graph = _Graph("landmarks", threads, _OF_LANDMARKS + (body_head.INNER[1:] if head else ()))
+
+    def inner(self, picture: np.ndarray, region: Region) -> list[np.ndarray]:
+        """The tensors `body_head.INNER` in a region of a picture [H, W, 3] uint8 BGR; needs the head."""
+        square = regions.cut(picture, region, _LANDMARK_SIDE, border=0)[..., ::-1]
+        return self._graph.run(square[None].astype(np.float32) / np.float32(255), tuple(range(3, 8)))
 
     def look(self, picture: np.ndarray, region: Region, mirrored: bool = False) -> Landmarks:
         """The landmarks in a region of a picture [H, W, 3] uint8 BGR.
@@ -163,9 +182,10 @@ class LandmarkNetwork:
         square = regions.cut(picture, region, _LANDMARK_SIDE, border=0)[..., ::-1]
         if mirrored:
             square = square[:, ::-1]
-        numbers, presence, maps, world = self._graph.run(
-            square[None].astype(np.float32) / np.float32(255), (0, 1, 3, 4)
+        numbers, presence, world, maps, *inner = self._graph.run(
+            square[None].astype(np.float32) / np.float32(255), tuple(range(8 if self._head else 4))
         )
+        body = None if self._head is None else self._head.read([maps, *inner], region, mirrored)
         numbers = numbers.reshape(_ALL, 5).astype(np.float64)
         places, heights = refined(numbers[:, :2] / _LANDMARK_SIDE, maps)
         world = world.reshape(_ALL, 3).astype(np.float64)
@@ -177,15 +197,24 @@ class LandmarkNetwork:
         visibility, inside = 1.0 / (1.0 + np.exp(-np.clip(numbers[:LANDMARKS, 3:5].T, -50.0, 50.0)))
         world = world[:LANDMARKS]
         world[:, :2] = world[:, :2] @ region.turn.T
+        sureness = float(heights[:LANDMARKS].mean())
+        following = regions.upright_person(points[_CENTRE], points[_RIM], LARGER)
+        if body is not None:
+            confidence = float(body.confidence.mean())
+            other = body_head.region_of(body.points)
+            if confidence > sureness and not regions.alike(following, other, _ANOTHER):
+                following = other
+            sureness = (sureness + confidence) / 2
         return Landmarks(
             float(presence.ravel()[0]),
-            float(heights[:LANDMARKS].mean()),
+            sureness,
             points[:LANDMARKS],
             visibility,
             inside,
             world,
-            regions.upright_person(points[_CENTRE], points[_RIM], LARGER),
+            following,
             heights[:LANDMARKS],
+            body,
         )
 
 
@@ -193,8 +222,9 @@ def joined(looks: Sequence[Landmarks]) -> Landmarks:
     """Several looks at one person as one: each landmark from the look in which its heat map is highest.
 
     Presence and sureness are the looks' means, which tell people from other things better than one look's do.
-    The rest is of the surest look.
+    The head's joints likewise by their confidence. The rest is of the surest look.
     """
+    bodies = [look.body for look in looks if look.body is not None]
     best = np.argmax([look.heights for look in looks], axis=0), np.arange(LANDMARKS)
     return max(looks, key=lambda look: look.sureness)._replace(
         presence=float(np.mean([look.presence for look in looks])),
@@ -203,6 +233,7 @@ def joined(looks: Sequence[Landmarks]) -> Landmarks:
         visibility=np.stack([look.visibility for look in looks])[best],
         inside=np.stack([look.inside for look in looks])[best],
         heights=np.stack([look.heights for look in looks])[best],
+        body=body_head.joined(bodies) if bodies else None,
     )
 
 

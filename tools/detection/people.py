@@ -10,9 +10,9 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from tools.detection import mediapipe_models, tiles
+from tools.detection import fusion, mediapipe_models, tiles
 from tools.detection.mediapipe_models import JOINT_SET, Candidate, Landmarks
-from tools.detection.regions import Region, whole
+from tools.detection.regions import Likeness, Region, alike, whole
 from tools.pose import joints
 
 _SET = joints.joint_set(JOINT_SET)
@@ -33,7 +33,7 @@ class Belief(NamedTuple):
     confirmed: float
 
 
-_WHOLE, _IN_TILES, _TURNED = Belief(0.52, 0.45), Belief(0.58, 0.52), Belief(0.54, 0.54)
+_WHOLE, _IN_TILES, _TURNED, _FILLING = Belief(0.48, 0.44), Belief(0.57, 0.48), Belief(0.51, 0.51), Belief(0.54, 0.54)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,12 +44,14 @@ class Settings:
     Attributes:
       score, score_in_tiles: least of the detector's for a candidate; low, since the landmark network judges after it.
       most_overlap: of the detector's boxes, see `boxes.suppress`.
-      presence: least of a reading. sureness: less after a look is not worth another.
-      whole, in_tiles, turned: which readings are people, in the picture as it stands, in tiles and in the picture
-        turned; there more of what is none looks like a person.
+      presence: least of a reading, and without the head half of it of a first look.
+      sureness, hardly: less after a look, and after the first, is not worth another.
+      whole, in_tiles, turned, filling: which readings are people, in the picture as it stands, in tiles, in the picture
+        turned, and where the whole picture is the region; there more of what is none looks like a person.
       confirming: a score of the detector that confirms less sure ones.
       settled: a first look of this sureness that names the region which it looked at is enough, and any second look.
       followed: least sureness of people whom the frame before shows there.
+      head: correct the landmarks by the body head (`body_head`, research weights), and judge readings by it too.
       tiles: look for small people in tiles where the whole picture leaves room for them.
       turns: look at the turned picture where no detection is certain.
       sure: a person of this sureness is enough not to look at the picture turned, and at the person a fourth time.
@@ -62,13 +64,16 @@ class Settings:
     score_in_tiles: float = 0.35
     most_overlap: float = 0.3
     presence: float = 0.5
-    sureness: float = 0.4
+    sureness: float = 0.36
+    hardly: float = 0.28
     settled: float = 0.75
     whole: Belief = _WHOLE
     in_tiles: Belief = _IN_TILES
     turned: Belief = _TURNED
+    filling: Belief = _FILLING
     confirming: float = 0.65
     followed: float = 0.4
+    head: bool = True
     tiles: bool = True
     turns: bool = True
     sure: float = 0.65
@@ -77,17 +82,8 @@ class Settings:
     same_torso: float = 0.15
 
 
-class _Likeness(NamedTuple):
-    """Of two regions: largest distance of their centres as a share of the larger side, smallest ratio of their sides,
-    and smallest cosine of the angle between them."""
-
-    apart: float
-    sides: float
-    cosine: float
-
-
 # The landmark network sees nearly the same in the first, and reads the same in the second.
-_SAME_REGION, _SETTLED = _Likeness(0.12, 0.75, 0.85), _Likeness(0.05, 0.9, 0.99)
+_SAME_REGION, _SETTLED = Likeness(0.12, 0.75, 0.85), Likeness(0.05, 0.9, 0.99)
 
 
 class Person(NamedTuple):
@@ -131,6 +127,29 @@ class _Reading(NamedTuple):
     believed: bool
 
 
+# Without the head sureness is another number, and the picture is turned for the detector alone.
+WITHOUT_HEAD = Settings(
+    sureness=0.4,
+    hardly=0.4,
+    whole=Belief(0.52, 0.45),
+    in_tiles=Belief(0.58, 0.52),
+    turned=Belief(0.54, 0.54),
+    head=False,
+)
+
+
+def settings_of(detector: str) -> Settings:
+    """How `--detector` finds people: 'mediapipe', or 'mediapipe_only' without the head."""
+    return WITHOUT_HEAD if detector == "mediapipe_only" else Settings()
+
+
+class _Seen(NamedTuple):
+    """Where somebody may be, and the detector's score, 0 where it was not asked."""
+
+    region: Region
+    score: float
+
+
 class _Models(NamedTuple):
     """What one thread looks with."""
 
@@ -159,7 +178,9 @@ class PeopleFinder:
         self.settings = settings or Settings()
 
         def load(of_each: int) -> _Models:
-            return _Models(mediapipe_models.Detector(of_each), mediapipe_models.LandmarkNetwork(of_each))
+            return _Models(
+                mediapipe_models.Detector(of_each), mediapipe_models.LandmarkNetwork(of_each, self.settings.head)
+            )
 
         # Several regions at a time, by networks on one thread each, or one region by a network on all threads.
         self._models = [load(1) for _ in range(max(threads, 1))]
@@ -224,8 +245,11 @@ class PeopleFinder:
                 if len(self._judged(search.readings)) == before:
                     break
         if chosen.turns and not any(reading.person.sureness >= chosen.sure for reading in search.readings):
-            turned = [whole(width, height, quarter * np.pi / 2) for quarter in (1, 2, 3)]
-            self._add(search, turned, chosen.score, chosen.turned)
+            turned = [whole(width, height, quarter * np.pi / 2) for quarter in range(4)]
+            self._add(search, turned[1:], chosen.score, chosen.turned)
+            if chosen.head and not any(reading.person.sureness >= chosen.sure for reading in search.readings):
+                # Somebody who fills the picture and whom the detector does not see.
+                self._look_at(search, [_Seen(square, 0.0) for square in turned], chosen.filling)
 
     def _add(self, search: _Search, squares: Sequence[Region], score: float, belief: Belief) -> None:
         """Adds readings of whom the detector sees in squares of the picture."""
@@ -234,34 +258,41 @@ class PeopleFinder:
         def detect(models: _Models, square: Region) -> list[Candidate]:
             return models.detector.candidates(search.picture, square, score, chosen.most_overlap)
 
-        def look(models: _Models, candidate: Candidate) -> _Reading | None:
-            landmarks = self._look(models.network, search.picture, candidate.region, certain)
-            return self._reading(landmarks, candidate.score, belief) if landmarks else None
-
-        certain = [
-            reading.person.following for reading in search.readings if reading.person.sureness >= chosen.in_tiles.alone
-        ]
-        new: list[Candidate] = []
+        new: list[_Seen] = []
         candidates = [candidate for several in self._each(detect, squares) for candidate in several]
         for candidate in sorted(candidates, key=lambda candidate: -candidate.score):
             # Overlapping squares show the same person; again is looked only where a higher score could confirm them.
             if any(
-                _alike(candidate.region, region, _SAME_REGION)
+                alike(candidate.region, region, _SAME_REGION)
                 and min(candidate.score, chosen.confirming) <= score_before
                 for region, score_before in search.looked
             ):
                 continue
             if not any(self._explained(candidate, reading.person) for reading in search.readings):
                 search.looked.append((candidate.region, candidate.score))
-                new.append(candidate)
-        search.readings += [reading for reading in self._each(look, new) if reading is not None]
+                new.append(_Seen(candidate.region, candidate.score))
+        self._look_at(search, new, belief)
+
+    def _look_at(self, search: _Search, seen: Sequence[_Seen], belief: Belief) -> None:
+        """Adds readings of whom the landmark network reads in regions."""
+
+        def look(models: _Models, one: _Seen) -> _Reading | None:
+            landmarks = self._look(models.network, search.picture, one.region, certain)
+            return self._reading(landmarks, one.score, belief) if landmarks else None
+
+        certain = [
+            reading.person.following
+            for reading in search.readings
+            if reading.person.sureness >= self.settings.in_tiles.alone
+        ]
+        search.readings += [reading for reading in self._each(look, seen) if reading is not None]
 
     def _explained(self, candidate: Candidate, person: Person) -> bool:
         """Whether a candidate is a person who was read with certainty before."""
         one, other = candidate.region, person.following
         near = np.hypot(one.x - other.x, one.y - other.y) < 0.15 * max(one.side, other.side)
-        alike = 0.67 < one.side / other.side < 1.5 and np.cos(one.angle - other.angle) > 0.7
-        return bool(near and alike and person.sureness >= self.settings.in_tiles.alone)
+        similar = 0.67 < one.side / other.side < 1.5 and np.cos(one.angle - other.angle) > 0.7
+        return bool(near and similar and person.sureness >= self.settings.in_tiles.alone)
 
     def _look(
         self,
@@ -276,12 +307,13 @@ class PeopleFinder:
         """
         chosen = self.settings
         first = network.look(picture, region)
-        hardly = first.presence < chosen.presence / 2 or first.sureness < chosen.sureness
-        if hardly or not first.following.side > 1.0:
+        # The head reads people upside down in a first look to which the landmark network denies their presence.
+        absent = not chosen.head and first.presence < chosen.presence / 2
+        if absent or first.sureness < chosen.hardly or not first.following.side > 1.0:
             return None
-        if any(_alike(first.following, known, _SAME_REGION) for known in certain):
+        if any(alike(first.following, known, _SAME_REGION) for known in certain):
             return None
-        if first.sureness >= chosen.settled and _alike(first.following, region, _SETTLED):
+        if first.sureness >= chosen.settled and alike(first.following, region, _SETTLED):
             return first
         second = network.look(picture, first.following)
         if second.presence < chosen.presence or second.sureness < chosen.sureness:
@@ -299,9 +331,12 @@ class PeopleFinder:
             return None
         sure = found.sureness >= belief.alone
         confirms = found.sureness >= belief.confirmed and score >= self.settings.confirming
+        points, visibility = found.points, found.visibility
+        if found.body is not None:
+            points, visibility = fusion.corrected(points, visibility, found.body)
         person = Person(
-            found.points,
-            found.visibility,
+            points,
+            visibility,
             found.inside,
             found.world,
             found.presence,
@@ -337,14 +372,8 @@ def same_person(one: Person, other: Person, settings: Settings) -> bool:
     if overlap >= settings.same_box:
         return True
     torsos = one.points[TORSO].mean(0) - other.points[TORSO].mean(0)
-    alike = min(one.size, other.size) > _LIKE_SIZE * size and overlap > _TOUCHING
-    return bool(alike and np.hypot(*torsos) < settings.same_torso * size)
-
-
-def _alike(one: Region, other: Region, limits: _Likeness) -> bool:
-    near = np.hypot(one.x - other.x, one.y - other.y) < limits.apart * max(one.side, other.side)
-    sides = limits.sides < one.side / other.side < 1 / limits.sides
-    return bool(near and sides and np.cos(one.angle - other.angle) > limits.cosine)
+    similar = min(one.size, other.size) > _LIKE_SIZE * size and overlap > _TOUCHING
+    return bool(similar and np.hypot(*torsos) < settings.same_torso * size)
 
 
 def overlap_of(one: np.ndarray, other: np.ndarray) -> float:

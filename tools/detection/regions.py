@@ -37,6 +37,24 @@ class Region(NamedTuple):
         return (np.asarray(points, np.float64) - [self.x, self.y]) @ self.turn / self.side + 0.5
 
 
+class Likeness(NamedTuple):
+    """Of two regions: largest distance of their centres as a share of the larger side, smallest ratio of their sides,
+    and smallest cosine of the angle between them."""
+
+    apart: float
+    sides: float
+    cosine: float
+
+
+def alike(one: Region, other: Region, limits: Likeness) -> bool:
+    """Whether two regions are as like as these limits ask."""
+    if min(one.side, other.side) <= 0.0:
+        return False
+    near = np.hypot(one.x - other.x, one.y - other.y) < limits.apart * max(one.side, other.side)
+    sides = limits.sides < one.side / other.side < 1 / limits.sides
+    return bool(near and sides and np.cos(one.angle - other.angle) > limits.cosine)
+
+
 def whole(width: int, height: int, angle: float = 0.0) -> Region:
     """The smallest upright square around a picture, centred (letter-boxing); `angle` by quarter turns."""
     return Region((width - 1) / 2, (height - 1) / 2, float(max(width, height)), angle)

@@ -163,14 +163,14 @@ _MEANING: dict[str, dict[str, str]] = {
 # the pose. Sources that label a face and no crown: the ears lie about 1 / 1.6 of the way from the middle of the
 # shoulders to the top of the head (standing body proportions); the nose alone says too little about the crown, so Head
 # stays missing then.
-_EAR_REACH = 1.6
+EAR_REACH = 1.6
 _RULES: tuple[tuple[str, tuple[dict[str, float], ...]], ...] = (
     ("Hip", ({"RHip": 0.5, "LHip": 0.5},)),
     ("ShoulderMiddle", ({"RShoulder": 0.5, "LShoulder": 0.5},)),
     ("Thorax", ({"ShoulderMiddle": 1.0},)),
     ("Spine", ({"Hip": 0.5, "Thorax": 0.5},)),
     ("EarMiddle", ({"REar": 0.5, "LEar": 0.5}, {"REar": 1.0}, {"LEar": 1.0}, {"REye": 0.5, "LEye": 0.5})),
-    ("Head", ({"EarMiddle": _EAR_REACH, "ShoulderMiddle": 1.0 - _EAR_REACH},)),
+    ("Head", ({"EarMiddle": EAR_REACH, "ShoulderMiddle": 1.0 - EAR_REACH},)),
     ("Neck/Nose", ({"Thorax": 1.0 - NECK_SHARE, "Head": NECK_SHARE},)),
 )
 

@@ -157,7 +157,7 @@ class OnePerson:
 
 def test_candidates_of_overlapping_tiles_are_looked_at_once():
     finder, models = object.__new__(people.PeopleFinder), OnePerson()
-    finder.settings, finder._pool = Settings(), None
+    finder.settings, finder._pool = people.WITHOUT_HEAD, None
     finder._one_region = people._Models(models, models)
     found = finder.find(np.zeros((480, 640, 3), np.uint8))
     assert len(found) == 1

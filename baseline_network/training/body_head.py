@@ -1,0 +1,203 @@
+"""Training of the body head (`tools.detection.body_head`) on kept crops: network, loss, report, TensorFlow Lite file.
+
+Each joint's 32 x 32 logits are one softmax, trained by cross entropy towards a Gaussian around the annotated place, so
+that probability near a place is a confidence without another output.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import pathlib
+import time
+from typing import Any
+
+import numpy as np
+
+from baseline_network.training import body_head_crops
+from baseline_network.training.body_head_crops import Crops
+from tools.cli import outputs
+from tools.cli.errors import InputError
+from tools.detection import body_head
+from tools.files import atomic
+from tools.pose import joints
+
+_BODY = joints.joint_set(body_head.JOINT_SET)
+_NECK, _CROWN = _BODY.index("Neck"), _BODY.index("HeadTop")
+_SPREAD = 0.9  # cells, of the Gaussian
+_CHANNELS = (48, 96, 160)  # at 32 x 32, 16 x 16, 8 x 8
+_BLOCKS = (2, 2, 3)
+_WARM_UP = 150  # steps
+_LARGEST_GRADIENT = 2.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """How long and how fast: passes over the crops, crops a step, largest learning rate, share of people held out."""
+
+    epochs: float = 6.0
+    batch_size: int = 64
+    learning_rate: float = 2e-3
+    held_out: float = 0.05
+    seed: int = 0
+
+
+def build() -> Any:
+    """The network: three inputs (`Crops.fine`, `middle`, `coarse` as floats) -> logits [B, 32, 32, 14]."""
+    from tensorflow import keras
+
+    layers = keras.layers
+
+    def normed(x: Any, activation: bool) -> Any:
+        x = layers.BatchNormalization(momentum=0.98, epsilon=1e-3)(x)
+        return layers.ReLU()(x) if activation else x
+
+    def point(x: Any, channels: int, activation: bool = True) -> Any:
+        return normed(layers.Conv2D(channels, 1, use_bias=False)(x), activation)
+
+    def block(x: Any) -> Any:
+        channels = x.shape[-1]
+        y = normed(layers.DepthwiseConv2D(5, padding="same", use_bias=False)(x), False)
+        return layers.Add()([x, point(point(y, 2 * channels), channels, False)])
+
+    def larger(x: Any, channels: int) -> Any:
+        return layers.UpSampling2D(2, interpolation="bilinear")(point(x, channels, False))
+
+    shapes = ((32, 32, 80 + len(body_head.MAPS)), (16, 16, 88), (8, 8, 144))
+    inputs = [layers.Input(shape) for shape in shapes]
+    x = None
+    for values, channels, blocks in reversed(list(zip(inputs, _CHANNELS, _BLOCKS))):
+        if x is None:
+            x = point(layers.SpatialDropout2D(0.1)(values), channels)
+        else:
+            thin = values if values is inputs[0] else layers.SpatialDropout2D(0.1)(values)
+            x = layers.ReLU()(layers.Add()([larger(x, channels), point(thin, channels, False)]))
+        for _ in range(blocks):
+            x = block(x)
+    return keras.Model(inputs, layers.Conv2D(_BODY.size, 1)(x))
+
+
+def loss(logits: Any, places: Any) -> Any:
+    """Mean cross entropy of logits [B, 32, 32, J] with places [B, J, 2] in 0..1, NaN where unknown; joints outside of
+    the crop do not count."""
+    import tensorflow as tf
+
+    cells = logits.shape[1]
+    counts = tf.cast(tf.reduce_all((places > 0) & (places < 1), -1), tf.float32)
+    places = tf.where(tf.math.is_nan(places), 0.5, places)
+    middles = (tf.range(cells, dtype=tf.float32) + 0.5) / cells
+    x, y = (tf.nn.softmax(-(((middles - places[..., axis : axis + 1]) * cells / _SPREAD) ** 2) / 2) for axis in (0, 1))
+    wanted = tf.reshape(y[..., :, None] * x[..., None, :], [-1, logits.shape[-1], cells * cells])
+    flat = tf.reshape(tf.transpose(logits, [0, 3, 1, 2]), [-1, logits.shape[-1], cells * cells])
+    entropy = -tf.reduce_sum(wanted * tf.nn.log_softmax(flat), -1)
+    return tf.reduce_sum(entropy * counts) / (tf.reduce_sum(counts) + 1e-6)
+
+
+def pckh(network: Any, crops: Crops, rows: np.ndarray) -> float:
+    """PCKh@0.5 of the network on crops, of the people whose head is annotated."""
+    right: list[np.ndarray] = []
+    for start in range(0, len(rows), 100):
+        chosen = rows[start : start + 100]
+        tensors = body_head_crops.as_inputs(crops.fine[chosen], crops.middle[chosen], crops.coarse[chosen])
+        for logits, places in zip(network(tensors, training=False).numpy(), crops.places[chosen]):
+            head = np.linalg.norm(places[_CROWN] - places[_NECK])
+            if head > 0:
+                near = np.linalg.norm(body_head.decode(logits)[0] - places, axis=-1) < head / 2
+                right.append(near[np.isfinite(places).all(-1)])
+    return float(100 * np.concatenate(right).mean()) if right else float("nan")
+
+
+def train(crops: Crops, plan: Plan, report: Any = print) -> tuple[Any, dict[str, float]]:
+    """The trained network, and its figures: steps, loss and PCKh@0.5 of the people held out.
+
+    report: called with a line after each pass over the crops.
+
+    Raises:
+      InputError: fewer crops than a step needs.
+    """
+    import tensorflow as tf
+    from tensorflow import keras
+
+    keras.utils.set_random_seed(plan.seed)
+    people = np.unique(crops.person)
+    kept_back = people[len(people) - max(1, round(plan.held_out * len(people))) :]
+    held = np.isin(crops.person, kept_back)
+    rows, checked = np.flatnonzero(~held), np.flatnonzero(held)[:1500]
+    steps = round(plan.epochs * (len(rows) // plan.batch_size))
+    if not steps:
+        raise InputError(f"{len(rows):,} crops are too few for {plan.epochs:g} epochs of batches of {plan.batch_size}")
+    network = build()
+    optimizer = keras.optimizers.AdamW(plan.learning_rate, weight_decay=0.01, epsilon=1e-6)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+
+    @tf.function(reduce_retracing=True)
+    def step(fine: Any, middle: Any, coarse: Any, places: Any) -> Any:
+        with tf.GradientTape() as tape:
+            value = loss(network(body_head_crops.as_inputs(fine, middle, coarse), training=True), places)
+        gradients = tape.gradient(value, network.trainable_variables)
+        gradients, _ = tf.clip_by_global_norm(gradients, _LARGEST_GRADIENT)
+        optimizer.apply_gradients(zip(gradients, network.trainable_variables))
+        return value
+
+    rng, order, losses, began = np.random.default_rng(plan.seed), np.zeros(0, np.int64), [], time.monotonic()
+    for number in range(steps):
+        if len(order) < plan.batch_size:
+            order = rng.permutation(rows)
+        chosen, order = np.sort(order[: plan.batch_size]), order[plan.batch_size :]
+        rate = min(1.0, (number + 1) / _WARM_UP) * (0.5 + 0.5 * np.cos(np.pi * number / steps))
+        optimizer.learning_rate.assign(plan.learning_rate * rate)
+        batch = (crops.fine[chosen], crops.middle[chosen], crops.coarse[chosen], crops.places[chosen])
+        losses.append(float(step(*map(tf.constant, batch))))
+        if len(order) < plan.batch_size or number + 1 == steps:
+            report(
+                f"step {number + 1:,} of {steps:,}, {time.monotonic() - began:.0f} s: loss {np.mean(losses):.3f}, "
+                f"PCKh@0.5 of people held out {pckh(network, crops, checked):.1f}"
+            )
+            last, losses = float(np.mean(losses)), []
+    return network, {"steps": steps, "loss": last, "held_out_pckh": pckh(network, crops, checked)}
+
+
+def write(network: Any, crops: Crops, path: pathlib.Path) -> str:
+    """Writes the network as a TensorFlow Lite file (float16 weights) with the landmark network's tensors as inputs;
+    returns the file's SHA-256, which `tools.detection.body_head` asks for in the file beside it."""
+    import tensorflow as tf
+    from tensorflow import keras
+
+    shapes = ((64, 64, 39), (32, 32, 48), (32, 32, 32), (16, 16, 88), (8, 8, 144))
+    inputs = [keras.layers.Input(shape, batch_size=1) for shape in shapes]
+    maps, *others = inputs
+    # As `as_bytes` and `as_inputs` have it: five standard deviations at most; heights of chosen maps, halved in size.
+    scaled = [
+        tf.clip_by_value((values - mean) * (1 / deviation), -5.0, 5.0)
+        for values, (mean, deviation) in zip(others, crops.scale)
+    ]
+    pick = np.zeros((1, 1, shapes[0][-1], len(body_head.MAPS)), np.float32)
+    pick[0, 0, body_head.MAPS, np.arange(len(body_head.MAPS))] = 1
+    heights = tf.sigmoid(tf.nn.max_pool2d(tf.nn.conv2d(maps, pick, 1, "SAME"), 2, 2, "SAME")) * 2 - 0.2
+    logits = network([tf.concat([scaled[0], scaled[1], heights], -1), scaled[2], scaled[3]], training=False)
+    converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(inputs, logits))
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.target_spec.supported_types = [tf.float16]
+    content = converter.convert()
+    checksum = hashlib.sha256(content).hexdigest()
+    with atomic.write_file(path) as temporary:
+        pathlib.Path(temporary).write_bytes(content)
+    with atomic.write_file(path.with_suffix(".sha256")) as temporary:
+        pathlib.Path(temporary).write_text(f"{checksum}  {path.name}\n")
+    return checksum
+
+
+def run(flags: Any) -> dict[str, Any]:
+    """Makes crops, trains and writes as the flags of `train_body_head.py` say; returns the figures.
+
+    Raises:
+      InputError: of `body_head_crops.make` and `train`, or --output is there.
+    """
+    outputs.check_free(flags.output, flags.overwrite)
+    if not 0.0 < flags.held_out < 1.0:
+        raise InputError(f"--held_out={flags.held_out:g}: expected a share above 0 and below 1")
+    plan = Plan(flags.epochs, flags.batch_size, flags.learning_rate, flags.held_out, flags.seed)
+    folder = pathlib.Path(flags.output)
+    crops = body_head_crops.make(pathlib.Path(flags.input), flags.images, folder / "crops", flags.crops, flags.seed)
+    network, figures = train(crops, plan, lambda line: print(line, flush=True))
+    return {**figures, "sha256": write(network, crops, folder / "body_head.tflite")}

@@ -1,0 +1,139 @@
+"""The body head: its grid read as a plain loop reads it, its corrections, and people whom it was not trained on."""
+
+import numpy as np
+import pytest
+
+from tools.cli.errors import InputError
+from tools.detection import body_head, fusion, mediapipe_models, regions
+from tools.detection.body_head import Body
+from tools.pose import joints
+
+LSP, LANDMARKS = joints.joint_set("lsp14"), joints.joint_set("mediapipe33")
+
+
+def test_a_joint_lies_where_most_probability_is_near():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 3, (9, 11, 14)).astype(np.float32)
+    logits[[0, 8], [10, 0], [3, 4]] += 12  # at the edges
+    places, confidence = body_head.decode(logits)
+    for joint in range(14):
+        shares = np.exp(logits[..., joint].astype(float))
+        shares /= shares.sum()
+        best, place = 0.0, None
+        for row in range(9):
+            for column in range(11):
+                near = [(r, c) for r in range(9) for c in range(11) if np.hypot(r - row, c - column) <= 1.6]
+                total = sum(shares[cell] for cell in near)
+                if total > best:
+                    mean = np.sum([shares[r, c] * np.array([c + 0.5, r + 0.5]) for r, c in near], 0) / total
+                    best, place = total, mean / [11, 9]
+        assert confidence[joint] == pytest.approx(best)
+        np.testing.assert_allclose(places[joint], place, atol=1e-9)
+    assert confidence[3] > 0.9
+
+
+def body_of(points, confidence=0.9):
+    return Body(joints.convert(points, "mediapipe33", "lsp14")[0].astype(float), np.full(14, confidence))
+
+
+def landmarks():
+    """Somebody who stands, 200 px high: right joints at the left of the picture."""
+    heights = {
+        "Shoulder": 40,
+        "Elbow": 75,
+        "Wrist": 105,
+        "Hip": 105,
+        "Knee": 150,
+        "Ankle": 190,
+        "Heel": 196,
+        "Foot": 198,
+    }
+    heights |= {"Pinky": 112, "Index": 114, "Thumb": 110}
+    points = []
+    for name in LANDMARKS.joints:
+        height = next((value for part, value in heights.items() if part in name), 15)
+        points.append([100 + {"L": 20, "R": -20}.get(name[0], 0) * (0.3 if height == 15 else 1), height])
+    return np.array(points, float)
+
+
+def test_what_the_body_confirms_stays():
+    points, visibility = landmarks(), np.linspace(0.2, 1, 33)
+    found, seen = fusion.corrected(points, visibility, body_of(points + 1.0))
+    np.testing.assert_array_equal(found, points)
+    np.testing.assert_array_equal(seen, visibility)
+
+
+def test_joints_go_where_the_body_is_sure_and_hands_with_them():
+    points, visibility = landmarks(), np.full(33, 0.3)
+    body = body_of(points)
+    wrist, knee = LSP.index("LWrist"), LSP.index("RKnee")
+    body.points[wrist] += [40, -60]
+    body.points[knee] += [0, 50]
+    body.confidence[knee] = 0.05
+    found, seen = fusion.corrected(points, visibility, body)
+    hand = [LANDMARKS.index(name) for name in ("LWrist", "LPinky", "LIndex", "LThumb")]
+    moved = np.zeros((33, 2))
+    moved[hand] = [40, -60]
+    np.testing.assert_allclose(found - points, moved, atol=1e-5)
+    assert seen[hand] == pytest.approx(0.9)
+    assert np.delete(seen, hand) == pytest.approx(0.3)
+
+
+def test_the_face_follows_so_that_the_crown_is_the_bodys():
+    points = landmarks()
+    body = body_of(points)
+    crown = LSP.index("HeadTop")
+    body.points[crown] += [60, 30]
+    found, _ = fusion.corrected(points, np.ones(33), body)
+    np.testing.assert_allclose(joints.convert(found, "mediapipe33", "lsp14")[0][crown], body.points[crown], atol=1e-3)
+    face = LANDMARKS.index("RMouth") + 1
+    np.testing.assert_array_equal(found[face:], points[face:])
+    np.testing.assert_allclose(found[:face] - found[0], points[:face] - points[0], atol=1e-9)
+
+
+def test_the_region_of_a_body_stands_as_it_does():
+    points = body_of(landmarks()).points
+    upright = body_head.region_of(points)
+    assert upright.angle == pytest.approx(0, abs=1e-6)
+    inside = upright.from_picture(points)
+    assert ((inside > 0) & (inside < 1)).all()
+    lying = body_head.region_of(points[:, ::-1] * [-1, 1])
+    assert lying.side == pytest.approx(upright.side)
+    assert lying.angle == pytest.approx(np.pi / 2, abs=1e-6) or lying.angle == pytest.approx(-np.pi / 2, abs=1e-6)
+
+
+def test_damaged_weights_are_named(tmp_path, monkeypatch):
+    broken = tmp_path / "body_head.tflite"
+    broken.write_bytes(body_head.WEIGHTS.read_bytes()[:-1])
+    monkeypatch.setattr(body_head, "WEIGHTS", broken)
+    with pytest.raises(InputError, match=r"body_head\.tflite: missing, damaged"):
+        body_head.BodyHead()
+
+
+def test_people_upside_down_are_read_better_than_without(pose3d_data):
+    if not mediapipe_models.available():
+        pytest.skip(f"models not found: {mediapipe_models.HOW_TO_GET_IT}")
+    path = pose3d_data / "photos" / "lspet_val_joints.npz"
+    if not path.is_file():
+        pytest.skip("needs photos/lspet_val_joints.npz of the shared data")
+    from tfrecords.source import Options
+    from tfrecords.sources.photos import Photos
+
+    source, network = Photos(path, Options()), mediapipe_models.LandmarkNetwork(head=True)
+    files, table, _, _ = source.arrays()
+    alone, corrected = [], []
+    for file, person in list(zip(files, table))[:40]:
+        truth, known = person[:, :2], person[:, 2] > 0
+        head = np.linalg.norm(truth[LSP.index("HeadTop")] - truth[LSP.index("Neck")])
+        if known.all():
+            reading = network.look(
+                source.picture(file), regions.Region(*truth.mean(0), 3.0 * np.ptp(truth, axis=0).max() / 2)
+            )
+            for points, hits in (
+                (reading.points, alone),
+                (fusion.corrected(reading.points, reading.visibility, reading.body)[0], corrected),
+            ):
+                found = joints.convert(points, "mediapipe33", "lsp14")[0]
+                hits.append(np.linalg.norm(found - truth, axis=-1) < head / 2)
+    assert len(alone) >= 15
+    assert np.mean(corrected) > np.mean(alone) + 0.05

@@ -1,0 +1,150 @@
+"""A small network on the landmark network's inner maps: the 14 joints of Leeds Sports Pose in a region.
+
+MediaPipe's landmark network reads people in unusual poses the wrong way round, although its inner maps show where their
+joints are. The head (`weights/body_head.tflite`, trained on Leeds Sports Pose, extended: research weights, see the card
+beside it) gives for each joint a probability of every cell of a 32 x 32 grid over the region.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from tools.cli.errors import InputError
+from tools.detection import regions
+from tools.detection.regions import Region
+from tools.files import checksums
+from tools.pose import joints
+
+JOINT_SET = "lsp14"
+_SET = joints.joint_set(JOINT_SET)
+JOINTS = _SET.size
+CELLS = 32
+# Tensors of the landmark network that are the head's inputs, in this order: its heat maps [64, 64, 39], its decoder
+# [32, 32, 48], and its encoder [32, 32, 32], [16, 16, 88] and [8, 8, 144].
+INNER = (298, 277, 226, 251, 269)
+# Of its 39 heat maps the head sees these: nose, ears, limbs, and two that name the next region.
+MAPS = (0, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28, 33, 34)
+WEIGHTS = pathlib.Path(__file__).parent / "weights" / "body_head.tflite"
+# SHA-256 of the file, in the file beside it: TensorFlow Lite ends the process on a damaged file, instead of saying so.
+CHECKSUM = WEIGHTS.with_suffix(".sha256")
+# A joint lies where most probability is within so many cells: about half of a head's length.
+_REACH = 1.6
+_HIPS = [_SET.index(name) for name in ("RHip", "LHip")]
+_NECK = _SET.index("Neck")
+# Of the region's half side over the distance of the farthest joint from the hips, as in the training's regions.
+_LARGER = 1.1 * 1.25
+
+
+def checksum() -> str:
+    """SHA-256 that the weights are to have; '' where nothing says it."""
+    try:
+        return (CHECKSUM.read_text(encoding="utf-8").split() or [""])[0]
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+class Body(NamedTuple):
+    """The joints of `lsp14` in a region.
+
+    Attributes:
+      points: [14, 2] px of the picture.
+      confidence: [14] 0..1, the probability of lying within about half of a head.
+    """
+
+    points: np.ndarray
+    confidence: np.ndarray
+
+
+def _spread(maps: np.ndarray) -> np.ndarray:
+    """[h, w, J] probabilities summed over the cells within reach of each cell."""
+    height, width = maps.shape[:2]
+    edge = int(_REACH)
+    padded = np.pad(maps, ((edge, edge), (edge, edge), (0, 0)))
+    total = np.zeros_like(maps)
+    for down, right in _near():
+        total += padded[edge + down : edge + down + height, edge + right : edge + right + width]
+    return total
+
+
+def _near() -> list[tuple[int, int]]:
+    """Steps (down, right) to the cells within reach."""
+    edge = int(_REACH)
+    steps = range(-edge, edge + 1)
+    return [(down, right) for down in steps for right in steps if np.hypot(down, right) <= _REACH]
+
+
+def decode(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Joints of a grid of logits.
+
+    Args:
+      logits: [h, w, J]; the softmax over all cells of a joint is its probability.
+
+    Returns:
+      places [J, 2] x, y in 0..1: the mean of the cells within reach of the one around which most probability lies; and
+      [J] that probability.
+    """
+    height, width, count = logits.shape
+    maps = np.exp(logits.astype(np.float64) - logits.max((0, 1)))
+    maps /= maps.sum((0, 1))
+    total = _spread(maps).reshape(-1, count)
+    best = total.argmax(0)
+    rows, columns = np.divmod(best, width)
+    edge, each = int(_REACH), np.arange(count)
+    padded = np.pad(maps, ((edge, edge), (edge, edge), (0, 0)))
+    mass, x, y = np.zeros(count), np.zeros(count), np.zeros(count)
+    for down, right in _near():
+        share = padded[rows + edge + down, columns + edge + right, each]
+        mass, x, y = mass + share, x + share * right, y + share * down
+    places = np.stack([(columns + x / mass + 0.5) / width, (rows + y / mass + 0.5) / height], -1)
+    return places, total[best, each]
+
+
+class BodyHead:
+    """The head in an interpreter. Not to be shared by threads."""
+
+    def __init__(self, threads: int = 1):
+        """Raises `InputError` for damaged weights."""
+        import tensorflow as tf
+
+        if not WEIGHTS.is_file() or checksums.of_file(WEIGHTS) != checksum():
+            raise InputError(f"{WEIGHTS}: missing, damaged, or not the file that {CHECKSUM.name} names")
+        self._interpreter = tf.lite.Interpreter(str(WEIGHTS), num_threads=threads)
+        self._interpreter.allocate_tensors()
+        self._inputs = {tuple(entry["shape"][1:]): entry["index"] for entry in self._interpreter.get_input_details()}
+        self._output = self._interpreter.get_output_details()[0]["index"]
+
+    def logits(self, inner: Sequence[np.ndarray]) -> np.ndarray:
+        """[32, 32, 14] of the landmark network's tensors `INNER`."""
+        for values in inner:
+            self._interpreter.set_tensor(self._inputs[values.shape], values[None])
+        self._interpreter.invoke()
+        return self._interpreter.get_tensor(self._output)[0]
+
+    def read(self, inner: Sequence[np.ndarray], region: Region, mirrored: bool) -> Body:
+        """The body in a region whose inner maps these are; mirrored: they are of its mirror image."""
+        places, confidence = decode(self.logits(inner))
+        if mirrored:
+            places, confidence = places[_SET.mirror], confidence[_SET.mirror]
+            places[:, 0] = 1.0 - places[:, 0]
+        return Body(region.to_picture(places), confidence)
+
+
+def joined(bodies: Sequence[Body]) -> Body:
+    """Several readings of one body as one: each joint from the reading that is surest of it."""
+    confidence = np.stack([body.confidence for body in bodies])
+    best = confidence.argmax(0), np.arange(JOINTS)
+    return Body(np.stack([body.points for body in bodies])[best], confidence[best])
+
+
+def region_of(points: np.ndarray) -> Region:
+    """The square in which a body [14, 2] px stands upright."""
+    centre = points[_HIPS].mean(0)
+    reach = np.linalg.norm(points - centre, axis=-1).max()
+    way = points[_NECK] - centre
+    length = np.hypot(*way)
+    up = way / length if length > 1e-6 else np.array([0.0, -1.0])
+    return regions.upright_person(centre, centre + up * reach, _LARGER)

@@ -1,0 +1,63 @@
+"""The landmarks of MediaPipe's network corrected by the head (`body_head`), joint by joint."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tools.detection import body_head
+from tools.detection.body_head import Body
+from tools.pose import joints
+
+_LANDMARKS = joints.joint_set("mediapipe33")
+_BODY = joints.joint_set(body_head.JOINT_SET)
+# Joints that both have, as places in the 33 landmarks and in the body's 14.
+_PARTS = ("Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle")
+BOTH = np.array([(_LANDMARKS.index(side + part), _BODY.index(side + part)) for side in "LR" for part in _PARTS])
+# What moves with a joint, and the face, which moves with the crown.
+_WITH = {
+    _LANDMARKS.index(side + joint): [_LANDMARKS.index(side + part) for part in parts]
+    for side in "LR"
+    for joint, parts in {"Wrist": ("Pinky", "Index", "Thumb"), "Ankle": ("Heel", "FootIndex")}.items()
+}
+_FACE = np.arange(_LANDMARKS.index("RMouth") + 1)
+_NECK, _CROWN = _BODY.index("Neck"), _BODY.index("HeadTop")
+# Landmarks within this share of a head's length of the head's joint stay: the landmark network's maps are finer.
+_NEAR = 0.3
+# Below this confidence the head is no better than the landmark network.
+_LEAST = 0.2
+
+
+def corrected(points: np.ndarray, visibility: np.ndarray, body: Body) -> tuple[np.ndarray, np.ndarray]:
+    """Landmarks where the body's joints are.
+
+    A landmark of a joint that both name is moved there, unless it is near it or the body is unsure of it; hands and
+    feet move with wrists and ankles, the face with the crown.
+
+    Args:
+      points: [33, 2] px. visibility: [33] 0..1.
+
+    Returns:
+      points and visibility; that of moved landmarks is at least the body's confidence.
+    """
+    points, visibility = points.copy(), visibility.copy()
+    near = _NEAR * head_length(body.points)
+    for landmark, joint in BOTH:
+        way = body.points[joint] - points[landmark]
+        if np.hypot(*way) > near and body.confidence[joint] >= _LEAST:
+            moved = [landmark, *_WITH.get(landmark, ())]
+            points[moved] += way
+            visibility[moved] = np.maximum(visibility[moved], body.confidence[joint])
+    crown = joints.convert(points, _LANDMARKS.name, body_head.JOINT_SET)[0][_CROWN]
+    way = body.points[_CROWN] - crown
+    if np.hypot(*way) > near and body.confidence[_CROWN] >= _LEAST:
+        # The crown is made of the ears and the shoulders; the shoulders stay.
+        points[_FACE] += way / joints.EAR_REACH
+    return points, visibility
+
+
+def head_length(body: np.ndarray) -> float:
+    """Length in px of the head of a body [14, 2]: from neck to crown, and not less than a third of the torso, for heads
+    that point at the camera."""
+    hips = body[[_BODY.index("RHip"), _BODY.index("LHip")]].mean(0)
+    torso = np.linalg.norm(body[_NECK] - hips)
+    return float(max(np.linalg.norm(body[_CROWN] - body[_NECK]), torso / 3))
