@@ -42,8 +42,8 @@ def declare() -> command.Flags:
         flags.strings(
             "photos",
             [],
-            "photographs to evaluate detection on: LSP's joints.mat, or an .npz of --source=photos (PCKh), key points "
-            "in COCO's format .json (recall, precision), and folders or .tar of pictures without people (false positives)",
+            "photographs to evaluate detection on: LSP's joints.mat or an .npz of --source=photos: PCKh; key points in "
+            "COCO's format .json: recall, precision; folders or .tar of pictures without people: false positives",
         )
         flags.enum(
             "detector",
