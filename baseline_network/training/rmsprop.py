@@ -6,6 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from baseline_network.training.grouped_variables import VariableGroup
+
 
 @tf.keras.utils.register_keras_serializable(package="baseline_network")
 class PublishedRMSprop(tf.keras.optimizers.Optimizer):
@@ -14,6 +16,9 @@ class PublishedRMSprop(tf.keras.optimizers.Optimizer):
     Keras 2.15 adds epsilon under the root, where 1e-8 acts like 1e-4 here. docs/reference.md: learning rate 2.5e-4,
     alpha 0.99,
     epsilon 1e-8.
+
+    `apply_gradients` also takes pairs (gradient [n], `VariableGroup`) once `build` has had the variables one by one;
+    give it `skip_gradients_aggregation=True` then, since groups are for one replica.
     """
 
     def __init__(
@@ -35,11 +40,33 @@ class PublishedRMSprop(tf.keras.optimizers.Optimizer):
 
     def build(self, var_list: list[tf.Variable]) -> None:
         """Makes the mean of squares of every variable."""
-        super().build(var_list)
         if getattr(self, "_built", False):
             return
+        super().build(var_list)
         self._built = True
         self._squares = [self.add_variable_from_reference(variable, "square_avg") for variable in var_list]
+
+    def _internal_apply_gradients(self, grads_and_vars: list[tuple[tf.Tensor, Any]]) -> tf.Tensor:
+        # Keras' hook between the clipping of gradients and the updates.
+        if not any(isinstance(variable, VariableGroup) for _, variable in grads_and_vars):
+            return super()._internal_apply_gradients(grads_and_vars)
+        if self.clipnorm:
+            raise ValueError("clipnorm is of single variables; groups of variables have none")
+        for gradient, group in grads_and_vars:
+            self._move(gradient, group)
+        return self.iterations.assign_add(1)
+
+    def _move(self, gradient: tf.Tensor, group: VariableGroup) -> None:
+        """`update_step` of all variables of a group at once, by the operations of Adagrad's kernel."""
+        squares = VariableGroup([self._squares_of(variable) for variable in group.variables])
+        scaled = self._share * gradient
+        total = self.alpha * squares.values + scaled * scaled
+        squares.assign(total)
+        rate = tf.cast(self._rate, gradient.dtype)
+        group.assign(group.values - scaled * rate / (tf.sqrt(total) + self.epsilon))
+
+    def _squares_of(self, variable: tf.Variable) -> tf.Variable:
+        return self._squares[self._index_dict[self._var_key(variable)]]
 
     def _compute_current_learning_rate(self) -> None:
         # Keras' hook, called once a step before the updates.
@@ -52,7 +79,7 @@ class PublishedRMSprop(tf.keras.optimizers.Optimizer):
         Adagrad's kernel adds the gradient's square to its sum and moves the variable in one pass over memory. Between
         steps that sum decays here, and the gradient goes in as sqrt(1 - alpha) of itself, which the rate takes back.
         """
-        squares = self._squares[self._index_dict[self._var_key(variable)]]
+        squares = self._squares_of(variable)
         squares.assign(self.alpha * squares)
         tf.raw_ops.ResourceApplyAdagradV2(
             var=variable.handle,

@@ -24,7 +24,7 @@ from tools.cli.command import Flags
 from tools.cli.errors import InputError
 from tools.files import checksums
 from tools.files.decisions import Decisions
-from tools.training import data_service, experiments, memory, schedules
+from tools.training import data_service, experiments, memory, op_forms, parameter_servers, schedules
 from tools.training.division import Division
 from tools.training.session import TrainingDevices, TrainingJob, TrainingSession
 
@@ -82,6 +82,7 @@ def train(flags: Flags) -> int:
     if flags.dry_run:
         return _preview(flags, records)
     devices = TrainingDevices.of_flags(flags, compiled_on_gpu=False)
+    moves_groups(flags, devices)
     if service and flags.cache_pictures:
         raise InputError("--cache_pictures: pictures that --data_service's workers decode aren't kept here")
     if flags.frozen_stem and not flags.weights:
@@ -151,6 +152,7 @@ def _preview(flags: Flags, records: TrainingRecords) -> int:
     sizes = network_sizes(flags, start)
     sets = training_sets(flags, leave_out(flags, records))
     devices = TrainingDevices.of_flags(flags, compiled_on_gpu=False)
+    moves_groups(flags, devices)
     settings, decisive = collect_settings(flags, records, sizes, devices, start)
     directory = training_flags.experiment_directory(flags, sizes)
     plan = experiments.plan(directory, settings, decisive, flags.load, flags.overwrite, _extendable(flags))
@@ -278,7 +280,7 @@ def build_model(
         hourglass.freeze_stem(network)
     prepare = functools.partial(cached_pictures.prepare, setup=training.batches) if training.cached else None
     weights = losses.Weights(flags.reg_weight, flags.var_weight)
-    model = trainer.Trainer(network, weights, training.batch_size, prepare)
+    model = trainer.Trainer(network, weights, training.batch_size, prepare, moves_groups(flags, devices))
     if flags.schedule == "cosine":
         steps = training.steps_per_epoch * training.epochs
         schedule = schedules.WarmupCosine(flags.learning_rate, steps, _WARMUP_STEPS)
@@ -290,6 +292,23 @@ def build_model(
         steps_per_execution=devices.steps_per_execution(flags.steps_per_execution),
     )
     return network, model
+
+
+def moves_groups(flags: Flags, devices: TrainingDevices) -> bool:
+    """Whether the training step casts and moves all variables as a few vectors (`grouped_variables`).
+
+    By default with the forms of operations for GPUs, where few kernels are what counts, on one device; between replicas
+    gradients are summed and variables moved one by one.
+
+    Raises:
+      InputError: it is asked for where it cannot be.
+    """
+    alone = devices.replicas == 1 and not parameter_servers.is_one(devices.strategy)
+    possible = alone and flags.optimizer == "rmsprop"
+    if flags.grouped_updates and not possible:
+        raise InputError("--grouped_updates is for one device and --optimizer=rmsprop")
+    wanted = devices.op_form == op_forms.GPU if flags.grouped_updates is None else flags.grouped_updates
+    return bool(wanted and possible)
 
 
 def make_job(

@@ -13,7 +13,7 @@ import tensorflow as tf
 from baseline_network.evaluation import pose_errors
 from baseline_network.images import crop
 from baseline_network.network import decoding, hourglass, network_files, targets
-from baseline_network.training import losses, rmsprop, training_data
+from baseline_network.training import grouped_variables, losses, rmsprop, training_data
 from tfrecords import reader
 from tools.training.division import Division, Rows
 
@@ -39,11 +39,20 @@ class Trainer(tf.keras.Model):
     """Trains the network on batches of `training_data.make_batches`; the loss is the mean over the global batch."""
 
     def __init__(
-        self, network: tf.keras.Model, weights: losses.Weights, batch_size: int, prepare: Prepare = None
+        self,
+        network: tf.keras.Model,
+        weights: losses.Weights,
+        batch_size: int,
+        prepare: Prepare = None,
+        grouped: bool = False,
     ) -> None:
-        """network: of `hourglass.build`. batch_size: of the global batch. prepare: run first in every training step."""
+        """network: of `hourglass.build`. batch_size: of the global batch. prepare: run first in every training step.
+
+        grouped: cast and move variables as a few vectors (`grouped_variables`), which is for one replica and
+          `PublishedRMSprop` alone.
+        """
         super().__init__(name="baseline")
-        self.network = network
+        self.network, self._grouped = network, grouped
         self._weights, self._batch_size, self._prepare = weights, batch_size, prepare
         self._resolution = hourglass.sizes_of(network).resolution
         names = ["loss", "heatmap_loss", "depth_loss"] + (["geometric_loss"] if weights.var_weight else [])
@@ -61,19 +70,58 @@ class Trainer(tf.keras.Model):
 
     def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Keras' hook: one step of the optimizer."""
-        batch = batch if self._prepare is None else self._prepare(batch)
+        # Profiles and `tools/benchmark.py graphs` tell the parts of a step apart by these names.
+        with tf.name_scope("prepare"):
+            batch = batch if self._prepare is None else self._prepare(batch)
+        parts = self._step_of_groups(batch) if self._grouped else self._step_of_variables(batch)
+        with tf.name_scope("metrics"):
+            for name, mean in self._means.items():
+                mean.update_state(parts[name])
+            return {name: mean.result() for name, mean in self._means.items()}
+
+    def _step_of_variables(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Moves every variable by its own gradient; the parts of the loss, each [B]."""
         with tf.GradientTape() as tape:
+            parts, scaled = self._scaled_loss(batch)
+        with tf.name_scope("backward"):
+            gradients = tape.gradient(scaled, self.trainable_variables)
+        gradients = self._unscaled(gradients)
+        with tf.name_scope("update"):
+            self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
+        return parts
+
+    def _step_of_groups(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """The same of all variables at once."""
+        with tf.init_scope():
+            # Checkpoints hold the optimizer's variables in the order of the network's.
+            self.optimizer.build(self.trainable_variables)
+        with tf.name_scope("group"):
+            groups = grouped_variables.NetworkGroups(self.network)
+        with tf.GradientTape() as tape, groups.read_as_copies():
+            tape.watch(groups.sources)
+            parts, scaled = self._scaled_loss(batch)
+        with tf.name_scope("backward"):
+            gradients = tape.gradient(scaled, groups.sources)
+        with tf.name_scope("group"):
+            pairs = groups.flat_gradients(gradients)
+        gradients = self._unscaled([gradient for gradient, _ in pairs])
+        with tf.name_scope("update"):
+            pairs = list(zip(gradients, (group for _, group in pairs)))
+            self.optimizer.apply_gradients(pairs, skip_gradients_aggregation=True)
+        return parts
+
+    def _scaled_loss(self, batch: dict[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        """(parts of the loss, what gradients are taken of)."""
+        with tf.name_scope("forward"):
             parts = self.losses_of(batch, training=True)
             # Gradients of the replicas are added up, so each divides by the global batch's size.
             loss = tf.reduce_sum(parts["loss"]) / self._batch_size
-            scaled = self.optimizer.get_scaled_loss(loss) if hasattr(self.optimizer, "get_scaled_loss") else loss
-        gradients = tape.gradient(scaled, self.trainable_variables)
-        if hasattr(self.optimizer, "get_unscaled_gradients"):
-            gradients = self.optimizer.get_unscaled_gradients(gradients)
-        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
-        for name, mean in self._means.items():
-            mean.update_state(parts[name])
-        return {name: mean.result() for name, mean in self._means.items()}
+            return parts, self.optimizer.get_scaled_loss(loss) if hasattr(self.optimizer, "get_scaled_loss") else loss
+
+    def _unscaled(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
+        with tf.name_scope("unscale"):
+            scaled = hasattr(self.optimizer, "get_unscaled_gradients")
+            return self.optimizer.get_unscaled_gradients(gradients) if scaled else gradients
 
     def call(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """The network's outputs for images [B, r, r, 3], BGR / 256."""

@@ -137,6 +137,12 @@ def declare(description: str) -> command.Flags:
             "(not published)",
         )
         flags.enum("optimizer", "rmsprop", ["rmsprop", "adam"], "RMSprop as published, or Adam")
+        flags.boolean(
+            "grouped_updates",
+            None,
+            "cast and move all variables as a few vectors, which starts a quarter of the kernels; the same numbers but "
+            "for rounding; not given: with the forms of operations for GPUs, on one device with --optimizer=rmsprop",
+        )
         flags.enum(
             "schedule",
             "step",

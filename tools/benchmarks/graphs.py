@@ -2,12 +2,13 @@
 
 What a GPU would have to launch can be counted without one: kernels, casts, layout changes, gathers, programs that XLA
 would compile one by one. `plain` is the same network in Keras' own layers with Keras' RMSprop, as Keras runs it where
-there is a GPU.
+there is a GPU. `origins` tells which part of a step the kernels are of.
 """
 
 from __future__ import annotations
 
 import collections
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -31,33 +32,95 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "updates of variables in one kernel": ("ResourceApplyAdagradV2", "ResourceApplyAdam"),
     "other assignments": ("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp"),
 }
-# Operations that start no kernel.
+# Operations that start no kernel on a GPU: shapes, which are the host's, and variables that take over a tensor.
 _FREE = {
     *("Const", "ReadVariableOp", "Identity", "IdentityN", "NoOp", "Placeholder", "Reshape", "Shape", "ExpandDims"),
     *("StridedSlice", "Pack", "Squeeze", "StatefulPartitionedCall", "PartitionedCall", "If", "StatelessIf", "Size"),
-    *("BroadcastGradientArgs", "StopGradient", "Prod", "Maximum", "Range", "ConcatV2_int"),
+    *("BroadcastGradientArgs", "StopGradient", "Prod", "Maximum", "Range", "ConcatV2_int", "ShapeN", "FloorDiv"),
+    "AssignVariableOp",
 }
+# Parts of a step by the first name of an operation, as `trainer.Trainer` gives it.
+_PARTS = {
+    "prepare": "pictures",
+    "forward": "network and loss",
+    "gradient_tape": "their gradients",
+    "backward": "their gradients",
+    "group": "variables and gradients as vectors, their casts",
+    "unscale": "loss scale out of the gradients",
+    "update": "update of the variables",
+    "metrics": "metrics",
+}
+_CASTS, _FINITE = "casts of single variables and their gradients", "gradients looked through for what is not finite"
+_AVERAGES = "batch norm's averages"
 
 
 def operations(function: Any) -> collections.Counter:
     """How often each type of operation stands in a concrete function and in all functions that it calls.
 
-    A function that is called twice counts twice; of a condition all branches count.
+    A function that is called twice counts twice; of a condition all branches count; what nothing depends on does not.
     """
+    return collections.Counter(kind for _, kind in _nodes(function))
+
+
+def kernels(counts: collections.Counter) -> int:
+    """How many of `operations` start a kernel."""
+    return sum(number for kind, number in counts.items() if kind not in _FREE)
+
+
+def origins(function: Any) -> collections.Counter:
+    """How many kernels each part of a step starts."""
+    found: collections.Counter = collections.Counter()
+    for name, kind in _nodes(function):
+        if kind in _FREE:
+            continue
+        part = _PARTS.get(name.split("/")[0].rstrip("_0123456789"), "others")
+        if kind == "Cast" and part in ("network and loss", "their gradients"):
+            part = _CASTS
+        elif kind in ("IsFinite", "All") and part == "update of the variables":
+            part = _FINITE
+        elif kind.startswith("Assign") and part == "network and loss":
+            part = _AVERAGES
+        found[part] += 1
+    return found
+
+
+def _nodes(function: Any) -> Iterator[tuple[str, str]]:
+    """(name, type) of every operation that is run; inside a function that is called, the name of the call."""
     graph = function.graph.as_graph_def()
     library = {one.signature.name: one for one in graph.library.function}
+    results = [tensor.op.name for tensor in function.graph.outputs]
 
-    def count(nodes: Any) -> collections.Counter:
-        found: collections.Counter = collections.Counter()
-        for node in nodes:
-            found[node.op] += 1
+    def walk(nodes: Any, wanted: list[str], called: str) -> Iterator[tuple[str, str]]:
+        for node in _live(nodes, wanted):
+            name = called or node.name
+            yield name, node.op
             for value in node.attr.values():
-                for name in [value.func.name, *(f.name for f in value.list.func)]:
-                    if name in library:
-                        found += count(library[name].node_def)
-        return found
+                for inner in [value.func.name, *(f.name for f in value.list.func)]:
+                    if inner in library:
+                        body = library[inner]
+                        ends = [*body.ret.values(), *body.control_ret.values()]
+                        yield from walk(body.node_def, [_producer(end) for end in ends], name)
 
-    return count(graph.node)
+    return walk(graph.node, results, "")
+
+
+def _producer(reference: str) -> str:
+    return reference.lstrip("^").split(":")[0]
+
+
+def _live(nodes: Any, wanted: list[str]) -> list[Any]:
+    """The nodes that results or side effects depend on; TensorFlow drops the others before it runs a function."""
+    from tensorflow.python.framework import op_def_registry
+
+    by_name = {node.name: node for node in nodes}
+    left = [*wanted, *(node.name for node in nodes if getattr(op_def_registry.get(node.op), "is_stateful", True))]
+    found = set()
+    while left:
+        name = left.pop()
+        if name in by_name and name not in found:
+            found.add(name)
+            left += [_producer(reference) for reference in by_name[name].input]
+    return [node for node in nodes if node.name in found]
 
 
 def compiled_programs(function: Any) -> int:
@@ -69,16 +132,23 @@ def compiled_programs(function: Any) -> int:
 
 
 def training_step(
-    sizes: hourglass.Sizes, batch_size: int, dtype: str = "float32", form: str = "cpu", former_optimizer: bool = False
+    sizes: hourglass.Sizes,
+    batch_size: int,
+    dtype: str = "float32",
+    form: str = "cpu",
+    former_optimizer: bool = False,
+    grouped: bool = False,
 ) -> Any:
     """The concrete function of one step of `trainer.Trainer`.
 
-    former_optimizer: update each variable by Keras' elementary operations, compiled one by one as Keras does on GPUs.
+    grouped: see there. former_optimizer: update each variable by Keras' elementary operations, compiled one by one as
+      Keras does on GPUs.
     """
     optimizer = trainer.make_optimizer("rmsprop", 2.5e-4, dtype)
     if former_optimizer:
         optimizer = _keras_optimizer(dtype)
-    model = trainer.Trainer(hourglass.build(sizes, dtype=dtype, form=form), losses.Weights(), batch_size)
+    network = hourglass.build(sizes, dtype=dtype, form=form)
+    model = trainer.Trainer(network, losses.Weights(), batch_size, grouped=grouped)
     return _step(model, optimizer, sizes, batch_size)
 
 
@@ -144,14 +214,16 @@ def measure(settings: BenchmarkSettings) -> list[Row]:
             "before, variables one by one": lambda dtype=dtype: training_step(sizes, 4, dtype, "cpu", True),
             "form cpu": lambda dtype=dtype: training_step(sizes, 4, dtype, "cpu"),
             "form gpu": lambda dtype=dtype: training_step(sizes, 4, dtype, "gpu"),
+            "form gpu, grouped": lambda dtype=dtype: training_step(sizes, 4, dtype, "gpu", grouped=True),
             "form xla": lambda dtype=dtype: training_step(sizes, 4, dtype, "xla"),
         }
         for name, make in steps.items():
             step = make()
             counts = operations(step)
             title = f"{dtype}, {name}"
-            launched = sum(number for kind, number in counts.items() if kind not in _FREE)
-            rows.append(Row(f"{title}: operations that start a kernel", launched, "operations"))
+            rows.append(Row(f"{title}: operations that start a kernel", kernels(counts), "operations"))
+            for part, number in origins(step).most_common() if name.startswith("form") else ():
+                rows.append(Row(f"{title}, of these: {part}", number, "operations"))
             rows.append(Row(f"{title}: programs of XLA, one by one", compiled_programs(step), "programs"))
             for group, kinds in GROUPS.items():
                 rows.append(Row(f"{title}: {group}", sum(counts[kind] for kind in kinds), "operations"))
