@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 # name -> module with measure(settings) -> list of Row; the module is imported when its section runs
 _NAMES = ("search", "lift", "train", "records", "pipeline", "hourglass", "metrics", "startup", "scaling", "graphs")
 SECTIONS = {name: f"tools.benchmarks.{name}" for name in (*_NAMES, "gpu", "growth")}
-_PARTS = ("limits", "torch", "training", "inference", "lift", "steps", "search", "input")
+_PARTS = (
+    *("limits", "training", "torch", "inference", "lift", "steps", "search"),
+    *("first_step", "input", "training_xla"),
+)
 
 
 def declare() -> command.Flags:

@@ -167,6 +167,16 @@ def test_pictures_kept_in_memory_train_at_another_resolution(trained, pictured_r
     assert losses[1] < losses[0]
 
 
+@pytest.mark.slow
+def test_variables_moved_as_vectors_leave_the_same_checkpoints(pictured_records, tmp_path, trainings):
+    words = (*SMALL, *named(pictured_records), f"--train_dir={tmp_path}", "--epochs=2", "--use_fp16", "--op_forms=gpu")
+    assert run(*words) == 0
+    # The first epoch's checkpoint, gone on from by the update of single variables.
+    assert run(*words, "--load=4", "--overwrite", "--nogrouped_updates") == 0
+    losses = trainings.scalars(tmp_path)["epoch_loss"]
+    assert losses[1] < losses[0]
+
+
 def test_load_goes_on_from_that_step_and_repeats_what_it_discarded(trained, trainings):
     folder, words = trained
     before = trainings.final_arrays(folder)

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import threading
 
 import pytest
 
@@ -48,6 +49,50 @@ def test_nothing_is_begun_after_its_time():
     assert "time" in into.missing["late"]
 
 
+def test_first_calls_side_by_side_then_all_in_turns(tmp_path):
+    """First calls wait for each other, so they would never end one by one; afterwards nothing overlaps."""
+    together, order, fails = threading.Barrier(2, timeout=30), [], iter([True, False])
+    begun: set[str] = set()
+
+    def candidate(name):
+        def call():
+            if name not in begun:
+                begun.add(name)
+                together.wait()
+            else:
+                order.append(name)
+
+        return recorder.Candidate(name, lambda: call, 10, "x/s")
+
+    def flaky():
+        if next(fails, False):
+            raise MemoryError("both at once")
+
+    def broken():
+        raise MemoryError("of the card")
+
+    into = recorder.Recorder(str(tmp_path / "rows"))
+    candidates = [candidate("a"), candidate("b"), recorder.Candidate("flaky", lambda: flaky, 10, "x/s")]
+    candidates.append(recorder.Candidate("broken", lambda: broken, 10, "x/s"))
+    rates = into.measure_in_turns(
+        candidates, repeats=3, calls=1, wait=lambda: None, at_once=2, between=lambda: order.append("between")
+    )
+    assert "".join(order) == "between" + "ab" + "ab" * 3
+    assert set(rates) == {"a", "b", "flaky"}
+    assert all(len(rate.each) == 3 for rate in rates.values())
+    assert into.missing == {"broken": "MemoryError: of the card"}
+    written = {row["name"] for row in lines(tmp_path / "rows")}
+    assert {"a: first call, 2 at once", "a", "b", "flaky", "broken"} <= written
+
+
+def test_in_turns_nothing_is_begun_after_its_time():
+    into, calls = recorder.Recorder(seconds=1e-9), []
+    one = recorder.Candidate("late", lambda: lambda: calls.append(1), 10, "x/s")
+    assert into.measure_in_turns([one], repeats=1, calls=1, wait=lambda: None) == {}
+    assert not calls
+    assert "time" in into.missing["late"]
+
+
 def test_what_falls_short_is_profiled(tmp_path):
     import tensorflow as tf
 
@@ -74,7 +119,9 @@ def other_python(tmp_path, monkeypatch):
     ]
     text = "\n".join(json.dumps(row) for row in rows)
     code = f"#!{sys.executable}\nimport os, sys\nprint('a notice')\nprint('''{text}''')\n"
-    code += "assert 'PYTHONHOME' not in os.environ and sys.argv[1:] == ['-m', 'tools.benchmarks.torch_gpu', '2', '0']\n"
+    code += (
+        "assert 'PYTHONHOME' not in os.environ and sys.argv[1:5] == ['-m', 'tools.benchmarks.torch_gpu', '2', '0']\n"
+    )
     program.write_text(code, encoding="utf-8")
     program.chmod(0o755)
     monkeypatch.setenv("PYTHONHOME", "/nowhere")
@@ -86,7 +133,10 @@ def test_pytorch_of_another_python(other_python):
     rows = gpu.measure(settings)
     assert [(row.name, row.value) for row in rows][1] == ("PyTorch 9.9: hourglass training, batch 64, float32", 30.0)
     m = gpu._Measurement(settings)
+    m.trainings = {"hourglass training, batch 64, mixed_float16, form gpu, variables as vectors": common.Rate((35.0,))}
     gpu._torch(m)
+    beside = {row.against: (row.ratio, row.goal) for row in m.recorder.rows if row.name.endswith("beside PyTorch")}
+    assert beside == {"PyTorch, float16, channels last": (0.7, 1.0), "PyTorch, float16, torch.compile": (0.5, 0.9)}
     name, rate = m.best_torch("hourglass training, batch 64")
     assert (name, rate.median) == ("PyTorch, float16, channels last", 50.0)
     assert m.best_torch("hourglass training, batch 64", compiled=True)[1].median == 70.0

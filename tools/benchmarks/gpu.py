@@ -1,8 +1,11 @@
 """One GPU, part by part, against its own limits and PyTorch; on a machine without one the same on the processor.
 
-Parts: limits, lift, search, steps, inference, training, input, torch. The rows go to a file as they are measured
-(--output), so that a run that is cut off leaves what it had. docs/performance.md has the commands of a quarter of an
-hour. PyTorch may be installed for another Python than TensorFlow (--torch_python).
+Parts: limits, lift, search, steps, inference, training, training_xla, first_step, input, torch. The rows go to a file
+as they are measured (--output), so that a run that is cut off leaves what it had. docs/performance.md has the commands
+of a quarter of an hour. PyTorch may be installed for another Python than TensorFlow (--torch_python).
+
+What takes minutes before it can be measured (graphs of the hourglass' training, torch.compile) does that side by side;
+then all is measured one after the other, in turns.
 """
 
 from __future__ import annotations
@@ -20,14 +23,32 @@ from typing import Any
 import numpy as np
 
 from tools.benchmarks.common import BenchmarkSettings, Rate, Row
-from tools.benchmarks.recorder import Recorder
+from tools.benchmarks.recorder import Candidate, Recorder
 
-PARTS = ("limits", "torch", "training", "inference", "lift", "steps", "search", "input")
+PARTS = (
+    *("limits", "training", "torch", "inference", "lift", "steps", "search"),
+    *("first_step", "input", "training_xla"),
+)
 BATCHES = (32, 64, 6)
 POSES = (1, 1024, 16_384, 65_536)
 _ONE_POSE_MS = 2.0
 _ONE_POSE_CALLS = 1000
-_FLOAT16_GOAL, _TRAINING_GOAL, _INFERENCE_GOAL, _LINEAR_GOAL, _FIRST_STEP_S = 1.5, 1.0, 1.2, 1.3, 60.0
+_COMPILING_S = 240.0
+_TRAININGS = 4  # graphs of trainings that are made ready at once
+# (batch, dtype, grouped), those most wanted first.
+_TRAINING_FORMS = (
+    *((32, "mixed_float16", True), (32, "mixed_float16", False), (32, "float32", True)),
+    *((6, "mixed_float16", True), (6, "mixed_float16", False), (64, "mixed_float16", True)),
+    *((6, "float32", True), (64, "float32", True)),
+)
+_FLOAT16_GOAL, _TRAINING_GOAL, _COMPILED_GOAL, _INFERENCE_GOAL, _LINEAR_GOAL, _FIRST_STEP_S = (
+    1.5,
+    1.0,
+    0.9,
+    1.2,
+    1.3,
+    60.0,
+)
 # Variables of the kit for another Python, which PyTorch's must not see.
 _FOREIGN = ("PYTHONHOME", "PYTHONPATH", "LD_LIBRARY_PATH", "LD_PRELOAD")
 
@@ -50,6 +71,7 @@ class _Measurement:
         self.full = settings.scale >= 0.25
         self.recorder = Recorder(settings.output, settings.profile, settings.seconds)
         self.torch: dict[str, Rate] = {}
+        self.trainings: dict[str, Rate] = {}
 
     def measure(
         self, name: str, make: Callable[[], Callable[[], Any]], amount: float, unit: str, **options: Any
@@ -121,24 +143,36 @@ def _limits(m: _Measurement) -> None:
     m.measure("limit: from the host's memory", upload, 1e-9 * rows.nbytes, "GB/s", calls=3)
 
 
-def _torch(m: _Measurement) -> None:
-    """The same networks in PyTorch, measured by its own Python."""
+def _start_torch(m: _Measurement, *more: str) -> subprocess.Popen:
+    """PyTorch's part in its own Python; more: its further arguments."""
     python = m.settings.torch_python or sys.executable
     environment = dict(os.environ)
     if m.settings.torch_python:
         environment = {name: value for name, value in environment.items() if name not in _FOREIGN}
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH", "")]))
-    line = [python, "-m", "tools.benchmarks.torch_gpu", str(m.settings.repeats), "1" if m.full else "0"]
-    done = subprocess.run(line, capture_output=True, text=True, check=False, env=environment)
-    for text in done.stdout.splitlines():
+    line = [python, "-m", "tools.benchmarks.torch_gpu", str(m.settings.repeats), "1" if m.full else "0", *more]
+    return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def _torch(m: _Measurement) -> None:
+    """The same networks in PyTorch, measured by its own Python; the trainings that were measured beside them."""
+    process = _start_torch(m)
+    printed, said = process.communicate()
+    for text in printed.splitlines():
         if text.startswith("{"):
             found = json.loads(text)
             rate = Rate(tuple(found["each"]))
             m.torch[found["name"]] = rate
             m.recorder.add(rate.row(f"PyTorch {found['version']}: {found['name']}", found["unit"]))
-    if done.returncode:
-        raise RuntimeError(f"PyTorch's part ended with {done.returncode}: {done.stderr.strip()[-300:]}")
+    for name, rate in m.trainings.items():
+        prefix = ",".join(name.split(",")[:2])
+        for compiled, goal in ((False, _TRAINING_GOAL), (True, _COMPILED_GOAL)):
+            against, than = m.best_torch(prefix, compiled)
+            if than:
+                m.recorder.add(rate.row(f"{name}, beside PyTorch", "images/s", against, than, goal))
+    if process.returncode:
+        raise RuntimeError(f"PyTorch's part ended with {process.returncode}: {said.strip()[-300:]}")
 
 
 def _forms(m: _Measurement) -> Iterable[tuple[str, bool]]:
@@ -151,37 +185,74 @@ def _sizes(m: _Measurement) -> Any:
     return hourglass.Sizes() if m.full else hourglass.Sizes(1, 1, 8, 64)
 
 
-def _training(m: _Measurement) -> None:
-    """The hourglass' training step, batch in the device's memory."""
+def _trained(m: _Measurement, size: int, dtype: str, grouped: bool, jit: bool = False) -> Candidate:
+    """A training step of the hourglass, batch in the device's memory."""
     import tensorflow as tf
 
     from baseline_network.network import hourglass
     from baseline_network.training import losses, trainer
     from tools.benchmarks.hourglass import targets
-    from tools.training import op_forms, precision
+    from tools.training import op_forms
+
+    sizes, form = _sizes(m), op_forms.chosen(jit_compile=jit)
+
+    def make() -> Callable[[], Any]:
+        batch = targets(np.random.default_rng(0), sizes, size)
+        tensors = {name: tf.constant(value) for name, value in batch.items()}
+        network = hourglass.build(sizes, dtype=dtype, form=form)
+        model = trainer.Trainer(network, losses.Weights(), size, grouped=grouped)
+        model.compile(optimizer=trainer.make_optimizer("rmsprop", 2.5e-4, dtype))
+        step = tf.function(model.train_step, autograph=False, jit_compile=jit)
+        return lambda: step(tensors)
+
+    how = "XLA" if jit else "variables as vectors" if grouped else "variables one by one"
+    return Candidate(f"hourglass training, batch {size}, {dtype}, form {form}, {how}", make, size, "images/s")
+
+
+def _training(m: _Measurement) -> None:
+    """The hourglass' training step in all its forms, while torch.compile makes ready what is measured after it."""
+    from tools.training import precision
 
     precision.keep_channels_last()
-    sizes = _sizes(m)
-    for size in BATCHES if m.full else (2,):
-        for dtype, jit in _forms(m):
-            form = op_forms.chosen(jit_compile=jit)
+    forms = _TRAINING_FORMS if m.full else [(2, "float32", True), (2, "float32", False)]
+    compiling = _start_torch(m, "compile") if "torch" in (m.settings.parts or PARTS) else None
 
-            def make(size: int = size, dtype: str = dtype, jit: bool = jit, form: str = form) -> Callable[[], Any]:
-                tf.keras.backend.clear_session()
-                batch = targets(np.random.default_rng(0), sizes, size)
-                tensors = {name: tf.constant(value) for name, value in batch.items()}
-                model = trainer.Trainer(hourglass.build(sizes, dtype=dtype, form=form), losses.Weights(), size)
-                model.compile(optimizer=trainer.make_optimizer("rmsprop", 2.5e-4, dtype))
-                step = tf.function(model.train_step, autograph=False, jit_compile=jit)
-                return lambda: step(tensors)
+    def wait_for_torch() -> None:
+        if compiling is None:
+            return
+        try:
+            # No longer than half of the time: what it has not compiled is compiled when it is measured.
+            compiling.communicate(timeout=min(m.recorder.left_seconds / 2, _COMPILING_S))
+        except subprocess.TimeoutExpired:
+            compiling.kill()
+            compiling.communicate()
 
-            name = f"hourglass training, batch {size}"
-            against, than = m.best_torch(name)
-            name += f", {dtype}, form {form}{', XLA' if jit else ''}"
-            m.measure(name, make, size, "images/s", against=against, than=than, goal=_TRAINING_GOAL if than else None)
-            against, than = m.best_torch(f"hourglass training, batch {size}", compiled=True)
-            if than and m.recorder.rows and m.recorder.rows[-1].name == name:
-                m.recorder.add(Rate((m.recorder.rows[-1].value,)).row(name, "images/s", against, than, 0.9))
+    m.trainings = m.recorder.measure_in_turns(
+        [_trained(m, *form) for form in forms],
+        repeats=m.settings.repeats,
+        calls=(20 if m.on_gpu else 2) if m.full else 1,
+        wait=wait,
+        at_once=_TRAININGS,
+        between=wait_for_torch,
+    )
+
+
+def _first_step(m: _Measurement) -> None:
+    """One training alone, from its making to the end of its first step: what a user waits for after Python's start."""
+    from tools.training import precision
+
+    precision.keep_channels_last()
+    candidate = _trained(m, *(_TRAINING_FORMS[0] if m.full else (2, "float32", True)))
+    m.measure(candidate.name, candidate.make, candidate.amount, candidate.unit)
+    for row in [row for row in m.recorder.rows if row.name == f"{candidate.name}: made and first call"]:
+        allowed = f"{_FIRST_STEP_S:g} s allowed"
+        m.recorder.add(Row("time to the first step", row.value, "s", 0.0, allowed, _FIRST_STEP_S / row.value, 1.0))
+
+
+def _training_xla(m: _Measurement) -> None:
+    """The training step as one program of XLA, which takes minutes to compile."""
+    candidate = _trained(m, *((32, "mixed_float16", False) if m.full else (2, "float32", False)), jit=True)
+    m.measure(candidate.name, candidate.make, candidate.amount, candidate.unit)
 
 
 def _inference(m: _Measurement) -> None:

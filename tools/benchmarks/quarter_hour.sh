@@ -27,11 +27,13 @@ run() { # NAME SECONDS arguments...
 
 command -v nvidia-smi > /dev/null && nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv > "$results/card.csv"
 run limits 40 --parts=limits
-# PyTorch first: the hourglass' rows are compared with it.
-run hourglass 420 --parts=torch,training --profile="$results/profiles"
-run deterministic 80 --parts=training --deterministic
-run lift 120 --parts=lift --profile="$results/profiles"
+# First what no card has shown yet. Trainings and torch.compile are made ready side by side, then measured one by one.
+run hourglass 450 --parts=training,torch --profile="$results/profiles"
+# The kernels are compiled and cached by now.
+run first_step 90 --parts=first_step,input
+run deterministic 70 --parts=first_step --deterministic
+run training_xla 150 --parts=training_xla
 run inference 80 --parts=inference
+run lift 120 --parts=lift --profile="$results/profiles"
 run steps 60 --parts=steps
 run search 30 --parts=search
-run input 30 --parts=input

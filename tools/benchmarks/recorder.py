@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
+import dataclasses
 import json
 import pathlib
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Callable
 
 from tools.benchmarks.common import Rate, Row
 
 _SECONDS = 1.5  # of one measurement, about
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """What is measured: `make` builds it and returns the call, which does `amount` of work, in `unit` a second."""
+
+    name: str
+    make: Callable[[], Callable[[], Any]]
+    amount: float
+    unit: str
 
 
 class Recorder:
@@ -52,6 +64,77 @@ class Recorder:
             self.missing[name] = reason
             self._write({"name": name, "missing": reason})
 
+    @property
+    def left_seconds(self) -> float:
+        """What is left of the time that was set."""
+        return self._end - time.monotonic()
+
+    def measure_in_turns(
+        self,
+        candidates: Sequence[Candidate],
+        *,
+        repeats: int,
+        calls: int,
+        wait: Callable[[], None],
+        at_once: int = 1,
+        between: Callable[[], None] = lambda: None,
+    ) -> dict[str, Rate]:
+        """The rates of candidates whose first calls take long: those are made side by side, then all is measured alone.
+
+        Args:
+          repeats, calls, wait: see `measure`. at_once: first calls at a time; one that fails is made again alone.
+          between: called after the first calls, before anything is measured.
+
+        Returns:
+          Of those that did not fail, by name. Where time runs out they have fewer repeats, or are missing.
+        """
+        ready: dict[str, tuple[Candidate, Callable[[], Any]]] = {}
+        for candidate in candidates:
+            with self.attempt(candidate.name):
+                self._in_time()
+                ready[candidate.name] = candidate, candidate.make()
+
+        def first(call: Callable[[], Any]) -> float:
+            start = time.perf_counter()
+            call()
+            wait()
+            return time.perf_counter() - start
+
+        with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+            begun = {name: pool.submit(first, call) for name, (_, call) in ready.items()}
+        for name, one in begun.items():
+            if one.exception() is None:
+                self.add(Row(f"{name}: first call, {min(at_once, len(begun))} at once", one.result(), "s"))
+        between()
+        count: dict[str, int] = {}
+        for name, (_, call) in ready.items():
+            with self.attempt(name):
+                if begun[name].exception() is not None:
+                    self._in_time()
+                    first(call)
+                count[name] = min(calls, max(1, int(_SECONDS / first(call))))
+        each: dict[str, list[float]] = {name: [] for name in count}
+        for _ in range(repeats):
+            for name in count:
+                with self.attempt(name):
+                    self._in_time()
+                    start = time.perf_counter()
+                    for _ in range(count[name]):
+                        ready[name][1]()
+                    wait()
+                    each[name].append(ready[name][0].amount * count[name] / (time.perf_counter() - start))
+        rates = {name: Rate(tuple(found)) for name, found in each.items() if found}
+        for name, rate in rates.items():
+            self.missing.pop(name, None)  # it has some of its repeats
+            self.add(rate.row(name, ready[name][0].unit))
+            if self._profile:
+                self._profiled(name, ready[name][1], wait)
+        return rates
+
+    def _in_time(self) -> None:
+        if self.left_seconds < 0:
+            raise TimeoutError("the time that was set had passed")
+
     def measure(
         self,
         name: str,
@@ -79,8 +162,7 @@ class Recorder:
         """
         rate = None
         with self.attempt(name):
-            if time.monotonic() > self._end:
-                raise TimeoutError("the time that was set had passed")
+            self._in_time()
             start = time.perf_counter()
             call = make()
             call()

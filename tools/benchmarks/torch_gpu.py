@@ -1,6 +1,8 @@
 """PyTorch's side of section gpu, in a process and maybe a Python of its own; prints a line of JSON for each row.
 
-`python -m tools.benchmarks.torch_gpu REPEATS FULL` needs PyTorch and NumPy, not TensorFlow. FULL is 0 for a quick look.
+`python -m tools.benchmarks.torch_gpu REPEATS FULL [compile]` needs PyTorch and NumPy, not TensorFlow. FULL is 0 for a
+quick look. With `compile` it calls what is compiled once, which leaves the programs in PyTorch's cache, and measures
+nothing.
 """
 
 from __future__ import annotations
@@ -39,8 +41,8 @@ class _Sizes:
     joints: int = 16
 
 
-def measure(repeats: int, full: bool) -> None:
-    """Measures and prints everything."""
+def measure(repeats: int, full: bool, compile_only: bool = False) -> None:
+    """Measures and prints everything; compile_only: calls once what torch.compile compiles, and prints nothing."""
     import torch
 
     on_gpu = torch.cuda.is_available()
@@ -54,6 +56,8 @@ def measure(repeats: int, full: bool) -> None:
             call = make()
             call()
             _wait(on_gpu)
+            if compile_only:
+                return
             start = time.perf_counter()
             call()
             _wait(on_gpu)
@@ -73,13 +77,13 @@ def measure(repeats: int, full: bool) -> None:
 
     sizes = _Sizes() if full else _Sizes(1, 1, 8, 64)
     for batch, last, dtype, compiled in _FORMS if full else _QUICK_FORMS:
-        if compiled and not on_gpu:
+        if (compiled and not on_gpu) or (compile_only and not compiled):
             continue
         form = f", {dtype}{', channels last' if last else ''}{', torch.compile' if compiled else ''}"
         for kind, make in (("training", _training), ("inference", _inference)):
             made = functools.partial(make, sizes, batch, device, last, dtype, compiled)
             row(f"hourglass {kind}, batch {batch}{form}", made, batch, "images/s")
-    for batch in (64, 1024):
+    for batch in () if compile_only else (64, 1024):
         row(f"linear training, batch {batch}, float32", functools.partial(_linear, batch, device), batch, "samples/s")
 
 
@@ -162,4 +166,4 @@ def _linear(batch: int, device: Any) -> Callable[[], Any]:
 
 
 if __name__ == "__main__":
-    measure(int(sys.argv[1]), sys.argv[2] == "1")
+    measure(int(sys.argv[1]), sys.argv[2] == "1", "compile" in sys.argv[3:])
