@@ -164,11 +164,17 @@ class NpyWriter:
 
 
 def check_length(path: pathlib.Path, start: int, shape: tuple[int, ...], dtype: np.dtype) -> None:
-    """Raises `InputError` when the file is shorter than the array that its header announces from byte `start` on."""
+    """Raises `InputError` when the file is shorter than the array that its header announces from byte `start` on, or
+    when another array follows (as `np.save` into an open file writes it), which would not be read."""
     wanted = start + math.prod(shape) * dtype.itemsize
     size = path.stat().st_size
     if size < wanted:
         raise InputError(f"{path}: cut short: {size:,} bytes of the {wanted:,} that its header announces")
+    if size > wanted:
+        with inputs.open_file(path) as file:
+            file.seek(wanted)
+            if file.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX:
+                raise InputError(f"{path}: several arrays one behind the other, expected one; save them together")
 
 
 def dimensions(shape: Sequence[int], place: str) -> int:

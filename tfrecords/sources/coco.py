@@ -8,6 +8,7 @@ one of which a number is NaN or null is not labelled. `bbox` is x, y, width, hei
 
 from __future__ import annotations
 
+import math
 import pathlib
 from typing import Any
 
@@ -69,9 +70,18 @@ class Coco(PeopleSource):
         match, categories = _person_categories(content.get("categories"), name)
         people = People(match.joint_set, name)
         numbers = {}
+        files: dict[Any, str] = {}
         for entry in content["images"]:
             if isinstance(entry, dict) and isinstance(entry.get("file_name"), str):
-                numbers[_key(entry.get("id"))] = people.add_picture(self._picture(entry))
+                key = _key(entry.get("id"))
+                if key is not None and files.setdefault(key, entry["file_name"]) != entry["file_name"]:
+                    raise InputError(
+                        f"{name}: the images {files[key]} and {entry['file_name']} have one id, {str(key)[:40]}; "
+                        "number them anew, and their annotations with them"
+                    )
+                picture = people.add_picture(self._picture(entry))
+                if key is not None:
+                    numbers[key] = picture
         unlisted = None
         persons: dict[int, int] = {}
         for entry in content["annotations"]:
@@ -124,12 +134,14 @@ class Coco(PeopleSource):
 
 
 def _key(value: Any) -> Any:
-    """An id as something that can be looked up; ids are numbers or texts."""
-    return value if isinstance(value, (int, str)) else None
+    """An id as something that can be looked up; ids are numbers (1.0 is 1) or texts."""
+    usable = isinstance(value, (int, str)) or (isinstance(value, float) and math.isfinite(value))
+    return value if usable and not isinstance(value, bool) else None
 
 
 def _number(value: Any) -> int:
     """An id that is a whole number as one; -1 for texts and nothing."""
+    value = int(value) if isinstance(value, float) and value.is_integer() else value
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 62 else -1
 
 

@@ -45,6 +45,7 @@ _EXIT_STATUS = (
     "on standard error; 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP"
 )
 _LARGEST = 10**15  # of whole numbers: beyond, sizes computed of them are no sizes
+_LARGEST_FACTOR = 1e6  # of --input_limits: as good as none
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))) + os.sep
 
 
@@ -89,8 +90,9 @@ class Flags:
                 flag_values=self._values,
             )  # fmt: skip
         absl_flags.DEFINE_float(
-            _LIMITS, 1.0, "multiply what readers take from one file", lower_bound=0.0, flag_values=self._values
-        )
+            _LIMITS, 1.0, "multiply what readers take from one file", lower_bound=0.0, upper_bound=_LARGEST_FACTOR,
+            flag_values=self._values,
+        )  # fmt: skip
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -259,9 +261,13 @@ def _check_flagfile(path: str) -> None:
         raise InputError(f"--flagfile={path}: no such file")
     with open(place, "rb") as file:
         try:
-            file.read().decode("utf-8")
+            text = file.read().decode("utf-8")
         except UnicodeDecodeError:
             raise InputError(f"--flagfile={path}: is not text, expected flags, one a line") from None
+    if text.startswith("\ufeff"):
+        raise InputError(f"--flagfile={path}: begins with a byte order mark; save it as UTF-8 without one")
+    if "\0" in text:
+        raise InputError(f"--flagfile={path}: is not text, expected flags, one a line")
 
 
 def _one_line(error: BaseException) -> str:
@@ -281,10 +287,16 @@ def run(main: Callable[[Flags], int], declare: Callable[[], Flags], argv: Sequen
     argv = list(sys.argv if argv is None else argv)
     asks_help = any(argument in _HELP_NAMES for argument in argv[1:])
     flags = declare()
-    program = f"python {os.path.relpath(argv[0])}" if argv[0].endswith(".py") else argv[0]
+    program = argv[0]
+    if argv[0].endswith(".py"):
+        with contextlib.suppress(OSError):  # the current folder is gone
+            program = f"python {os.path.relpath(argv[0])}"
     # TensorFlow's C++ notices say nothing to the user of a command (among them, as errors, that CUDA's plug-ins are
     # registered twice); what goes wrong is raised as a Python exception all the same. Some it prints at any level.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    if started:
+        terminal.open_closed_streams()
     if started and not asks_help:
         scratch.begin()
         quiet.quiet_notices()
@@ -300,6 +312,7 @@ def run(main: Callable[[Flags], int], declare: Callable[[], Flags], argv: Sequen
                 print(flags.help(program))
                 as_json = False
             else:
+                _check_current_folder()
                 flags.parse(argv)
                 as_json = flags.json
                 with reports.prints_on_standard_error(as_json):
@@ -333,10 +346,19 @@ def run(main: Callable[[Flags], int], declare: Callable[[], Flags], argv: Sequen
         head = terminal.coloured("error:", terminal.RED, sys.stderr)
         print(f"{head} {terminal.printable(message)}", file=sys.stderr)
     if as_json and status:
-        print(_report(program, flags, status, message, start), flush=True)
+        with contextlib.suppress(OSError):  # standard output is what could not be written
+            print(_report(program, flags, status, message, start), flush=True)
     if started:
         signals.finishing()
     sys.exit(status)
+
+
+def _check_current_folder() -> None:
+    """Relative names mean nothing in a folder that was removed."""
+    try:
+        os.getcwd()
+    except OSError:
+        raise InputError("the current folder does not exist any more; change to one that does") from None
 
 
 def _leave(status: int, started: bool) -> None:

@@ -1,4 +1,4 @@
-"""Keeps TensorFlow's own notices off the user's terminal; what goes wrong still reaches it.
+"""Keeps libraries' own notices off the user's terminal; what goes wrong still reaches it.
 
 TensorFlow's C++ code writes some lines to descriptor 2 whatever its log level is: that a cluster was compiled, that
 CUDA's plug-ins were registered twice, that a delegate was made. `quiet_notices` puts a small process between that
@@ -28,6 +28,8 @@ NOTICES = (
     r".*computation_placer already registered",
     r".*SetPriority unimplemented for this stream",
     r".*failed call to cuInit: CUDA_ERROR_NO_DEVICE",
+    # Decoders of damaged pictures and films, which the commands name themselves.
+    r"(Corrupt|Premature end of) JPEG|libpng (warning|error): |\[\S+ @ 0x[0-9a-f]+\] ",
 )
 _AUTOGRAPH = "AutoGraph could not transform"
 _FILTER = """

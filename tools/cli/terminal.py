@@ -69,6 +69,21 @@ class Escaping:
         return getattr(self._stream, name)
 
 
+def open_closed_streams() -> None:
+    """Standard streams that the caller has closed (``>&-``) lead nowhere, so that no file that is written gets their
+    numbers, and what is printed has a place to go."""
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115 (as long as the process)
+
+
 @contextlib.contextmanager
 def escaped_output() -> Iterator[None]:
     """Everything that is printed inside goes to standard output through `printable`."""

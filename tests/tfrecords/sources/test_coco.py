@@ -146,6 +146,24 @@ def test_pictures_that_can_not_be_used_are_counted(tmp_path, read_all, encode):
     ]
 
 
+def test_ids_are_numbers_and_two_pictures_of_one_id_are_refused(tmp_path, read_all):
+    """As merged files have them: annotations could mean either. 1.0 is 1, as data frames write it; true is none."""
+    content, _ = make_content([1, 1])
+    first, second = content["images"][:2]
+    whole = read_all("coco", write(tmp_path, content), images="none")
+    first["id"] = float(first["id"])
+    again = read_all("coco", write(tmp_path, content), images="none")
+    assert [record.file for record in again] == [record.file for record in whole]
+    second["id"], kept = first["id"], second["id"]
+    with pytest.raises(InputError, match=f"{first['file_name']} and {second['file_name']} have one id"):
+        read_all("coco", write(tmp_path, content), images="none")
+    second["id"], first["id"] = kept, True
+    for annotation in content["annotations"]:
+        annotation["image_id"] = True
+    with pytest.raises(InputError, match="none of its 2 records can be used"):
+        read_all("coco", write(tmp_path, content), images="none")
+
+
 def test_splits(tmp_path, read_all):
     content, _ = make_content([2] * 200)
     train = write(tmp_path, content, "person_keypoints_train2017.json")

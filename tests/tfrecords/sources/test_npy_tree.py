@@ -190,6 +190,9 @@ def spoil(path, how):
         path.write_text("no array")
     elif how == "3d":
         np.save(path, np.zeros((len(array), 51)))
+    elif how == "several":
+        with path.open("ab") as file:
+            np.save(file, array)
 
 
 @pytest.mark.parametrize(
@@ -201,6 +204,7 @@ def spoil(path, how):
         ("objects", "an array of Python objects"),
         ("cut", r"cut short: [\d,]+ bytes of the [\d,]+ that its header announces"),
         ("text", "no .npy array"),
+        ("several", "several arrays one behind the other, expected one"),
         ("3d", "holds 3D poses, expected right-view 2D"),
     ],
 )

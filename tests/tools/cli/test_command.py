@@ -1,5 +1,6 @@
 """How commands run: help, flags, exit status."""
 
+import pathlib
 import signal
 import subprocess
 import sys
@@ -184,7 +185,8 @@ def test_input_limits_reach_readers_and_workers(monkeypatch):
     before = limits.current().text_bytes
     assert run("--input_limits=3", main=lambda flags: 0) == 0
     assert limits.current().text_bytes == 3 * before
-    assert run("--input_limits=-1", main=lambda flags: 0) == 2
+    for factor in ("-1", "1e300"):
+        assert run(f"--input_limits={factor}", main=lambda flags: 0) == 2
 
 
 _WAITING = """
@@ -300,6 +302,57 @@ def test_an_interrupt_while_a_command_is_imported_is_one_line(repository):
     assert signalled(repository, script, "importing", signal.SIGINT) == (130, "", "interrupted\n")
 
 
+_OPENS_FILES = """
+import os, sys
+from tools.cli import command
+from tools.cli.errors import InputError
+
+def main(flags):
+    with open({path!r}, "w") as file:
+        print("to the user")
+        print("to the user", file=sys.stderr)
+        file.write("to the file")
+    if {fails}:
+        raise InputError("bad")
+    return 0
+
+sys.argv = ["tool"]
+command.run(main, lambda: command.Flags("test"))
+"""
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("fails", [False, True])
+def test_closed_streams_change_neither_the_status_nor_files(repository, tmp_path, closed, fails):
+    script = _OPENS_FILES.format(path=str(tmp_path / "out"), fails=fails)
+    words = ["bash", "-c", f'exec "$0" -c "$1" {closed}', sys.executable, script]
+    ended = subprocess.run(words, cwd=repository, capture_output=True, text=True, timeout=100)
+    assert ended.returncode == (2 if fails else 0)
+    assert (tmp_path / "out").read_text() == "to the file"
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_current_folder_that_was_removed_is_one_line(repository, tmp_path):
+    words = ["bash", "-c", f'cd "$1" && rmdir "$1" && exec "$0" {repository}/tools/completion.py bash', sys.executable]
+    ended = subprocess.run([*words, str(tmp_path)], capture_output=True, text=True, timeout=100)
+    assert ended.returncode == 2
+    assert ended.stderr == "error: the current folder does not exist any more; change to one that does\n"
+
+
+@pytest.mark.parametrize("flag", [[], ["--json"], ["--help"]])
+@pytest.mark.skipif(not pathlib.Path("/dev/full").exists(), reason="no /dev/full here")
+def test_standard_output_on_a_full_disk_is_one_line(repository, flag):
+    script = "import sys; from tools.cli import command; sys.argv = ['tool', *sys.argv[1:]]\n"
+    script += "command.run(lambda flags: print('x'), lambda: command.Flags('test'))"
+    with open("/dev/full", "w") as full:
+        words = [sys.executable, "-c", script, *flag]
+        ended = subprocess.run(words, cwd=repository, stdout=full, stderr=subprocess.PIPE, text=True, timeout=100)
+    assert ended.returncode == 2
+    assert [line for line in ended.stderr.splitlines() if line != "x"] == [
+        "error: input/output: No space left on device"
+    ]
+
+
 def test_status_of_main_is_the_exit_status():
     assert run(main=lambda flags: 7) == 7
 
@@ -324,6 +377,10 @@ def test_a_flagfile_that_is_no_text_is_one_line(tmp_path, capsys):
         capsys.readouterr().err
         == f"error: --flagfile={tmp_path / 'noise.cfg'}: is not text, expected flags, one a line\n"
     )
+    for text, words in (("\ufeff--rate=1\n", "a byte order mark"), ("--rate=1\0\n", "is not text")):
+        (tmp_path / "marked.cfg").write_text(text, encoding="utf-8")
+        assert run(f"--flagfile={tmp_path / 'marked.cfg'}") == 2
+        assert words in capsys.readouterr().err
     (tmp_path / "outer.cfg").write_text(f"--flagfile={tmp_path / 'noise.cfg'}\n")
     assert run(f"--flagfile={tmp_path / 'outer.cfg'}") == 2
     assert capsys.readouterr().err.count("\n") == 1

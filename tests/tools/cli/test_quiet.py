@@ -29,12 +29,15 @@ def test_notices_are_dropped_and_all_else_passes(run):
         "2026-11-26 11:37:19.689: E external/x.cc:9261] Unable to register cuDNN factory: already registered",
         "2026-11-26 11:37:19.689801: I external/x.cc:31] Could not find cuda drivers on your machine",
         "2026-11-26 11:37:19.689801: E external/x.h:177] SetPriority unimplemented for this stream.",
+        "Corrupt JPEG data: premature end of data segment",
+        "libpng error: IDAT: CRC error",
+        "[mov,mp4,m4a,3gp,3g2,mj2 @ 0x5607c9da0800] moov atom not found",
         "W0000 00:00:1 1 x.cc:1] a warning of the library",
         "2026-11-26 11:37:19.689801: F core.cc:1] Check failed",
         "Segmentation fault",
     ]
     result = run(f"[os.write(2, (line + chr(10)).encode()) for line in {lines!r}]")
-    assert result.stderr.splitlines() == lines[6:]
+    assert result.stderr.splitlines() == lines[9:]
     assert result.stdout == ""
 
 
