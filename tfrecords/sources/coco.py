@@ -87,14 +87,14 @@ class Coco(PeopleSource):
         for entry in content["annotations"]:
             if not isinstance(entry, dict) or (categories and _key(entry.get("category_id")) not in categories):
                 continue
-            picture = numbers.get(_key(entry.get("image_id")))
-            if picture is None:
+            found = numbers.get(_key(entry.get("image_id")))
+            if found is None:
                 unlisted = people.add_picture(Picture(sequence="unlisted")) if unlisted is None else unlisted
                 people.add_bad(unlisted, 0, NO_IMAGE_ENTRY, f"image_id {str(entry.get('image_id'))[:40]}")
                 continue
-            person = persons.get(picture, 0)
-            persons[picture] = person + 1
-            self._add(people, picture, person, entry, match)
+            person = persons.get(found, 0)
+            persons[found] = person + 1
+            self._add(people, found, person, entry, match)
         return people
 
     def _picture(self, entry: dict) -> Picture:
