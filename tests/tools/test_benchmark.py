@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tools import benchmark
-from tools.benchmarks import common, metrics, pipeline, search, startup, torch_networks
+from tools.benchmarks import common, metrics, pipeline, scaling, search, startup, torch_networks
 from tools.cli import command
 from tools.pose import metrics as pose_metrics
 from tools.pose.cameras import SEARCH_INTRINSICS
@@ -115,3 +115,12 @@ def test_as_a_command(capsys):
 def test_what_can_not_be_measured(capsys, arguments):
     assert run(*arguments) == 2
     assert "nothing to measure; there are search, lift" in capsys.readouterr().err
+
+
+def test_the_model_of_throughput():
+    """Two seconds to start and a millisecond a record: of runs of 1,000 and 5,000 records, on two cores."""
+    model = scaling.ThroughputModel.of_runs((1000, 3.0), (5000, 7.0), cores=2)
+    assert (model.start_s, model.cost_s) == pytest.approx((2.0, 0.001))
+    assert model.seconds(10_000, 1) == pytest.approx(12.0)
+    assert model.seconds(10_000, 2) == pytest.approx(2.0 + (10.0 + 2.0) / 2)
+    assert model.seconds(10_000, 4) == pytest.approx(2.0 + (10.0 + 6.0) / 2)

@@ -115,7 +115,7 @@ def measured(settings: BenchmarkSettings, before: Sequence[Measured] = ()) -> li
     def run(name: str, count: int, workers: int, *command: Any, output: pathlib.Path | None = None) -> None:
         key = (name, count, workers)
         if key not in done:
-            done[key] = Measured(*key, *_command(*command), _size(output))
+            done[key] = Measured(*key, *run_command(*command), _size(output))
             _tell(done[key], settings.output)
         runs.append(done[key])
 
@@ -123,7 +123,9 @@ def measured(settings: BenchmarkSettings, before: Sequence[Measured] = ()) -> li
         place = pathlib.Path(name)
         weights, test, records, labels = (place / part for part in ("weights", "test", "records", "labels"))
         _save_narrow(weights)
-        _command("tools", "make_tfrecords", ["--source=synthetic", "--split=test", "--count=1000", f"--output={test}"])
+        run_command(
+            "tools", "make_tfrecords", ["--source=synthetic", "--split=test", "--count=1000", f"--output={test}"]
+        )
         counts = list(dict.fromkeys(settings.count(count) for count in RECORDS))
         for count in counts:
             convert = ["--source=synthetic", f"--count={count}", "--workers=1", f"--output={records}"]
@@ -148,7 +150,7 @@ def measured(settings: BenchmarkSettings, before: Sequence[Measured] = ()) -> li
             ]
             rest = [name for name in ("train, one epoch", "generate") if (name, count, 1) not in done]
             if rest and ("convert", count, 1) in done:
-                _command("tools", "make_tfrecords", convert)
+                run_command("tools", "make_tfrecords", convert)
             run("convert", count, 1, "tools", "make_tfrecords", convert, output=records)
             run("train, one epoch", count, 1, "label_generator", "train", train)
             run("generate", count, 1, "label_generator", "generate", generate, output=labels)
@@ -173,7 +175,7 @@ def _tell(run: Measured, output: str) -> None:
             file.write(text + "\n")
 
 
-def _command(package: str, module: str, flags: Sequence[str]) -> tuple[float, float, float]:
+def run_command(package: str, module: str, flags: Sequence[str]) -> tuple[float, float, float]:
     """(processor seconds with children, seconds on the clock, peak MiB) of a command in a process of its own."""
     environment = {
         **os.environ,

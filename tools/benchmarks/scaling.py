@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import concurrent.futures
+import dataclasses
+import functools
 import os
 import pathlib
+import statistics
 import tempfile
 from typing import Any
 
 import numpy as np
 
-from tools.benchmarks.common import PEAK, BenchmarkSettings, Rate, Row, in_child
+from tools.benchmarks import growth
+from tools.benchmarks.common import PEAK, BenchmarkSettings, Rate, Row, in_child, machine
 
 _POSES, _MORE_POSES = 1_000_000, 5_000_000
+_CONVERTED = (20_000, 200_000)
 _BATCH = 4096
 _MEMORY_MIB = 1.5e9 / 2**20
 # Memory does not depend on the networks' width; five million poses through full ones would take minutes.
@@ -74,7 +79,57 @@ if __name__ == "__main__":
 
 def measure(settings: BenchmarkSettings) -> list[Row]:
     """All figures of this section."""
-    return [*_lifting(settings), *_training(settings), *_generating(settings)]
+    return [*_workers(settings), *_lifting(settings), *_training(settings), *_generating(settings)]
+
+
+@dataclasses.dataclass(frozen=True)
+class ThroughputModel:
+    """How long a job of N records takes W processes on C cores: ``start + (N cost + (W - 1) start) / min(W, C)``.
+
+    Attributes:
+      start_s: what one process needs before its first record. cost_s: for each record. cores: C.
+    """
+
+    start_s: float
+    cost_s: float
+    cores: int
+
+    @classmethod
+    def of_runs(cls, less: tuple[int, float], more: tuple[int, float], cores: int) -> ThroughputModel:
+        """The model through two runs (records, seconds) of one process."""
+        cost = (more[1] - less[1]) / (more[0] - less[0])
+        return cls(max(less[1] - cost * less[0], 0.0), cost, cores)
+
+    def seconds(self, records: int, workers: int) -> float:
+        """On the clock."""
+        work = records * self.cost_s + (workers - 1) * self.start_s
+        return self.start_s + work / min(workers, self.cores)
+
+
+def _workers(settings: BenchmarkSettings) -> list[Row]:
+    """A conversion by one, two and four processes, in turns, beside what the model says of one process' runs."""
+    cores, (less, more) = machine()["cores"], (settings.count(count) for count in _CONVERTED)
+    sizes: dict[tuple[int, int], list] = {(less, 1): [], (more, 1): [], (more, 2): [], (more, 4): []}
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(min(settings.repeats, 3)):
+            for (count, workers), runs in sizes.items():
+                flags = [f"--count={count}", f"--workers={workers}", f"--output={folder}/records", "--overwrite"]
+                runs.append(growth.run_command("tools", "make_tfrecords", ["--source=synthetic", *flags]))
+    clocks = {size: statistics.median(run[1] for run in runs) for size, runs in sizes.items()}
+    model = ThroughputModel.of_runs((less, clocks[less, 1]), (more, clocks[more, 1]), cores)
+    rows = [
+        Row(f"convert, one process: start, of runs of {less:,} and {more:,} records", model.start_s, "s"),
+        Row("convert, one process: for each record", 1e6 * model.cost_s, "us"),
+    ]
+    for workers in (1, 2, 4):
+        runs, clock = sizes[more, workers], clocks[more, workers]
+        title, expected = f"convert {more:,} records, {workers} processes", model.seconds(more, workers)
+        spread = (max(run[1] for run in runs) - min(run[1] for run in runs)) / clock
+        rows.append(Row(f"{title}: clock", clock, "s", spread, f"model: {expected:.3g} s", expected / clock))
+        processor = statistics.median(run[0] for run in runs)
+        rows.append(Row(f"{title}: processor", processor, "s"))
+        rows.append(Row(f"{title}: cores that were had, of {min(workers, cores)}", processor / clock, ""))
+    return rows
 
 
 def _median(measured: Any, repeats: int) -> dict:
@@ -93,12 +148,13 @@ def _lift(threads: int, batch: int, calls: int, which: str = "published") -> flo
 def _lifting(settings: BenchmarkSettings) -> list[Row]:
     calls = settings.count(40, 2)
 
-    def processes() -> Any:
-        with concurrent.futures.ThreadPoolExecutor(2) as pool:
-            return sum(pool.map(lambda _: _lift(1, 1024, calls), range(2)))
+    def processes(count: int) -> Any:
+        with concurrent.futures.ThreadPoolExecutor(count) as pool:
+            return sum(pool.map(lambda _: _lift(1, 1024, calls), range(count)))
 
     runs = {"one thread": lambda: _lift(1, 1024, calls), "two threads": lambda: _lift(2, 1024, calls)}
-    rates = _median({**runs, "two processes of one thread": processes}, min(settings.repeats, 3))
+    more = {f"{name} processes of one thread": functools.partial(processes, n) for name, n in (("two", 2), ("four", 4))}
+    rates = _median({**runs, **more}, min(settings.repeats, 3))
     one = rates.pop("one thread")
     rows = [one.row("lift, batches of 1024, one thread", "poses/s")]
     return rows + [rate.row(f"lift, {name}", "poses/s", "one thread", one) for name, rate in rates.items()]
