@@ -74,6 +74,12 @@ def declare() -> command.Flags:
             "also evaluate whole clips at this frame rate, with temporal refinement (--sequence of generate.py); 0: no",
             lower_bound=0,
         )
+        flags.boolean(
+            "one_person",
+            False,
+            "also evaluate with each person's bone lengths estimated from all of their poses (--one_person of "
+            "generate.py): people of equal skeletons, of the records' subjects, or all of an .npz without them",
+        )
     with flags.group("Report"):
         flags.boolean("actions", False, "also print the table per action")
         flags.string("output", "", "folder, or address, for table.md, figures.json and plots")

@@ -122,6 +122,12 @@ def declare() -> command.Flags:
             None,
             "frames of one person agree: constant bone lengths, a smooth path (default: where the input has sequences)",
         )
+        flags.boolean(
+            "one_person",
+            False,
+            "all poses of the input are of one person: bone lengths are estimated from all of them and are the same in "
+            "every label",
+        )
         flags.float("fps", 0.0, "frames per second of sequences (default: the input's own, else 30)", lower_bound=0)
     with flags.group("Geometric search"):
         lifter_flags.declare_search(flags)

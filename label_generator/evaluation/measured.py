@@ -3,7 +3,8 @@
 Arrays of n views: poses_3d [n, 17, 3] mm, root-relative, camera axes; roots [n, 3] mm; poses_2d [n, 17, 2] px without
 lens distortion; intrinsics [n, 4] px. Optional: joints [17], the names in the arrays' order (default: this project's
 order); action [n] texts; labelled [n, 17]; poses_2d_detected [n, 17, 2] px, NaN where nothing was detected, with
-detected [17], which of its joints mean what the truth means (the others are left out).
+detected [17], which of its joints mean what the truth means (the others are left out); subject [n], whose views they
+are.
 """
 
 from __future__ import annotations
@@ -61,6 +62,8 @@ def load(path: str | pathlib.Path, detected: str = "", step: int = 1) -> PoseSet
         # Such sets take a frame now and then: no two are neighbours.
         "sequences": np.arange(count).astype(str).astype(object),
     }
+    if "subject" in arrays:
+        whole["people"] = arrays["subject"]
     name = pathlib.Path(path).stem + (f"_detected_{detected}" if detected else "")
     return PoseSet(name, **{field: values[::step] for field, values in whole.items()})
 

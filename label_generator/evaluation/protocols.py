@@ -57,6 +57,7 @@ class PoseSet:
       poses_3d: [n, 17, 3] mm, root-relative truth. roots: [n, 3] mm; NaN where not known.
       right_2d: [n, 17, 2] px, the exact right view in the same camera; NaN where not known.
       actions, sequences: [n] texts; poses of one sequence are one person in neighbouring frames of one camera.
+      people: [n] whose poses they are, in any values; None: not known.
     """
 
     name: str
@@ -68,6 +69,7 @@ class PoseSet:
     right_2d: np.ndarray
     actions: np.ndarray
     sequences: np.ndarray
+    people: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.poses_2d)
@@ -108,7 +110,7 @@ def build(
     calibrated = {} if wild else placing.load_cameras(cameras, "mocap")
     parts: dict[str, list] = {field.name: [] for field in dataclasses.fields(PoseSet) if field.name != "name"}
     definition = skeletons.DEFINITIONS[_MOVED[name]] if name in _MOVED else None
-    places = _places(source) if definition else {}
+    people, places = _people(source, measured=definition is not None)
     for clip, world in source.sequences():
         for view in range(placing.VIEWS):
             rng = placing.generator(seed, clip.number, view, wild)
@@ -135,6 +137,7 @@ def build(
             parts["intrinsics"].append(np.tile(camera.intrinsics.astype(np.float32), (len(kept), 1)))
             parts["actions"].append(np.full(len(kept), clip.action, object))
             parts["sequences"].append(runs(kept // step, f"{clip.name} view {view}"))
+            parts["people"].append(np.full(len(kept), people[clip.number]))
             parts["joint_mask"].append(np.ones((len(kept), POSE17.size), bool))
     whole = {field: np.concatenate(values) for field, values in parts.items()}
     if name in _IN_PICTURES:
@@ -160,14 +163,18 @@ def _in_pictures(whole: dict[str, np.ndarray], rng: np.random.Generator) -> dict
     return {name: values[kept] for name, values in whole.items()}
 
 
-def _places(source: Mocap) -> dict[int, skeletons.Places]:
-    """Clip number -> where its person's joints lie, measured on all clips of the same skeleton."""
+def _people(source: Mocap, measured: bool) -> tuple[dict[int, int], dict[int, skeletons.Places]]:
+    """Clip number -> the number of its person, those of equal bones; and, if wanted, where the person's joints lie,
+    measured on all of their clips."""
     clips, poses = zip(*source.sequences())
     numbers = np.repeat([clip.number for clip in clips], [len(part) for part in poses])
     poses = np.concatenate(poses)
     groups = skeletons.skeleton_groups(poses, numbers)
-    measured = {group: skeletons.measure(poses[groups == group]) for group in np.unique(groups)}
-    return {number: measured[group] for number, group in zip(numbers, groups)}
+    people = dict(zip(numbers.tolist(), groups.tolist()))
+    if not measured:
+        return people, {}
+    places = {group: skeletons.measure(poses[groups == group]) for group in np.unique(groups)}
+    return people, {number: places[group] for number, group in people.items()}
 
 
 def as_labelled_by(poses_2d: np.ndarray, source_set: str) -> tuple[np.ndarray, np.ndarray]:
@@ -213,6 +220,7 @@ def from_records(where: str, limit: int = 0) -> PoseSet:
         "frame",
         "camera",
         "person",
+        "subject",
     )
     arrays = reader.load_arrays(where, fields, limit)
     has_truth = np.isfinite(arrays["pose_3d"]).any((1, 2))
@@ -229,6 +237,7 @@ def from_records(where: str, limit: int = 0) -> PoseSet:
         right_2d=arrays["right_2d"],
         actions=arrays["action"],
         sequences=_record_runs(arrays),
+        people=arrays["subject"],
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from label_generator.evaluation import clips, errors, measured, protocols, report
+from label_generator.evaluation import clips, errors, measured, one_person, protocols, report
 from label_generator.evaluation.errors import Evaluated
 from label_generator.evaluation.protocols import PoseSet
 from label_generator.lifting import quality, settings
@@ -37,27 +37,30 @@ def evaluate(flags: command.Flags) -> int:
         return _preview(flags, names)
     lifter, _ = make_lifter(flags)
     print(f"{lifter.recipe} recipe, weights {lifter.name_of_weights}; {lifter.settings}")
-    results, of_clips = [], []
+    results, refined = [], []
     for poses in _pose_sets(flags, names):
         lifted = errors.lift(lifter, poses, flags.right_view)
         results.append(errors.compare(poses, lifted))
         if flags.fps:
-            refined = errors.compare(poses, clips.refined(poses, lifted, flags.fps))
-            of_clips.append(dataclasses.replace(refined, name=f"{poses.name} clips"))
+            made = errors.compare(poses, clips.refined(poses, lifted, flags.fps))
+            refined.append(dataclasses.replace(made, name=f"{poses.name} clips"))
+        if flags.one_person:
+            made = errors.compare(poses, one_person.with_own_lengths(poses, lifted))
+            refined.append(dataclasses.replace(made, name=f"{poses.name} one person"))
         print(f"  {poses.name}: {len(poses):,} poses lifted", flush=True)
-    print("\n" + report.table([*results, *of_clips]))
+    print("\n" + report.table([*results, *refined]))
     for result in results if flags.actions else []:
         print(f"\n{result.name}, by action\n{report.by_action(result)}")
     if flags.output:
-        report.write(flags.output, [*results, *of_clips], lifter)
+        report.write(flags.output, [*results, *refined], lifter)
         print(f"\ntable.md, figures.json and plots are in {flags.output}")
     elif not flags.json:
-        print(json.dumps({result.name: result.summary() for result in [*results, *of_clips]}))
+        print(json.dumps({result.name: result.summary() for result in [*results, *refined]}))
     flags.report.update(
         recipe=lifter.recipe,
         weights=lifter.name_of_weights,
         settings=lifter.settings,
-        figures={result.name: result.summary() for result in [*results, *of_clips]},
+        figures={result.name: result.summary() for result in [*results, *refined]},
         output=flags.output or None,
     )
     if flags.calibrate:

@@ -58,6 +58,7 @@ class LabellingOptions:
     every_seconds: float = 0.0
     overlays: bool = True
     sequence: bool | None = None
+    one_person: bool = False
     fps: float = 0.0
     decisions: Decisions | None = None
 

@@ -180,7 +180,7 @@ def _header(options: LabellingOptions, poses: inputs.Input, lifter: Lifter, fing
         "precision": options.precision,
         "min_quality": options.min_quality,
         "batch_size": options.batch_size,
-        "sequence": [options.sequence, options.fps],
+        "sequence": [options.sequence, options.fps, *(["one person"] if options.one_person else [])],
         "correct_joints": options.correct_joints,
         "version": manifest.project_version(),
         **({} if options.decisions is None else {"decisions": options.decisions.sha256}),
@@ -208,7 +208,7 @@ def _lift_all(options: LabellingOptions, poses: inputs.Input, lifter: Lifter, fi
 
 def _make_clips(options: LabellingOptions, poses: inputs.Input, files: LabelFiles) -> dict[str, Any] | None:
     """Refines the clips of the input, unless the user wants single frames; what the summary says of them."""
-    if options.sequence is False:
+    if options.sequence is False and not options.one_person:
         return None
     return clips.make_clips(
         files,
@@ -217,6 +217,8 @@ def _make_clips(options: LabellingOptions, poses: inputs.Input, files: LabelFile
             fps=options.fps or poses.fps,
             identities=poses.identities,
             image_size=options.camera.image_size,
+            clips=options.sequence is not False,
+            one_person=options.one_person,
         ),
     )
 

@@ -16,6 +16,7 @@ from tfrecords import schema
 from tfrecords.storage import manifest
 from tools.cli.words import counted
 from tools.files.columns import LabelFiles
+from tools.pose import tracks
 
 if TYPE_CHECKING:  # it imports TensorFlow, and bad flags are reported before that
     from label_generator.lifting.lifter import Lifter, LifterSettings
@@ -141,6 +142,9 @@ def print_summary(summary: dict[str, Any], options: LabellingOptions) -> None:
             file=sys.stderr,
         )
     clips = summary["sequence"]
+    if clips and "one_person" in clips:
+        few = "" if clips["one_person"] >= tracks.LEAST_FRAMES else ", too few: bone lengths stay as they are"
+        print(f"one person: bone lengths from {counted(clips['one_person'], 'label')}{few}")
     if clips and clips["clips"]:
         rate = f"{clips['fps']:g} frames a second{'' if clips['fps_known'] else ', assumed: --fps tells'}"
         labels = counted(clips["frames"], "label")

@@ -24,6 +24,8 @@ MOST_GAP_S = 1.0
 _READ = (
     "poses_3d", "roots", *_QUALITY, "provenance", "intrinsics", "image_size", "person", "frame", "_points",
 )  # fmt: skip
+# Labels that a person's bone lengths are estimated from, and those brought to them at once.
+_MOST_LABELS, _CHUNK = 20_000, 8192
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,23 +37,32 @@ class ClipOptions:
       fps: frames per second; 0: not known, taken to be `sequences.DEFAULT_FPS`.
       identities: take `person` of the rows for who it is, as trackers tell it; otherwise people are matched.
       image_size: width and height in px where the rows don't tell them, or None.
+      clips: make clips of sequences. one_person: all rows show one person, whose bones have one length everywhere.
     """
 
     always: bool = False
     fps: float = 0.0
     identities: bool = False
     image_size: tuple[int, int] | None = None
+    clips: bool = True
+    one_person: bool = False
 
 
 def make_clips(files: LabelFiles, options: ClipOptions) -> dict[str, Any]:
     """Refines the labels of all clips in `files`; returns what the summary says of them (`clips` 0: there are none)."""
-    groups = _groups(files, options.always)
+    groups = _groups(files, options.always) if options.clips else []
     fps = options.fps or sequences.DEFAULT_FPS
     summary: dict[str, Any] = {"clips": 0, "frames": 0, "fps": fps, "fps_known": bool(options.fps)}
     changes = [np.zeros(3), np.zeros(3)]  # sums of accelerations before and after, and their number
-    if not groups:
+    if not groups and not options.one_person:
         return summary
     columns = {name: files.mapped(name) for name in _READ}
+    lengths = None
+    if options.one_person:
+        summary["one_person"], lengths = _lengths_of_person(columns)
+        if lengths is None and not groups:
+            return summary
+    in_clips = np.zeros(files.rows, bool)
     new = {name: files.overlay(name) for name in CHANGED}
     done = 0
     with Progress(sum(map(len, groups)), "frames of clips") as progress:
@@ -78,10 +89,14 @@ def make_clips(files: LabelFiles, options: ClipOptions) -> dict[str, Any]:
                         summary["clips"] += 1
                         at = of_person[piece]
                         part = {name: np.asarray(column[rows[at]]) for name, column in columns.items()}
-                        _one_clip(part, points[at], camera, rate, step, new, rows[at], summary["clips"] - 1, changes)
+                        number = summary["clips"] - 1
+                        _one_clip(part, points[at], camera, rate, step, new, rows[at], number, changes, lengths)
+                        in_clips[rows[at]] = True
                         summary["frames"] += len(piece)
             done += len(rows)
             progress.update(done)
+    if lengths is not None:
+        _single_labels(columns, new, np.flatnonzero(~in_clips), lengths)
     for column in new.values():
         column.close()
     files.use_overlays()
@@ -91,6 +106,48 @@ def make_clips(files: LabelFiles, options: ClipOptions) -> dict[str, Any]:
         names = ("bone_variation_before_percent", "bone_variation_percent")
         summary.update({name: round(100 * sums[1] / sums[2], 3) for name, sums in zip(names, changes)})
     return summary
+
+
+def _lengths_of_person(columns: dict[str, np.ndarray]) -> tuple[int, np.ndarray | None]:
+    """How many labels there are to estimate the bones of the one person from, and their lengths [17] mm; None: too few.
+
+    As `sequences.bone_lengths` does for a clip, from at most `_MOST_LABELS` labels at equal distances.
+    """
+    rows = np.flatnonzero(np.isfinite(columns["poses_3d"][:, 0, 0]))
+    rows = rows[:: -(-len(rows) // _MOST_LABELS) or 1]
+    if len(rows) < tracks.LEAST_FRAMES:
+        return len(rows), None
+    clip = _of_rows(columns, rows)
+    return len(rows), sequences.bone_lengths(clip.poses_3d, clip.rays, clip.expected_mm, clip.labelled)
+
+
+def _of_rows(columns: dict[str, np.ndarray], rows: np.ndarray) -> sequences.Clip:
+    """Labels with their rays; where the intrinsics are unknown, in the direction of the joints as they were placed."""
+    poses, roots = columns["poses_3d"][rows].astype(np.float64), columns["roots"][rows].astype(np.float64)
+    intrinsics = columns["intrinsics"][rows].astype(np.float64)
+    labelled = columns["provenance"][rows] == 2
+    rays = (columns["_points"][rows] - intrinsics[:, None, 2:]) / intrinsics[:, None, :2]
+    unknown = np.isnan(intrinsics).any(1)
+    places = (poses + roots[:, None])[unknown]
+    rays[unknown] = places[..., :2] / np.maximum(places[..., 2:], 1.0)
+    return sequences.Clip(poses, roots, rays, labelled, _expected_mm(columns["joint_quality"][rows]))
+
+
+def _single_labels(
+    columns: dict[str, np.ndarray], new: dict[str, Overlay], rows: np.ndarray, lengths: np.ndarray
+) -> None:
+    """Gives the bones of labels outside clips these lengths."""
+    for start in range(0, len(rows), _CHUNK):
+        some = rows[start : start + _CHUNK]
+        some = some[np.isfinite(columns["poses_3d"][some]).all((1, 2))]
+        if len(some):
+            poses, roots = sequences.with_lengths_of_person(_of_rows(columns, some), lengths)
+            new["poses_3d"].write(some, poses)
+            new["roots"].write(some, roots)
+
+
+def _expected_mm(quality: np.ndarray) -> np.ndarray:
+    return -QUALITY_SCALE_MM * np.log(quality.astype(np.float64))
 
 
 def _groups(files: LabelFiles, always: bool) -> list[np.ndarray]:
@@ -119,8 +176,9 @@ def _one_clip(
     rows: np.ndarray,
     number: int,
     changes: list[np.ndarray],
+    lengths: np.ndarray | None,
 ) -> None:
-    """Refines one clip and writes its rows into the new columns."""
+    """Refines one clip and writes its rows into the new columns; lengths: of the person's bones, where known."""
     poses, roots = part["poses_3d"].astype(np.float64), part["roots"].astype(np.float64)
     if camera is None:
         intrinsics = part["intrinsics"].astype(np.float64)
@@ -130,7 +188,7 @@ def _one_clip(
         rays = (points - camera[2:]) / camera[:2]
         new["nominal_camera"].write(rows, camera)
     place = np.round((part["frame"] - part["frame"][0]) / step).astype(int)
-    expected = -QUALITY_SCALE_MM * np.log(part["joint_quality"].astype(np.float64))
+    expected = _expected_mm(part["joint_quality"])
     clip = sequences.Clip(
         poses_3d=_spread(poses, place),
         roots=_spread(roots, place),
@@ -139,7 +197,7 @@ def _one_clip(
         expected_mm=_spread(expected, place),
         fps=rate,
     )
-    result = sequences.refine(clip)
+    result = sequences.refine(clip, lengths=lengths)
     for sums, one in zip(changes, (clip.poses_3d, result.poses_3d)):
         second = np.linalg.norm(np.diff(one, 2, axis=0), axis=-1)
         lengths = np.linalg.norm(one[:, sequences.ENDS] - one[:, sequences.STARTS], axis=-1)

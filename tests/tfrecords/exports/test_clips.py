@@ -101,3 +101,34 @@ def test_the_root_follows_the_person_where_the_camera_is_unknown(tmp_path, video
     assert np.linalg.norm(seen - true, axis=-1).mean() < 12.0
     assert np.ptp(true[:, 0]) > 300
     files.close()
+
+
+def test_one_person_has_the_same_bones_everywhere(tmp_path, video):
+    """Rows outside clips and clips alike; labels that there are not stay so, and too few leave all as it was."""
+    files, both, person = video.label_files(tmp_path, people=1, sequence="", wrong_mm=40.0)
+    before = files.read("poses_3d", 0, files.rows)
+    quality = files.read("quality", 0, files.rows)
+    summary = clips.make_clips(files, clips.ClipOptions(clips=False, one_person=True))
+    after = files.read("poses_3d", 0, files.rows)
+    labelled = np.isfinite(before).all((1, 2))
+    assert not labelled.all()
+    assert (summary["clips"], summary["one_person"]) == (0, labelled.sum())
+    np.testing.assert_array_equal(np.isfinite(after).all((1, 2)), labelled)
+    lengths = np.linalg.norm(after[labelled][:, sequences.ENDS] - after[labelled][:, sequences.STARTS], axis=-1)
+    assert np.ptp(lengths, axis=0).max() < 0.01
+    truth = both[0][0][files.read("frame", 0, files.rows)]
+    assert error(after[labelled], truth[labelled]) < 0.9 * error(before[labelled], truth[labelled])
+    assert (files.read("track", 0, files.rows) == -1).all()
+    np.testing.assert_array_equal(files.read("quality", 0, files.rows), quality)
+    # A clip of them has the same bones.
+    clips.make_clips(files, clips.ClipOptions(always=True, one_person=True))
+    of_clip = files.read("poses_3d", 0, files.rows)[files.read("track", 0, files.rows) == 0]
+    of_clip = np.linalg.norm(of_clip[:, sequences.ENDS] - of_clip[:, sequences.STARTS], axis=-1)
+    assert len(of_clip) == labelled.sum()
+    np.testing.assert_allclose(of_clip, np.tile(lengths[0], (len(of_clip), 1)), rtol=0.02)
+    kept = files.rows
+    files.rows = 4
+    summary = clips.make_clips(files, clips.ClipOptions(clips=False, one_person=True))
+    assert (summary["clips"], summary["one_person"]) == (0, 4)
+    files.rows = kept
+    files.close()

@@ -154,6 +154,44 @@ def test_lengths_come_from_the_frames_that_see_them():
     assert lengths[POSE17.root] == 0
 
 
+def test_single_pictures_of_one_person_get_their_lengths():
+    poses, roots = motion(200)
+    clip = labels(poses, roots)
+    shuffled = np.random.default_rng(4).permutation(200)  # no clip: any pictures
+    fields = (clip.poses_3d, clip.roots, clip.rays, clip.labelled, clip.expected_mm)
+    clip = sequences.Clip(*(x[shuffled] for x in fields))
+    poses, roots = poses[shuffled], roots[shuffled]
+    clip.poses_3d[7], clip.roots[7] = np.nan, np.nan
+    known = np.arange(200) != 7
+    lengths = sequences.bone_lengths(clip.poses_3d, clip.rays, clip.expected_mm, clip.labelled)
+    after, places = sequences.with_lengths_of_person(clip, lengths)
+    assert np.isnan(after[7]).all()
+    assert np.isnan(places[7]).all()
+    np.testing.assert_allclose(bones(after[known]), np.tile(lengths[sequences.ENDS], (199, 1)), atol=1e-6)
+    assert error(after[known], poses[known]) < 0.8 * error(clip.poses_3d[known], poses[known])
+    off, off_before = (np.abs(x[known, 2] / roots[known, 2] - 1).mean() for x in (places, clip.roots))
+    assert off < 0.8 * off_before
+    # Each picture by itself: the order and the others do not matter.
+    fields = (clip.poses_3d, clip.roots, clip.rays, clip.labelled, clip.expected_mm)
+    part = sequences.Clip(*(x[20:30] for x in fields))
+    np.testing.assert_allclose(sequences.with_lengths_of_person(part, lengths)[0], after[20:30], atol=3.0)
+
+
+def test_hips_beside_the_root_stay_there():
+    """SMPL's root is above the hips: the pelvis is no bone through it."""
+    poses, _ = motion(50)
+    hips = [POSE17.index("RHip"), POSE17.index("LHip")]
+    legs = [j for j in range(POSE17.size) if POSE17.joints[j][1:] in ("Hip", "Knee", "Foot")]
+    across = poses[:, hips[:1]] / np.linalg.norm(poses[:, hips[:1]], axis=-1, keepdims=True)
+    down = np.array([0.0, 1.0, 0.0]) - across[..., 1:2] * across
+    poses[:, legs] += 90.0 * down / np.linalg.norm(down, axis=-1, keepdims=True)
+    lengths = np.zeros(POSE17.size)
+    lengths[sequences.ENDS] = bones(poses)[0]
+    after = sequences.with_bone_lengths(poses, lengths)
+    np.testing.assert_allclose(after[:, hips], poses[:, hips], atol=1e-6)
+    assert np.linalg.norm(after[:, hips].mean(1), axis=-1).min() > 89.0
+
+
 def test_identities_through_a_crossing():
     """Two people pass each other, the rows of a frame in any order; one is away for a while."""
     rng = np.random.default_rng(0)
