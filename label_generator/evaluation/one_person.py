@@ -1,5 +1,4 @@
-"""Labels of a pose set after each person's bones were given one length in all of their poses (`generate.py --one_person`),
-for the same measures."""
+"""Labels of a pose set after each person's bones got the same lengths in all poses (`generate.py --one_person`)."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ def test_the_root_follows_the_person_where_the_camera_is_unknown(tmp_path, video
 
 def test_one_person_has_the_same_bones_everywhere(tmp_path, video):
     """Rows outside clips and clips alike; labels that there are not stay so, and too few leave all as it was."""
-    files, both, person = video.label_files(tmp_path, people=1, sequence="", wrong_mm=40.0)
+    files, both, _ = video.label_files(tmp_path, people=1, sequence="", wrong_mm=40.0)
     before = files.read("poses_3d", 0, files.rows)
     quality = files.read("quality", 0, files.rows)
     summary = clips.make_clips(files, clips.ClipOptions(clips=False, one_person=True))
