@@ -16,6 +16,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
+from tools.cli import signals
+
 # Beginnings of lines (regular expressions) that say nothing to the user of a command.
 NOTICES = (
     r"WARNING: All log messages before absl::InitializeLog",
@@ -80,17 +82,18 @@ def quiet_notices() -> None:
 @contextlib.contextmanager
 def only_on_failure() -> Iterator[None]:
     """Keeps what is written to descriptor 2 inside, such as a converter's page of statistics, and shows it where an
-    exception leaves the block."""
+    exception leaves the block; not after a signal, which is no failure of what wrote it."""
     sys.stderr.flush()
     with tempfile.TemporaryFile() as kept:
         usual = os.dup(2)
         os.dup2(kept.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except Exception:
             os.dup2(usual, 2)
-            kept.seek(0)
-            print(kept.read().decode("utf-8", "replace"), file=sys.stderr)
+            if signals.arrived() is None:  # which TensorFlow turns into errors of its own
+                kept.seek(0)
+                print(kept.read().decode("utf-8", "replace"), file=sys.stderr)
             raise
         finally:
             os.dup2(usual, 2)

@@ -10,7 +10,7 @@ import tensorflow as tf
 from baseline_network.exporting import formats
 from baseline_network.images import crop
 from baseline_network.network import decoding, hourglass
-from tools.cli import quiet
+from tools.cli import quiet, signals
 from tools.cli.errors import InputError
 
 CROPS = np.random.default_rng(0).uniform(0, 255, [3, 64, 64, 3]).astype(np.float32)
@@ -123,13 +123,17 @@ def test_the_converters_words_are_kept_for_failures(capfd):
         os.write(2, b"a page of notices")
     assert "notices" not in capfd.readouterr().err
 
-    def fail():
+    def fail(error):
         with quiet.only_on_failure():
             os.write(2, b"what went wrong")
-            raise RuntimeError
+            raise error
 
+    for signal in (KeyboardInterrupt(), signals.Ended(15)):
+        with pytest.raises(type(signal)):
+            fail(signal)
+        assert "wrong" not in capfd.readouterr().err
     with pytest.raises(RuntimeError):
-        fail()
+        fail(RuntimeError())
     print("still there", file=sys.stderr)
     told = capfd.readouterr().err
     assert "what went wrong" in told
