@@ -21,8 +21,8 @@ _WITH = {
 }
 _FACE = np.arange(_LANDMARKS.index("RMouth") + 1)
 _NECK, _CROWN = _BODY.index("Neck"), _BODY.index("HeadTop")
-# Landmarks within this share of a head's length of the head's joint stay: the landmark network's maps are finer.
-_NEAR = 0.3
+# Within this share of a head's length of each other the middle of the two is nearer to the truth than either.
+_NEAR, _MIDDLE = 0.6, 0.5
 # Below this confidence the head is no better than the landmark network.
 _LEAST = 0.2
 
@@ -30,28 +30,30 @@ _LEAST = 0.2
 def corrected(points: np.ndarray, visibility: np.ndarray, body: Body) -> tuple[np.ndarray, np.ndarray]:
     """Landmarks where the body's joints are.
 
-    A landmark of a joint that both name is moved there, unless it is near it or the body is unsure of it; hands and
-    feet move with wrists and ankles, the face with the crown.
+    A landmark of a joint that both name is moved there, half the way where the two are near, and not where the body is
+    unsure of it; hands and feet move with wrists and ankles, the face with the crown.
 
     Args:
       points: [33, 2] px. visibility: [33] 0..1.
 
     Returns:
-      points and visibility; that of moved landmarks is at least the body's confidence.
+      points and visibility; that of landmarks moved all the way is at least the body's confidence.
     """
     points, visibility = points.copy(), visibility.copy()
     near = _NEAR * head_length(body.points)
     for landmark, joint in BOTH:
         way = body.points[joint] - points[landmark]
-        if np.hypot(*way) > near and body.confidence[joint] >= _LEAST:
+        if body.confidence[joint] >= _LEAST:
             moved = [landmark, *_WITH.get(landmark, ())]
-            points[moved] += way
-            visibility[moved] = np.maximum(visibility[moved], body.confidence[joint])
+            far = np.hypot(*way) > near
+            points[moved] += way if far else _MIDDLE * way
+            if far:
+                visibility[moved] = np.maximum(visibility[moved], body.confidence[joint])
     crown = joints.convert(points, _LANDMARKS.name, body_head.JOINT_SET)[0][_CROWN]
     way = body.points[_CROWN] - crown
-    if np.hypot(*way) > near and body.confidence[_CROWN] >= _LEAST:
+    if body.confidence[_CROWN] >= _LEAST:
         # The crown is made of the ears and the shoulders; the shoulders stay.
-        points[_FACE] += way / joints.EAR_REACH
+        points[_FACE] += (1.0 if np.hypot(*way) > near else _MIDDLE) * way / joints.EAR_REACH
     return points, visibility
 
 

@@ -56,10 +56,17 @@ def landmarks():
     return np.array(points, float)
 
 
-def test_what_the_body_confirms_stays():
+def test_near_joints_meet_half_way():
     points, visibility = landmarks(), np.linspace(0.2, 1, 33)
-    found, seen = fusion.corrected(points, visibility, body_of(points + 1.0))
-    np.testing.assert_array_equal(found, points)
+    found, seen = fusion.corrected(points, visibility, body_of(points + 2.0))
+    eye, shoulder, elbow, heel, knee = (
+        LANDMARKS.index(name) for name in ("REye", "RShoulder", "LElbow", "LHeel", "LKnee")
+    )
+    np.testing.assert_allclose(
+        found[[shoulder, elbow, heel, knee]] - points[[shoulder, elbow, heel, knee]], 1.0, atol=1e-5
+    )
+    # The crown, made of ears and shoulders, goes half of the way that is left when the shoulders have moved.
+    np.testing.assert_allclose(found[eye] - points[eye], (2.0 - (1 - 1.6) * 1.0) * 0.5 / 1.6, atol=1e-5)
     np.testing.assert_array_equal(seen, visibility)
 
 
