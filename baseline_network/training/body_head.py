@@ -102,7 +102,9 @@ def pckh(network: Any, crops: Crops, rows: np.ndarray) -> float:
         for logits, places in zip(network(tensors, training=False).numpy(), crops.places[chosen]):
             head = np.linalg.norm(places[_CROWN] - places[_NECK])
             if head > 0:
-                near = np.linalg.norm(body_head.decode(logits)[0] - places, axis=-1) < head / 2
+                near = (
+                    np.linalg.norm(body_head.decode(logits, np.zeros((_BODY.size, 2)))[0] - places, axis=-1) < head / 2
+                )
                 right.append(near[np.isfinite(places).all(-1)])
     return float(100 * np.concatenate(right).mean()) if right else float("nan")
 

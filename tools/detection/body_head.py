@@ -53,10 +53,12 @@ class Body(NamedTuple):
     Attributes:
       points: [14, 2] px of the picture.
       confidence: [14] 0..1, the probability of lying within about half of a head.
+      support: [14] 0..1, that probability where the landmark network reads the joint.
     """
 
     points: np.ndarray
     confidence: np.ndarray
+    support: np.ndarray
 
 
 def _spread(maps: np.ndarray) -> np.ndarray:
@@ -77,15 +79,16 @@ def _near() -> list[tuple[int, int]]:
     return [(down, right) for down in steps for right in steps if np.hypot(down, right) <= _REACH]
 
 
-def decode(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def decode(logits: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Joints of a grid of logits.
 
     Args:
-      logits: [h, w, J]; the softmax over all cells of a joint is its probability.
+      logits: [h, w, J]; the softmax over all cells of a joint is its probability. others: [J, 2] x, y in 0..1, other
+        places of the joints.
 
     Returns:
-      places [J, 2] x, y in 0..1: the mean of the cells within reach of the one around which most probability lies; and
-      [J] that probability.
+      places [J, 2] x, y in 0..1: the mean of the cells within reach of the one around which most probability lies; [J]
+      that probability, and [J] the one around the cell of the other place, 0 outside.
     """
     height, width, count = logits.shape
     maps = np.exp(logits.astype(np.float64) - logits.max((0, 1)))
@@ -100,7 +103,10 @@ def decode(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         share = padded[rows + edge + down, columns + edge + right, each]
         mass, x, y = mass + share, x + share * right, y + share * down
     places = np.stack([(columns + x / mass + 0.5) / width, (rows + y / mass + 0.5) / height], -1)
-    return places, total[best, each]
+    cells = np.floor(np.clip(others, -1.0, 2.0) * [width, height]).astype(int)
+    inside = ((cells >= 0) & (cells < [width, height])).all(-1)
+    support = np.where(inside, total[np.where(inside, cells[:, 1] * width + cells[:, 0], 0), each], 0.0)
+    return places, total[best, each], support
 
 
 class BodyHead:
@@ -124,20 +130,26 @@ class BodyHead:
         self._interpreter.invoke()
         return self._interpreter.get_tensor(self._output)[0]
 
-    def read(self, inner: Sequence[np.ndarray], region: Region, mirrored: bool) -> Body:
-        """The body in a region whose inner maps these are; mirrored: they are of its mirror image."""
-        places, confidence = decode(self.logits(inner))
+    def read(self, inner: Sequence[np.ndarray], others: np.ndarray, region: Region, mirrored: bool) -> Body:
+        """The body in a region whose inner maps these are.
+
+        Args:
+          others: [14, 2] x, y in 0..1 of the maps, where the landmark network reads the joints.
+          mirrored: maps and places are of the region's mirror image.
+        """
+        places, confidence, support = decode(self.logits(inner), others)
         if mirrored:
-            places, confidence = places[_SET.mirror], confidence[_SET.mirror]
+            places, confidence, support = (values[_SET.mirror] for values in (places, confidence, support))
             places[:, 0] = 1.0 - places[:, 0]
-        return Body(region.to_picture(places), confidence)
+        return Body(region.to_picture(places), confidence, support)
 
 
 def joined(bodies: Sequence[Body]) -> Body:
-    """Several readings of one body as one: each joint from the reading that is surest of it."""
+    """Several readings of one body as one: each joint from the reading that is surest of it; the mean support."""
     confidence = np.stack([body.confidence for body in bodies])
     best = confidence.argmax(0), np.arange(JOINTS)
-    return Body(np.stack([body.points for body in bodies])[best], confidence[best])
+    support = np.mean([body.support for body in bodies], 0)
+    return Body(np.stack([body.points for body in bodies])[best], confidence[best], support)
 
 
 def region_of(points: np.ndarray) -> Region:

@@ -23,6 +23,9 @@ _FACE = np.arange(_LANDMARKS.index("RMouth") + 1)
 _NECK, _CROWN = _BODY.index("Neck"), _BODY.index("HeadTop")
 # Within this share of a head's length of each other the middle of the two is nearer to the truth than either.
 _NEAR, _MIDDLE = 0.6, 0.5
+# Farther away the head's joint is taken where it is so many times as probable, and not where both joints of a pair come
+# to lie where one landmark of the pair does: left and right would come from two readings that contradict each other.
+_SURER, _SAME = 2.5, 0.9
 # Below this confidence the head is no better than the landmark network.
 _LEAST = 0.2
 
@@ -30,8 +33,9 @@ _LEAST = 0.2
 def corrected(points: np.ndarray, visibility: np.ndarray, body: Body) -> tuple[np.ndarray, np.ndarray]:
     """Landmarks where the body's joints are.
 
-    A landmark of a joint that both name is moved there, half the way where the two are near, and not where the body is
-    unsure of it; hands and feet move with wrists and ankles, the face with the crown.
+    A landmark of a joint that both name is moved there, half the way where the two are near. It is not moved where the
+    body is unsure of it, finds the landmark's place nearly as probable, or reads the other joint of the pair there
+    too. Hands and feet move with wrists and ankles, the face with the crown.
 
     Args:
       points: [33, 2] px. visibility: [33] 0..1.
@@ -39,21 +43,34 @@ def corrected(points: np.ndarray, visibility: np.ndarray, body: Body) -> tuple[n
     Returns:
       points and visibility; that of landmarks moved all the way is at least the body's confidence.
     """
-    points, visibility = points.copy(), visibility.copy()
-    near = _NEAR * head_length(body.points)
+    before, points, visibility = points, points.copy(), visibility.copy()
+    length = head_length(body.points)
+
+    def share(joint: int, way: np.ndarray) -> float:
+        """How much of the way to a joint a landmark is moved."""
+        if body.confidence[joint] < _LEAST:
+            return 0.0
+        if np.hypot(*way) <= _NEAR * length:
+            return _MIDDLE
+        return float(body.confidence[joint] >= _SURER * body.support[joint])
+
+    def same(one: np.ndarray, other: np.ndarray) -> bool:
+        return bool(np.hypot(*(one - other)) <= _SAME * length)
+
     for landmark, joint in BOTH:
-        way = body.points[joint] - points[landmark]
-        if body.confidence[joint] >= _LEAST:
-            moved = [landmark, *_WITH.get(landmark, ())]
-            far = np.hypot(*way) > near
-            points[moved] += way if far else _MIDDLE * way
-            if far:
-                visibility[moved] = np.maximum(visibility[moved], body.confidence[joint])
+        way = body.points[joint] - before[landmark]
+        step = share(joint, way)
+        if step == 1.0:
+            opposite, pair = before[_LANDMARKS.mirror[landmark]], body.points[_BODY.mirror[joint]]
+            step = float(not (same(body.points[joint], opposite) and same(body.points[joint], pair)))
+        moved = [landmark, *_WITH.get(landmark, ())]
+        points[moved] += step * way
+        if step == 1.0:
+            visibility[moved] = np.maximum(visibility[moved], body.confidence[joint])
     crown = joints.convert(points, _LANDMARKS.name, body_head.JOINT_SET)[0][_CROWN]
     way = body.points[_CROWN] - crown
-    if body.confidence[_CROWN] >= _LEAST:
-        # The crown is made of the ears and the shoulders; the shoulders stay.
-        points[_FACE] += (1.0 if np.hypot(*way) > near else _MIDDLE) * way / joints.EAR_REACH
+    # The crown is made of the ears and the shoulders; the shoulders stay.
+    points[_FACE] += share(_CROWN, way) * way / joints.EAR_REACH
     return points, visibility
 
 

@@ -185,9 +185,12 @@ class LandmarkNetwork:
         numbers, presence, world, maps, *inner = self._graph.run(
             square[None].astype(np.float32) / np.float32(255), tuple(range(8 if self._head else 4))
         )
-        body = None if self._head is None else self._head.read([maps, *inner], region, mirrored)
         numbers = numbers.reshape(_ALL, 5).astype(np.float64)
         places, heights = refined(numbers[:, :2] / _LANDMARK_SIDE, maps)
+        body = None
+        if self._head is not None:
+            others = joints.convert(places[:LANDMARKS], JOINT_SET, body_head.JOINT_SET)[0]
+            body = self._head.read([maps, *inner], others, region, mirrored)
         world = world.reshape(_ALL, 3).astype(np.float64)
         if mirrored:
             numbers, places, heights, world = (values[_MIRROR] for values in (numbers, places, heights, world))

@@ -15,25 +15,29 @@ def test_a_joint_lies_where_most_probability_is_near():
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 3, (9, 11, 14)).astype(np.float32)
     logits[[0, 8], [10, 0], [3, 4]] += 12  # at the edges
-    places, confidence = body_head.decode(logits)
+    others = rng.uniform(-0.2, 1.2, (14, 2))
+    places, confidence, support = body_head.decode(logits, others)
     for joint in range(14):
         shares = np.exp(logits[..., joint].astype(float))
         shares /= shares.sum()
-        best, place = 0.0, None
+        best, place, there = 0.0, None, 0.0
         for row in range(9):
             for column in range(11):
                 near = [(r, c) for r in range(9) for c in range(11) if np.hypot(r - row, c - column) <= 1.6]
                 total = sum(shares[cell] for cell in near)
+                if (int(np.floor(others[joint, 0] * 11)), int(np.floor(others[joint, 1] * 9))) == (column, row):
+                    there = total
                 if total > best:
                     mean = np.sum([shares[r, c] * np.array([c + 0.5, r + 0.5]) for r, c in near], 0) / total
                     best, place = total, mean / [11, 9]
         assert confidence[joint] == pytest.approx(best)
         np.testing.assert_allclose(places[joint], place, atol=1e-9)
+        assert support[joint] == pytest.approx(there)
     assert confidence[3] > 0.9
 
 
 def body_of(points, confidence=0.9):
-    return Body(joints.convert(points, "mediapipe33", "lsp14")[0].astype(float), np.full(14, confidence))
+    return Body(joints.convert(points, "mediapipe33", "lsp14")[0].astype(float), np.full(14, confidence), np.zeros(14))
 
 
 def landmarks():
@@ -77,6 +81,9 @@ def test_joints_go_where_the_body_is_sure_and_hands_with_them():
     body.points[wrist] += [40, -60]
     body.points[knee] += [0, 50]
     body.confidence[knee] = 0.05
+    elbow = LSP.index("RElbow")
+    body.points[elbow] += [0, 60]
+    body.support[elbow] = 0.8 * body.confidence[elbow]  # where the landmark is it may be as well
     found, seen = fusion.corrected(points, visibility, body)
     hand = [LANDMARKS.index(name) for name in ("LWrist", "LPinky", "LIndex", "LThumb")]
     moved = np.zeros((33, 2))
@@ -84,6 +91,19 @@ def test_joints_go_where_the_body_is_sure_and_hands_with_them():
     np.testing.assert_allclose(found - points, moved, atol=1e-5)
     assert seen[hand] == pytest.approx(0.9)
     assert np.delete(seen, hand) == pytest.approx(0.3)
+
+
+def test_two_joints_do_not_come_to_lie_on_one_landmark():
+    points = landmarks()
+    body = body_of(points)
+    body.points[LSP.index("RElbow")] = body.points[LSP.index("LElbow")]
+    found, _ = fusion.corrected(points, np.ones(33), body)
+    np.testing.assert_allclose(found, points, atol=1e-5)
+    for name, other in (("RElbow", "LElbow"), ("LElbow", "RElbow")):  # sides that change places do
+        body.points[LSP.index(name)] = points[LANDMARKS.index(other)]
+    found, _ = fusion.corrected(points, np.ones(33), body)
+    left, right = LANDMARKS.index("LElbow"), LANDMARKS.index("RElbow")
+    np.testing.assert_allclose(found[[left, right]], points[[right, left]], atol=1e-5)
 
 
 def test_the_face_follows_so_that_the_crown_is_the_bodys():
