@@ -50,9 +50,11 @@ def test_the_command(repository, tmp_path, published_weights, synthetic_records)
 
 
 def test_limit_and_figures_on_standard_output(run, capsys):
-    assert run("--limit=9") == 0
+    assert run("--limit=9", "--one_person") == 0
     figures = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
-    assert figures["test"]["poses"] == 9
+    assert figures["test"]["poses"] == figures["test one person"]["poses"] == 9
+    # Nobody has five of these nine records: their labels stay as they are.
+    assert figures["test"]["mpjpe"] == figures["test one person"]["mpjpe"]
 
 
 def test_calibration(run_command, tmp_path, published_weights, synthetic_records, capsys):

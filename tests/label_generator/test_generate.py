@@ -21,7 +21,7 @@ from tfrecords.source import Options
 from tfrecords.sources import open_source
 from tools.cli.errors import InputError
 from tools.files import columns as label_files
-from tools.pose import joints
+from tools.pose import joints, sequences
 
 COUNT = 300
 BATCH = 64
@@ -79,6 +79,19 @@ def test_labels_are_the_lifters(run, tmp_path, archive, people, lifted, capsys):
     text = capsys.readouterr().out
     assert "300 labels for 300 poses" in text
     assert text.endswith(f"written to {out / 'labels.npz'}\n")
+
+
+def test_all_poses_of_one_person(run, tmp_path, archive, lifted, capsys):
+    assert run(f"--input={archive}", "--joints=pose17", f"--output={tmp_path}", "--one_person") == 0
+    labels = load(tmp_path)
+    own, single = (
+        np.linalg.norm(poses[:, sequences.ENDS] - poses[:, sequences.STARTS], axis=-1)
+        for poses in (labels["poses_3d"], lifted.pose_3d.numpy())
+    )
+    assert np.ptp(own, axis=0).max() < 0.1 < np.ptp(single, axis=0).min()
+    np.testing.assert_allclose(labels["quality"], lifted.quality, rtol=1e-3, atol=1e-4)
+    assert (labels["track"] == -1).all()
+    assert "one person: bone lengths from 300 labels\n" in capsys.readouterr().out
 
 
 def test_poses_without_a_label(run, tmp_path, people, capsys):
