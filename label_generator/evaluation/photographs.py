@@ -102,7 +102,7 @@ def lsp(find: Finder, path: pathlib.Path, limit: int = 0) -> Measured:
             if isinstance(record, Skip) or isinstance(photo, Skip):
                 raise InputError(f"{path}: person {number}: {getattr(photo, 'reason', '')}")
             truth, known = joints.convert(record.pose_2d, "pose17", "lsp14", record.provenance_2d)
-            if not np.isfinite(truth[_HEAD]).all():
+            if not (known[_HEAD] == joints.LABELLED).all():
                 continue
             readings = [correct_joints(person.points, truth) for person in find(photo.pixels)]
             missed += not readings
