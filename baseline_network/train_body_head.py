@@ -4,7 +4,8 @@
 
 Reads the .npz of --source=photos (files, joints), keeps what MediaPipe's landmark network computes inside for crops of
 the people (129 KB a crop, in --output/crops), trains on it, and writes body_head.tflite and body_head.sha256. Copied to
-tools/detection/weights they are the head that --detector=mediapipe uses.
+tools/detection/weights they are the head that --detector=mediapipe uses. Ended by a signal, it goes on with crops and
+training when the same command is given again.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import pathlib
 import sys
 
-from tools.cli import command, outputs, plans
+from tools.cli import command
 
 
 def declare() -> command.Flags:
@@ -41,9 +42,7 @@ def main(flags: command.Flags) -> int:
     from baseline_network.training import body_head
 
     if flags.dry_run:
-        outputs.check_free(flags.output, flags.overwrite)
-        inputs = [f"{flags.input}: {flags.crops:,} crops of its people"]
-        return plans.show(flags, inputs, ["a head for MediaPipe's landmark network"], [flags.output])
+        return body_head.preview(flags)
     figures = body_head.run(flags)
     print(f"PCKh@0.5 of the crops of people held out {figures['held_out_pckh']:.1f}; written to {flags.output}")
     flags.report.update(figures, output=str(pathlib.Path(flags.output)))

@@ -1,12 +1,17 @@
 """What the landmark network computes inside for crops of annotated people, kept on disk to train the body head on.
 
 Each person is cropped at a region around their true joints, jittered, or turned at random, and again at the region that
-the landmark network or the shipped head then names, as in use. Tensors are kept as bytes: 129 KB a crop.
+the landmark network or the shipped head then names, as in use. Tensors are kept as bytes: 129 KB a crop. An extraction
+that was ended goes on where it stood, with the same bytes as one that was not; `made_of.json` says of what crops are.
 """
 
 from __future__ import annotations
 
+import json
 import pathlib
+import shutil
+import sys
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -14,12 +19,13 @@ import numpy as np
 
 from tfrecords.source import Options
 from tfrecords.sources.photos import Photos
+from tools.cli import signals
 from tools.cli.errors import InputError
 from tools.cli.progress import Progress
 from tools.detection import body_head, mediapipe_models
 from tools.detection.regions import Region
-from tools.files import atomic
-from tools.pose import joints
+from tools.files import atomic, checksums
+from tools.pose import bounds, joints
 
 _BODY = joints.joint_set(body_head.JOINT_SET)
 _HIPS = [_BODY.index("RHip"), _BODY.index("LHip")]
@@ -31,6 +37,12 @@ _LARGER = mediapipe_models.LARGER
 # Of crops turned at random; of second crops named by the head; least share of joints in a second crop.
 _TURNED, _BY_HEAD, _INSIDE = 0.4, 0.55, 0.75
 NAMES = ("fine", "middle", "coarse")  # 32 x 32 cells, 16 x 16, 8 x 8
+_SHAPES = ((body_head.CELLS, body_head.CELLS, 97), (16, 16, 88), (8, 8, 144))
+_BYTES = sum(int(np.prod(shape)) for shape in _SHAPES)
+LEAST_PEOPLE = 2  # one to train on, one held out
+LINE_EVERY_S = 20.0
+_SAVE_EVERY_S = 30.0
+_FINISHED, _UNFINISHED, _MADE_OF = "crops.npz", "unfinished.npz", "made_of.json"
 
 
 class Annotated(NamedTuple):
@@ -58,68 +70,264 @@ class Crops(NamedTuple):
     scale: list[np.ndarray]
 
 
-def make(path: pathlib.Path, images: str, folder: pathlib.Path, count: int, seed: int = 0) -> Crops:
-    """Crops of the people of an .npz of `--source=photos`, written to a folder.
+class AnnotatedPeople:
+    """The people of an .npz of `--source=photos` that crops can be made of, checked.
+
+    Attributes:
+      path: the file. rows: [n] rows with half of the joints or more and a picture's name. points: [N, 14, 2] px of all
+        rows, NaN where unknown.
+    """
+
+    def __init__(self, path: pathlib.Path, images: str = ""):
+        """Raises `InputError`: no such file, no people, joints that are none, no pictures, or none that can be read."""
+        if images == "none":
+            raise InputError("--images=none: the head is trained on pictures; expected their folder or tar")
+        try:
+            self._source = Photos(path, Options(images=images))
+        except InputError as error:
+            # Conversions can do without pictures, this training can't.
+            raise InputError(str(error).replace(" or leave them out by --images=none", "")) from error
+        self.path, self._images = path, images
+        self._names, table, _, joint_set = self._source.arrays()
+        known = np.isfinite(table).all(-1) & (table[..., 2] > 0)
+        given = np.where(known[..., None], table[..., :2], np.nan)
+        for row, one in enumerate(given):
+            if problem := bounds.problem(one):
+                raise InputError(f"{path}: row {row} ({self._names[row]}): {problem}")
+        self.points = joints.convert(given, joint_set, body_head.JOINT_SET)[0]
+        enough = np.isfinite(self.points).all(-1).sum(-1) >= _BODY.size // 2
+        self.rows = np.flatnonzero(enough & (np.array(self._names) != ""))
+        if len(self.rows) < LEAST_PEOPLE:
+            raise InputError(
+                f"{path}: {len(self.rows)} of {len(table):,} people with {_BODY.size // 2} joints of "
+                f"{body_head.JOINT_SET} or more; at least {LEAST_PEOPLE} are needed, one of whom is held out"
+            )
+        if all(self.pixels(int(row)) is None for row in self.rows):
+            raise InputError(f"{path}: none of its pictures can be read; the first is {self.name(int(self.rows[0]))}")
+
+    def name(self, row: int) -> str:
+        """The picture's name."""
+        return self._names[row]
+
+    def pixels(self, row: int) -> np.ndarray | None:
+        """The picture [H, W, 3] uint8 BGR, or None where it is missing or cannot be read."""
+        return self._source.picture(self._names[row])
+
+    def made_of(self, count: int, seed: int) -> dict[str, Any]:
+        """What crops of these people depend on."""
+        return {
+            "input": checksums.of_file(self.path),
+            "images": str(pathlib.Path(self._images or self.path.parent).resolve()),
+            "crops": count,
+            "seed": seed,
+            "landmark network": checksums.of_file(mediapipe_models.model_file("landmarks")),
+            "body head": body_head.checksum(),
+        }
+
+
+def kept(folder: pathlib.Path, made_of: dict[str, Any]) -> int:
+    """How many crops of `made_of` a folder holds, 0 where there is none; raises `InputError` for crops of another."""
+    if not folder.exists():
+        return 0
+    try:
+        before = json.loads((folder / _MADE_OF).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise InputError(f"{folder}: exists, and does not say what it was made of; --overwrite replaces it") from None
+    if not isinstance(before, dict) or before != made_of:
+        other = [name for name in made_of if not isinstance(before, dict) or before.get(name) != made_of[name]]
+        raise InputError(f"{folder}: crops of another {', '.join(other)}; --overwrite replaces them")
+    if (folder / _FINISHED).is_file():
+        return len(load(folder).places)
+    try:
+        with np.load(folder / _UNFINISHED) as state:
+            return int(state["done"])
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{folder / _UNFINISHED}: missing or damaged; --overwrite makes the crops anew") from error
+
+
+def make(people: AnnotatedPeople, folder: pathlib.Path, count: int, seed: int = 0, overwrite: bool = False) -> Crops:
+    """Crops of people, written to a folder; finished crops of the same are taken, unfinished ones gone on with.
+
+    overwrite: replace crops of something else, or damaged ones.
 
     Raises:
-      InputError: no such people, no pictures, or no models.
+      InputError: crops of something else in the folder, too little room there, pictures of too few people that can be
+        read, or no models.
+      signals.Ended: the process was asked to end; what is done is kept.
     """
-    source = Photos(path, Options(images=images))
-    rng = np.random.default_rng(seed)
-    names, table, _, joint_set = source.arrays()
-    known = np.isfinite(table).all(-1) & (table[..., 2] > 0)
-    points = joints.convert(np.where(known[..., None], table[..., :2], np.nan), joint_set, body_head.JOINT_SET)[0]
-    usable = np.flatnonzero((np.isfinite(points).all(-1).sum(-1) >= _BODY.size // 2) & (np.array(names) != ""))
-    if not len(usable):
-        raise InputError(f"{path}: nobody with {_BODY.size // 2} joints of {body_head.JOINT_SET} or more")
-    network = mediapipe_models.LandmarkNetwork(head=True)
-
-    def people() -> Iterator[Annotated]:
-        while True:
-            read = 0
-            for row in rng.permutation(usable):
-                pixels = source.picture(names[row])
-                if pixels is not None:
-                    read += 1
-                    yield _varied(Annotated(int(row), pixels, points[row]), rng)
-            if not read:
-                raise InputError(f"{path}: none of its pictures can be read")
-
-    first = [
-        network.inner(person.pixels, _start(person.points, rng, 0.0)) for person, _ in zip(people(), range(_SCALED_ON))
-    ]
-    scale = [_scale([one[place] for one in first]) for place in range(1, len(body_head.INNER))]
-    shapes = ((body_head.CELLS, body_head.CELLS, 97), (16, 16, 88), (8, 8, 144))
-    folder.mkdir(parents=True, exist_ok=True)
-    kept = [
-        np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.uint8, (count, *shape))
-        for name, shape in zip(NAMES, shapes)
-    ]
-    places, rows, done = np.full((count, _BODY.size, 2), np.nan, np.float32), np.zeros(count, np.int64), 0
-    with Progress(count, "crops") as progress:
-        for person in people():
-            for region, inner in _looks(person, network, rng):
-                if done < count:
-                    for array, values in zip(kept, as_bytes(inner, scale)):
-                        array[done] = values
-                    places[done], rows[done] = region.from_picture(person.points), person.row
-                    done += 1
-            progress.update(done)
-            if done == count:
-                break
-    with atomic.write_file(folder / "crops.npz") as temporary:
-        np.savez(temporary, places=places, person=rows, **{f"scale{i}": values for i, values in enumerate(scale)})
+    made_of = people.made_of(count, seed)
+    try:
+        done = kept(folder, made_of)
+    except InputError:
+        if not overwrite:
+            raise
+        shutil.rmtree(folder)
+        done = 0
+    if (folder / _FINISHED).is_file():
+        print(f"{folder}: {done:,} crops of an earlier run are used", flush=True)
+        return load(folder)
+    if not done:
+        _check_room(folder, count)
+    with signals.deferred() as asked:
+        extraction = _Extraction(people, folder, count, seed, asked)
+        if folder.exists():
+            extraction.resume()
+        else:
+            extraction.begin(made_of)
+        extraction.run()
     return load(folder)
 
 
+def _check_room(folder: pathlib.Path, count: int) -> None:
+    above = folder.absolute()
+    while not above.exists():
+        above = above.parent
+    free, needed = shutil.disk_usage(above).free, count * _BYTES
+    if free < needed:
+        raise InputError(f"{folder}: {count:,} crops take {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free")
+
+
+class _Extraction:
+    """Crops in the making: what `run` has done so far, and the random numbers and people that come next."""
+
+    def __init__(
+        self, people: AnnotatedPeople, folder: pathlib.Path, count: int, seed: int, asked: signals.Asked
+    ) -> None:
+        self._people, self._folder, self._asked = people, folder, asked
+        self._network = mediapipe_models.LandmarkNetwork(head=True)
+        self._rng = np.random.default_rng(seed)
+        self._done, self._count = 0, count
+        self._order: list[int] = []  # rows that are left of this pass over the people, the next one last
+        self._unread: list[int] = []
+        self._places = np.full((count, _BODY.size, 2), np.nan, np.float32)
+        self._rows = np.zeros(count, np.int64)
+        self._scale: list[np.ndarray] = []
+        self._tensors: list[np.memmap] = []
+
+    def begin(self, made_of: dict[str, Any]) -> None:
+        """Finds the scale of the tensors on the first people, then makes the folder."""
+        first = []
+        with Progress(_SCALED_ON, "crops for the scale of the tensors", every=LINE_EVERY_S) as progress:
+            for number in range(_SCALED_ON):
+                if self._asked.number:
+                    raise signals.Ended(self._asked.number)
+                person = self._next()
+                first.append(self._network.inner(person.pixels, _start(person.points, self._rng, 0.0)))
+                progress.update(number + 1)
+        self._scale = [_scale([one[place] for one in first]) for place in range(1, len(body_head.INNER))]
+        self._order = []
+        with atomic.write_folder(self._folder) as folder:
+            for name, shape in zip(NAMES, _SHAPES):
+                np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.uint8, (self._count, *shape))
+            (folder / _MADE_OF).write_text(json.dumps(made_of), encoding="utf-8")
+            self._save(folder / _UNFINISHED)
+        self._open()
+
+    def resume(self) -> None:
+        """Goes on with what an earlier process left."""
+        try:
+            with np.load(self._folder / _UNFINISHED) as state:
+                self._places, self._rows, self._done = state["places"], state["person"], int(state["done"])
+                self._scale = [state[f"scale{i}"] for i in range(len(body_head.INNER) - 1)]
+                self._order, self._unread = state["order"].tolist(), state["unread"].tolist()
+                self._rng.bit_generator.state = json.loads(str(state["rng"]))
+            self._open()
+        except (OSError, ValueError, KeyError) as error:
+            raise InputError(f"{self._folder}: damaged; --overwrite makes the crops anew") from error
+        print(f"{self._folder}: goes on after {self._done:,} of {self._count:,} crops", flush=True)
+
+    def _open(self) -> None:
+        self._tensors = [np.load(self._folder / f"{name}.npy", mmap_mode="r+") for name in NAMES]
+        if [tensor.shape for tensor in self._tensors] != [(self._count, *shape) for shape in _SHAPES]:
+            raise ValueError("tensors of another shape")
+
+    def run(self) -> None:
+        """Makes the crops that are missing."""
+        saved = time.monotonic()
+        with Progress(self._count, "crops", self._done, every=LINE_EVERY_S) as progress:
+            while self._done < self._count:
+                person = self._next()
+                for region, inner in _looks(person, self._network, self._rng):
+                    if self._done < self._count:
+                        for array, values in zip(self._tensors, as_bytes(inner, self._scale)):
+                            array[self._done] = values
+                        self._places[self._done] = region.from_picture(person.points)
+                        self._rows[self._done] = person.row
+                        self._done += 1
+                progress.update(self._done)
+                if self._asked.number or time.monotonic() - saved > _SAVE_EVERY_S:
+                    self._flush()
+                    saved = time.monotonic()
+                if self._asked.number:
+                    note = f"{self._done:,} of {self._count:,} crops are kept; the same command goes on from there"
+                    raise signals.Ended(self._asked.number, note)
+        self._flush()
+        if self._unread:
+            name = self._people.name(min(self._unread))
+            print(
+                f"{len(self._unread):,} of {len(self._people.rows):,} people are left out, since their pictures are "
+                f"missing or cannot be read; the first is {name}",
+                file=sys.stderr,
+                flush=True,
+            )
+        with atomic.write_file(self._folder / _FINISHED) as temporary, open(temporary, "wb") as file:
+            np.savez(file, places=self._places, person=self._rows, unread=self._unread, **self._scales())
+        (self._folder / _UNFINISHED).unlink()
+
+    def _next(self) -> Annotated:
+        """The next person whose picture can be read, mirrored and in other light at random."""
+        while True:
+            if not self._order:
+                left = np.setdiff1d(self._people.rows, self._unread)
+                if len(left) < LEAST_PEOPLE:
+                    raise InputError(
+                        f"{self._people.path}: pictures of only {len(left)} of {len(self._people.rows):,} people can "
+                        f"be read, {self._people.name(min(self._unread))} cannot; at least {LEAST_PEOPLE} are needed"
+                    )
+                self._order = self._rng.permutation(left)[::-1].tolist()
+            row = self._order.pop()
+            pixels = self._people.pixels(row)
+            if pixels is not None:
+                return _varied(Annotated(row, pixels, self._people.points[row]), self._rng)
+            self._unread.append(row)
+
+    def _flush(self) -> None:
+        for tensor in self._tensors:
+            tensor.flush()
+        with atomic.write_file(self._folder / _UNFINISHED) as temporary:
+            self._save(temporary)
+
+    def _save(self, path: pathlib.Path) -> None:
+        with open(path, "wb") as file:
+            np.savez(
+                file,
+                done=self._done,
+                places=self._places,
+                person=self._rows,
+                order=np.array(self._order, np.int64),
+                unread=np.array(self._unread, np.int64),
+                rng=json.dumps(self._rng.bit_generator.state),
+                **self._scales(),
+            )
+
+    def _scales(self) -> dict[str, np.ndarray]:
+        return {f"scale{i}": values for i, values in enumerate(self._scale)}
+
+
 def load(folder: pathlib.Path) -> Crops:
-    """Crops that `make` wrote; raises `InputError` without them."""
-    if not (folder / "crops.npz").is_file():
-        raise InputError(f"{folder}: no crops.npz; expected the folder of a finished extraction")
-    fine, middle, coarse = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in NAMES)
-    with np.load(folder / "crops.npz") as others:
-        scale = [others[f"scale{i}"] for i in range(len(body_head.INNER) - 1)]
-        return Crops(fine, middle, coarse, others["places"], others["person"], scale)
+    """Crops that `make` finished; raises `InputError` where they are missing or damaged."""
+    if not (folder / _FINISHED).is_file():
+        raise InputError(f"{folder}: no {_FINISHED}; expected the folder of a finished extraction")
+    try:
+        fine, middle, coarse = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in NAMES)
+        with np.load(folder / _FINISHED) as others:
+            scale = [others[f"scale{i}"] for i in range(len(body_head.INNER) - 1)]
+            crops = Crops(fine, middle, coarse, others["places"], others["person"], scale)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{folder}: damaged; --overwrite makes the crops anew") from error
+    if [tensor.shape for tensor in crops[:3]] != [(len(crops.places), *shape) for shape in _SHAPES]:
+        raise InputError(f"{folder}: damaged; --overwrite makes the crops anew")
+    return crops
 
 
 def as_bytes(inner: Sequence[np.ndarray], scale: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -122,3 +122,34 @@ def raised() -> Iterator[None]:
         sys.unraisablehook = hook
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+class Asked:
+    """The signal by which this process was asked to end; 0: none yet."""
+
+    number = 0
+
+
+@contextlib.contextmanager
+def deferred() -> Iterator[Asked]:
+    """Inside, a first SIGTERM, SIGHUP or Ctrl-C is noted only, for work that ends after a whole step; a second one
+    raises `Ended` at once."""
+    asked = Asked()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+
+    def handle(number: int, frame: Any) -> None:
+        if asked.number:
+            raise Ended(number)
+        asked.number = number
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    before = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
+    try:
+        for number in before:
+            signal.signal(number, handle)
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
