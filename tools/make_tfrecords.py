@@ -5,7 +5,8 @@
     python tools/make_tfrecords.py --source=synthetic --count=2000 --output=data/train
 
 One call writes one split of one source into one folder. An interrupted conversion resumes when the same command is
-given again, and writes the same files. --source=list shows every source with its --input and its licence.
+given again, and writes the same files. --source=list shows every source with its --input, its licence and the flags
+that it takes; others are refused.
 """
 
 from __future__ import annotations
@@ -100,9 +101,12 @@ def main(flags: command.Flags) -> int:
     if flags.source == "list":
         print(sources_table())
         flags.report["sources"] = {name: sources.source_class(name).info for name in sources.SOURCES}
+        flags.report["flags"] = {name: sources.taken_by(name) for name in sources.SOURCES}
         return 0
     makes_its_own = flags.source in _WITHOUT_INPUT or ":" in flags.source
     flags.require("output", *(() if makes_its_own else ("input",)))
+    sources.source_class(flags.source)  # there is one, before what it takes is asked
+    sources.check_taken(flags.source, _given(flags), bool(flags.input))
     start = time.monotonic()
     factory: Callable[..., Source] = functools.partial(
         sources.open_source, flags.source, flags.input or "", _options(flags)
@@ -141,6 +145,13 @@ def main(flags: command.Flags) -> int:
         split=content.split,
     )
     return 0
+
+
+def _given(flags: command.Flags) -> list[str]:
+    """The flags about the source that the user gave; with --shuffle, --seed is not about the source alone."""
+    from tfrecords import sources
+
+    return [name for name in sources.TAKEN if flags.given(name) and not (name == "seed" and flags.shuffle)]
 
 
 def _check_keep(flags: command.Flags) -> None:
@@ -203,7 +214,7 @@ def _counted(number: int, noun: str) -> str:
 
 
 def sources_table() -> str:
-    """What every source is, what its input must be, its splits, whether it has pictures, and its licence."""
+    """What every source is, what its input must be, its splits, whether it has pictures, its flags, its licence."""
     from tfrecords import sources
 
     lines = []
@@ -213,6 +224,7 @@ def sources_table() -> str:
             "input": info.input,
             "splits": ", ".join(info.splits),
             "images": "yes" if info.images else "no",
+            "flags": ", ".join(f"--{flag}" for flag in sources.taken_by(name)) or "none",
             "licence": info.licence,
         }
         lines.append(f"{name}: {info.description}")

@@ -71,7 +71,7 @@ def test_table_of_sources(capsys):
         (["--source=synthetic", "--output=out", "--intrinsics=1e30,1e30,1,1"], "expected focal lengths of 1 to"),
         (["--source=synthetic", "--output=out", "--intrinsics=1,2,3,f"], "--intrinsics=1,2,3,f: not 4 numbers"),
         (
-            ["--source=synthetic", "--output=out", "--permutation=0,0"],
+            ["--source=npy_tree", "--input=x", "--output=out", "--permutation=0,0"],
             "17 numbers, each of 0 to 16 once",
         ),
         (["--source=coco", "--input=/none/x.json", "--output=out"], "/none/x.json"),

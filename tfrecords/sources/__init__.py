@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import pathlib
+from collections.abc import Iterable
 
 from tfrecords.source import Options, Source
 from tools.cli.errors import InputError
@@ -38,6 +39,54 @@ SOURCES = {
     "rendered": ("rendered", "Rendered"),
     "tfrecords": ("records", "RecordSource"),
 }
+
+_WITH_PICTURE_FILES = (
+    "h36m_images", "mpii_lsp", "mpii", "lsp", "photos", "aichallenger", "coco", "coco_results", "mmpose", "yolo",
+)  # fmt: skip
+# Of motion capture, which source rendered has only with an --input.
+_OF_CAPTURED = ("frame_step", "permutation", "unit_mm", "body_model")
+# field of `Options`, a flag of the same name -> the sources whose records it changes or checks. split, which every
+# source has, is checked by `open_source`. Fields that are not here are no flags of make_tfrecords.py.
+TAKEN = {
+    "images": (*_WITH_PICTURE_FILES, "predictions", "rendered"),
+    "verify": _WITH_PICTURE_FILES,
+    "cameras": ("h36m", "mocap"),
+    "frame_step": ("h36m", "unity", "leftright2d", "npy_tree", "openpose", "videopose3d", "mocap", "rendered"),
+    "layout": ("unity", "leftright2d", "npy_tree", "mpii_lsp"),
+    "permutation": ("unity", "leftright2d", "npy_tree", "mpii_lsp", "mocap", "rendered"),
+    "intrinsics": ("unity", "leftright2d", "npy_tree", "synthetic"),
+    "unit_mm": ("h36m", "mpii_lsp", "mocap", "rendered"),
+    "body_model": ("mocap", "rendered"),
+    "baseline_mm": ("h36m", "unity", "npy_tree", "mocap", "synthetic", "rendered"),
+    "distort": ("h36m", "mocap"),
+    "cameras_style": ("h36m", "mocap", "synthetic"),
+    "count": ("synthetic", "rendered"),
+    "seed": ("h36m", "mocap", "synthetic", "rendered"),
+}
+
+
+def taken_by(name: str) -> list[str]:
+    """The fields of `Options` that a source of `SOURCES` takes besides ``split``, in the order of `TAKEN`."""
+    return [field for field, takers in TAKEN.items() if name in takers]
+
+
+def check_taken(name: str, given: Iterable[str], has_input: bool) -> None:
+    """Raises `InputError` for a field of `Options` that the user gave and that the source has no use for.
+
+    Args:
+      name: of the source. One of the user's own may take any.
+      given: the fields that were given. has_input: whether the source was given an input.
+    """
+    if ":" in name:
+        return
+    for field in given:
+        takers = TAKEN.get(field)
+        if takers is None:
+            continue
+        if name not in takers:
+            raise InputError(f"--{field}: source {name} does not take it; those that do: {', '.join(takers)}")
+        if name == "rendered" and field in _OF_CAPTURED and not has_input:
+            raise InputError(f"--{field}: source rendered takes it only with motion capture as its --input")
 
 
 def source_class(name: str) -> type[Source]:

@@ -74,6 +74,8 @@ class Rendered(Source):
             raise InputError(f"--seed={options.seed}: expected 0 or more")
         if options.distort:
             raise InputError("--distort: the cameras of source rendered are pinholes without lens distortion")
+        if options.images not in ("", "none"):
+            raise InputError(f"--images={options.images}: source rendered draws its pictures; 'none' leaves them out")
         self._stream = self.info.splits.index(self.split)
         if str(path) in ("", "."):
             if self.split == "all":
