@@ -18,6 +18,8 @@ from tools.serving.batching import Arrays, Batcher, Batching
 
 _PATH = re.compile(r"/v1/models/(?P<model>[^/:]+)(?:/versions/(?P<version>\d+))?(?P<what>/metadata|:predict)?")
 _LARGEST = 256 << 20
+# Seconds after which a connection is closed whose client sends or takes nothing; it would keep a thread for ever.
+SILENCE_S = 60.0
 
 
 class Model:
@@ -93,6 +95,7 @@ class _Server(http.server.ThreadingHTTPServer):
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
+    timeout = SILENCE_S
     server: _Server
 
     def log_message(self, *_: Any) -> None:
@@ -131,13 +134,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return
         try:
             arrays, by_row = json_forms.parse(body, self.server.model.inputs)
-            self._write(200, json_forms.answer(self.server.model.run(arrays), by_row))
+            answer = json_forms.answer(self.server.model.run(arrays), by_row)
         except InputError as error:
             self._send(400, {"error": str(error)})
         except queue.Full:
             self._send(503, {"error": "too many requests wait (max_enqueued_batches)"})
         except Exception as error:
             self._send(500, {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"})
+        else:
+            self._write(200, answer)
 
     def _found(self) -> str | None:
         match, model = _PATH.fullmatch(self.path), self.server.model

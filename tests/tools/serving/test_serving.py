@@ -280,3 +280,16 @@ def _flags(server):
 def test_no_model(tmp_path):
     with pytest.raises(InputError, match="no SavedModel"):
         server.Model(str(tmp_path), "a", Batching())
+
+
+@pytest.mark.parametrize("said", [b"", b"POST /v1/mod", b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nab"])
+def test_a_client_that_says_nothing_is_left(address, monkeypatch, capfd, said):
+    """The server closes the connection, also within a request, and goes on serving."""
+    assert server._Handler.timeout == server.SILENCE_S == 60.0
+    monkeypatch.setattr(server._Handler, "timeout", 0.2)
+    host, port = address.split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as client:
+        client.sendall(said)
+        assert client.recv(100) == b""
+    assert ask(address, "GET", "/v1/models/pose3d")[0] == 200
+    assert capfd.readouterr().err == ""
