@@ -28,13 +28,13 @@ _READ_AT_ONCE = 1024
 
 
 def show(flags: Flags, options: LabellingOptions) -> int:
-    """Reads the input as far as that needs no network, and says what would become of it.
+    """Reads the input as far as that needs no network, loads the networks, and says what would become of the input.
 
     Raises:
       InputError: what the run itself would raise before it lifts.
     """
     outputs.check_folder(options.folder)
-    networks = settings.check_weights(flags)
+    networks = settings.named_networks(flags)
     recipe = settings.used_networks({network.stage: network for network in networks})[0].recipe
     writes = ["summary.json", LABELS]
     if options.spec.format == "photographs" and pathlib.Path(options.spec.path).suffix.lower() != ".npz":
@@ -60,6 +60,7 @@ def show(flags: Flags, options: LabellingOptions) -> int:
             selects.append(_usable_text(options, first, settings.settings_of_flags(flags, recipe), recipe))
         if "tfrecord" in options.formats and not options.images:
             selects.append(_pictures_text(options))
+    settings.check_weights(flags)  # after the input, as the run does it, since it takes seconds
     if options.decisions is not None:
         reads.append(f"{options.decisions.path}: {counted(len(options.decisions), 'decision')} of a review")
     reads += [f"{network.directory}: {network.stage}, {network.recipe} recipe" for network in networks]

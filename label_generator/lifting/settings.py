@@ -1,4 +1,7 @@
-"""How poses are lifted: the settings, those of each recipe, and what they may be; imports no TensorFlow."""
+"""How poses are lifted: the settings, those of each recipe, and what they may be.
+
+Only `check_weights` imports TensorFlow.
+"""
 
 from __future__ import annotations
 
@@ -104,11 +107,28 @@ def settings_of_flags(flags: Flags, recipe: str) -> LifterSettings:
     return dataclasses.replace(RECIPE_SETTINGS[recipe], **given)
 
 
-def check_weights(flags: Flags) -> list[network_files.Network]:
-    """The networks that --weights names, for a dry run, after a check that they fit together and the settings too."""
+def named_networks(flags: Flags) -> list[network_files.Network]:
+    """The networks that --weights names, after a check that their stages and recipes fit together and the settings to
+    them; without TensorFlow, so without a check of their arrays."""
     networks = network_files.find_networks(flags.weights or [network_files.SHIPPED])
     settings_of_flags(flags, used_networks(networks)[0].recipe)
     return list(networks.values())
+
+
+def check_weights(flags: Flags) -> list[network_files.Network]:
+    """The networks that --weights names, for a dry run, after a check that a run can lift with them.
+
+    It makes the lifter as the run does, since only the built networks know which arrays they have. TensorFlow is loaded
+    for it, after all else was right.
+
+    Raises:
+      InputError: as `lifter_of_flags.make_lifter`.
+    """
+    networks = named_networks(flags)
+    from label_generator.lifting.lifter_of_flags import make_lifter
+
+    make_lifter(flags)
+    return networks
 
 
 def stages_of(networks: Mapping[str, network_files.Network]) -> list[str]:

@@ -1,6 +1,7 @@
 """generate.py --dry_run: what the run would refuse is refused, and what it says of the poses is true."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -66,3 +67,17 @@ def test_decisions_of_another_input(plan, tmp_path):
         entry = {"file": file, "sequence": "", "frame": 3, "person": -1, "decision": "drop"}
         (tmp_path / "d.json").write_text(json.dumps({**head, "decisions": [entry]}))
         assert plan(people(), f"--keep={tmp_path / 'd.json'}")[0] == status
+
+
+def test_weights_of_another_network_are_refused_as_by_the_run(plan, run_command, tmp_path, published_weights, capsys):
+    weights = tmp_path / "weights"
+    shutil.copytree(published_weights, weights)
+    broken = next(iter(sorted(weights.rglob("weights.npz"))))
+    np.savez(broken, other=np.zeros((3, 3), np.float32))
+    status, output, error = plan(people(), f"--weights={weights}")
+    assert (status, output) == (2, "")
+    assert error.startswith(f"error: {broken.parent}: variable ")
+    assert error.count("\n") == 1
+    given = f"--input={tmp_path / 'poses.npy'}", "--joints=pose17", f"--output={tmp_path / 'out'}"
+    assert run_command(generate, *given, f"--weights={weights}") == 2
+    assert capsys.readouterr().err == error
