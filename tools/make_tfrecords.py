@@ -107,6 +107,9 @@ def main(flags: command.Flags) -> int:
     flags.require("output", *(() if makes_its_own else ("input",)))
     sources.source_class(flags.source)  # there is one, before what it takes is asked
     sources.check_taken(flags.source, _given(flags), bool(flags.input))
+    for name in ("cameras", "distort"):
+        if getattr(flags, name) and flags.cameras_style != "h36m" and ":" not in flags.source:
+            raise InputError(f"--{name}: sampled cameras are pinholes of their own; it goes with --cameras_style=h36m")
     start = time.monotonic()
     factory: Callable[..., Source] = functools.partial(
         sources.open_source, flags.source, flags.input or "", _options(flags)

@@ -78,6 +78,8 @@ def test_a_flag_of_other_sources_is_refused(tmp_path, monkeypatch, capsys, flag)
     [
         (["--source=rendered", "--unit_mm=10"], "--unit_mm: source rendered takes it only with motion capture"),
         (["--source=rendered", "--images=photos"], "--images=photos: source rendered draws its pictures"),
+        (["--source=h36m", "--input=x", "--cameras=c.h5", "--cameras_style=wild"], "--cameras: sampled cameras are"),
+        (["--source=mocap", "--input=x", "--distort", "--cameras_style=level"], "--distort: sampled cameras are"),
         (["--source=tfrecords", "--input=x", "--images=none"], "--images: source tfrecords does not take it"),
         (["--source=coco", "--input=/none/x.json", "--shuffle", "--seed=1"], "/none/x.json"),  # the input is read
     ],
