@@ -331,12 +331,12 @@ class PeopleFinder:
             return None
         sure = found.sureness >= belief.alone
         confirms = found.sureness >= belief.confirmed and score >= self.settings.confirming
-        points, visibility = found.points, found.visibility
+        points = found.points
         if found.body is not None:
-            points, visibility = fusion.corrected(points, visibility, found.body)
+            points = fusion.corrected(points, found.visibility, found.body)
         person = Person(
             points,
-            visibility,
+            found.visibility,
             found.inside,
             found.world,
             found.presence,
