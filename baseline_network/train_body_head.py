@@ -3,9 +3,9 @@
     python baseline_network/train_body_head.py --input=lspet_train_joints.npz --output=body_head
 
 Reads the .npz of --source=photos (files, joints), keeps what MediaPipe's landmark network computes inside for crops of
-the people (129 KB a crop, in --output/crops), trains on it, and writes body_head.tflite and body_head.sha256. Copied to
-tools/detection/weights they are the head that --detector=mediapipe uses. Ended by a signal, it goes on with crops and
-training when the same command is given again.
+the people (129 KB a crop, in --output/crops), trains on it, and writes body_head.tflite and body_head.sha256, which
+--body_head=FOLDER of generate.py and evaluate.py --photos takes. Ended by a signal, it goes on with crops and training
+when the same command is given again.
 """
 
 from __future__ import annotations

@@ -51,6 +51,11 @@ def declare() -> command.Flags:
             ["mediapipe", "mediapipe_only"],
             "with --photos: MediaPipe's pose models corrected by the body head, or without it",
         )
+        flags.string(
+            "body_head",
+            "",
+            "with --photos: folder with a body head of your own (train_body_head.py); '': the shipped one",
+        )
         flags.string("motion", "", "motion capture for the protocols: .npz, .bvh or a folder of .bvh")
         flags.string("cameras", "", "Human3.6M's cameras (.json or cameras.h5), which a, b, e and g need")
         flags.string("split", "all", "all, train or val of the motion capture")
@@ -127,6 +132,7 @@ def _check_used(flags: command.Flags) -> None:
         "frame_step": ("protocol", "h36m"),
         "detected": ("h36m",),
         "detector": ("photos",),
+        "body_head": ("photos",),
         "limit": ("test_data",),
     }
     for name, others in goes_with.items():

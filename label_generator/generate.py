@@ -58,6 +58,11 @@ def declare() -> command.Flags:
             "weights); mediapipe_only: without the body head; baseline: the baseline network in "
             "MediaPipe's boxes; hog: the baseline network in the boxes of OpenCV's people detector",
         )
+        flags.string(
+            "body_head",
+            "",
+            "folder with a body head of your own (train_body_head.py), for --detector=mediapipe; '': the shipped one",
+        )
         flags.float(
             "every_seconds",
             0.0,

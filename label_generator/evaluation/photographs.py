@@ -31,7 +31,7 @@ from tfrecords.sources.photos import Photos
 from tools.cli import command, plans
 from tools.cli.errors import InputError
 from tools.cli.progress import Progress
-from tools.detection.people import JOINT_SET, PeopleFinder, Person, settings_of
+from tools.detection.people import JOINT_SET, PeopleFinder, Person, check_models, settings_of
 from tools.pose import joints
 
 # Of COCO's evaluation: the spread of each of the 17 key points, as a share of the square root of the person's area.
@@ -60,9 +60,10 @@ def evaluate(flags: command.Flags) -> int:
     if flags.dry_run:
         for place in flags.photos:
             _kind(pathlib.Path(place))
+        check_models(flags.detector, flags.body_head)
         return plans.show(flags, flags.photos, ["people in photographs; where there are none, false positives"])
     results = []
-    for result in measure(flags.photos, flags.limit, flags.detector):
+    for result in measure(flags.photos, flags.limit, flags.detector, flags.body_head):
         print("\n".join([f"{result.name}:", *(f"  {line}" for line in result.lines)]), flush=True)
         results.append(result)
     flags.report["figures"] = {result.name: result.figures for result in results}
@@ -71,15 +72,15 @@ def evaluate(flags: command.Flags) -> int:
     return 0
 
 
-def measure(paths: list[str], limit: int = 0, detector: str = "mediapipe") -> Iterator[Measured]:
+def measure(paths: list[str], limit: int = 0, detector: str = "mediapipe", body_head: str = "") -> Iterator[Measured]:
     """Yields what is measured on each of the sources, see the module's head; limit: pictures of each, 0: all;
-    detector: see `people.settings_of`.
+    detector, body_head: see `people.settings_of`.
 
     Raises:
       InputError: nothing of the kind there, or no models.
     """
     kinds = [_kind(pathlib.Path(path)) for path in paths]
-    finder = PeopleFinder(settings_of(detector))
+    finder = PeopleFinder(settings_of(detector, body_head))
     for kind, path in zip(kinds, paths):
         yield kind(finder.find, pathlib.Path(path), limit)
 

@@ -19,6 +19,7 @@ from tools.cli import outputs, plans
 from tools.cli.command import Flags
 from tools.cli.errors import InputError
 from tools.cli.words import counted
+from tools.detection import people
 from tools.pose import bounds, joints, tracks
 
 # Of these the first must have a picture, where records with pictures are asked for.
@@ -40,6 +41,7 @@ def show(flags: Flags, options: LabellingOptions) -> int:
     if options.spec.format == "photographs" and pathlib.Path(options.spec.path).suffix.lower() != ".npz":
         files = PictureFiles(options.spec.path, options.folder)
         check_videos(options, files)
+        people.check_models(options.detector, options.body_head)
         videos = sum(map(files.is_video, files.names))
         if not videos:
             readable.check_one_readable(files.paths, options.spec.path)

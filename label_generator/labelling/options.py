@@ -26,6 +26,7 @@ _FORMATS_OF_FLAGS = {
     "min_confidence": ("array", "openpose", "coco_results", "videopose3d", "mmpose", "mediapipe", "yolo", "deeplabcut")
     + ("predictions", "photographs"),
     "detector": ("photographs",),
+    "body_head": ("photographs",),
     "every_seconds": ("photographs",),
     "overlays": ("photographs",),
     "frame_step": ("openpose", "npy_tree", "videopose3d"),
@@ -55,6 +56,7 @@ class LabellingOptions:
     overwrite: bool = False
     precision: str = "float32"
     detector: str = "mediapipe"
+    body_head: str = ""
     every_seconds: float = 0.0
     overlays: bool = True
     sequence: bool | None = None

@@ -71,6 +71,7 @@ class Request:
     every_seconds: float = 0.0
     threads: int = 0
     overwrite: bool = False
+    body_head: str = ""
 
     @property
     def file(self) -> pathlib.Path:
@@ -94,7 +95,12 @@ def with_people(options: LabellingOptions) -> LabellingOptions:
     path = remote.fetched(options.spec.path)
     if path.suffix.lower() != ".npz":
         request = Request(
-            str(path), options.folder, options.detector, options.every_seconds, overwrite=options.overwrite
+            str(path),
+            options.folder,
+            options.detector,
+            options.every_seconds,
+            overwrite=options.overwrite,
+            body_head=options.body_head,
         )
         with locked(options.folder):
             path = find_people(request)
@@ -178,14 +184,14 @@ def _check_readable(request: Request, table: LabelFiles) -> None:
 def _header(request: Request, files: PictureFiles) -> dict[str, Any]:
     """What the people depend on."""
     stats = [os.stat(path) for path in files.paths]
-    settings: Any = request.detector
-    if request.detector in _MEDIAPIPE:
-        from tools.detection import body_head, mediapipe_models, people
+    from tools.detection import people
 
-        mediapipe_models.model_file("detector")  # says at once when there is none
-        chosen = people.settings_of(request.detector)
-        head = body_head.checksum() if chosen.head else ""
-        settings = [request.detector, dataclasses.asdict(chosen), head]
+    settings: Any = request.detector
+    head = people.check_models(request.detector, request.body_head)
+    if request.detector in _MEDIAPIPE:
+        chosen = dataclasses.asdict(people.settings_of(request.detector, request.body_head))
+        del chosen["weights"]  # what they are decides, not where
+        settings = [request.detector, chosen, head]
     return {
         "input": os.path.abspath(request.path),
         "files": len(stats),
@@ -260,7 +266,7 @@ def _mediapipe(
     from tools.detection import people
 
     threads = request.threads or len(os.sched_getaffinity(0))
-    settings = people.settings_of(request.detector)
+    settings = people.settings_of(request.detector, request.body_head)
     finders: dict[int, Any] = {}
 
     def finder(own_threads: int) -> PeopleFinder:

@@ -7,7 +7,10 @@ beside it) gives for each joint a probability of every cell of a 32 x 32 grid ov
 
 from __future__ import annotations
 
+import functools
 import pathlib
+import subprocess
+import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -39,12 +42,59 @@ _NECK = _SET.index("Neck")
 _LARGER = 1.1 * 1.25
 
 
+# The head's inputs, and what it gives, without the batch.
+_SHAPES = ((64, 64, 39), (32, 32, 48), (32, 32, 32), (16, 16, 88), (8, 8, 144))
+_GRID = (CELLS, CELLS, JOINTS)
+_LOAD = "import sys, tensorflow as tf; tf.lite.Interpreter(sys.argv[1]).allocate_tensors()"
+
+
 def checksum() -> str:
-    """SHA-256 that the weights are to have; '' where nothing says it."""
+    """SHA-256 that the shipped weights are to have; '' where nothing says it."""
+    return _said(CHECKSUM)
+
+
+def _said(path: pathlib.Path) -> str:
+    """The SHA-256 that a file names; '' where there is none."""
     try:
-        return (CHECKSUM.read_text(encoding="utf-8").split() or [""])[0]
+        return (path.read_text(encoding="utf-8").split() or [""])[0]
     except (OSError, UnicodeDecodeError):
         return ""
+
+
+def weights_file(place: str = "") -> pathlib.Path:
+    """The file of the head of a folder with body_head.tflite, or the .tflite itself; '': the shipped one."""
+    if not place:
+        return WEIGHTS
+    path = pathlib.Path(place)
+    return path / WEIGHTS.name if path.is_dir() else path
+
+
+def check(place: str = "") -> str:
+    """SHA-256 of a head's file, see `weights_file`.
+
+    Raises:
+      InputError: it is missing, or damaged: not the file that the .sha256 beside it names; for a head of one's own
+        without such a file, one that TensorFlow Lite does not load.
+    """
+    path = weights_file(place)
+    said = _said(path.with_suffix(".sha256")) if place else checksum()
+    actual = checksums.of_file(path) if path.is_file() else ""
+    if place and actual and not path.with_suffix(".sha256").exists():
+        if not _loads(str(path), actual):
+            raise InputError(f"{path}: not a TensorFlow Lite model, or damaged; train_body_head.py writes body heads")
+    elif not actual or actual != said:
+        way_out = "expected a folder with body_head.tflite" if place else "--detector=mediapipe_only does without it"
+        raise InputError(
+            f"{path}: missing, damaged, or not the file that {path.with_suffix('.sha256').name} names; {way_out}"
+        )
+    return actual
+
+
+@functools.cache
+def _loads(path: str, actual: str) -> bool:
+    """Whether TensorFlow Lite loads a file of that SHA-256, tried in a process of its own, which it may end."""
+    tried = subprocess.run([sys.executable, "-c", _LOAD, path], capture_output=True, check=False)
+    return tried.returncode == 0
 
 
 class Body(NamedTuple):
@@ -112,16 +162,18 @@ def decode(logits: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarr
 class BodyHead:
     """The head in an interpreter. Not to be shared by threads."""
 
-    def __init__(self, threads: int = 1):
-        """Raises `InputError` for damaged weights."""
+    def __init__(self, threads: int = 1, place: str = ""):
+        """place: see `weights_file`. Raises `InputError` for weights that are missing, damaged, or no head's."""
         import tensorflow as tf
 
-        if not WEIGHTS.is_file() or checksums.of_file(WEIGHTS) != checksum():
-            raise InputError(f"{WEIGHTS}: missing, damaged, or not the file that {CHECKSUM.name} names")
-        self._interpreter = tf.lite.Interpreter(str(WEIGHTS), num_threads=threads)
+        check(place)
+        self._interpreter = tf.lite.Interpreter(str(weights_file(place)), num_threads=threads)
         self._interpreter.allocate_tensors()
-        self._inputs = {tuple(entry["shape"][1:]): entry["index"] for entry in self._interpreter.get_input_details()}
-        self._output = self._interpreter.get_output_details()[0]["index"]
+        inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        self._inputs = {tuple(entry["shape"][1:]): entry["index"] for entry in inputs}
+        if set(self._inputs) != set(_SHAPES) or [tuple(entry["shape"][1:]) for entry in outputs] != [_GRID]:
+            raise InputError(f"{weights_file(place)}: not a body head: other inputs or outputs")
+        self._output = outputs[0]["index"]
 
     def logits(self, inner: Sequence[np.ndarray]) -> np.ndarray:
         """[32, 32, 14] of the landmark network's tensors `INNER`."""

@@ -164,9 +164,9 @@ class Landmarks(NamedTuple):
 class LandmarkNetwork:
     """Key points of the one person in a region."""
 
-    def __init__(self, threads: int = 1, head: bool = False):
-        """head: ask the head (`body_head`) too."""
-        self._head = BodyHead(threads) if head else None
+    def __init__(self, threads: int = 1, head: bool = False, weights: str = ""):
+        """head: ask the head (`body_head`) too. weights: of the head, see `body_head.weights_file`."""
+        self._head = BodyHead(threads, weights) if head else None
         self._graph = _Graph("landmarks", threads, _OF_LANDMARKS + (body_head.INNER[1:] if head else ()))
 
     def inner(self, picture: np.ndarray, region: Region) -> list[np.ndarray]:

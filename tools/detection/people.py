@@ -10,7 +10,8 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from tools.detection import fusion, mediapipe_models, tiles
+from tools.cli.errors import InputError
+from tools.detection import body_head, fusion, mediapipe_models, tiles
 from tools.detection.mediapipe_models import JOINT_SET, Candidate, Landmarks
 from tools.detection.regions import Likeness, Region, alike, whole
 from tools.pose import joints
@@ -52,6 +53,7 @@ class Settings:
       settled: a first look of this sureness that names the region which it looked at is enough, and any second look.
       followed: least sureness of people whom the frame before shows there.
       head: correct the landmarks by the body head (`body_head`, research weights), and judge readings by it too.
+      weights: a folder with a head of one's own, '' for the shipped one.
       tiles: look for small people in tiles where the whole picture leaves room for them.
       turns: look at the turned picture where no detection is certain.
       sure: a person of this sureness is enough not to look at the picture turned, and at the person a fourth time.
@@ -74,6 +76,7 @@ class Settings:
     confirming: float = 0.65
     followed: float = 0.4
     head: bool = True
+    weights: str = ""
     tiles: bool = True
     turns: bool = True
     sure: float = 0.65
@@ -138,9 +141,33 @@ WITHOUT_HEAD = Settings(
 )
 
 
-def settings_of(detector: str) -> Settings:
-    """How `--detector` finds people: 'mediapipe', or 'mediapipe_only' without the head."""
-    return WITHOUT_HEAD if detector == "mediapipe_only" else Settings()
+def settings_of(detector: str, weights: str = "") -> Settings:
+    """How `--detector` finds people: 'mediapipe', or 'mediapipe_only' without the head.
+
+    weights: of the head, see `body_head.weights_file`.
+
+    Raises:
+      InputError: weights of a head that is not asked.
+    """
+    if weights and detector != "mediapipe":
+        raise InputError(f"--body_head={weights}: goes with --detector=mediapipe, not {detector}")
+    return WITHOUT_HEAD if detector == "mediapipe_only" else Settings(weights=weights)
+
+
+def check_models(detector: str, weights: str = "") -> str:
+    """SHA-256 of the head that a detector asks, '' where it asks none.
+
+    detector, weights: as of `settings_of`; detectors other than MediaPipe's are not looked at.
+
+    Raises:
+      InputError: no models, a damaged head, or weights of a head that is not asked.
+    """
+    chosen = settings_of(detector, weights)
+    if not detector.startswith("mediapipe"):
+        return ""
+    for name in ("detector", "landmarks"):
+        mediapipe_models.model_file(name)
+    return body_head.check(chosen.weights) if chosen.head else ""
 
 
 class _Seen(NamedTuple):
@@ -179,7 +206,8 @@ class PeopleFinder:
 
         def load(of_each: int) -> _Models:
             return _Models(
-                mediapipe_models.Detector(of_each), mediapipe_models.LandmarkNetwork(of_each, self.settings.head)
+                mediapipe_models.Detector(of_each),
+                mediapipe_models.LandmarkNetwork(of_each, self.settings.head, self.settings.weights),
             )
 
         # Several regions at a time, by networks on one thread each, or one region by a network on all threads.

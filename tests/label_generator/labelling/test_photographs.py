@@ -1,5 +1,6 @@
 """From pictures to a file of people: order, identities, resumption and bad files, with a finder that sees colours."""
 
+import hashlib
 import importlib.util
 import os
 import shutil
@@ -404,3 +405,43 @@ def test_without_models_one_line_says_how_to_get_them(folder, tmp_path, run_comm
     assert run_command(generate, f"--input={folder}", f"--output={tmp_path / 'out'}") == 2
     assert_error("pip install --no-deps mediapipe==")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("dry", [[], ["--dry_run"]], ids=["run", "dry"])
+def test_a_head_that_is_damaged_or_missing_is_one_line_before_the_work(
+    red_spots, folder, tmp_path, run_command, assert_error, monkeypatch, dry
+):
+    arguments = [f"--input={folder}", f"--output={tmp_path / 'out'}", *dry]
+    assert run_command(generate, *arguments, f"--body_head={tmp_path / 'none'}") == 2
+    assert_error("none: missing, damaged", "expected a folder with body_head.tflite")
+    assert run_command(generate, *arguments, "--detector=mediapipe_only", "--body_head=own") == 2
+    assert_error("--body_head=own: goes with --detector=mediapipe")
+    (tmp_path / "body_head.tflite").write_bytes(b"damaged")
+    monkeypatch.setattr("tools.detection.body_head.WEIGHTS", tmp_path / "body_head.tflite")
+    assert run_command(generate, *arguments) == 2
+    assert_error(
+        "missing, damaged, or not the file that body_head.sha256 names; --detector=mediapipe_only does without"
+    )
+    assert not (tmp_path / "out").exists()
+    if dry:
+        assert run_command(generate, *arguments, "--detector=mediapipe_only") == 0
+
+
+def test_people_of_another_head_are_not_taken(red_spots, folder, tmp_path, monkeypatch):
+    from tools.detection import body_head
+
+    own = tmp_path / "own" / "body_head.tflite"
+    own.parent.mkdir()
+    own.write_bytes(b"another head")
+    own.with_suffix(".sha256").write_text(hashlib.sha256(b"another head").hexdigest())
+    output = tmp_path / "out"
+    find(folder, output)
+    with pytest.raises(InputError, match="people of another input or detector"):
+        find(folder, output, body_head=str(own.parent))
+    # The place of a head is no matter.
+    (tmp_path / "copy").mkdir()
+    for path in (body_head.WEIGHTS, body_head.CHECKSUM):
+        (tmp_path / "copy" / path.name).write_bytes(path.read_bytes())
+    before = RedSpots.calls
+    find(folder, output, body_head=str(tmp_path / "copy"))
+    assert RedSpots.calls == before

@@ -33,7 +33,7 @@ def given(monkeypatch):
         seen.append(pixels)
         return [person(0.0), person(100.0)]
 
-    monkeypatch.setattr(pictures, "_finder", lambda: SimpleNamespace(find=find))
+    monkeypatch.setattr(pictures, "_finder", lambda detector, body_head: SimpleNamespace(find=find))
     return seen
 
 

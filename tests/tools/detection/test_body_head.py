@@ -1,11 +1,14 @@
 """The body head: its grid read as a plain loop reads it, its corrections, and people whom it was not trained on."""
 
+import pathlib
+
 import numpy as np
 import pytest
 
 from tools.cli.errors import InputError
-from tools.detection import body_head, fusion, mediapipe_models, regions
+from tools.detection import body_head, fusion, mediapipe_models, people, regions
 from tools.detection.body_head import Body
+from tools.files import checksums
 from tools.pose import joints
 
 LSP, LANDMARKS = joints.joint_set("lsp14"), joints.joint_set("mediapipe33")
@@ -128,12 +131,51 @@ def test_the_region_of_a_body_stands_as_it_does():
     assert lying.angle == pytest.approx(np.pi / 2, abs=1e-6) or lying.angle == pytest.approx(-np.pi / 2, abs=1e-6)
 
 
+def test_card_and_docs_have_the_threshold_of_the_code():
+    root = pathlib.Path(__file__).parents[3]
+    for name in ("tools/detection/weights/README.md", "docs/photographs_and_video.md", "docs/results.md"):
+        text = " ".join((root / name).read_text(encoding="utf-8").split())
+        assert f"{fusion._NEAR:g} of a head's length" in text, name
+
+
 def test_damaged_weights_are_named(tmp_path, monkeypatch):
     broken = tmp_path / "body_head.tflite"
     broken.write_bytes(body_head.WEIGHTS.read_bytes()[:-1])
     monkeypatch.setattr(body_head, "WEIGHTS", broken)
-    with pytest.raises(InputError, match=r"body_head\.tflite: missing, damaged"):
-        body_head.BodyHead()
+    for damage in (lambda: None, broken.unlink):
+        damage()
+        with pytest.raises(InputError, match=r"body_head\.tflite: missing, damaged.*--detector=mediapipe_only does wi"):
+            body_head.BodyHead()
+
+
+def test_a_head_of_ones_own_is_read_from_its_folder(tmp_path):
+    own, inner = tmp_path / "own", [np.zeros(shape, np.float32) for shape in body_head._SHAPES]
+    with pytest.raises(InputError, match=r"own: missing, damaged.*expected a folder with body_head\.tflite"):
+        body_head.check(str(own))
+    own.mkdir()
+    content = body_head.WEIGHTS.read_bytes()
+    (own / "body_head.tflite").write_bytes(content)
+    (own / "body_head.sha256").write_text(body_head.CHECKSUM.read_text())
+    assert body_head.check(str(own)) == body_head.checksum()
+    shipped = body_head.BodyHead().logits(inner)
+    np.testing.assert_array_equal(body_head.BodyHead(1, str(own)).logits(inner), shipped)
+    (own / "body_head.tflite").write_bytes(content[:-1])
+    with pytest.raises(InputError, match=r"damaged, or not the file that body_head\.sha256 names"):
+        body_head.check(str(own))
+    with pytest.raises(InputError, match="--body_head=own: goes with --detector=mediapipe, not mediapipe_only"):
+        people.settings_of("mediapipe_only", "own")
+
+
+def test_a_head_without_a_checksum_is_tried_in_a_process_of_its_own(tmp_path):
+    path = tmp_path / "body_head.tflite"
+    path.write_bytes(body_head.WEIGHTS.read_bytes()[:-200_000])
+    with pytest.raises(InputError, match="not a TensorFlow Lite model, or damaged"):
+        body_head.check(str(tmp_path))
+    if mediapipe_models.available():
+        path.write_bytes(mediapipe_models.model_file("detector").read_bytes())
+        path.with_suffix(".sha256").write_text(checksums.of_file(path))
+        with pytest.raises(InputError, match="not a body head: other inputs or outputs"):
+            body_head.BodyHead(1, str(path))
 
 
 def test_people_upside_down_are_read_better_than_without(pose3d_data):
