@@ -18,7 +18,7 @@ import numpy as np
 
 from baseline_network.training import body_head_crops
 from baseline_network.training.body_head_crops import AnnotatedPeople, Crops
-from tools.cli import outputs, plans, signals
+from tools.cli import outputs, plans, quiet, signals
 from tools.cli.errors import InputError
 from tools.cli.progress import Progress
 from tools.detection import body_head, mediapipe_models
@@ -262,7 +262,8 @@ def write(network: Any, crops: Crops, path: pathlib.Path) -> str:
     converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(inputs, logits))
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_types = [tf.float16]
-    content = converter.convert()
+    with quiet.only_on_failure():
+        content = converter.convert()
     checksum = hashlib.sha256(content).hexdigest()
     # The checksum comes last: a head without one is not finished.
     path.with_suffix(".sha256").unlink(missing_ok=True)

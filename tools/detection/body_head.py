@@ -79,13 +79,15 @@ def check(place: str = "") -> str:
     path = weights_file(place)
     said = _said(path.with_suffix(".sha256")) if place else checksum()
     actual = checksums.of_file(path) if path.is_file() else ""
-    if place and actual and not path.with_suffix(".sha256").exists():
+    if place and not actual:
+        raise InputError(f"{path}: no such file; expected a folder with {WEIGHTS.name} of train_body_head.py")
+    if place and not path.with_suffix(".sha256").exists():
         if not _loads(str(path), actual):
             raise InputError(f"{path}: not a TensorFlow Lite model, or damaged; train_body_head.py writes body heads")
     elif not actual or actual != said:
-        way_out = "expected a folder with body_head.tflite" if place else "--detector=mediapipe_only does without it"
+        way_out = "" if place else "; --detector=mediapipe_only does without it"
         raise InputError(
-            f"{path}: missing, damaged, or not the file that {path.with_suffix('.sha256').name} names; {way_out}"
+            f"{path}: missing, damaged, or not the file that {path.with_suffix('.sha256').name} names{way_out}"
         )
     return actual
 

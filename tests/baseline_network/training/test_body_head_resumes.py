@@ -13,6 +13,7 @@ import pytest
 from baseline_network import train_body_head
 from baseline_network.training import body_head, body_head_crops
 from tools.cli import command
+from tools.cli.errors import InputError
 from tools.detection import mediapipe_models
 
 PEOPLE = 12
@@ -146,6 +147,37 @@ def test_crops_that_were_ended_go_on_to_the_same_bytes(photos, tmp_path, capsys)
     other = body_head_crops.make(people, photos.parent / "head" / "crops", 64, seed=1, overwrite=True)
     assert "2 of 12 people are left out, since their pictures are missing or cannot be read" in capsys.readouterr().err
     assert set(other.person.tolist()) == set(range(PEOPLE)) - {3, 5}
+
+
+def test_what_is_in_the_output_is_replaced_only_when_asked(photos, capsys):
+    output = photos.parent / "head"
+    people = body_head_crops.AnnotatedPeople(photos)
+    body_head_crops.make(people, output / "crops", 64)
+    assert run(photos, "--dry_run") == 0
+    (output / "training").mkdir()
+    for content, words in (
+        ({"settings": "{}"}, "a training with other flags"),
+        ({}, "damaged; --overwrite trains anew"),
+    ):
+        np.savez(output / "training" / "state.npz", **content)
+        capsys.readouterr()
+        assert run(photos) == 2
+        assert words in capsys.readouterr().err
+        assert run(photos, "--overwrite", "--dry_run") == 0
+    (output / "crops" / "fine.npy").write_bytes(b"damaged")
+    with pytest.raises(InputError, match="crops: damaged; --overwrite makes the crops anew"):
+        body_head_crops.make(people, output / "crops", 64)
+    assert len(body_head_crops.make(people, output / "crops", 64, overwrite=True).places) == 64
+    (output / "body_head.sha256").write_text("finished")
+    assert run(photos) == 2
+    assert "head: exists already; --overwrite replaces it" in capsys.readouterr().err
+
+
+def test_crops_that_do_not_fit_on_the_disk_are_not_begun(photos, tmp_path):
+    people = body_head_crops.AnnotatedPeople(photos)
+    with pytest.raises(InputError, match=r"crops take 131,?\d*\.\d GB, .* GB are free"):
+        body_head_crops.make(people, tmp_path / "crops", 10**9)
+    assert not (tmp_path / "crops").exists()
 
 
 def test_a_training_that_was_ended_goes_on_to_the_same_weights(photos, tmp_path, monkeypatch):
