@@ -70,9 +70,21 @@ def start_command(repository):
     return start
 
 
+# A process of its own, since servers in this one may wait for a minute or two for streams that are not collected yet.
+_TWO_WORKERS = """
+import sys
+from tools.training import data_service
+addresses = sys.argv[1:]
+dispatcher = data_service.serve_dispatcher(0, addresses)
+workers = [data_service.serve_worker(dispatcher.target, address) for address in reversed(addresses)]
+print(dispatcher.target.rpartition(":")[2], flush=True)
+sys.stdin.read()
+"""
+
+
 @pytest.fixture(scope="session")
-def data_service_of_two():
-    """A tf.data service with two workers in this process, of which the second registers first."""
+def data_service_of_two(repository):
+    """A tf.data service with two workers in a process of their own, of which the second registers first."""
     from tools.training import data_service
 
     sockets = [socket.socket() for _ in range(2)]
@@ -81,12 +93,16 @@ def data_service_of_two():
     addresses = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
     for one in sockets:
         one.close()
-    dispatcher = data_service.serve_dispatcher(0, addresses)
-    workers = [data_service.serve_worker(dispatcher.target, address) for address in reversed(addresses)]
-    port = dispatcher.target.rpartition(":")[2]
-    yield data_service.DataService.of_flags(f"grpc://127.0.0.1:{port}", 2)
-    gc.collect()  # a worker waits for streams that somebody may still read
-    del workers, dispatcher
+    command = [sys.executable, "-c", _TWO_WORKERS, *addresses]
+    settings = {**os.environ, "PYTHONPATH": str(repository), "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "2"}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=settings) as servers:
+        try:
+            port = servers.stdout.readline().strip()
+            assert port, "the data service did not start"
+            yield data_service.DataService.of_flags(f"grpc://127.0.0.1:{port}", 2)
+        finally:
+            gc.collect()  # streams say goodbye to servers that are there
+            servers.kill()
 
 
 @pytest.fixture
