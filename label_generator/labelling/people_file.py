@@ -83,9 +83,11 @@ class PeopleFile:
         return [self._files[number] for number in self.read("file", start, stop).tolist()]
 
     def poses(self, start: int, stop: int, min_confidence: float) -> tuple[np.ndarray, np.ndarray]:
-        """Poses [n, 17, 2] px and their provenance [n, 17]; without key points of a confidence not above the least."""
+        """Poses [n, 17, 2] px and their provenance [n, 17]; without infinite key points and those of a confidence not
+        above the least."""
         table = self.read("joints", start, stop)
-        points = np.where(table[..., 2:] > min_confidence, table[..., :2], np.nan)
+        given = (table[..., 2:] > min_confidence) & np.isfinite(table[..., :2]).all(-1, keepdims=True)
+        points = np.where(given, table[..., :2], np.nan)
         return joints.convert(points, self.joint_set)
 
     def intrinsics(self, start: int, stop: int) -> np.ndarray:

@@ -123,7 +123,7 @@ def mutate_picture(data: bytes, rng: random.Random) -> bytes:
         at = rng.choice(segments)
         if kind < 0.5:
             frames = [found.start() for found in re.finditer(rb"\xff[\xc0-\xc2]\x00", data)]
-            if frames:
+            if frames and frames[0] + 9 <= len(out):
                 struct.pack_into(">H", out, frames[0] + rng.choice((5, 7)), side)
         elif kind < 0.6:
             out[at + 1] = rng.randrange(0xC0, 0xFF)

@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import os
 import shutil
+import zipfile
 
 import cv2
 import numpy as np
@@ -100,6 +101,26 @@ def test_hidden_landmarks_are_missing_joints(red_spots, folder, tmp_path):
     assert np.isnan(poses[0, hidden]).all()
     assert (np.delete(provenance[0], hidden) != joints.MISSING).all()
     assert people.poses(0, 1, 0.01)[1][0, hidden] == joints.LABELLED
+
+
+def test_infinite_landmarks_are_missing_joints(red_spots, folder, tmp_path):
+    people = find(folder, tmp_path / "out")
+    with np.load(people.path) as content:
+        arrays = dict(content)
+    elbow = joints.joint_set("mediapipe33").index("LElbow")
+    row = int(np.flatnonzero(arrays["reason"] == 0)[0])
+    before, _ = people.poses(row, row + 1, 0.1)
+    arrays["joints"][row, elbow, 0] = -np.inf
+    with zipfile.ZipFile(people.path, "w") as archive:  # np.savez takes no array named 'file'
+        for name, values in arrays.items():
+            with archive.open(f"{name}.npy", "w") as member:
+                np.lib.format.write_array(member, values)
+    poses, provenance = people_file.PeopleFile(people.path).poses(row, row + 1, 0.1)
+    place = joints.POSE17.index("LElbow")
+    assert np.isnan(poses[0, place]).all()
+    assert provenance[0, place] == joints.MISSING
+    others = np.delete(np.arange(17), place)
+    np.testing.assert_array_equal(poses[0, others], before[0, others])
 
 
 def test_turned_photographs_are_looked_at_upright(red_spots, tmp_path):
