@@ -4,6 +4,7 @@ import gc
 import importlib.util
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import sys
@@ -15,8 +16,14 @@ REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 
 
 def pytest_configure(config):
-    """What libraries leave among temporary files goes when the tests end; pytest's own folders stay."""
+    """What libraries leave among temporary files goes when the tests end; pytest's own folders stay.
+
+    Ctrl-C is heard, as tests expect: what a script runs in the background (`&`) ignores it, and so do its children.
+    """
     from tools.cli import scratch
+
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
     scratch.begin()

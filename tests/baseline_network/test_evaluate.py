@@ -84,14 +84,27 @@ def test_the_command(start_command, weights, mixed, result, tmp_path, capsys):
         if name.endswith(".png"):
             assert cv2.imread(str(out / name)).std() > 5
 
-    # Not replaced without being told so; and once more, in another process, the same bytes.
+    # Not replaced without being told so; and once more, in another process, the same report.
     before = {name: (out / name).read_bytes() for name in REPORT}
     capsys.readouterr()
     assert run(*flags, f"--output={out}") == 2
     assert "--overwrite" in capsys.readouterr().err
     assert run(*flags, f"--output={out}", "--overwrite") == 0
+    again = json.loads((out / "figures.json").read_text())
+    assert numbers_of(again).keys() == numbers_of(found).keys()
+    for name, value in numbers_of(found).items():  # sums of another number of threads round differently
+        assert numbers_of(again)[name] == pytest.approx(value, rel=1e-5, nan_ok=True), name
     for name in REPORT:
-        assert (out / name).read_bytes() == before[name], name
+        if not name.endswith(".json"):
+            assert (out / name).read_bytes() == before[name], name
+
+
+def numbers_of(figures, place=""):
+    """What a report says, by its place in it."""
+    if isinstance(figures, (dict, list)):
+        parts = figures.items() if isinstance(figures, dict) else enumerate(figures)
+        return {name: one for key, value in parts for name, one in numbers_of(value, f"{place}/{key}").items()}
+    return {place: figures}
 
 
 def test_figures_on_standard_output_and_flags_that_change_them(weights, mixed, result, capsys):

@@ -45,14 +45,6 @@ class Strike(tf.keras.callbacks.Callback):
                 os.kill(os.getpid(), self._number)
 
 
-@pytest.fixture(autouse=True)
-def heard():
-    """Processes that a script starts in the background (`&`) ignore Ctrl-C, and so would these trainings."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.fixture(scope="module")
 def train_in():
     """train_in(folder, name, *callbacks, evaluate=) -> (weights, figures) of a training in a folder of that name."""
