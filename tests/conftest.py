@@ -1,5 +1,6 @@
 """Fixtures shared by all tests."""
 
+import contextlib
 import gc
 import importlib.util
 import os
@@ -110,6 +111,17 @@ def data_service_of_two(repository):
         finally:
             gc.collect()  # streams say goodbye to servers that are there
             servers.kill()
+
+
+@pytest.fixture(params=["ram", "file"])
+def address(request, tmp_path):
+    """An address in TensorFlow's file system in memory, and one of this machine's own files."""
+    from tools.files import remote
+
+    place = f"file://{tmp_path}/store" if request.param == "file" else f"ram://{tmp_path.name}/store"
+    yield place
+    with contextlib.suppress(OSError):  # the file system in memory can't remove all that it made
+        remote.remove_folder(remote.place(place))
 
 
 @pytest.fixture

@@ -27,6 +27,11 @@ CAMERA_KINDS = ("", CALIBRATED, GIVEN, ASSUMED, NOMINAL)  # by their number in t
 QUALITY_SCALE_MM = 100.0
 
 
+def expected_error_mm(quality: np.ndarray) -> np.ndarray:
+    """The errors in mm, float64, that qualities 0..1 of any shape stand for; 1,382 where the quality is 0."""
+    return -QUALITY_SCALE_MM * np.log(np.maximum(np.asarray(quality, np.float64), 1e-6))
+
+
 @dataclasses.dataclass(frozen=True)
 class Feature:
     """One feature of the record on disk.

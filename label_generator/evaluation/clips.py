@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from label_generator.evaluation.protocols import PoseSet
-from tfrecords.schema import QUALITY_SCALE_MM
+from tfrecords.schema import QUALITY_SCALE_MM, expected_error_mm
 from tools.pose import sequences, tracks
 from tools.pose.cameras import BODY_MM, NOMINAL_MM
 
@@ -18,7 +18,7 @@ def refined(poses: PoseSet, lifted: dict[str, np.ndarray], fps: float) -> dict[s
     """
     pose_3d, root_3d = lifted["pose_3d"].copy(), lifted["root_3d"].copy()
     expected_mm = lifted["expected_error_mm"].copy()
-    expected = -QUALITY_SCALE_MM * np.log(lifted["joint_quality"])
+    expected = expected_error_mm(lifted["joint_quality"])
     names = poses.sequences
     starts = np.flatnonzero(np.r_[True, names[1:] != names[:-1]])
     for start, stop in zip(starts, [*starts[1:], len(names)]):

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from tools.pose import sequences
+from tools.pose import bones
 from tools.pose.joints import POSE17
 
 
@@ -88,10 +88,10 @@ class LabelStream:
         pose, root = self._pose(pose_3d, time_s), self._root(root, time_s)
         if not np.isfinite(pose).all():
             return np.full_like(pose, np.nan), np.full_like(root, np.nan)
-        return sequences.with_bone_lengths(pose, self.lengths), root
+        return bones.with_bone_lengths(pose, self.lengths), root
 
     def _learn(self, pose_3d: np.ndarray, expected_mm: np.ndarray | None) -> None:
-        ends, starts = sequences.ENDS, sequences.STARTS
+        ends, starts = bones.ENDS, bones.STARTS
         logs = np.log(np.maximum(np.linalg.norm(pose_3d[ends] - pose_3d[starts], axis=-1), 1.0))
         errors = np.ones(POSE17.size) if expected_mm is None else np.asarray(expected_mm, np.float64)
         weight = 1.0 / np.maximum(errors[ends] ** 2 + errors[starts] ** 2, 1e-6)

@@ -21,7 +21,7 @@ from tfrecords.source import Options
 from tfrecords.sources import open_source
 from tools.cli.errors import InputError
 from tools.files import columns as label_files
-from tools.pose import joints, sequences
+from tools.pose import bones, joints
 
 COUNT = 300
 BATCH = 64
@@ -85,7 +85,7 @@ def test_all_poses_of_one_person(run, tmp_path, archive, lifted, capsys):
     assert run(f"--input={archive}", "--joints=pose17", f"--output={tmp_path}", "--one_person") == 0
     labels = load(tmp_path)
     own, single = (
-        np.linalg.norm(poses[:, sequences.ENDS] - poses[:, sequences.STARTS], axis=-1)
+        np.linalg.norm(poses[:, bones.ENDS] - poses[:, bones.STARTS], axis=-1)
         for poses in (labels["poses_3d"], lifted.pose_3d.numpy())
     )
     assert np.ptp(own, axis=0).max() < 0.1 < np.ptp(single, axis=0).min()

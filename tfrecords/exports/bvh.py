@@ -12,7 +12,7 @@ import numpy as np
 
 from tfrecords.exports import rotations, skeletons
 from tools.files import atomic
-from tools.pose import sequences
+from tools.pose import bones
 from tools.pose.joints import POSE17
 
 CENTIMETRES = 0.1
@@ -50,7 +50,7 @@ def write_bvh(
     places = y_up(np.asarray(roots, np.float64))
     places = places - (floor_origin(poses_3d, roots) if origin is None else origin)
     lengths = np.zeros(POSE17.size)
-    lengths[sequences.ENDS] = np.median(np.linalg.norm(up[:, sequences.ENDS] - up[:, sequences.STARTS], axis=-1), 0)
+    lengths[bones.ENDS] = np.median(np.linalg.norm(up[:, bones.ENDS] - up[:, bones.STARTS], axis=-1), 0)
     turns = rotations.local_rotations(up)
     lines = ["HIERARCHY"]
     _hierarchy(nodes, next(iter(nodes)), lengths, 0, lines)

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from tfrecords.schema import QUALITY_SCALE_MM
+from tfrecords.schema import expected_error_mm
 from tools.cli.progress import Progress
 from tools.files.columns import LabelFiles, Overlay
-from tools.pose import sequences, tracks
+from tools.pose import bones, sequences, tracks
 from tools.pose.cameras import BODY_MM, NOMINAL_MM
 
 _QUALITY = ("quality", "expected_error_mm", "joint_quality")
@@ -111,14 +111,14 @@ def make_clips(files: LabelFiles, options: ClipOptions) -> dict[str, Any]:
 def _lengths_of_person(columns: dict[str, np.ndarray]) -> tuple[int, np.ndarray | None]:
     """How many labels there are to estimate the bones of the one person from, and their lengths [17] mm; None: too few.
 
-    As `sequences.bone_lengths` does for a clip, from at most `_MOST_LABELS` labels at equal distances.
+    As `bones.bone_lengths` does for a clip, from at most `_MOST_LABELS` labels at equal distances.
     """
     rows = np.flatnonzero(np.isfinite(columns["poses_3d"][:, 0, 0]))
     rows = rows[:: -(-len(rows) // _MOST_LABELS) or 1]
     if len(rows) < tracks.LEAST_FRAMES:
         return len(rows), None
     clip = _of_rows(columns, rows)
-    return len(rows), sequences.bone_lengths(clip.poses_3d, clip.rays, clip.expected_mm, clip.labelled)
+    return len(rows), bones.bone_lengths(clip.poses_3d, clip.rays, clip.expected_mm, clip.labelled)
 
 
 def _of_rows(columns: dict[str, np.ndarray], rows: np.ndarray) -> sequences.Clip:
@@ -126,11 +126,8 @@ def _of_rows(columns: dict[str, np.ndarray], rows: np.ndarray) -> sequences.Clip
     poses, roots = columns["poses_3d"][rows].astype(np.float64), columns["roots"][rows].astype(np.float64)
     intrinsics = columns["intrinsics"][rows].astype(np.float64)
     labelled = columns["provenance"][rows] == 2
-    rays = (columns["_points"][rows] - intrinsics[:, None, 2:]) / intrinsics[:, None, :2]
-    unknown = np.isnan(intrinsics).any(1)
-    places = (poses + roots[:, None])[unknown]
-    rays[unknown] = places[..., :2] / np.maximum(places[..., 2:], 1.0)
-    return sequences.Clip(poses, roots, rays, labelled, _expected_mm(columns["joint_quality"][rows]))
+    rays = sequences.rays_of_labels(columns["_points"][rows], intrinsics, poses + roots[:, None])
+    return sequences.Clip(poses, roots, rays, labelled, expected_error_mm(columns["joint_quality"][rows]))
 
 
 def _single_labels(
@@ -144,10 +141,6 @@ def _single_labels(
             poses, roots = sequences.with_lengths_of_person(_of_rows(columns, some), lengths)
             new["poses_3d"].write(some, poses)
             new["roots"].write(some, roots)
-
-
-def _expected_mm(quality: np.ndarray) -> np.ndarray:
-    return -QUALITY_SCALE_MM * np.log(quality.astype(np.float64))
 
 
 def _groups(files: LabelFiles, always: bool) -> list[np.ndarray]:
@@ -188,7 +181,7 @@ def _one_clip(
         rays = (points - camera[2:]) / camera[:2]
         new["nominal_camera"].write(rows, camera)
     place = np.round((part["frame"] - part["frame"][0]) / step).astype(int)
-    expected = _expected_mm(part["joint_quality"])
+    expected = expected_error_mm(part["joint_quality"])
     clip = sequences.Clip(
         poses_3d=_spread(poses, place),
         roots=_spread(roots, place),
@@ -200,7 +193,7 @@ def _one_clip(
     result = sequences.refine(clip, lengths=lengths)
     for sums, one in zip(changes, (clip.poses_3d, result.poses_3d)):
         second = np.linalg.norm(np.diff(one, 2, axis=0), axis=-1)
-        lengths = np.linalg.norm(one[:, sequences.ENDS] - one[:, sequences.STARTS], axis=-1)
+        lengths = np.linalg.norm(one[:, bones.ENDS] - one[:, bones.STARTS], axis=-1)
         mean = np.nanmean(lengths, 0)
         variation = np.nanmean(np.nanstd(lengths, 0) / np.maximum(mean, 1.0))
         weight = int(np.isfinite(second).all(1).sum())

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tfrecords.schema import QUALITY_SCALE_MM
+from tfrecords.schema import expected_error_mm
 from tools.files.columns import LabelFiles
-from tools.pose import sequences, tracks
+from tools.pose import bones, sequences, tracks
 from tools.pose.joints import POSE17
 
 
@@ -84,8 +84,8 @@ def _whole(
 
     poses = part["poses_3d"].astype(np.float64)
     lengths = np.zeros(POSE17.size)
-    bones = poses[:, sequences.ENDS] - poses[:, sequences.STARTS]
-    lengths[sequences.ENDS] = np.median(np.linalg.norm(bones, axis=-1), 0)
+    vectors = poses[:, bones.ENDS] - poses[:, bones.STARTS]
+    lengths[bones.ENDS] = np.median(np.linalg.norm(vectors, axis=-1), 0)
     measured = np.zeros((count, POSE17.size), bool)
     measured[place] = ~part["interpolated"]
     all_rows = np.full(count, -1)
@@ -96,10 +96,10 @@ def _whole(
         track=track,
         frames=part["frame"][0] + step * np.arange(count),
         fps=fps / step,
-        poses_3d=sequences.with_bone_lengths(spread(poses, np.nan), lengths),
+        poses_3d=bones.with_bone_lengths(spread(poses, np.nan), lengths),
         roots=spread(part["roots"], np.nan),
         measured=measured,
-        expected_mm=-QUALITY_SCALE_MM * np.log(np.maximum(spread(part["joint_quality"], np.nan), 1e-6)),
+        expected_mm=expected_error_mm(spread(part["joint_quality"], np.nan)),
         rows=all_rows,
     )
 

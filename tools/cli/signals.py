@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -124,6 +124,26 @@ def raised() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@contextlib.contextmanager
+def handled(handler: Callable[[int, Any], None]) -> Iterator[None]:
+    """Inside, SIGTERM, SIGHUP and Ctrl-C go to a handler, but for those that the parent ignores (nohup).
+
+    In other threads than the main one, which cannot set handlers, nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    before = {number: former for number, former in before.items() if former not in (signal.SIG_IGN, None)}
+    try:
+        for number in before:
+            signal.signal(number, handler)
+        yield
+    finally:
+        for number, former in before.items():
+            signal.signal(number, former)
+
+
 class Asked:
     """The signal by which this process was asked to end; 0: none yet."""
 
@@ -135,21 +155,11 @@ def deferred() -> Iterator[Asked]:
     """Inside, a first SIGTERM, SIGHUP or Ctrl-C is noted only, for work that ends after a whole step; a second one
     raises `Ended` at once."""
     asked = Asked()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
 
     def handle(number: int, frame: Any) -> None:
         if asked.number:
             raise Ended(number)
         asked.number = number
 
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    before = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
-    try:
-        for number in before:
-            signal.signal(number, handle)
+    with handled(handle):
         yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -65,6 +65,19 @@ class Engine:
         """How many cores this machine lends."""
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
+    def configuration(self, defaults: dict[str, str]) -> dict[str, str]:
+        """The defaults of Spark's or Flink's configuration with the options in their place; `InputError` of an option
+        that is no name=value."""
+        settings = dict(defaults)
+        for option in self.options:
+            name, equals, value = option.lstrip("-").partition("=")
+            if not equals:
+                raise InputError(
+                    f"--runner_options={option}: expected name=value of {self.name.capitalize()}'s configuration"
+                )
+            settings[name] = value
+        return settings
+
     def run(self, job: Job, pieces: Sequence[int], title: str) -> dict[str, int]:
         """Does the pieces of a job; returns its counters, added up over them.
 

@@ -24,23 +24,20 @@ def run(engine: Engine, job: Job, pieces: Sequence[int], title: str) -> dict[str
     from pyflink.common import Configuration, Types
     from pyflink.datastream import StreamExecutionEnvironment
 
-    settings = {
-        # so many processes here, unless a cluster's address is given
-        "parallelism.default": str(engine.processes),
-        "taskmanager.numberOfTaskSlots": str(engine.processes),
-        "execution.runtime-mode": "BATCH",
-        "rest.bind-port": "0",
-        "python.executable": sys.executable,
-        "python.client.executable": sys.executable,
-        # pieces are long: hand each over as it is done
-        "python.fn-execution.bundle.size": "1",
-        "restart-strategy.type": "none",
-    }
-    for option in engine.options:
-        name, equals, value = option.lstrip("-").partition("=")
-        if not equals:
-            raise InputError(f"--runner_options={option}: expected name=value of Flink's configuration")
-        settings[name] = value
+    settings = engine.configuration(
+        {
+            # so many processes here, unless a cluster's address is given
+            "parallelism.default": str(engine.processes),
+            "taskmanager.numberOfTaskSlots": str(engine.processes),
+            "execution.runtime-mode": "BATCH",
+            "rest.bind-port": "0",
+            "python.executable": sys.executable,
+            "python.client.executable": sys.executable,
+            # pieces are long: hand each over as it is done
+            "python.fn-execution.bundle.size": "1",
+            "restart-strategy.type": "none",
+        }
+    )
     # Without it a local run maps in threads of this process.
     os.environ["_python_worker_execution_mode"] = "process"  # noqa: SIM112
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [*sys.path]))

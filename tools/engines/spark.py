@@ -43,19 +43,16 @@ def run(engine: Engine, job: Job, pieces: Sequence[int], title: str) -> dict[str
 
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [*sys.path]))
-    settings = {
-        # so many processes here, and so many tries of each task, unless a cluster's master is given
-        "spark.master": f"local[{engine.processes},{_TRIES}]",
-        "spark.ui.enabled": "false",
-        "spark.ui.showConsoleProgress": "false",
-        "spark.python.worker.reuse": "true",
-        "spark.log.level": "OFF",
-    }
-    for option in engine.options:
-        name, equals, value = option.lstrip("-").partition("=")
-        if not equals:
-            raise InputError(f"--runner_options={option}: expected name=value of Spark's configuration")
-        settings[name] = value
+    settings = engine.configuration(
+        {
+            # so many processes here, and so many tries of each task, unless a cluster's master is given
+            "spark.master": f"local[{engine.processes},{_TRIES}]",
+            "spark.ui.enabled": "false",
+            "spark.ui.showConsoleProgress": "false",
+            "spark.python.worker.reuse": "true",
+            "spark.log.level": "OFF",
+        }
+    )
     try:
         builder = SparkSession.builder.appName(title)
         for name, value in settings.items():

@@ -11,15 +11,13 @@ import contextlib
 import dataclasses
 import json
 import signal
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
 
+from tools.cli import signals
 from tools.cli.signals import Ended
-
-_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
 @dataclasses.dataclass
@@ -68,18 +66,8 @@ class Preemption(tf.keras.callbacks.Callback):
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
         """Inside it a first SIGTERM, SIGHUP or Ctrl-C waits for the end of a step; a second one ends at once."""
-        if threading.current_thread() is not threading.main_thread():
+        with signals.handled(self._handle):
             yield
-            return
-        before = {number: signal.getsignal(number) for number in _SIGNALS}
-        try:
-            for number, handler in before.items():
-                if handler != signal.SIG_IGN:  # ignored by the parent (nohup) stays ignored
-                    signal.signal(number, self._handle)
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     def _handle(self, number: int, frame: Any) -> None:
         second, self._number = self._number, number

@@ -4,7 +4,7 @@ import numpy as np
 
 from label_generator.evaluation import one_person
 from label_generator.evaluation.protocols import PoseSet
-from tools.pose import sequences
+from tools.pose import bones
 from tools.pose.joints import POSE17
 
 INTRINSICS = (1100.0, 1100.0, 500.0, 500.0)
@@ -19,7 +19,7 @@ def of_people(sizes, count, seed=0):
     directions = rng.normal(size=(len(people), POSE17.size, 3)) * (1.0, 1.0, 0.3)
     directions[:, POSE17.index("LHip")] = -directions[:, POSE17.index("RHip")]  # the pelvis is one bone
     directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
-    truth = sequences.with_bone_lengths(_chained(directions), rest)
+    truth = bones.with_bone_lengths(_chained(directions), rest)
     truth *= np.array(sizes)[people][:, None, None]
     root = np.array([0.0, 0.0, 5000.0])
     placed = truth + root
@@ -36,13 +36,13 @@ def of_people(sizes, count, seed=0):
 
 def _chained(directions):
     poses = np.zeros_like(directions)
-    for joint in sequences.ORDER[1:]:
+    for joint in bones.ORDER[1:]:
         poses[:, joint] = poses[:, POSE17.parents[joint]] + directions[:, joint]
     return poses
 
 
 def lengths(poses):
-    return np.linalg.norm(poses[:, sequences.ENDS] - poses[:, sequences.STARTS], axis=-1)
+    return np.linalg.norm(poses[:, bones.ENDS] - poses[:, bones.STARTS], axis=-1)
 
 
 def test_people_are_told_apart():

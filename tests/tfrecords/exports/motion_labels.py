@@ -4,7 +4,7 @@ import numpy as np
 
 from tfrecords.exports import rows as label_rows
 from tools.files.columns import LabelFiles
-from tools.pose import sequences
+from tools.pose import bones
 from tools.pose.joints import LABELLED, MISSING, POSE17
 
 FPS = 25.0
@@ -20,7 +20,7 @@ def motion(frames, seed=0):
     time = np.arange(frames) / FPS
     poses = np.zeros((frames, POSE17.size, 3))
     hips = np.array([1.0, 0.0, 0.1 * seed]) / np.hypot(1.0, 0.1 * seed)
-    for joint in sequences.ORDER[1:]:
+    for joint in bones.ORDER[1:]:
         name = POSE17.joints[joint]
         part, side = (name[1:], {"R": -1, "L": 1}[name[0]]) if name not in rest else (name, 0)
         start = np.array(rest.get(name, (side, 0, 0) if part == "Shoulder" else (0.1 * side, 1, 0)), float)
@@ -56,7 +56,7 @@ def label_files(folder, frames=60, people=2, wrong_mm=0.0, sequence="walk/one", 
     roots = np.array([both[p][1][f] for f, _, p in rows])
     absolute = poses + roots[:, None]
     points = absolute[..., :2] / absolute[..., 2:] * CAMERA[:2] + CAMERA[2:]
-    rays = sequences.ray_directions((points - CAMERA[2:]) / CAMERA[:2])
+    rays = bones.ray_directions((points - CAMERA[2:]) / CAMERA[:2])
     off = rng.normal(0, wrong_mm, poses.shape[:2]) * (np.arange(17) != POSE17.root)
     poses = poses + rays * off[..., None]
     hidden = (frame >= 20) & (frame < 23)

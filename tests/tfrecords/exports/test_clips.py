@@ -7,7 +7,7 @@ import pytest
 
 from tfrecords.exports import clips, rows
 from tools.files.columns import LabelFiles
-from tools.pose import sequences
+from tools.pose import bones
 from tools.pose.joints import POSE17
 
 
@@ -30,8 +30,8 @@ def test_two_people_of_a_video(tmp_path, video):
     truth = np.array([both[p][0][f] for p, f in zip(person, frame)])
     assert error(after[labelled], truth[labelled]) < 0.6 * error(before[labelled], truth[labelled])
     for number in (0, 1):
-        bones = after[track == number][:, sequences.ENDS] - after[track == number][:, sequences.STARTS]
-        assert np.ptp(np.linalg.norm(bones, axis=-1), axis=0).max() < 0.01
+        vectors = after[track == number][:, bones.ENDS] - after[track == number][:, bones.STARTS]
+        assert np.ptp(np.linalg.norm(vectors, axis=-1), axis=0).max() < 0.01
     hidden = files.read("interpolated", 0, files.rows)
     np.testing.assert_array_equal(hidden[labelled].any(1), (frame >= 20)[labelled] & (frame < 23)[labelled])
     assert hidden[:, POSE17.index("LWrist")].sum() == hidden.sum() == 6
@@ -114,7 +114,7 @@ def test_one_person_has_the_same_bones_everywhere(tmp_path, video):
     assert not labelled.all()
     assert (summary["clips"], summary["one_person"]) == (0, labelled.sum())
     np.testing.assert_array_equal(np.isfinite(after).all((1, 2)), labelled)
-    lengths = np.linalg.norm(after[labelled][:, sequences.ENDS] - after[labelled][:, sequences.STARTS], axis=-1)
+    lengths = np.linalg.norm(after[labelled][:, bones.ENDS] - after[labelled][:, bones.STARTS], axis=-1)
     assert np.ptp(lengths, axis=0).max() < 0.01
     truth = both[0][0][files.read("frame", 0, files.rows)]
     assert error(after[labelled], truth[labelled]) < 0.9 * error(before[labelled], truth[labelled])
@@ -123,7 +123,7 @@ def test_one_person_has_the_same_bones_everywhere(tmp_path, video):
     # A clip of them has the same bones.
     clips.make_clips(files, clips.ClipOptions(always=True, one_person=True))
     of_clip = files.read("poses_3d", 0, files.rows)[files.read("track", 0, files.rows) == 0]
-    of_clip = np.linalg.norm(of_clip[:, sequences.ENDS] - of_clip[:, sequences.STARTS], axis=-1)
+    of_clip = np.linalg.norm(of_clip[:, bones.ENDS] - of_clip[:, bones.STARTS], axis=-1)
     assert len(of_clip) == labelled.sum()
     np.testing.assert_allclose(of_clip, np.tile(lengths[0], (len(of_clip), 1)), rtol=0.02)
     kept = files.rows

@@ -94,39 +94,29 @@ class TestBeam:
             engine.Engine("direct", 1).run(Squares(str(tmp_path), 3), range(1, 4), "Squares")
 
 
-@pytest.mark.slow
-class TestSpark:
-    @pytest.fixture(autouse=True)
-    def _installed(self):
-        pytest.importorskip("pyspark", reason="PySpark is not installed (pip install -e '.[spark]')")
-        if not shutil.which("java"):
-            pytest.skip("Spark needs a Java")
+@pytest.mark.parametrize("name", ["spark", "flink"])
+def test_options_of_an_engine_of_java(name):
+    made = engine.Engine(name, 1, ("--a.b=1", "c=x=y")).configuration({"a.b": "0", "d": "2"})
+    assert made == {"a.b": "1", "c": "x=y", "d": "2"}
+    with pytest.raises(InputError, match=rf"^--runner_options=c: expected name=value of {name.capitalize()}'s conf"):
+        engine.Engine(name, 1, ("c",)).configuration({})
 
-    def test_every_piece_once_and_counters_added_up(self, tmp_path):
-        counters = engine.Engine("spark", 2).run(Squares(str(tmp_path)), range(1, 8), "Squares")
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "package"), [("spark", "pyspark"), ("flink", "pyflink")])
+class TestEnginesOfJava:
+    @pytest.fixture(autouse=True)
+    def _installed(self, name, package):
+        pytest.importorskip(package, reason=f"{package} is not installed (pip install -e '.[{name}]')")
+        if not shutil.which("java"):
+            pytest.skip(f"{name} needs a Java")
+
+    def test_every_piece_once_and_counters_added_up(self, tmp_path, name, package):
+        counters = engine.Engine(name, 2).run(Squares(str(tmp_path)), range(1, 8), "Squares")
         assert counters == {"pieces": 7, "sum": 28, "skipped: odd": 4}
         assert results(tmp_path) == {str(n): str(n * n) for n in range(1, 8)}
         assert len((tmp_path / "setups").read_text()) <= 2  # once in each process, not for each piece
 
-    def test_the_fault_of_an_input_is_one_line(self, tmp_path):
-        with pytest.raises(InputError, match=r"^--runner=spark: input.json: pose 3: no such joint$"):
-            engine.Engine("spark", 1).run(Squares(str(tmp_path), 3), range(1, 4), "Squares")
-
-
-@pytest.mark.slow
-class TestFlink:
-    @pytest.fixture(autouse=True)
-    def _installed(self):
-        pytest.importorskip("pyflink", reason="PyFlink is not installed (pip install -e '.[flink]')")
-        if not shutil.which("java"):
-            pytest.skip("Flink needs a Java")
-
-    def test_every_piece_once_and_counters_added_up(self, tmp_path):
-        counters = engine.Engine("flink", 2).run(Squares(str(tmp_path)), range(1, 8), "Squares")
-        assert counters == {"pieces": 7, "sum": 28, "skipped: odd": 4}
-        assert results(tmp_path) == {str(n): str(n * n) for n in range(1, 8)}
-        assert len((tmp_path / "setups").read_text()) == 2  # once in each process, not for each piece
-
-    def test_the_fault_of_an_input_is_one_line(self, tmp_path):
-        with pytest.raises(InputError, match=r"^--runner=flink: input.json: pose 3: no such joint$"):
-            engine.Engine("flink", 1).run(Squares(str(tmp_path), 3), range(1, 4), "Squares")
+    def test_the_fault_of_an_input_is_one_line(self, tmp_path, name, package):
+        with pytest.raises(InputError, match=rf"^--runner={name}: input.json: pose 3: no such joint$"):
+            engine.Engine(name, 1).run(Squares(str(tmp_path), 3), range(1, 4), "Squares")

@@ -1,6 +1,5 @@
 """Commands whose output is an address, and those that write to this machine only."""
 
-import contextlib
 import json
 import pathlib
 
@@ -11,15 +10,6 @@ from tools import complete_annotations, gallery, inspect_tfrecords, make_tfrecor
 from tools.cli import command, outputs
 from tools.cli.errors import InputError
 from tools.files import remote, sent
-
-
-@pytest.fixture(params=["ram", "file"])
-def address(request, tmp_path):
-    """An address in TensorFlow's file system in memory, and one of this machine's own files."""
-    place = f"file://{tmp_path}/store" if request.param == "file" else f"ram://{tmp_path.name}/store"
-    yield place
-    with contextlib.suppress(OSError):  # the file system in memory can't remove all that it made
-        remote.remove_folder(remote.place(place))
 
 
 def flags_of(output, *more):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from label_generator.lifting import streams
-from tools.pose import sequences, tracks
+from tools.pose import bones, sequences, tracks
 from tools.pose.joints import POSE17
 
 FPS = 25.0
@@ -21,7 +21,7 @@ def motion(frames, seed=0):
     rest = {"Spine": (0, -1, 0), "Thorax": (0, -1, 0), "Neck/Nose": (0, -1, 0.2), "Head": (0, -1, 0)}
     time = np.arange(frames) / FPS
     poses = np.zeros((frames, POSE17.size, 3))
-    for joint in sequences.ORDER[1:]:
+    for joint in bones.ORDER[1:]:
         name = POSE17.joints[joint]
         part, side = (name[1:], {"R": -1, "L": 1}[name[0]]) if name not in rest else (name, 0)
         start = np.array(rest.get(name, (side, 0, 0) if part in ("Hip", "Shoulder") else (0.1 * side, 1, 0)), float)
@@ -41,7 +41,7 @@ def labels(poses, roots, seed=1, depth_mm=40.0, side_mm=2.0):
     places = poses + roots[:, None]
     rays = places[..., :2] / places[..., 2:]
     off = rng.normal(0, depth_mm, poses.shape[:2]) * (np.arange(17) != POSE17.root)
-    wrong = places + sequences.ray_directions(rays) * off[..., None] + rng.normal(0, side_mm, poses.shape)
+    wrong = places + bones.ray_directions(rays) * off[..., None] + rng.normal(0, side_mm, poses.shape)
     # The depth of the whole person is wrong too, as if they were larger or smaller.
     size = np.exp(rng.normal(0, 0.03, len(poses)))[:, None, None]
     wrong *= size
@@ -54,18 +54,18 @@ def error(one, other):
     return np.linalg.norm(one - other, axis=-1).mean()
 
 
-def bones(poses):
-    return np.linalg.norm(poses[:, sequences.ENDS] - poses[:, sequences.STARTS], axis=-1)
+def sizes_of(poses):
+    return np.linalg.norm(poses[:, bones.ENDS] - poses[:, bones.STARTS], axis=-1)
 
 
 def test_a_clip_is_better_than_its_frames():
     poses, roots = motion(120)
     clip = labels(poses, roots)
     result = sequences.refine(clip)
-    spread = np.ptp(bones(result.poses_3d), axis=0)
+    spread = np.ptp(sizes_of(result.poses_3d), axis=0)
     assert spread.max() < 1e-6
-    np.testing.assert_allclose(bones(result.poses_3d)[0], result.lengths[sequences.ENDS], atol=1e-6)
-    np.testing.assert_allclose(result.lengths[sequences.ENDS], bones(poses)[0], rtol=0.06)
+    np.testing.assert_allclose(sizes_of(result.poses_3d)[0], result.lengths[bones.ENDS], atol=1e-6)
+    np.testing.assert_allclose(result.lengths[bones.ENDS], sizes_of(poses)[0], rtol=0.06)
     assert error(result.poses_3d, poses) < 0.5 * error(clip.poses_3d, poses)
     assert error(result.roots, roots) < 0.7 * error(clip.roots, roots)
     second = np.diff(poses + roots[:, None], 2, axis=0)
@@ -93,7 +93,7 @@ def test_frames_without_a_label_are_between_their_neighbours():
     np.testing.assert_array_equal(result.interpolated, expected)
     assert error(result.poses_3d[gone], poses[gone]) < 60
     assert error(result.roots[gone], roots[gone]) < 100  # depth follows from size, which the clip knows to 2 %
-    assert np.ptp(bones(result.poses_3d), axis=0).max() < 1e-6
+    assert np.ptp(sizes_of(result.poses_3d), axis=0).max() < 1e-6
     with pytest.raises(ValueError, match="without any label"):
         sequences.refine(labels(poses * np.nan, roots))
 
@@ -144,12 +144,12 @@ def test_lengths_come_from_the_frames_that_see_them():
     elbow, wrist = POSE17.index("RElbow"), POSE17.index("RWrist")
     true = np.linalg.norm(poses[0, wrist] - poses[0, elbow])
     poses[:, wrist] = poses[:, elbow] + [0, true, 0]
-    rays_along = sequences.ray_directions((poses + roots[:, None])[..., :2] / (poses + roots[:, None])[..., 2:])
+    rays_along = bones.ray_directions((poses + roots[:, None])[..., :2] / (poses + roots[:, None])[..., 2:])
     away = slice(0, 30)
     poses[away, wrist] = poses[away, elbow] + true * rays_along[away, elbow]
     clip = labels(poses, roots, depth_mm=1.0)
     clip.poses_3d[away, wrist] += rays_along[away, elbow] * 120.0  # wrong where it can't be seen
-    lengths = sequences.bone_lengths(clip.poses_3d, clip.rays, clip.expected_mm, clip.labelled)
+    lengths = bones.bone_lengths(clip.poses_3d, clip.rays, clip.expected_mm, clip.labelled)
     assert lengths[wrist] == pytest.approx(true, rel=0.05)
     assert lengths[POSE17.root] == 0
 
@@ -163,11 +163,11 @@ def test_single_pictures_of_one_person_get_their_lengths():
     poses, roots = poses[shuffled], roots[shuffled]
     clip.poses_3d[7], clip.roots[7] = np.nan, np.nan
     known = np.arange(200) != 7
-    lengths = sequences.bone_lengths(clip.poses_3d, clip.rays, clip.expected_mm, clip.labelled)
+    lengths = bones.bone_lengths(clip.poses_3d, clip.rays, clip.expected_mm, clip.labelled)
     after, places = sequences.with_lengths_of_person(clip, lengths)
     assert np.isnan(after[7]).all()
     assert np.isnan(places[7]).all()
-    np.testing.assert_allclose(bones(after[known]), np.tile(lengths[sequences.ENDS], (199, 1)), atol=1e-6)
+    np.testing.assert_allclose(sizes_of(after[known]), np.tile(lengths[bones.ENDS], (199, 1)), atol=1e-6)
     assert error(after[known], poses[known]) < 0.8 * error(clip.poses_3d[known], poses[known])
     off, off_before = (np.abs(x[known, 2] / roots[known, 2] - 1).mean() for x in (places, clip.roots))
     assert off < 0.8 * off_before
@@ -186,8 +186,8 @@ def test_hips_beside_the_root_stay_there():
     down = np.array([0.0, 1.0, 0.0]) - across[..., 1:2] * across
     poses[:, legs] += 90.0 * down / np.linalg.norm(down, axis=-1, keepdims=True)
     lengths = np.zeros(POSE17.size)
-    lengths[sequences.ENDS] = bones(poses)[0]
-    after = sequences.with_bone_lengths(poses, lengths)
+    lengths[bones.ENDS] = sizes_of(poses)[0]
+    after = bones.with_bone_lengths(poses, lengths)
     np.testing.assert_allclose(after[:, hips], poses[:, hips], atol=1e-6)
     assert np.linalg.norm(after[:, hips].mean(1), axis=-1).min() > 89.0
 
@@ -284,7 +284,7 @@ def test_a_stream_is_smooth_and_its_bones_are_constant_in_each_frame():
         pose, root = stream(*given, k / FPS, clip.expected_mm[k])
         shown.append(pose)
         if k:
-            np.testing.assert_allclose(bones(pose[None])[0], stream.lengths[sequences.ENDS], rtol=1e-9)
+            np.testing.assert_allclose(sizes_of(pose[None])[0], stream.lengths[bones.ENDS], rtol=1e-9)
             assert np.isfinite(root).all()
     assert np.isnan(shown[0]).all()
     shown = np.array(shown)

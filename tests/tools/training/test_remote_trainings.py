@@ -1,7 +1,5 @@
 """Trainings whose directory is an address: what they write there is what they write into a folder."""
 
-import contextlib
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,15 +9,6 @@ from tools.training import checkpoints, experiments
 from tools.training.preemption import Position
 
 SETTINGS = {"epochs": 3, "seed": 1}
-
-
-@pytest.fixture(params=["ram", "file"])
-def address(request, tmp_path):
-    """An address in TensorFlow's file system in memory, and one of this machine's own files."""
-    place = f"file://{tmp_path}/experiments" if request.param == "file" else f"ram://{tmp_path.name}/experiments"
-    yield place
-    with contextlib.suppress(OSError):  # the file system in memory can't remove all that it made
-        remote.remove_folder(remote.place(place))
 
 
 def model_of(value):
