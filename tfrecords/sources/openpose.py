@@ -89,7 +89,11 @@ class OpenPose(PeopleSource):
         if self.path.is_dir():
             for file in self.path.rglob("*"):
                 if file.name.endswith(_SUFFIX) and file.is_file():
-                    yield file.relative_to(self.path).as_posix(), inputs.read_bytes(file)
+                    try:
+                        data = inputs.read_bytes(file)
+                    except inputs.DamagedStream:  # one frame of many, as one that is no JSON
+                        data = b""
+                    yield file.relative_to(self.path).as_posix(), data
             return
         inputs.check_regular(self.path)
         largest = limits.current()

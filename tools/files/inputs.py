@@ -68,6 +68,10 @@ def open_file(path: str | os.PathLike) -> IO[bytes]:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
 
 
+class DamagedStream(InputError):
+    """A gzip stream that is cut short, or none after its first bytes."""
+
+
 def read_bytes(path: str | os.PathLike, limit: int = 0) -> bytes:
     """The bytes of a regular file, decompressed when it is a gzip stream.
 
@@ -93,7 +97,7 @@ def read_bytes(path: str | os.PathLike, limit: int = 0) -> bytes:
 
 
 def decompressed(data: bytes, place: str, limit: int) -> bytes:
-    """The content of a gzip stream, of one or several members. Raises `InputError` that names `place`."""
+    """The content of a gzip stream, of one or several members; `DamagedStream` or `InputError` that names `place`."""
     out = io.BytesIO()
     while data:
         member = zlib.decompressobj(_GZIP)
@@ -105,9 +109,9 @@ def decompressed(data: bytes, place: str, limit: int) -> bytes:
                     raise too_large(place, limit)
                 data = member.unconsumed_tail or member.unused_data if not member.eof else member.unused_data
                 if not piece and not member.eof and not data:
-                    raise InputError(f"{place}: the gzip stream is cut short")
+                    raise DamagedStream(f"{place}: the gzip stream is cut short")
         except zlib.error as error:
-            raise InputError(f"{place}: the gzip stream is damaged ({error})") from None
+            raise DamagedStream(f"{place}: the gzip stream is damaged ({error})") from None
         data = data.lstrip(b"\0")  # padding, as gzip allows it
     return out.getvalue()
 

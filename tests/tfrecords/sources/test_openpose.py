@@ -1,6 +1,7 @@
 """OpenPose's JSON: both key point sets, folders and tars, real videos."""
 
 import collections
+import gzip
 import io
 import json
 import tarfile
@@ -224,6 +225,15 @@ JSON = st.recursive(
     ),
     max_leaves=10,
 )
+
+
+def test_a_damaged_gzip_stream_is_a_skip_as_any_other_file_that_is_no_json(tmp_path, read_all):
+    folder = write(tmp_path / "out", a_0=as_json(make_person(25)))
+    for place, junk in enumerate((b"\x1f\x8b\x00", gzip.compress(as_json(make_person(25)).encode())[:-9]), 1):
+        (folder / f"a_{place}.json").write_bytes(junk)
+    first, *others = read_all("openpose", folder)
+    assert first.problem() == ""
+    assert [other.reason for other in others] == [openpose.BAD_JSON] * 2
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
