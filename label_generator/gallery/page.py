@@ -22,7 +22,10 @@ _MARGIN = 0.35
 
 
 class Shown(NamedTuple):
-    """One label: picture [H, W, 3] BGR, pose_2d [17, 2] px, provenance [17], pose_3d and truth [17, 3] mm (or None)."""
+    """One label: picture [H, W, 3] BGR, pose_2d [17, 2] px, provenance [17], pose_3d and truth [17, 3] mm (or None).
+
+    Of a picture without a label pose_2d and pose_3d are NaN.
+    """
 
     picture: np.ndarray
     pose_2d: np.ndarray
@@ -55,6 +58,8 @@ def rendered(count: int, seed: int) -> Iterator[Shown]:
 def labelled(folder: pathlib.Path, count: int) -> Iterator[Shown]:
     """Labels that `generate.py` made of photographs or a video, spread evenly over its pictures.
 
+    Up to a quarter of the cells show pictures without any label, spread likewise, and the reason.
+
     Raises:
       InputError: `folder` holds no such labels, or their pictures are gone.
     """
@@ -65,16 +70,32 @@ def labelled(folder: pathlib.Path, count: int) -> Iterator[Shown]:
     good = np.flatnonzero(labels["reason"].read(0, len(content)) == 0)
     if not len(good):
         raise InputError(f"{folder}: no label in it")
-    wanted = set(good[np.unique(np.linspace(0, len(good) - 1, count).round().astype(int))].tolist())
+    without = _without_label(content.read("picture", 0, len(content)), labels["reason"].read(0, len(content)))
+    others = _spread(without, count // 4)
+    wanted = set(_spread(good, count - len(others))) | set(others)
+    reasons = labels["reasons"].read(0, len(labels["reasons"])).tolist()
     for picture, (_, rows) in zip(content.pictures(), people_file.by_picture(content)):
-        for row in wanted & set(rows.tolist()):
+        for row in sorted(wanted & set(rows.tolist())):
             if isinstance(picture.photo, Skip):
                 continue
-            values = {
-                name: labels[name].read(row, row + 1)[0] for name in ("poses_2d", "provenance", "poses_3d", "quality")
-            }
+            names = ("poses_2d", "provenance", "poses_3d", "quality", "reason")
+            values = {name: labels[name].read(row, row + 1)[0] for name in names}
             caption = f"{picture.name}: quality {values['quality']:.2f}"
+            if values["reason"]:
+                caption = f"{picture.name}: no label: {reasons[values['reason']]}"
+                values |= {name: np.full_like(values[name], np.nan) for name in ("poses_2d", "poses_3d")}
             yield Shown(picture.photo.pixels, values["poses_2d"], values["provenance"], values["poses_3d"], caption)
+
+
+def _without_label(picture: np.ndarray, reason: np.ndarray) -> np.ndarray:
+    """The first row of each picture without any label; of rows, the picture's number and the reason, 0 of a label."""
+    numbers, first = np.unique(picture, return_index=True)
+    return first[~np.isin(numbers, picture[reason == 0])]
+
+
+def _spread(rows: np.ndarray, count: int) -> list[int]:
+    """So many of the rows, evenly."""
+    return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)].tolist()
 
 
 def sheet(labels: Iterator[Shown], columns: int = 2) -> np.ndarray:
@@ -84,6 +105,11 @@ def sheet(labels: Iterator[Shown], columns: int = 2) -> np.ndarray:
         picture, points = drawing.crop_to_person(label.picture, label.pose_2d, margin=_MARGIN)
         cells.append(drawing.draw_skeleton_2d(_enlarged(picture), points * _zoom(picture), POSE17,
                                               provenance=label.provenance))  # fmt: skip
+        if not np.isfinite(label.pose_3d).all():
+            cells += [np.full((*_CELL, 3), 255, np.uint8)] * 2
+            name, _, reason = label.caption.partition(": ")
+            captions += [name, reason, ""]
+            continue
         for azimuth in (figures.AZIMUTH, 90.0):
             cells.append(figures.figure_3d(label.pose_3d, ghost=label.truth, size=_CELL, axes=False, azimuth=azimuth))
         captions += [label.caption, "3D" + (" (truth in grey)" if label.truth is not None else ""), "from the side"]

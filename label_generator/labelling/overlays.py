@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import pathlib
+import textwrap
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from label_generator.labelling.people_file import PeopleFile
 from tfrecords.formats.photographs import Photo
 from tfrecords.source import Skip
 from tools.cli.progress import Progress
-from tools.drawing import animation, drawing, figures
+from tools.drawing import animation, drawing, figures, text
 from tools.drawing.figures import Room
 from tools.files import atomic
 from tools.pose import joints
@@ -22,8 +23,19 @@ from tools.pose import joints
 FOLDER = "overlays"
 # Heights of the drawn photographs and frames in px, and how wide the photograph may be for its height.
 _HEIGHT, _FILM_HEIGHT, _WIDEST = 720, 480, 2.0
+_LABEL = ("poses_2d", "provenance", "poses_3d", "quality")
 # A film's room is the same in all frames, so that nothing jumps: mm beside and before the root, below it, above it.
 _SIDE, _BELOW, _ABOVE = 1000.0, 1100.0, 1000.0
+_LETTERS = 26  # letters in a line of the square beside a picture without a label
+
+
+class WithoutLabel(NamedTuple):
+    """Rows of a picture without a label: poses_2d [P, 17, 2] px, provenance [P, 17], names and reasons [P] as texts."""
+
+    poses_2d: np.ndarray
+    provenance: np.ndarray
+    names: list[str]
+    reasons: list[str]
 
 
 class Drawn(NamedTuple):
@@ -35,13 +47,15 @@ class Drawn(NamedTuple):
     provenance: np.ndarray
     poses_3d: np.ndarray
     names: list[str]
+    others: WithoutLabel
 
 
 def draw(people: pathlib.Path, output: pathlib.Path) -> pathlib.Path:
     """Draws the labels in `output` on their pictures, into its folder overlays/, whole or not at all.
 
-    A photograph with people becomes its name with .png behind, a video its name with .mp4 behind; a name that ends so
-    stays, unless another picture is called so. people: the people.npz. Returns the folder.
+    A photograph becomes its name with .png behind, a video its name with .mp4 behind; a name that ends so stays, unless
+    another picture is called so. Where nobody is labelled the reason is written beside the picture. people: the
+    people.npz. Returns the folder.
     """
     content = PeopleFile(people)
     with atomic.write_folder(output / FOLDER) as folder, Progress(len(content), "rows drawn") as progress:
@@ -54,8 +68,7 @@ def draw(people: pathlib.Path, output: pathlib.Path) -> pathlib.Path:
                 animation.write_animation(target, rate.frames(), rate.fps, overwrite=True)
                 continue
             for picture in group:
-                if len(picture.poses_3d):
-                    drawing.write_image(target, panel(picture, _HEIGHT), overwrite=True)
+                drawing.write_image(target, panel(picture, _HEIGHT), overwrite=True)
     return output / FOLDER
 
 
@@ -68,18 +81,28 @@ def _free(path: pathlib.Path, ending: str) -> pathlib.Path:
 
 def _labelled(content: PeopleFile, labels: dict, progress: Progress) -> Iterator[Drawn]:
     """Each picture that can be read, with its labels."""
+    reasons = labels["reasons"].read(0, len(labels["reasons"])).tolist()
     for picture, (number, rows) in zip(content.pictures(), people_file.by_picture(content)):
         progress.update(int(rows[-1]) + 1)
         if isinstance(picture.photo, Skip) or picture.number != number:
             continue
         start, stop = int(rows[0]), int(rows[-1]) + 1
-        good = labels["reason"].read(start, stop) == 0
-        poses_2d, provenance, poses_3d, quality = (
-            labels[name].read(start, stop)[good] for name in ("poses_2d", "provenance", "poses_3d", "quality")
-        )
-        persons = labels["person"].read(start, stop)[good].tolist()
+        columns = {name: labels[name].read(start, stop) for name in ("reason", "person", *_LABEL)}
+        good = columns["reason"] == 0
+        poses_2d, provenance, poses_3d, quality = (columns[name][good] for name in _LABEL)
+        persons = columns["person"][good].tolist()
         names = [f"{person}: {quality:.2f}" for person, quality in zip(persons, quality.tolist())]
-        yield Drawn(picture.name, picture.photo, poses_2d, provenance, poses_3d, names)
+        others = _without_label(columns, reasons)
+        yield Drawn(picture.name, picture.photo, poses_2d, provenance, poses_3d, names, others)
+
+
+def _without_label(columns: dict[str, np.ndarray], reasons: list[str]) -> WithoutLabel:
+    """Of the rows of one picture those without a label."""
+    bad = columns["reason"] != 0
+    persons, texts = columns["person"][bad].tolist(), [reasons[code] for code in columns["reason"][bad].tolist()]
+    names = ["" if person < 0 else f"{person}: no label" for person in persons]
+    lines = [words if person < 0 else f"person {person}: {words}" for person, words in zip(persons, texts)]
+    return WithoutLabel(columns["poses_2d"][bad], columns["provenance"][bad], names, lines)
 
 
 class _Rate:
@@ -110,6 +133,12 @@ def panel(picture: Drawn, height: int, room: Room | None = None) -> np.ndarray:
     size = max(1, round(pixels.shape[1] * zoom)), max(1, round(pixels.shape[0] * zoom))
     shown = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_CUBIC)
     poses = (picture.poses_2d + 0.5) * zoom - 0.5
+    others = picture.others
+    if len(others.poses_2d):
+        greyed = (others.poses_2d + 0.5) * zoom - 0.5
+        shown = drawing.draw_skeleton_2d(
+            shown, greyed, provenance=others.provenance, labels=others.names, colours=[drawing.GHOST_COLOUR] * 3
+        )
     if len(poses):
         shown = drawing.draw_skeleton_2d(shown, poses, provenance=picture.provenance, labels=picture.names)
     missing = height - shown.shape[0]
@@ -119,6 +148,9 @@ def panel(picture: Drawn, height: int, room: Room | None = None) -> np.ndarray:
         solid = figures.figure_3d(together, size=(height, height), room=room if len(together) == 1 else None)
     else:
         solid = np.full((height, height, 3), 255, np.uint8)
+        words = "no label: " + "; ".join(others.reasons)
+        lines = "\n".join(textwrap.wrap(words, _LETTERS)[:8])
+        text.put_text(solid, lines, (height / 2, height / 2), height // 20, anchor="mm")
     return np.concatenate([shown, solid], 1)
 
 

@@ -82,7 +82,7 @@ def generate(flags: Flags) -> int:
     lifter, fingerprint = make_lifter(flags)
     summary = run(options, poses, lifter, fingerprint, engine)
     flags.report.update(summary, output=target)
-    if options.spec.format == "photographs" and options.overlays and summary["labels"]:
+    if options.spec.format == "photographs" and options.overlays:
         drawn = overlays.draw(pathlib.Path(options.spec.path), options.folder)
         print(f"drawn in {drawn}")
         flags.report["drawn"] = drawn

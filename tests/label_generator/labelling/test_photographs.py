@@ -12,14 +12,24 @@ import pytest
 from PIL import Image
 
 from label_generator import generate
-from label_generator.labelling import cameras, formats, inputs, people_file, photographs, picture_files, summaries
+from label_generator.gallery import page
+from label_generator.labelling import (
+    cameras,
+    formats,
+    inputs,
+    overlays,
+    people_file,
+    photographs,
+    picture_files,
+    summaries,
+)
 from tfrecords import reader
 from tfrecords.formats import photographs as photograph_files
 from tools.cli.errors import InputError
 from tools.detection import people as people_module
 from tools.detection.people import Person
 from tools.detection.regions import Region
-from tools.drawing import animation
+from tools.drawing import animation, drawing
 from tools.pose import joints
 
 BODY = np.random.default_rng(0).uniform(-20, 20, (33, 2))
@@ -365,7 +375,11 @@ def test_generate_labels_and_draws_photographs(red_spots, folder, tmp_path, run_
     assert labels["person"].tolist() == [0, 1, -1, -1, 0]
     assert np.isfinite(labels["poses_3d"][[0, 1, 4]]).all()
     drawn = {path.relative_to(output).as_posix() for path in (output / "overlays").rglob("*.png")}
-    assert drawn == {"overlays/a.png", "overlays/more/d.png"}
+    assert drawn == {"overlays/a.png", "overlays/b.png", "overlays/more/d.png"}
+    # Nobody is labelled in b: the picture as it is, and words instead of 3D.
+    nobody = cv2.imread(str(output / "overlays" / "b.png"))
+    assert (nobody[:, :1080] == 120).all()
+    assert 0.002 < (nobody[:, 1080:] < 100).mean() < 0.1
     shown = cv2.imread(str(output / "overlays" / "a.png"))
     # The photograph, three wide to two high, and a square of its height beside it.
     assert shown.shape == (720, 1080 + 720, 3)
@@ -378,6 +392,28 @@ def test_generate_labels_and_draws_photographs(red_spots, folder, tmp_path, run_
     assert (np.ptp(right, axis=-1) > 60).mean() > 0.002
     records = reader.find(str(output / "tfrecords"))
     assert len(records) == 3
+    captions = [shown.caption for shown in page.labelled(output, 4)]
+    assert [caption.split(": ")[:2] for caption in captions[:3]] == [
+        ["a.png", f"quality {labels['quality'][0]:.2f}"],
+        ["a.png", f"quality {labels['quality'][1]:.2f}"],
+        ["b.png", "no label"],
+    ]
+    cell = page.sheet(page.labelled(output, 4), columns=1)
+    assert cell.shape[0] > 4 * 300
+
+
+def test_people_without_a_label_are_drawn_in_grey_and_say_so():
+    pose = np.stack([np.linspace(20, 90, 17), np.linspace(10, 70, 17)], -1)[None]
+    others = overlays.WithoutLabel(
+        pose, np.full((1, 17), joints.LABELLED), ["4: no label"], ["person 4: no depth fits"]
+    )
+    photo = photograph_files.Photo("a.jpg", picture())
+    nothing = np.zeros((0, 17, 3))
+    drawn = overlays.Drawn("a.png", photo, nothing[..., :2], nothing[..., 0], nothing, [], others)
+    shown = overlays.panel(drawn, 240)[:, :360]
+    spots = np.rint((pose[0] + 0.5) * 3 - 0.5).astype(int)
+    colours = shown[spots[:, 1], spots[:, 0]].astype(int)
+    assert (np.abs(colours - drawing.GHOST_COLOUR) <= 2).all()
 
 
 def test_generate_films_a_video(red_spots, film, tmp_path, run_command, canonical_weights):
