@@ -32,7 +32,7 @@ def evaluate_network(flags: Flags) -> int:
             [f"the first {count:,} records, boxes: {flags.boxes}"],
             [os.path.join(flags.output, name) for name in names] if flags.output else [],
         )
-    network = network_files.load(flags.weights) if flags.weights else network_files.default_weights()
+    network = network_files.weights_of(flags.weights)
     predictor = Predictor(network, flags.flip, flags.margin or None)
     sizes = network.sizes
     print(

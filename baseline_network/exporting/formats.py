@@ -7,6 +7,7 @@ operation here runs on the accelerators of phones, which take tensors of four di
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from typing import Callable
@@ -15,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from baseline_network.images import crop
-from baseline_network.network import decoding, hourglass, scaling
+from baseline_network.network import decoding, kinds, landmark_encoder, scaling
 from baseline_network.prediction.predictor import Predictor
 from tools.cli import quiet
 from tools.cli.errors import InputError
@@ -42,12 +43,16 @@ def core(model: tf.keras.Model) -> tf.keras.Model:
     """The part of the network that goes into TFLite.
 
     Args:
-      model: of `hourglass.build`, float32; for int8 one of `equalization.equalized`.
+      model: of `kinds.build`, float32; for int8 one of `equalization.equalized`.
 
     Returns:
       A model from a crop 'image' [B, r, r, 3], RGB, 0 to 255, to the last stack's 'heatmaps' [B, r/4, r/4, 16] and
       'depths' [B, 16], with its own copy of the values.
     """
+    if model.name == landmark_encoder.KIND:
+        image = tf.keras.Input(model.input.shape[1:], name="image")
+        outputs = model(image[..., ::-1] * (1.0 / 256.0))
+        return tf.keras.Model(image, {"heatmaps": outputs["heatmaps"][:, 0], "depths": outputs["depths"]}, name="core")
 
     def copy(layer: tf.keras.layers.Layer) -> tf.keras.layers.Layer:
         if isinstance(layer, scaling.AddUpsampled):
@@ -59,7 +64,7 @@ def core(model: tf.keras.Model) -> tf.keras.Model:
     # The network takes BGR: instead of turning every crop round, its first kernel is.
     first = copied.get_layer("conv1_")
     first.kernel.assign(first.kernel[:, :, ::-1])
-    stacks = hourglass.sizes_of(model).stacks
+    stacks = kinds.sizes_of(model).stacks
     outputs = {"heatmaps": copied.get_layer(f"heatmaps.{stacks - 1}").output, "depths": copied.output["depths"]}
     inside = tf.keras.Model(copied.input, outputs)
     image = tf.keras.Input(model.input.shape[1:], name="image")
@@ -110,7 +115,7 @@ def save_saved_model(predictor: Predictor, folder: str, static_batch: int = 1, r
     * pixels: `Predictor.from_pixels`, picture [H, W, 3] uint8, boxes [N, 4];
     * crops: `Predictor.from_crops`, images [N, r, r, 3] float32, transforms [N, 2, 3];
     * static: images [static_batch, r, r, 3] float32; points are pixels of the crop. All shapes in it are fixed, as
-      compilers and accelerators want them.
+      compilers and accelerators want them, so it looks at no turned crops (`turns`).
 
     Args:
       refine: see `decoding.peaks`; of static alone, the others have the predictor's.
@@ -118,9 +123,11 @@ def save_saved_model(predictor: Predictor, folder: str, static_batch: int = 1, r
     side = predictor.resolution
     whole = tf.tile(tf.eye(2, 3)[None], [static_batch, 1, 1])
 
+    both_ways = functools.partial(decoding.predict_both_ways, predictor.answer)
+
     def static(images: tf.Tensor) -> dict[str, tf.Tensor]:
         inputs = crop.to_network(images)
-        outputs = decoding.predict_both_ways(predictor.answer, inputs) if predictor.flip else predictor.answer(inputs)
+        outputs = both_ways(inputs) if predictor.flip else predictor.answer(inputs)
         # The network is a function of any batch; that this one's size is fixed is to be seen from here on.
         heatmaps = tf.ensure_shape(outputs["heatmaps"], [static_batch, *[None] * 4])[:, -1]
         depths = tf.ensure_shape(outputs["depths"], [static_batch, None])

@@ -17,7 +17,7 @@ import tensorflow as tf
 from baseline_network.evaluation import pose_errors, record_evaluation
 from baseline_network.exporting import equalization, formats, onnx_core, tflite_process
 from baseline_network.images import crop
-from baseline_network.network import decoding, network_files
+from baseline_network.network import decoding, kinds, network_files
 from baseline_network.prediction.predictor import Predictor
 from tfrecords import reader, schema, sources
 from tfrecords.source import Options, Skip
@@ -122,7 +122,7 @@ def export_network(flags: Flags, output: str) -> int:
         return plans.show(flags, [network_files.described(flags.weights), *data], filter(None, selects), [output])
     if "onnx" in flags.formats:
         onnx_core.check_packages()
-    network = network_files.load(flags.weights) if flags.weights else network_files.default_weights()
+    network = network_files.weights_of(flags.weights)
     with (
         tensorflow_errors.writing(output, lambda: "nothing was written; the same command starts anew"),
         atomic.write_folder(output) as folder,
@@ -190,9 +190,10 @@ def export(network: network_files.HourglassWeights, folder: str, options: Flags)
             _remove(os.path.join(folder, name))
 
     if "saved_model" in options.formats:
-        attempt("saved_model", lambda path: _saved_model(predictor, path, check, options.static_batch, refine))
+        attempt("saved_model", lambda path: _saved_model(network, predictor, path, check, options.static_batch, refine))
     for precision in (one for one in formats.PRECISIONS if one in options.formats):
-        even = precision == "int8"
+        # Channels of the hourglass are made even before they are quantised.
+        even = precision == "int8" and kinds.kind_of(network.sizes) == kinds.HOURGLASS
         core = formats.core(equalization.equalized(predictor.model, calibration) if even else predictor.model)
         make = functools.partial(
             _tflite, core, precision, calibration, keras, expected, check, predictor.resolution, refine
@@ -230,7 +231,14 @@ def _print_comparison(name: str, words: str, entry: dict[str, Any]) -> None:
     print(f"{words.format(name=name, **entry['difference'])}; {entry['bytes'] / 1e6:.1f} MB, {entry['ms']:.1f} ms")
 
 
-def _saved_model(predictor: Predictor, path: str, check: Sample, static_batch: int, refine: str) -> dict[str, Any]:
+def _saved_model(
+    network: network_files.HourglassWeights,
+    predictor: Predictor,
+    path: str,
+    check: Sample,
+    static_batch: int,
+    refine: str,
+) -> dict[str, Any]:
     formats.save_saved_model(predictor, path, static_batch, refine)
     signatures = tf.saved_model.load(path).signatures
     encoded, boxes = tf.constant(check.encoded), tf.constant(check.boxes)
@@ -245,7 +253,8 @@ def _saved_model(predictor: Predictor, path: str, check: Sample, static_batch: i
     crops = tf.constant(check.crops[several])
     whole = tf.tile(tf.eye(2, 3)[None], [static_batch, 1, 1])
     static = {name: value.numpy() for name, value in signatures["static"](images=crops).items()}
-    expected_people = {name: value.numpy() for name, value in predictor.from_crops(crops, whole).items()}
+    fixed = Predictor(network, True, predictor.margin, turned=False) if predictor.turned else predictor
+    expected_people = {name: value.numpy() for name, value in fixed.from_crops(crops, whole).items()}
     static_difference = formats.differences(expected_people, static)
     formats.check_saved(static_difference, "saved_model, signature static")
     entry = {

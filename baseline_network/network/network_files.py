@@ -17,18 +17,20 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from baseline_network.network import decoding, hourglass, targets
+from baseline_network.network import decoding, hourglass, kinds, landmark_encoder, targets
 from tools.cli.errors import InputError
+from tools.detection import mediapipe_models
 from tools.files import remote, weights_folder
 from tools.training import op_forms
 
 FORMAT = 1
-KIND = "hourglass3d"
 # The network's input; docs/reference.md: imported checkpoints need it, and this project's own weights are trained
 # with it.
 INPUT = "BGR / 256"
 CARD = "README.md"
 SHIPPED = pathlib.Path(__file__).resolve().parents[1] / "weights"
+# Shipped too, by name; it needs no other files.
+WITHOUT_MEDIAPIPE = "photographs-128-2"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +62,8 @@ class HourglassWeights:
         """
         if resolution == self.sizes.resolution:
             return self
+        if isinstance(self.sizes, landmark_encoder.Sizes):
+            dataclasses.replace(self.sizes, resolution=resolution)  # refuses
         sizes = dataclasses.replace(self.sizes, resolution=resolution)
         old, new = (one.heatmap_resolution // 2**hourglass.REGRESSION_POOLS for one in (self.sizes, sizes))
         edges = np.arange(new + 1)[:, None] / new, np.arange(old + 1)[None] / old
@@ -78,7 +82,7 @@ class HourglassWeights:
         Raises:
           InputError: the values are not those of a network of these sizes; names the file.
         """
-        model = hourglass.build(self.sizes, synchronized=synchronized, dtype=dtype, form=form)
+        model = kinds.build(self.sizes, synchronized=synchronized, dtype=dtype, form=form)
         weights_folder.assign(variables_of(model), self.values, os.path.join(self.directory, weights_folder.WEIGHTS))
         return model
 
@@ -111,10 +115,10 @@ def save(
     """
     description = {
         "format": FORMAT,
-        "network": KIND,
+        "network": kinds.kind_of(kinds.sizes_of(model)),
         "input": INPUT,
         "joints": list(targets.MPII16.joints),
-        "sizes": dataclasses.asdict(hourglass.sizes_of(model)),
+        "sizes": dataclasses.asdict(kinds.sizes_of(model)),
         "facts": dict(facts or {}),
     }
     values = {name: variable.numpy() for name, variable in variables_of(model).items()}
@@ -124,14 +128,19 @@ def save(
 def load(directory: str | os.PathLike) -> HourglassWeights:
     """Reads a weights folder; names and shapes of all its values are compared by `Network.build`.
 
+    Args:
+      directory: a folder, an address, or the name of weights that the repository ships beside the default ones.
+
     Raises:
       InputError: there is none, or it is damaged, of another format or another network, or a value is not finite.
     """
-    directory = remote.fetched(directory)
+    directory = remote.fetched(_named(directory))
     content = weights_folder.read_description(directory, FORMAT)
     where = pathlib.Path(directory, weights_folder.MODEL)
-    if content.get("network") != KIND:
-        raise InputError(f"{where}: describes no baseline network (network: {content.get('network')!r}, not {KIND!r})")
+    kind = content.get("network")
+    if kind not in kinds.SIZES:
+        expected = " or ".join(map(repr, kinds.SIZES))
+        raise InputError(f"{where}: describes no baseline network (network: {kind!r}, not {expected})")
     if content.get("input") != INPUT:
         raise InputError(f"{where}: the network's input is {content.get('input')!r}, expected {INPUT!r}")
     names = {field.name for field in dataclasses.fields(hourglass.Sizes)}
@@ -144,7 +153,7 @@ def load(directory: str | os.PathLike) -> HourglassWeights:
     ):
         raise InputError(f"{where}: expected sizes with the whole numbers {', '.join(sorted(names))}, and facts")
     try:
-        sizes = hourglass.Sizes(**listed)
+        sizes = kinds.SIZES[kind](**listed)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
     if content.get("joints", list(targets.MPII16.joints)) != list(targets.MPII16.joints) and sizes.joints == 16:
@@ -158,6 +167,10 @@ def load(directory: str | os.PathLike) -> HourglassWeights:
 
 def _check_values(values: dict[str, np.ndarray], sizes: hourglass.Sizes, where: str) -> None:
     """Raises `InputError` when arrays are not those of a network of these sizes, before one is built of any size."""
+
+    if isinstance(sizes, landmark_encoder.Sizes):
+        _check_head(values, sizes, where)
+        return
 
     def dimension(name: str, axis: int) -> int | None:
         return values[name].shape[axis] if name in values and values[name].ndim > axis else None
@@ -175,6 +188,22 @@ def _check_values(values: dict[str, np.ndarray], sizes: hourglass.Sizes, where: 
     ):
         if found != expected:
             raise InputError(f"{where}: {what}: {found or 'none'} in the arrays, {expected} by {weights_folder.MODEL}")
+    _check_variances(values, where)
+
+
+def _check_head(values: dict[str, np.ndarray], sizes: hourglass.Sizes, where: str) -> None:
+    """The same for a head on the landmark network."""
+    kernel = values["logits/kernel"].shape[2:] if "logits/kernel" in values else ()
+    modules = sum(f"level0.{number}.dw/depthwise_kernel" in values for number in range(len(values)))
+    if (*kernel, modules) != (sizes.features, sizes.joints, sizes.modules):
+        raise InputError(
+            f"{where}: features, joints and modules are {(*kernel, modules)} in the arrays, "
+            f"{(sizes.features, sizes.joints, sizes.modules)} by {weights_folder.MODEL}"
+        )
+    _check_variances(values, where)
+
+
+def _check_variances(values: dict[str, np.ndarray], where: str) -> None:
     for name, value in values.items():
         if name.endswith("/moving_variance") and value.min() < 0:
             raise InputError(f"{where}: variable {name} holds negative variances")
@@ -182,16 +211,44 @@ def _check_values(values: dict[str, np.ndarray], sizes: hourglass.Sizes, where: 
 
 def described(folder: str | os.PathLike | None) -> str:
     """Weights in words, those shipped where `folder` is empty; raises `InputError` for damaged ones, builds nothing."""
-    network = load(folder) if folder else default_weights()
+    network = weights_of(folder)
     numbers = sum(value.size for value in network.values.values())
     return f"{network.directory}: {network.sizes.stacks} stacks, {network.sizes.resolution} px, {numbers:,} numbers"
 
 
-def default_weights() -> HourglassWeights:
-    """The network that the repository ships; raises `InputError` where there is none."""
+def _named(directory: str | os.PathLike) -> str | os.PathLike:
+    """The folder of shipped weights, where it is their name and no folder's here."""
+    name = os.fspath(directory)
+    there = name == os.path.basename(name) and not os.path.exists(name)
+    return SHIPPED / name if there and (SHIPPED / name / weights_folder.MODEL).is_file() else directory
+
+
+def weights_of(folder: str | os.PathLike | None, fall_back: bool = False) -> HourglassWeights:
+    """The weights of `load`, or those shipped where `folder` is empty; see `default_weights`."""
+    return load(folder) if folder else default_weights(fall_back)
+
+
+def default_weights(fall_back: bool = False) -> HourglassWeights:
+    """The network that the repository ships.
+
+    Args:
+      fall_back: where it needs MediaPipe's wheel, which is not installed, take `WITHOUT_MEDIAPIPE` and say so.
+
+    Raises:
+      InputError: there is none, or it needs the wheel.
+    """
     if not (SHIPPED / weights_folder.MODEL).exists():
         raise InputError(
             f"{SHIPPED}: no weights are shipped here; train some (baseline_network/train.py) or import some "
             "(tools/import_checkpoint.py), and name their folder with --weights"
         )
-    return load(SHIPPED)
+    network = load(SHIPPED)
+    if isinstance(network.sizes, landmark_encoder.Sizes) and not mediapipe_models.available():
+        note = f"MediaPipe's wheel is not installed ({mediapipe_models.HOW_TO_GET_IT})"
+        if not fall_back:
+            raise InputError(
+                f"{note}, whose landmark network the shipped weights need; --weights={WITHOUT_MEDIAPIPE} do not"
+            )
+        print(f"{note}: the network {WITHOUT_MEDIAPIPE}, which is less accurate, is used", flush=True)
+        network = load(WITHOUT_MEDIAPIPE)
+    return network

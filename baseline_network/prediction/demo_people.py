@@ -70,7 +70,7 @@ def show(flags: Flags, output: pathlib.Path) -> None:
         shown = from_photograph(flags.arguments[0], chooser)
     else:
         shown = rendered(flags.count, flags.seed)
-    network, predictor = network_flags.make_predictor(flags)
+    network, predictor = network_flags.make_predictor(flags, fall_back=True)
     add_predictions(predictor, shown)
     with locked(output):
         write(output, network, predictor, shown, flags.rows)

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 def declare(flags: Flags) -> None:
     """Declares the flags that `make_predictor` reads."""
-    flags.string("weights", None, "weights folder; not given: the shipped network")
+    flags.string(
+        "weights",
+        None,
+        "weights folder, or photographs-128-2, which needs no MediaPipe; not given: the shipped network",
+    )
     flags.boolean("flip", True, "average with the mirrored crop's prediction; twice the time, lower errors")
     flags.float(
         "margin",
@@ -33,12 +37,15 @@ def declare(flags: Flags) -> None:
     flags.boolean("use_cpu", False, "do not use GPUs")
 
 
-def make_predictor(flags: Flags) -> tuple[HourglassWeights, Predictor]:
-    """The network and its predictor, printed in one line; raises `InputError` when the weights cannot be used."""
+def make_predictor(flags: Flags, fall_back: bool = False) -> tuple[HourglassWeights, Predictor]:
+    """The network and its predictor, printed in one line; raises `InputError` when the weights cannot be used.
+
+    fall_back: see `network_files.default_weights`.
+    """
     from baseline_network.network import network_files
     from baseline_network.prediction.predictor import PUBLISHED, Predictor, compute_policy
 
-    network = network_files.load(flags.weights) if flags.weights else network_files.default_weights()
+    network = network_files.weights_of(flags.weights, fall_back)
     scale = PUBLISHED if flags.bones_mm is None else flags.bones_mm
     policy = compute_policy(flags.use_fp16)
     predictor = Predictor(network, flags.flip, flags.margin, scale, policy)

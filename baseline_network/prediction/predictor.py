@@ -9,7 +9,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from baseline_network.images import crop
-from baseline_network.network import decoding, folded_hourglass, hourglass, network_files, targets
+from baseline_network.network import decoding, kinds, landmark_encoder, network_files, targets, turns
 from tools.cli.errors import InputError
 from tools.training import precision
 
@@ -78,8 +78,9 @@ class Predictor(tf.Module):
     Boxes are x, y of the upper left corner, width, height in px and may reach past the picture, where all is black.
 
     Attributes:
-      model: the Keras model. answer: what is run, `FoldedHourglass` of it. resolution: side of its crops in px.
-      flip: whether the mirrored crop is looked at too. margin: the crop's side over the box's longer side.
+      model: the Keras model. answer: what is run, `kinds.answer_of` it. resolution: side of its crops in px.
+      flip: whether the mirrored crop is looked at too. turned: whether turned crops are, where that is surer (`turns`),
+        as with `flip` by a head on MediaPipe's landmark network. margin: the crop's side over the box's longer side.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Predictor(tf.Module):
         margin: float | None = None,
         mm_scale: str | float = PUBLISHED,
         dtype: tf.Tensor = None,
+        turned: bool = True,
     ) -> None:
         """Builds the network.
 
@@ -98,6 +100,8 @@ class Predictor(tf.Module):
           margin: None: that of the network's training (its facts), else the published 1.25.
           mm_scale: sum of the 14 bones in mm, to which every pose is scaled; 'published': `decoding.BONES_SUM_MM`.
           dtype: as of `hourglass.build`, for a network from disk; None: float32.
+          turned: False: with `flip` no more than the mirrored crop; what is computed then has the same shapes whatever
+            is on the picture.
 
         Raises:
           InputError: the network does not fit its files or has other than 16 joints, or a number makes no sense.
@@ -106,7 +110,7 @@ class Predictor(tf.Module):
         facts = {}
         if isinstance(network, network_files.HourglassWeights):
             facts, network = network.facts, network.build(dtype or "float32")
-        sizes = hourglass.sizes_of(network)
+        sizes = kinds.sizes_of(network)
         if sizes.joints != targets.MPII16.size:
             raise InputError(f"the network has {sizes.joints} joints, expected MPII's {targets.MPII16.size}")
         margin = facts.get("crop_margin", crop.BOX_MARGIN) if margin is None else margin
@@ -118,8 +122,9 @@ class Predictor(tf.Module):
         bones = decoding.BONES_SUM_MM if mm_scale == PUBLISHED else mm_scale
         if isinstance(bones, str) or not 0 < bones < float("inf"):
             raise InputError(f"mm_scale {mm_scale}: expected '{PUBLISHED}' or the sum of the bones in mm, above 0")
-        self.model, self.answer = network, folded_hourglass.FoldedHourglass(network)
+        self.model, self.answer = network, kinds.answer_of(network)
         self.flip, self.margin, self._bones_mm = bool(flip), float(margin), float(bones)
+        self.turned = self.flip and turned and isinstance(sizes, landmark_encoder.Sizes)
         self.resolution, self._refine = sizes.resolution, facts.get("peaks", decoding.QUARTER)
         side = self.resolution
         boxes, moves = tf.TensorSpec([None, 4], tf.float32), tf.TensorSpec([None, 2, 3], tf.float32)
@@ -142,6 +147,12 @@ class Predictor(tf.Module):
         )
         return crops, transforms
 
+    def outputs(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Heatmaps and depths, as of `hourglass.build`, of images [N, r, r, 3], BGR / 256, by all looks."""
+        if not self.flip:
+            return self.answer(images)
+        return (turns.predict if self.turned else decoding.predict_both_ways)(self.answer, images)
+
     def _from_crops(self, images: tf.Tensor, transforms: tf.Tensor) -> dict[str, tf.Tensor]:
         """Crops [N, r, r, 3] float32 RGB, 0 to 255, and the transforms [N, 2, 3] from their pictures to them."""
         # TensorFlow's graph optimiser fails on empty batches: they get one black crop, whose result is dropped.
@@ -150,7 +161,7 @@ class Predictor(tf.Module):
         images = tf.pad(images, [[0, padding], [0, 0], [0, 0], [0, 0]])
         transforms = tf.concat([transforms, tf.eye(2, 3, [padding])], 0)
         inputs = crop.to_network(images)
-        outputs = decoding.predict_both_ways(self.answer, inputs) if self.flip else self.answer(inputs)
+        outputs = self.outputs(inputs)
         ones = tf.ones_like(transforms[:, 0, 0])
         poses = decoding.predictions_to_pose(
             outputs["heatmaps"][:, -1], outputs["depths"], transforms, self.resolution, ones, self._refine

@@ -11,6 +11,8 @@ import dataclasses
 
 import tensorflow as tf
 
+from baseline_network.network import landmark_encoder
+
 # Groups of bones that should be of one length, as (joint, joint, factor): the lower legs and arms are shorter than the
 # upper ones by these factors in Human3.6M.
 _SHIN, _FOREARM = 1.0085885098415446, 1.1375361376887123
@@ -22,6 +24,8 @@ BONE_GROUPS = (
 )
 # Squared lengths are clipped to this from below: the gradient of a square root is infinite at zero.
 _MIN_SQUARE = 1e-10
+# Half crops, up to which an error of a depth counts by its square.
+_ROBUST = 0.05
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +52,31 @@ def depth_loss(predicted: tf.Tensor, target: tf.Tensor, depth_mask: tf.Tensor) -
     """Sum of the squared errors of the depths over the number of joints; predicted, target, depth_mask: [B, J]."""
     squares = tf.square(tf.cast(predicted, tf.float32) - target) * tf.cast(depth_mask, tf.float32)
     return tf.reduce_mean(squares, -1)
+
+
+def place_loss(heat: tf.Tensor, points: tf.Tensor, joint_mask: tf.Tensor) -> tf.Tensor:
+    """Cross entropy of each joint's probabilities with a Gaussian around its place, mean over all joints.
+
+    Args:
+      heat: [B, S, h, w, J] of `landmark_encoder.Heat`. points: [B, J, 2] in 0..1 of the crop.
+      joint_mask: [B, J] bool or float; neither these nor joints outside of the crop add anything.
+    """
+    cells = heat.shape[2]
+    inside = tf.reduce_all((points > 0.0) & (points < 1.0), -1)
+    middles = tf.range(cells, dtype=tf.float32) + 0.5
+    apart = middles - tf.clip_by_value(points, 0.0, 1.0)[..., None] * cells  # [B, J, 2, cells]
+    shares = tf.exp(-tf.square(apart) / (2.0 * landmark_encoder.SIGMA**2))
+    shares /= tf.reduce_sum(shares, -1, keepdims=True)
+    logs = tf.math.log(tf.cast(heat[:, -1], tf.float32) / landmark_encoder.PEAK + 1e-12)
+    by_joint = -tf.einsum("byxj,bjx,bjy->bj", logs, shares[:, :, 0], shares[:, :, 1])
+    return tf.reduce_mean(by_joint * tf.cast(inside, tf.float32) * tf.cast(joint_mask, tf.float32), -1)
+
+
+def robust_depth_loss(predicted: tf.Tensor, target: tf.Tensor, depth_mask: tf.Tensor) -> tf.Tensor:
+    """Sum of the errors of the depths, squared below `_ROBUST` (Huber), over the number of joints; as `depth_loss`."""
+    apart = tf.abs(tf.cast(predicted, tf.float32) - target)
+    errors = tf.where(apart < _ROBUST, tf.square(apart) / (2.0 * _ROBUST), apart - _ROBUST / 2.0)
+    return tf.reduce_mean(errors * tf.cast(depth_mask, tf.float32), -1)
 
 
 def geometric_loss(depths: tf.Tensor, points: tf.Tensor, joint_mask: tf.Tensor) -> tf.Tensor:
@@ -78,6 +107,7 @@ def losses(
     resolution: int,
     weights: Weights,
     depth_weights: tf.Tensor | None = None,
+    probabilities: bool = False,
 ) -> dict[str, tf.Tensor]:
     """All parts of the loss, each [B] float32, unweighted by `weights` but for 'loss', their weighted sum.
 
@@ -86,14 +116,21 @@ def losses(
       resolution: side of the crop in pixels.
       depth_weights: [B], such as the quality of generated labels; they weigh the depths alone, since the 2D joints are
         annotations and not estimates. None: all 1.
+      probabilities: heatmaps are those of `landmark_encoder`, and compared by `place_loss`; depths by
+        `robust_depth_loss`.
 
     Returns:
       'loss', 'heatmap_loss', 'depth_loss' and, with var_weight, 'geometric_loss', which counts on samples without depth
       alone.
     """
+    if probabilities:
+        of_maps = place_loss(outputs["heatmaps"], targets["points"] / resolution, targets["joint_mask"])
+    else:
+        of_maps = heatmap_loss(outputs["heatmaps"], targets["heatmaps"], targets["joint_mask"])
+    of_depths = robust_depth_loss if probabilities else depth_loss
     parts = {
-        "heatmap_loss": heatmap_loss(outputs["heatmaps"], targets["heatmaps"], targets["joint_mask"]),
-        "depth_loss": depth_loss(outputs["depths"], targets["depths"], targets["depth_mask"]),
+        "heatmap_loss": of_maps,
+        "depth_loss": of_depths(outputs["depths"], targets["depths"], targets["depth_mask"]),
     }
     if depth_weights is not None:
         parts["depth_loss"] *= tf.cast(depth_weights, tf.float32)

@@ -15,7 +15,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from baseline_network.network import decoding, hourglass, network_files
+from baseline_network.network import decoding, hourglass, kinds, landmark_encoder, network_files
 from baseline_network.training import cached_pictures, losses, reviewed, trainer, training_data, training_flags
 from tfrecords import reader
 from tfrecords.storage import fingerprints
@@ -88,6 +88,8 @@ def train(flags: Flags) -> int:
     if flags.frozen_stem and not flags.weights:
         raise InputError("--frozen_stem: without --weights the first layers would stay random")
     start = network_files.load(flags.weights) if flags.weights else None
+    if flags.frozen_stem and start is not None and isinstance(start.sizes, landmark_encoder.Sizes):
+        raise InputError("--frozen_stem: of a head on MediaPipe's landmark network all is trained")
     records = leave_out(flags, records)
     sizes = network_sizes(flags, start)
     sets = training_sets(flags, records)
@@ -210,16 +212,25 @@ def _count(flags: Flags, place: str, flag: str) -> int:
 def network_sizes(flags: Flags, start: network_files.HourglassWeights | None) -> hourglass.Sizes:
     """The sizes by the flags, or of the weights to start from; raises `InputError` when the two contradict."""
     try:
-        sizes = hourglass.Sizes(**{name: getattr(flags, name) for name in training_flags.SIZES})
+        sizes = _sizes(flags)
     except InputError as error:
         raise InputError(f"--{error}") from None
     if start is None:
         return sizes
+    if flags.encoder != "none" and not isinstance(start.sizes, landmark_encoder.Sizes):
+        raise InputError(f"--encoder={flags.encoder}: the network in --weights is an hourglass")
     for name in training_flags.SIZES:
         size = getattr(start.sizes, name)
         if name != "resolution" and flags.given(name) and getattr(sizes, name) != size:
             raise InputError(f"--{name}={getattr(sizes, name)}: the network in --weights has {size}")
     return dataclasses.replace(start.sizes, resolution=sizes.resolution) if flags.given("resolution") else start.sizes
+
+
+def _sizes(flags: Flags) -> hourglass.Sizes:
+    if flags.encoder == "none":
+        return hourglass.Sizes(**{name: getattr(flags, name) for name in training_flags.SIZES})
+    # The published sizes are the hourglass's; a head has its own where none are given.
+    return landmark_encoder.Sizes(**{name: getattr(flags, name) for name in training_flags.SIZES if flags.given(name)})
 
 
 def training_sets(flags: Flags, records: TrainingRecords) -> list[training_data.TrainingSet]:
@@ -256,6 +267,7 @@ def collect_settings(
     decisive = [*training_flags.SIZES, *training_flags.DECISIVE, *training_flags.AUGMENTATION]
     decisive += ["precision", "train_records", *(["decisions"] if flags.decisions else [])]
     decisive += [name for name in ("frozen_stem", "cache_pictures") if getattr(flags, name)]
+    decisive += ["encoder"] if isinstance(sizes, landmark_encoder.Sizes) else []
     if start is not None:
         settings["first_weights"] = checksums.of_arrays(start.values)[: checksums.SHORT]
         decisive.append("first_weights")
@@ -275,12 +287,13 @@ def build_model(
         start = training.start.at_resolution(training.sizes.resolution)
         network = start.build(synchronized=synchronized, form=devices.op_form)
     else:
-        network = hourglass.build(training.sizes, synchronized=synchronized, form=devices.op_form)
+        network = kinds.build(training.sizes, synchronized=synchronized, form=devices.op_form)
     if flags.frozen_stem:
         hourglass.freeze_stem(network)
     prepare = functools.partial(cached_pictures.prepare, setup=training.batches) if training.cached else None
     weights = losses.Weights(flags.reg_weight, flags.var_weight)
-    model = trainer.Trainer(network, weights, training.batch_size, prepare, moves_groups(flags, devices))
+    grouped = moves_groups(flags, devices) and not isinstance(training.sizes, landmark_encoder.Sizes)
+    model = trainer.Trainer(network, weights, training.batch_size, prepare, grouped)
     if flags.schedule == "cosine":
         steps = training.steps_per_epoch * training.epochs
         schedule = schedules.WarmupCosine(flags.learning_rate, steps, _WARMUP_STEPS)
@@ -304,9 +317,9 @@ def moves_groups(flags: Flags, devices: TrainingDevices) -> bool:
       InputError: it is asked for where it cannot be.
     """
     alone = devices.replicas == 1 and not parameter_servers.is_one(devices.strategy)
-    possible = alone and flags.optimizer == "rmsprop"
+    possible = alone and flags.optimizer == "rmsprop" and flags.encoder == "none"
     if flags.grouped_updates and not possible:
-        raise InputError("--grouped_updates is for one device and --optimizer=rmsprop")
+        raise InputError("--grouped_updates is for one device, the hourglass and --optimizer=rmsprop")
     wanted = devices.op_form == op_forms.GPU if flags.grouped_updates is None else flags.grouped_updates
     return bool(wanted and possible)
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from baseline_network.evaluation import pose_errors
 from baseline_network.images import crop
-from baseline_network.network import decoding, hourglass, network_files, targets
+from baseline_network.network import decoding, hourglass, kinds, landmark_encoder, network_files, targets
 from baseline_network.training import grouped_variables, losses, rmsprop, training_data
 from tfrecords import reader
 from tools.training.division import Division, Rows
@@ -54,7 +54,8 @@ class Trainer(tf.keras.Model):
         super().__init__(name="baseline")
         self.network, self._grouped = network, grouped
         self._weights, self._batch_size, self._prepare = weights, batch_size, prepare
-        self._resolution = hourglass.sizes_of(network).resolution
+        sizes = kinds.sizes_of(network)
+        self._resolution, self._cells = sizes.resolution, isinstance(sizes, landmark_encoder.Sizes)
         names = ["loss", "heatmap_loss", "depth_loss"] + (["geometric_loss"] if weights.var_weight else [])
         self._means = {name: tf.keras.metrics.Mean(name=name) for name in names}
 
@@ -66,7 +67,9 @@ class Trainer(tf.keras.Model):
     def losses_of(self, batch: dict[str, tf.Tensor], training: bool) -> dict[str, tf.Tensor]:
         """The parts of the loss, each [B]."""
         outputs = self.network(crop.to_network(batch["images"]), training=training)
-        return losses.losses(outputs, batch, self._resolution, self._weights, batch["depth_weights"])
+        return losses.losses(
+            outputs, batch, self._resolution, self._weights, batch["depth_weights"], probabilities=self._cells
+        )
 
     def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Keras' hook: one step of the optimizer."""
@@ -176,7 +179,7 @@ class Evaluator:
 
     def __init__(self, sizes: hourglass.Sizes, test: TestSet):
         self._test, self._sizes = test, sizes
-        self.network = hourglass.build(sizes, dtype="float32")
+        self.network = kinds.build(sizes, dtype="float32")
         self._setup = training_data.BatchOptions(sizes.resolution, test.margin)
         self._run = tf.function(self._predict, reduce_retracing=True)
         self._distances = np.zeros(0)  # of all test joints to the truth, in heads, as last measured

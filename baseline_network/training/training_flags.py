@@ -106,6 +106,13 @@ def declare(description: str) -> command.Flags:
             False,
             "with --weights: leave the first layers, up to the first pooling, as they are; saves a quarter of a step",
         )
+        flags.enum(
+            "encoder",
+            "none",
+            ["none", "mediapipe"],
+            "none: the published hourglass; mediapipe: a small head on the inner maps of MediaPipe's landmark network, "
+            "which stays as it is (not published; --features 64 and --modules 2, where not given)",
+        )
         flags.integer("stacks", 2, "number of stacked hourglasses", lower_bound=1)
         flags.integer("modules", 2, "residual modules at each position of an hourglass", lower_bound=1)
         flags.integer("features", 256, "number of channels", lower_bound=2)
@@ -203,9 +210,12 @@ def experiment_directory(flags: command.Flags, sizes: Sizes | None = None) -> st
       sizes: `hourglass.Sizes` of the network, where they are not those of the flags.
     """
     stacks, modules, features, resolution = (getattr(sizes or flags, name) for name in SIZES)
+    from baseline_network.network import landmark_encoder
+
+    kind = "head" if isinstance(sizes, landmark_encoder.Sizes) else "hourglass"
     return os.path.join(
         flags.train_dir,
-        f"hourglass_{stacks}_{modules}_{features}_{resolution}",
+        f"{kind}_{stacks}_{modules}_{features}_{resolution}",
         f"epochs_{flags.epochs}",
         f"lr_{flags.learning_rate:g}",
         f"batch_size_{flags.batch_size}",

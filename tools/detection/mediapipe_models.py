@@ -61,6 +61,14 @@ def model_file(name: str) -> pathlib.Path:
     raise InputError(f"photographs need the models in MediaPipe's wheel, but {missing}: {HOW_TO_GET_IT}")
 
 
+def checked_file(name: str) -> bytes:
+    """The content of the 'detector' or the 'landmarks' model; raises `InputError` where it is missing or damaged."""
+    path = model_file(name)
+    if checksums.of_file(path) != _CHECKSUMS[name]:
+        raise InputError(f"{path}: not the model of {WHEEL}, or damaged; install it again: {HOW_TO_GET_IT}")
+    return path.read_bytes()
+
+
 def available() -> bool:
     """Whether both model files are there."""
     try:
@@ -76,10 +84,7 @@ class _Graph:
         """outputs: numbers of the tensors that are to be its outputs, instead of the file's own."""
         import tensorflow as tf
 
-        path = model_file(name)
-        if checksums.of_file(path) != _CHECKSUMS[name]:
-            raise InputError(f"{path}: not the model of {WHEEL}, or damaged; install it again: {HOW_TO_GET_IT}")
-        content = path.read_bytes()
+        content = checked_file(name)
         content = inner_outputs.with_outputs(content, outputs) if outputs else content
         self._interpreter = tf.lite.Interpreter(model_content=content, num_threads=threads)
         self._interpreter.allocate_tensors()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from baseline_network.network import landmark_encoder
 from baseline_network.training import losses
 
 BATCH, STACKS, SIDE = 5, 2, 8
@@ -139,3 +140,29 @@ def test_half_precision_outputs_are_compared_in_float32():
     loss = losses.heatmap_loss(predicted, tf.zeros([1, 4, 4, 2]), tf.ones([1, 2]))
     assert loss.dtype == tf.float32
     assert float(loss[0]) == pytest.approx(90000)
+
+
+def test_places_and_depths_of_probabilities_by_loops():
+    rng = np.random.default_rng(4)
+    logits, points = rng.normal(size=[2, 1, 8, 8, 3]), rng.uniform(0.1, 0.9, [2, 3, 2])
+    points[0, 1] = [1.2, 0.5]  # outside: does not count
+    mask = np.array([[True, True, False], [True, True, True]])
+    heat = np.exp(logits)
+    heat *= landmark_encoder.PEAK / heat.sum((2, 3), keepdims=True)
+    expected = np.zeros(2)
+    for b, j in [(0, 0), (1, 0), (1, 1), (1, 2)]:
+        target = np.zeros([8, 8])
+        for y in range(8):
+            for x in range(8):
+                square = (x + 0.5 - 8 * points[b, j, 0]) ** 2 + (y + 0.5 - 8 * points[b, j, 1]) ** 2
+                target[y, x] = math.exp(-square / (2 * landmark_encoder.SIGMA**2))
+        target /= target.sum()
+        expected[b] -= (target * np.log(heat[b, 0, :, :, j] / landmark_encoder.PEAK)).sum() / 3
+    found = losses.place_loss(*(tf.constant(value, tf.float32) for value in (heat, points)), tf.constant(mask))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+    apart = np.array([[0.02, -0.3, 5.0]])
+    expected = (0.02**2 / 0.1 + (0.3 - 0.025)) / 3
+    counted = tf.constant([[True, True, False]])
+    found = losses.robust_depth_loss(tf.constant(apart, tf.float32), tf.zeros([1, 3]), counted)
+    np.testing.assert_allclose(found, [expected], rtol=1e-5)
