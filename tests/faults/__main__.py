@@ -63,6 +63,7 @@ def main() -> int:
     parser.add_argument("--fault", default="", help="faults, separated by commas")
     parser.add_argument("--folder", help="working folder that is kept; else a temporary one")
     parser.add_argument("--first", type=int, default=0, help="leave out so many points")
+    parser.add_argument("--numbers", default="", help="only these points, in this order, separated by commas")
     options = parser.parse_args()
     wanted = options.only.split(",")
     names = [one.name for one in subjects.SUBJECTS if one.name.startswith(tuple(wanted))]
@@ -79,9 +80,9 @@ def main() -> int:
         laboratory = points.Laboratory(root, names)
         laboratory.prepare()
         drawn = plan(options.seed, options.points, names, faults)
-        for number, (name, fault, seed) in enumerate(drawn):
-            if number < options.first:
-                continue
+        chosen = map(int, options.numbers.split(",")) if options.numbers else range(options.first, len(drawn))
+        for number in chosen:
+            name, fault, seed = drawn[number]
             started = time.monotonic()
             result = laboratory.point(subjects.BY_NAME[name], fault, random.Random(seed))
             state = "skipped" if result.skipped else "BAD" if result.bad else "good" if result.reached else "too late"
