@@ -10,7 +10,6 @@ the time goes, input pipeline included (Profile; pip install tensorboard-plugin-
 
 from __future__ import annotations
 
-import json
 import os
 import pathlib
 import shlex
@@ -19,6 +18,7 @@ from typing import Any
 
 from tools.cli import command
 from tools.cli.errors import InputError
+from tools.files import inputs
 
 
 def declare() -> command.Flags:
@@ -42,13 +42,13 @@ def main(flags: command.Flags) -> int:
         place = path.parent
         steps = checkpoints.saved_steps(str(place))
         exported = sorted((place / experiments.EXPORT_FOLDER).rglob("model.json"))
-        content = json.loads(exported[0].read_text(encoding="utf-8")) if exported else {}
+        content = inputs.read_json(exported[0]) if exported else {}
         trainings.append(
             {
                 "directory": place,
                 "step": steps[-1] if steps else 0,
                 "finished": bool(exported),
-                "figures": content.get("facts", {}).get("figures", {}),
+                "figures": _figures(content),
                 "curves": (place / experiments.LOG_FOLDER).is_dir(),
             }
         )
@@ -62,6 +62,14 @@ def main(flags: command.Flags) -> int:
     print(f"\n{line}\nthen open http://localhost:{flags.port}")
     flags.report.update(trainings=trainings, tensorboard=line)
     return 0
+
+
+def _figures(content: Any) -> dict[str, float]:
+    """The figures that the model.json of an export states; {} where it states none."""
+    facts = content.get("facts") if isinstance(content, dict) else None
+    figures = facts.get("figures") if isinstance(facts, dict) else None
+    numbers = figures.items() if isinstance(figures, dict) else ()
+    return {name: value for name, value in numbers if isinstance(value, (int, float))}
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from tools.cli.errors import InputError
 from tools.cli.progress import Progress
 from tools.detection import body_head, mediapipe_models
 from tools.detection.regions import Region
-from tools.files import atomic, checksums
+from tools.files import atomic, checksums, inputs
 from tools.pose import bounds, joints
 
 _BODY = joints.joint_set(body_head.JOINT_SET)
@@ -130,8 +130,8 @@ def kept(folder: pathlib.Path, made_of: dict[str, Any]) -> int:
     if not folder.exists():
         return 0
     try:
-        before = json.loads((folder / _MADE_OF).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        before = inputs.read_json(folder / _MADE_OF)
+    except InputError:
         raise InputError(f"{folder}: exists, and does not say what it was made of; --overwrite replaces it") from None
     if not isinstance(before, dict) or before != made_of:
         other = [name for name in made_of if not isinstance(before, dict) or before.get(name) != made_of[name]]

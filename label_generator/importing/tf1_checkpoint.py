@@ -21,6 +21,7 @@ from label_generator.networks.linear_model import RELEASED_SCOPE, LinearModelCon
 from label_generator.stages import pose_rows, published
 from label_generator.stages.stage import COORDINATES
 from tools.cli.errors import InputError, first_line
+from tools.files import inputs
 from tools.pose.joints import POSE17
 
 # Which of the released networks a checkpoint is of.
@@ -94,7 +95,7 @@ def _latest(folder: pathlib.Path) -> str:
     there = sorted(file.name[: -len(".index")] for file in folder.glob("*.index"))
     state = folder / "checkpoint"
     if state.is_file():
-        text = state.read_text(encoding="utf-8", errors="replace")
+        text = inputs.read_bytes(state).decode("utf-8", "replace")
         named = re.search(r'^model_checkpoint_path: "(.*)"', text, re.MULTILINE)
         if not named:
             raise InputError(f"{state}: names no model_checkpoint_path")
@@ -193,11 +194,11 @@ def _check_names(prefix: str, expected: Mapping, present: Mapping) -> None:
 
 def _shapes_of(config: LinearModelConfig) -> dict[str, tuple]:
     shapes: dict[str, tuple[int, ...]] = {}
-    for weight, bias, norm, inputs, outputs in config.layers():
-        shapes[weight], shapes[bias] = (inputs, outputs), (outputs,)
+    for weight, bias, norm, rows, columns in config.layers():
+        shapes[weight], shapes[bias] = (rows, columns), (columns,)
         if config.batch_norm and norm is not None:
             shapes.update(
-                {f"{norm}/{part}": (outputs,) for part in ("gamma", "beta", "moving_mean", "moving_variance")}
+                {f"{norm}/{part}": (columns,) for part in ("gamma", "beta", "moving_mean", "moving_variance")}
             )
     return {f"{RELEASED_SCOPE}/{name}": shape for name, shape in shapes.items()}
 

@@ -22,6 +22,14 @@ _BETTER, _BETTER_OF_MANY, _MANY, _GOOD_MM = 0.75, 0.93, 100, 150.0
 _FEWEST = 8
 # Sets of equally many joints, which arrays of one are taken for those of the other.
 _ALIKE = (("pose17", "h36m17", "coco17"), ("lsp14", "aichallenger14"))
+# How x and y of an upright picture come out of the input's (matrices, for columns). People who lie may well look better
+# upright: the 18 of Leeds Sports Pose who lie most come to 0.83, MPII's 1,500 to 1.15. So more is asked of these.
+_BETTER_TURNED = 0.85
+_TURNED = {
+    "x and y exchanged": ((0, 1), (1, 0)),
+    "pictures that lie on their left side": ((0, -1), (1, 0)),
+    "pictures that lie on their right side": ((0, 1), (-1, 0)),
+}
 _LEGS, _ARMS = ("Hip", "Knee", "Foot"), ("Shoulder", "Elbow", "Wrist")
 
 
@@ -60,6 +68,8 @@ def other_orders(
             order[left], order[right] = right, left
         yield f"{words} with left and right exchanged", poses_2d[:, order], labelled[:, order]
     yield "a y axis that points up", poses_2d * np.array([1.0, -1.0], np.float32), labelled
+    for words, matrix in _TURNED.items():
+        yield words, poses_2d @ np.array(matrix, np.float32).T, labelled
     for group in _ALIKE:
         if (
             stated in group and stated != "coco17"
@@ -92,7 +102,8 @@ def look_at(lift: Callable, poses_2d: np.ndarray, labelled: np.ndarray, stated: 
     best = None
     for words, poses, mask in other_orders(poses_2d, labelled, stated):
         error = _mean(lift(poses.astype(np.float32), mask))
-        if error is not None and error < limit and (best is None or error < best.other_mm):
+        enough = min(limit, _BETTER_TURNED * told_mm) if words in _TURNED else limit
+        if error is not None and error < enough and (best is None or error < best.other_mm):
             best = Finding(words, told_mm, error)
     return best
 

@@ -78,12 +78,29 @@ def test_table_of_sources(capsys):
     ],
 )
 def test_bad_flags(tmp_path, monkeypatch, capsys, flags, message):
+    assert_refused(tmp_path, monkeypatch, capsys, flags, message)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [("1 / 0", "ZeroDivisionError: division by zero"), ("raise SystemExit(0)", "SystemExit: 0")]
+)
+def test_a_source_of_ones_own_that_cannot_be_imported(tmp_path, monkeypatch, capsys, content, message):
+    name = f"source_{len(content)}"  # another one each time: modules are imported once
+    (tmp_path / f"{name}.py").write_text(content)
+    monkeypatch.syspath_prepend(tmp_path)
+    flags = [f"--source={name}:Source", "--output=out"]
+    assert_refused(
+        tmp_path, monkeypatch, capsys, flags, f"--source={name}:Source: importing {name} ended with {message}"
+    )
+
+
+def assert_refused(tmp_path, monkeypatch, capsys, flags, message):
     monkeypatch.chdir(tmp_path)
     assert run(*flags) == 2
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
-    assert os.listdir(tmp_path) == []
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_empty_folder(tmp_path, capsys):

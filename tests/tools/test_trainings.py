@@ -28,6 +28,21 @@ def folder(tmp_path):
     return place
 
 
+@pytest.mark.parametrize("content", ["[]", '{"facts": 5}', '{"facts": {"figures": {"mpjpe_mm": "good"}}}'])
+def test_a_model_without_figures_is_listed_without_them(run, folder, content, capsys):
+    (export,) = folder.rglob("model.json")
+    export.write_text(content)
+    assert run(folder) == 0
+    assert "step 30, finished\n" in capsys.readouterr().out
+
+
+def test_a_damaged_model_is_named(run, folder, capsys):
+    (export,) = folder.rglob("model.json")
+    export.write_text("{")
+    assert run(folder) == 2
+    assert capsys.readouterr().err.startswith(f"error: {export}: not JSON")
+
+
 @pytest.fixture
 def run(monkeypatch):
     def one(*arguments):

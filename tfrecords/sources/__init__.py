@@ -108,6 +108,8 @@ def _own_class(name: str) -> type[Source]:
         kind = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, TypeError, ValueError) as error:  # the last two: no name, or a relative one
         raise InputError(f"--source={name}: {error} (is its folder in PYTHONPATH?)") from error
+    except (Exception, SystemExit) as error:  # what the user's own file does when it is imported
+        raise InputError(f"--source={name}: importing {module} ended with {type(error).__name__}: {error}") from error
     if not (isinstance(kind, type) and issubclass(kind, Source)):
         raise InputError(f"--source={name}: not a subclass of tfrecords.source.Source")
     return kind

@@ -166,7 +166,7 @@ class Flags:
         except (absl_flags.Error, ValueError) as error:  # the latter for --noflip=3
             raise InputError(f"{flag_errors.message(self._values, error)} (see --help)") from error
         if said.getvalue():  # that a flagfile names itself
-            raise InputError(_one_line(ValueError(said.getvalue())))
+            raise InputError(f"a flagfile names itself, directly or through others: {said.getvalue().split()[-1]}")
         for name, value in {**self.as_dict(), _LIMITS: getattr(self, _LIMITS)}.items():
             if isinstance(value, float) and not math.isfinite(value):
                 raise InputError(f"--{name}={value}: expected a number that is finite")
@@ -270,6 +270,10 @@ def _check_flagfile(path: str) -> None:
         raise InputError(f"--flagfile={path}: is not text, expected flags, one a line")
 
 
+def _shows_tracebacks() -> bool:
+    return os.environ.get(_TRACEBACK, "0") not in ("", "0")
+
+
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
@@ -300,7 +304,7 @@ def run(main: Callable[[Flags], int], declare: Callable[[], Flags], argv: Sequen
     if started and not asks_help:
         scratch.begin()
         quiet.quiet_notices()
-        if not os.environ.get(_TRACEBACK):
+        if not _shows_tracebacks():
             # What goes wrong in finalizers, such as closing a file on a full disk once more, was reported already.
             sys.unraisablehook = lambda unraisable: None
     status, message = 0, ""
@@ -321,7 +325,7 @@ def run(main: Callable[[Flags], int], declare: Callable[[], Flags], argv: Sequen
                     print(_report(program, flags, status, "", start))
             sys.stdout.flush()
     except InputError as error:
-        if os.environ.get(_TRACEBACK):
+        if _shows_tracebacks():
             raise
         message = _one_line(error)
     except BrokenPipeError:
@@ -338,7 +342,7 @@ def run(main: Callable[[Flags], int], declare: Callable[[], Flags], argv: Sequen
         print(terminal.printable(f"ended by {ended}; {ended.note}"), file=sys.stderr)
         _leave(ended.status, started)
     except Exception as error:
-        if os.environ.get(_TRACEBACK):
+        if _shows_tracebacks():
             raise
         message = _unforeseen(error)
     if message:

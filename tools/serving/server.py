@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tools.cli.errors import InputError
+from tools.files import inputs
 from tools.serving import bodies, json_forms
 from tools.serving.batching import Arrays, Batcher, Batching
 
@@ -60,7 +61,7 @@ class Model:
         """The `SignatureDef` messages of the SavedModel by name."""
         from tensorflow.core.protobuf import saved_model_pb2
 
-        saved = saved_model_pb2.SavedModel.FromString((self._place / "saved_model.pb").read_bytes())
+        saved = saved_model_pb2.SavedModel.FromString(inputs.read_bytes(self._place / "saved_model.pb"))
         return dict(saved.meta_graphs[0].signature_def)
 
     def status(self) -> dict[str, Any]:

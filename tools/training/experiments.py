@@ -10,9 +10,10 @@ import os
 import pathlib
 import sys
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from tools.cli.errors import InputError
-from tools.files import atomic, remote
+from tools.files import atomic, inputs, remote
 from tools.training import checkpoints
 
 SETTINGS_FILE = "train.json"
@@ -128,9 +129,16 @@ def _shorter(directory: str, settings: Mapping, decisive: Sequence[str]) -> tupl
     return found, step
 
 
+def _read_settings(path: str) -> Any:
+    try:
+        return inputs.read_json(path)
+    except InputError as error:
+        raise InputError(f"{error}: not the settings of a training; move the directory away") from None
+
+
 def _check_same(path: str, settings: Mapping, decisive: Sequence[str]) -> None:
     try:
-        content = json.loads(remote.place(path).read_text(encoding="utf-8"))
+        content = _read_settings(path)
         former = dict(content["settings"])
         if content["format"] != _FORMAT:
             raise ValueError(f"format {content['format']}")

@@ -57,6 +57,11 @@ def test_other_orders_are_named(people, lift):
     assert found.other_mm < 0.5 * found.told_mm
     assert f"instead of {found.told_mm:.0f} mm" in found.message("--joints=pose17")
     assert joint_orders.look_at(lift, people * np.float32([1, -1]), every).order == "a y axis that points up"
+    assert joint_orders.look_at(lift, people[..., ::-1], every).order == "x and y exchanged"
+    x, y = people[..., 0], people[..., 1]
+    turned_left, turned_right = np.stack([y, 1000 - x], -1), np.stack([1000 - y, x], -1)
+    assert joint_orders.look_at(lift, turned_left, every).order == "pictures that lie on their left side"
+    assert joint_orders.look_at(lift, turned_right, every).order == "pictures that lie on their right side"
     wrong, provenance = joints.convert(joints.convert(people, "pose17", "lsp14")[0], "aichallenger14")
     found = joint_orders.look_at(lift, wrong, provenance == joints.LABELLED, "aichallenger14")
     assert found.order == "joint set lsp14"

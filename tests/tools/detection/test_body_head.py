@@ -1,5 +1,6 @@
 """The body head: its grid read as a plain loop reads it, its corrections, and people whom it was not trained on."""
 
+import os
 import pathlib
 
 import numpy as np
@@ -166,11 +167,20 @@ def test_a_head_of_ones_own_is_read_from_its_folder(tmp_path):
         people.settings_of("mediapipe_only", "own")
 
 
-def test_a_head_without_a_checksum_is_tried_in_a_process_of_its_own(tmp_path):
+def test_a_head_of_ones_own_is_tried_in_a_process_of_its_own(tmp_path):
+    """It ends that process; a checksum beside it says nothing, since whoever made the file can write it too."""
     path = tmp_path / "body_head.tflite"
-    path.write_bytes(body_head.WEIGHTS.read_bytes()[:-200_000])
+    path.write_bytes(body_head.WEIGHTS.read_bytes()[: body_head.WEIGHTS.stat().st_size // 2])
     with pytest.raises(InputError, match="not a TensorFlow Lite model, or damaged"):
         body_head.check(str(tmp_path))
+    path.with_suffix(".sha256").write_text(checksums.of_file(path))
+    with pytest.raises(InputError, match="not a TensorFlow Lite model, or damaged"):
+        body_head.BodyHead(1, str(tmp_path))
+    path.with_suffix(".sha256").unlink()
+    os.mkfifo(path.with_suffix(".sha256"))  # nobody waits for it
+    with pytest.raises(InputError, match="missing, damaged, or not the file"):
+        body_head.check(str(tmp_path))
+    path.with_suffix(".sha256").unlink()
     if mediapipe_models.available():
         path.write_bytes(mediapipe_models.model_file("detector").read_bytes())
         path.with_suffix(".sha256").write_text(checksums.of_file(path))
