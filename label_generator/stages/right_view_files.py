@@ -20,7 +20,7 @@ from tools.cli import outputs
 from tools.cli.errors import InputError
 from tools.cli.words import counted
 from tools.files import atomic
-from tools.pose import cameras
+from tools.pose import bounds, cameras
 from tools.pose.joints import POSE17
 
 _ROWS_AT_ONCE = 65_536  # some tens of megabytes
@@ -138,6 +138,7 @@ def _write_arrays(source: pathlib.Path, output: pathlib.Path, options: RightView
     if source.suffix == ".npy":
         with atomic.write_file(output) as temporary:
             counts = [_write_array(source, temporary, options, intrinsics)]
+            poses, left_out = _checked(counts, source)
     else:
         counts = []
         with atomic.write_folder(output) as folder:
@@ -145,8 +146,16 @@ def _write_arrays(source: pathlib.Path, output: pathlib.Path, options: RightView
                 target = folder / written.relative_to(output)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 counts.append(_write_array(path, target, options, intrinsics))
-    poses, left_out = (sum(column) for column in zip(*counts))
+            poses, left_out = _checked(counts, source)
     return WrittenViews(poses, left_out, f"{len(counts):,} file{'s' * (len(counts) != 1)}")
+
+
+def _checked(counts: Sequence[tuple[int, int]], source: pathlib.Path) -> tuple[int, int]:
+    """The sums of poses and of those left out; raises `InputError` when all are, so that nothing is written."""
+    poses, left_out = (sum(column) for column in zip(*counts))
+    if poses and left_out == poses:
+        raise InputError(f"{source}: none of its {poses:,} poses is in front of the camera")
+    return poses, left_out
 
 
 def _write_array(
@@ -165,6 +174,7 @@ def _write_array(
     with arrays.NpyWriter(target, shape, poses.dtype) as written:
         for start in range(0, len(poses), _ROWS_AT_ONCE):
             piece = arrays.split_rows(np.asarray(poses[start : start + _ROWS_AT_ONCE]), 3, layout, options.permutation)
+            _check_unit(piece, start, path)
             views = right_views(piece, intrinsics, options.baseline_mm)
             bad = np.flatnonzero(np.isnan(views[:, 0, 0]))
             if len(bad) and not options.skip:
@@ -173,6 +183,17 @@ def _write_array(
             left_out += len(bad)
             written.append(pose_rows.to_rows(views, layout) if poses.ndim == 2 else views)
     return len(poses), left_out
+
+
+def _check_unit(poses: np.ndarray, first: int, path: pathlib.Path) -> None:
+    """Raises `InputError` for poses [n, 17, 3] that are not in mm, beside which a baseline in mm is too long."""
+    extents = np.abs(poses - poses.mean(1, keepdims=True)).max((1, 2))
+    small = np.flatnonzero(extents < bounds.SMALLEST_EXTENT_MM)
+    if len(small):
+        raise InputError(
+            f"{path}: row {first + small[0]}: all joints within {extents[small[0]]:.2g} of their mean: not in mm; "
+            "multiply metres by 1,000"
+        )
 
 
 def why_without_right_view(pose: np.ndarray) -> str:

@@ -33,7 +33,7 @@ _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _EVENTS = {
     "os.mkdir": 1, "os.rename": 2, "os.remove": 1, "os.rmdir": 1, "os.truncate": 1, "os.chmod": 1, "shutil.copyfile": 2,
 }  # fmt: skip
-_PROGRESS = re.compile(rb"[\d,]+ of [\d,]+ \w[\w ]*, [\d,]+/s|epoch \d+ of \d+, step ")
+_PROGRESS = re.compile(rb"[\d,]+ of [\d,]+ \w[\w ]*(?:, [\d,]+/s.*)?$|epoch \d+ of \d+, step ")
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PATIENCE_S = 600.0  # without a second of processor time, or of processor time: other processes may need the machine
 

@@ -190,3 +190,24 @@ def test_bad_input(run, tmp_path, monkeypatch, capsys, absolute, flags, message)
     assert message in error
     assert error.count("\n") == 1
     assert sorted(os.listdir(tmp_path)) == ["2d.npy", "in.npy"]
+
+
+def test_poses_in_metres_are_refused(run, tmp_path, absolute, capsys):
+    """500 mm aside would be 500 m beside them."""
+    np.save(tmp_path / "poses.npy", absolute / 1000)
+    assert run(f"--input={tmp_path / 'poses.npy'}", f"--output={tmp_path / 'right.npy'}") == 2
+    error = capsys.readouterr().err
+    assert f"{tmp_path / 'poses.npy'}: row 0: all joints within 0." in error
+    assert "not in mm; multiply metres by 1,000" in error
+    assert os.listdir(tmp_path) == ["poses.npy"]
+
+
+@pytest.mark.parametrize("tree", [False, True])
+def test_nothing_is_written_when_all_poses_are_left_out(run, tmp_path, absolute, tree, capsys):
+    source = tmp_path / "3d" / "9" / "Walking" / "a.npy" if tree else tmp_path / "3d"
+    source.parent.mkdir(parents=True, exist_ok=True)
+    np.save(source if tree else tmp_path / "3d.npy", -absolute)
+    source, output = (tmp_path / "3d", tmp_path / "right") if tree else (tmp_path / "3d.npy", tmp_path / "right.npy")
+    assert run(f"--input={source}", f"--output={output}", "--skip") == 2
+    assert capsys.readouterr().err == f"error: {source}: none of its 40 poses is in front of the camera\n"
+    assert os.listdir(tmp_path) == [source.name]

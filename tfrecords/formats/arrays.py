@@ -217,7 +217,9 @@ def check_layout(array: ArrayRows, size: int, layout: str, permutation: Sequence
 
     other = PLANAR if layout == INTERLEAVED else INTERLEAVED
     if bones(other) < _CLEARLY_SHORTER * bones(layout):
-        raise InputError(f"{place}: rows are {other}, not {layout} as they are read; give --layout={other}")
+        raise InputError(
+            f"{place}: rows are {other}, not {layout} as they are read; give --layout={other}, or {layout} rows"
+        )
 
 
 def read_npz(path: str | os.PathLike, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:

@@ -28,15 +28,13 @@ from tfrecords.formats import images, unpickle
 from tfrecords.schema import PoseRecord
 from tfrecords.source import Info, Options, Skip, Source
 from tools.cli.errors import InputError
-from tools.pose import joints
+from tools.pose import bounds, joints
 
 BAD_ROW = "row without a file name, a 2D and a 3D pose"
 NOT_MM = "3D pose not in mm"
 _SETS = {16: "mpii16", 17: "pose17"}
 # A root nearer than this to the origin is the origin: the file has relative poses.
 _NO_PLACE_MM = 1.0
-# From the hip no joint of a person, child or giant, is nearer than this if all are; metres and unit poses are.
-_MIN_EXTENT_MM = 100.0
 
 
 class MpiiLsp3D(Source):
@@ -127,7 +125,7 @@ class MpiiLsp3D(Source):
         if len(found) < 3:
             return Skip(BAD_ROW, f"{where} has {', '.join(found) or 'none of them'}")
         found["3D"] = found["3D"] * np.float32(self.options.unit_mm or 1)
-        if np.abs(found["3D"] - found["3D"].mean(0)).max() < _MIN_EXTENT_MM:
+        if np.abs(found["3D"] - found["3D"].mean(0)).max() < bounds.SMALLEST_EXTENT_MM:
             return Skip(NOT_MM, f"{where}: --unit_mm tells how many mm one unit is")
         return found["name"], found["2D"], found["3D"], {}
 

@@ -28,6 +28,9 @@ LARGEST_FOCAL_RATIO = 10.0
 # Probabilities, percentages and the scores of networks are within; the depth of a 3D pose in mm or cm is not.
 LARGEST_CONFIDENCE = 100.0
 
+# From its joints' mean no joint of a person, child or giant, is nearer than this if all are; metres and unit poses are.
+SMALLEST_EXTENT_MM = 100.0
+
 NOT_PIXELS = "2D joints within 2 px: not in px"
 TOO_FAR = "2D joint beyond 100,000 px"
 NO_CONFIDENCE = "confidence beyond 100: a 3D pose?"
