@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import pathlib
@@ -42,7 +43,8 @@ def evaluate(flags: command.Flags) -> int:
         lifted = errors.lift(lifter, poses, flags.right_view)
         results.append(errors.compare(poses, lifted))
         if flags.fps:
-            made = errors.compare(poses, clips.refined(poses, lifted, flags.fps))
+            again = functools.partial(errors.lift, lifter, right_view=flags.right_view)
+            made = errors.compare(poses, clips.refined(poses, lifted, flags.fps, again))
             refined.append(dataclasses.replace(made, name=f"{poses.name} clips"))
         if flags.one_person:
             made = errors.compare(poses, one_person.with_own_lengths(poses, lifted))

@@ -97,6 +97,28 @@ def label_batch(
     )
 
 
+def labels_of(
+    lifter: Lifter, size: int, points: np.ndarray, labelled: np.ndarray, intrinsics: np.ndarray
+) -> dict[str, np.ndarray]:
+    """The columns of labels that depend on the key points alone, of any number of rows, lifted `size` at a time.
+
+    Args:
+      points: [n, 17, 2] px. labelled: [n, 17] bool. intrinsics: [n, 4] px, NaN where unknown.
+    """
+    names = {"poses_3d": "pose_3d", "roots": "root_3d", **{name: name for name in _LIFTED}}
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    for start in range(0, len(points), size):
+        rows = slice(start, start + size)
+        lifted = lifter.lift(
+            filled(points[rows], size, np.nan),
+            filled(intrinsics[rows], size, np.nan),
+            filled(labelled[rows], size, False),
+        )
+        for name, field in names.items():
+            parts[name].append(getattr(lifted, field).numpy()[: len(points[rows])])
+    return {name: np.concatenate(values) for name, values in parts.items()}
+
+
 def _review(decisions: Decisions, batch: inputs.Batch, first: int) -> dict[int, str]:
     """Swaps left and right in the batch where a review says so; returns place in the batch -> why it is dropped."""
     dropped, poses, provenance = {}, batch.poses_2d.copy(), batch.provenance.copy()

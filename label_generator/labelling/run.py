@@ -52,6 +52,7 @@ if TYPE_CHECKING:  # it imports TensorFlow, and bad flags are reported before th
 
 _SUMMARY, _RECORDS = "summary.json", formats.RECORDS
 _CHECKPOINT_SECONDS = 2.0
+_CLIP_BATCH = 256  # frames of a clip that are lifted once more at a time
 _REFUSED = "refused"  # marks unfinished labels whose call ended with an InputError
 
 
@@ -147,7 +148,7 @@ def run(
                 seconds = engine_job.lift_all(engine, options, poses, lifter, files, header)
             if not already:
                 _check_matched(options, len(poses))
-            clips_summary = _make_clips(options, poses, files)
+            clips_summary = _make_clips(options, poses, files, lifter)
             summary = summaries.summarize(options, files, weights, seconds, lifter)
             summary["looks_like"] = other
             summary["cut_videos"] = [video._asdict() for video in poses.cut_videos]
@@ -190,8 +191,7 @@ def _header(options: LabellingOptions, poses: inputs.Input, lifter: Lifter, fing
 def _lift_all(options: LabellingOptions, poses: inputs.Input, lifter: Lifter, files: LabelFiles) -> float:
     """Lifts what is missing; returns the seconds that it took."""
     total, already = len(poses), files.rows
-    # Small inputs need no big batch; powers of two, as the search has them.
-    size = min(options.batch_size, 1 << max(total - 1, 0).bit_length())
+    size = _batch_size(options, poses)
     start = saved = time.monotonic()
     with Progress(total, "poses", already) as progress:
         for first, batch in _ahead(poses, already, size):
@@ -206,7 +206,9 @@ def _lift_all(options: LabellingOptions, poses: inputs.Input, lifter: Lifter, fi
     return time.monotonic() - start
 
 
-def _make_clips(options: LabellingOptions, poses: inputs.Input, files: LabelFiles) -> dict[str, Any] | None:
+def _make_clips(
+    options: LabellingOptions, poses: inputs.Input, files: LabelFiles, lifter: Lifter
+) -> dict[str, Any] | None:
     """Refines the clips of the input, unless the user wants single frames; what the summary says of them."""
     if options.sequence is False and not options.one_person:
         return None
@@ -220,12 +222,18 @@ def _make_clips(options: LabellingOptions, poses: inputs.Input, files: LabelFile
             clips=options.sequence is not False,
             one_person=options.one_person,
         ),
+        functools.partial(lifted_batches.labels_of, lifter, min(_batch_size(options, poses), _CLIP_BATCH)),
     )
+
+
+def _batch_size(options: LabellingOptions, poses: inputs.Input) -> int:
+    """Small inputs need no big batch; powers of two, as the search has them."""
+    return min(options.batch_size, 1 << max(len(poses) - 1, 0).bit_length())
 
 
 def _other_order(options: LabellingOptions, poses: inputs.Input, lifter: Lifter) -> str | None:
     """Warns when the first poses look like another order of joints, which it returns in words."""
-    size = min(options.batch_size, 1 << max(len(poses) - 1, 0).bit_length())
+    size = _batch_size(options, poses)
     batch = next(inputs.read_batches(poses, 0, size), None)
     if batch is None:
         return None

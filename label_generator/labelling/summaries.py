@@ -154,6 +154,9 @@ def print_summary(summary: dict[str, Any], options: LabellingOptions) -> None:
             print(f"  acceleration {before:.1f} -> {after:.1f} mm a frame squared, relative to the root")
             before, after = clips["bone_variation_before_percent"], clips["bone_variation_percent"]
             print(f"  bone lengths vary by {before:.1f} -> {after:.1f} %")
+        if clips.get("noisy_clips"):
+            noisy = counted(clips["noisy_clips"], "clip")
+            print(f"  key points of {noisy} smoothed before lifting: {clips['noise_px']:.1f} px of noise")
     if summary["labels"]:
         calibrated = (
             "" if summary["quality_calibrated"] else " (these weights' quality is not calibrated: it ranks only)"

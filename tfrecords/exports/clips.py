@@ -7,14 +7,14 @@ killed here does the clips again and nothing twice.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, Callable
 
 import numpy as np
 
 from tfrecords.schema import expected_error_mm
 from tools.cli.progress import Progress
 from tools.files.columns import LabelFiles, Overlay
-from tools.pose import bones, sequences, tracks
+from tools.pose import bones, sequences, smoothed_key_points, tracks
 from tools.pose.cameras import BODY_MM, NOMINAL_MM
 
 _QUALITY = ("quality", "expected_error_mm", "joint_quality")
@@ -24,6 +24,9 @@ MOST_GAP_S = 1.0
 _READ = (
     "poses_3d", "roots", *_QUALITY, "provenance", "intrinsics", "image_size", "person", "frame", "_points",
 )  # fmt: skip
+# Key points px [n, 17, 2], whether each is labelled [n, 17], intrinsics [n, 4] -> the columns of their labels.
+Lift = Callable[[np.ndarray, np.ndarray, np.ndarray], dict[str, np.ndarray]]
+_LIFTED = ("poses_3d", "roots", *_QUALITY)
 # Labels that a person's bone lengths are estimated from, and those brought to them at once.
 _MOST_LABELS, _CHUNK = 20_000, 8192
 
@@ -48,11 +51,17 @@ class ClipOptions:
     one_person: bool = False
 
 
-def make_clips(files: LabelFiles, options: ClipOptions) -> dict[str, Any]:
-    """Refines the labels of all clips in `files`; returns what the summary says of them (`clips` 0: there are none)."""
+def make_clips(files: LabelFiles, options: ClipOptions, lift: Lift | None = None) -> dict[str, Any]:
+    """Refines the labels of all clips in `files`; returns what the summary says of them (`clips` 0: there are none).
+
+    Args:
+      lift: labels the smoothed key points of clips whose key points are noisy (`smoothed_key_points`); None: their
+        labels stay those of the key points as given.
+    """
     groups = _groups(files, options.always) if options.clips else []
     fps = options.fps or sequences.DEFAULT_FPS
     summary: dict[str, Any] = {"clips": 0, "frames": 0, "fps": fps, "fps_known": bool(options.fps)}
+    noises: list[float] = []
     changes = [np.zeros(3), np.zeros(3)]  # sums of accelerations before and after, and their number
     if not groups and not options.one_person:
         return summary
@@ -89,8 +98,11 @@ def make_clips(files: LabelFiles, options: ClipOptions) -> dict[str, Any]:
                         summary["clips"] += 1
                         at = of_person[piece]
                         part = {name: np.asarray(column[rows[at]]) for name, column in columns.items()}
+                        single = part["poses_3d"], part["roots"], part["_points"]
+                        if lift is not None:
+                            noises.append(_lift_smoothed(part, step, lift))
                         number = summary["clips"] - 1
-                        _one_clip(part, points[at], camera, rate, step, new, rows[at], number, changes, lengths)
+                        _one_clip(part, points[at], single, camera, rate, step, new, rows[at], number, changes, lengths)
                         in_clips[rows[at]] = True
                         summary["frames"] += len(piece)
             done += len(rows)
@@ -105,7 +117,28 @@ def make_clips(files: LabelFiles, options: ClipOptions) -> dict[str, Any]:
         summary.update({name: round(sums[0] / sums[2], 2) for name, sums in zip(names, changes)})
         names = ("bone_variation_before_percent", "bone_variation_percent")
         summary.update({name: round(100 * sums[1] / sums[2], 3) for name, sums in zip(names, changes)})
+    if noises:
+        noisy = [noise for noise in noises if noise]
+        summary["noisy_clips"] = len(noisy)
+        summary["noise_px"] = round(float(np.median(noisy)), 2) if noisy else 0.0
     return summary
+
+
+def _lift_smoothed(part: dict[str, np.ndarray], step: int, lift: Lift) -> float:
+    """Replaces the labels in the columns of a clip by those of its smoothed key points; returns the noise in px.
+
+    Rows that get no label from those keep theirs. Nothing changes where the noise is 0.
+    """
+    place = np.round((part["frame"] - part["frame"][0]) / step).astype(int)
+    points = part["_points"].astype(np.float64)
+    smoothed, noise = smoothed_key_points.smoothed(_spread(points, place))
+    if noise:
+        points = smoothed[place].astype(np.float32)
+        lifted = lift(points, part["provenance"] == 2, part["intrinsics"])
+        good = np.isfinite(lifted["poses_3d"]).all((1, 2))
+        for name, values in {**{name: lifted[name] for name in _LIFTED}, "_points": points}.items():
+            part[name] = np.where(good.reshape(-1, *[1] * (values.ndim - 1)), values, part[name])
+    return noise
 
 
 def _lengths_of_person(columns: dict[str, np.ndarray]) -> tuple[int, np.ndarray | None]:
@@ -162,6 +195,7 @@ def _groups(files: LabelFiles, always: bool) -> list[np.ndarray]:
 def _one_clip(
     part: dict[str, np.ndarray],
     points: np.ndarray,
+    single: tuple[np.ndarray, np.ndarray, np.ndarray],
     camera: np.ndarray | None,
     rate: float,
     step: int,
@@ -171,13 +205,22 @@ def _one_clip(
     changes: list[np.ndarray],
     lengths: np.ndarray | None,
 ) -> None:
-    """Refines one clip and writes its rows into the new columns; lengths: of the person's bones, where known."""
+    """Refines one clip and writes its rows into the new columns.
+
+    Args:
+      points: as given, which the labels are held to. single: the single frames' poses, roots and key points, for what
+        the summary says of them. lengths: of the person's bones, where known.
+    """
     poses, roots = part["poses_3d"].astype(np.float64), part["roots"].astype(np.float64)
+    before = single[0].astype(np.float64)
     if camera is None:
         intrinsics = part["intrinsics"].astype(np.float64)
         rays = (points - intrinsics[:, None, 2:]) / intrinsics[:, None, :2]
     else:
-        poses, roots = tracks.placed_by_nominal_camera(poses, roots, points, camera)
+        visible = np.isfinite(points).all(-1, keepdims=True)
+        seen = np.where(visible, part["_points"], np.nan)
+        poses, roots = tracks.placed_by_nominal_camera(poses, roots, seen, camera)
+        before = tracks.placed_by_nominal_camera(before, single[1].astype(np.float64), points, camera)[0]
         rays = (points - camera[2:]) / camera[:2]
         new["nominal_camera"].write(rows, camera)
     place = np.round((part["frame"] - part["frame"][0]) / step).astype(int)
@@ -191,7 +234,7 @@ def _one_clip(
         fps=rate,
     )
     result = sequences.refine(clip, lengths=lengths)
-    for sums, one in zip(changes, (clip.poses_3d, result.poses_3d)):
+    for sums, one in zip(changes, (_spread(before, place), result.poses_3d)):
         second = np.linalg.norm(np.diff(one, 2, axis=0), axis=-1)
         lengths = np.linalg.norm(one[:, bones.ENDS] - one[:, bones.STARTS], axis=-1)
         mean = np.nanmean(lengths, 0)

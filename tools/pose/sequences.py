@@ -80,17 +80,19 @@ _CHUNK, _OVERLAP = 400, 40  # frames solved at once, and how many of them the ne
 def ray_noise(rays: np.ndarray, visible: np.ndarray) -> np.ndarray:
     """[17] standard deviation of the noise of a clip's rays [T, 17, 2], as far as it differs from frame to frame.
 
-    From the median of the fourth differences, which a movement hardly has and noise has much of; 0 where no five
-    neighbouring frames are seen [T, 17].
+    From the median of the fourth differences, which a movement hardly has and noise has much of. Joints of which no
+    five neighbouring frames are seen [T, 17] are made of the others by networks and rules: they get the mean noise of
+    those, and are not taken for exact; 0 where there are none.
     """
     fourth = np.diff(np.where(visible[..., None], rays, np.nan), 4, axis=0) / np.sqrt(70.0)
-    noise = np.zeros(POSE17.size)
+    noise = np.full(POSE17.size, np.nan)
     for joint in range(POSE17.size):
         values = np.abs(fourth[:, joint])
         values = values[np.isfinite(values)]
         if len(values):
             noise[joint] = np.median(values) / _MEDIAN_OF_NORMAL
-    return noise
+    known = np.isfinite(noise)
+    return np.where(known, noise, noise[known].mean() if known.any() else 0.0)
 
 
 def smooth_path(places: np.ndarray, information: np.ndarray, spread: float) -> np.ndarray:

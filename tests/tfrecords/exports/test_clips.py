@@ -132,3 +132,35 @@ def test_one_person_has_the_same_bones_everywhere(tmp_path, video):
     assert (summary["clips"], summary["one_person"]) == (0, 4)
     files.rows = kept
     files.close()
+
+
+def test_noisy_key_points_are_smoothed_and_lifted_once_more(tmp_path, video):
+    files, _, _ = video.label_files(tmp_path, wrong_mm=40.0)
+    exact = files.read("_points", 0, files.rows).copy()
+    asked = []
+
+    def lift(points, labelled, intrinsics):
+        asked.append(points)
+        assert labelled.shape == points.shape[:2]
+        assert intrinsics.shape == (len(points), 4)
+        rows = np.array([np.nanargmin(np.nansum(np.abs(exact - p), (1, 2))) for p in points])
+        names = ("poses_3d", "roots", "quality", "expected_error_mm", "joint_quality")
+        columns = {name: files.read(name, 0, files.rows)[rows].copy() for name in names}
+        columns["expected_error_mm"][:] = 50.0
+        return columns
+
+    summary = clips.make_clips(files, clips.ClipOptions(fps=video.FPS), lift)
+    assert (summary["noisy_clips"], summary["noise_px"], asked) == (0, 0.0, [])
+    files.close()
+    files, _, _ = video.label_files(tmp_path / "noisy", wrong_mm=40.0)
+    noisy = exact + np.random.default_rng(0).normal(0, 4.0, exact.shape).astype(np.float32)
+    column = files.overlay("_points")
+    column.write(np.arange(files.rows), noisy)
+    column.close()
+    files.use_overlays()
+    summary = clips.make_clips(files, clips.ClipOptions(fps=video.FPS), lift)
+    assert (summary["noisy_clips"], len(asked)) == (2, 2)
+    assert 3.0 < summary["noise_px"] < 5.0
+    expected, track = files.read("expected_error_mm", 0, files.rows), files.read("track", 0, files.rows)
+    np.testing.assert_allclose(expected[track >= 0], 0.85 * 50.0, rtol=1e-5)
+    files.close()

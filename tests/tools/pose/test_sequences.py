@@ -292,3 +292,15 @@ def test_a_stream_is_smooth_and_its_bones_are_constant_in_each_frame():
     assert error(np.diff(shown, 2, axis=0)[30:], second[30:]) < 0.5 * error(
         np.diff(clip.poses_3d, 2, axis=0)[30:], second[30:]
     )
+
+
+def test_joints_made_of_noisy_ones_are_not_taken_for_exact():
+    rng = np.random.default_rng(6)
+    rays = np.cumsum(rng.normal(0, 1e-4, (60, POSE17.size, 2)), 0) + rng.normal(0, 0.004, (60, POSE17.size, 2))
+    visible = np.ones((60, POSE17.size), bool)
+    hidden = [POSE17.root, POSE17.index("Head")]
+    visible[:, hidden] = False
+    noise = sequences.ray_noise(rays, visible)
+    np.testing.assert_allclose(noise, 0.004, rtol=0.35)
+    np.testing.assert_allclose(noise[hidden], np.delete(noise, hidden).mean())
+    assert not sequences.ray_noise(rays, np.zeros_like(visible)).any()
