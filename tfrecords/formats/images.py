@@ -45,6 +45,8 @@ DAMAGED = "image damaged"
 UNSUPPORTED = "image of an unusual JPEG kind"
 OTHER_SIZE = "image size differs from its annotation"
 TOO_LARGE = "picture too large"
+TOO_MANY_SCANS = "picture of too many scans"
+_SCAN = b"\xff\xda"  # marker of the start of a scan
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"  # a last chunk without content, with its checksum
@@ -109,6 +111,8 @@ def inspect(data: bytes, name: str = "", verify: bool = False) -> Image | Skip:
             raise _Bad(FOREIGN)
         if is_too_large(image.size):
             return too_large(name, image.size)
+        if has_too_many_scans(data):
+            return Skip(TOO_MANY_SCANS, f"{name} ({len(data)} bytes); {limits.HINT}")
         if verify:
             _decode(image)
     except _Bad as bad:
@@ -119,6 +123,12 @@ def inspect(data: bytes, name: str = "", verify: bool = False) -> Image | Skip:
 def is_too_large(size: tuple[int, int]) -> bool:
     """Whether a picture of this width and height has more pixels than the limits allow to decode."""
     return size[0] * size[1] > limits.current().picture_pixels
+
+
+def has_too_many_scans(data: bytes) -> bool:
+    """Whether a JPEG passes over its pixels more often than the limits allow; a kilobyte can ask for ten scans more."""
+    # No pixel is coded as a marker, and only a preview in the EXIF data has one of its own.
+    return data[:2] == b"\xff\xd8" and data.count(_SCAN) > limits.current().picture_scans
 
 
 def too_large(name: str, size: tuple[int, int]) -> Skip:
@@ -150,7 +160,7 @@ def pixels(data: bytes, flags: int | None = None) -> np.ndarray | None:
     import cv2
 
     size = stored_size(data) if data else None
-    if not data or (size is not None and is_too_large(size)):
+    if not data or (size is not None and is_too_large(size)) or has_too_many_scans(data):
         return None
     try:
         usual = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION

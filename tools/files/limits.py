@@ -29,6 +29,7 @@ class Limits:
       pickle_bytes: an array of objects on disk; pickle_values: values in it when every shared part is written out.
       name_length: characters of a file name or another text that ends up in an array.
       picture_pixels: width times height of a picture; 100 million take 300 MB decoded.
+      picture_scans: passes over its pixels that a progressive JPEG makes; encoders make about ten.
       frame_pixels: of a video's or GIF's frames, of which decoders hold several; 8192 x 4320 are below.
       names_bytes: memory for the names of an HDF5 file's objects; damaged trees of names have no end.
     """
@@ -43,6 +44,7 @@ class Limits:
     pickle_values: int = 200_000_000
     name_length: int = 4096
     picture_pixels: int = 100_000_000
+    picture_scans: int = 100
     frame_pixels: int = 36_000_000
     names_bytes: int = 256 << 20
 

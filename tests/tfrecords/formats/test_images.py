@@ -30,6 +30,20 @@ def test_format_and_size_are_what_opencv_wrote(encode, suffix, name, size):
     assert image.data is data
 
 
+def test_a_jpeg_of_endless_scans_is_not_decoded(monkeypatch):
+    """1,500 scans of 25 million pixels fit into 160 kB and take minutes."""
+    whole = io.BytesIO()
+    Image.new("L", (40, 30)).save(whole, "JPEG", progressive=True)
+    data, last = whole.getvalue(), whole.getvalue().rindex(b"\xff\xda")
+    assert images.inspect(data, verify=True).size == (40, 30)
+    many = data[:last] + data[last:-2] * 150 + data[-2:]
+    assert images.pixels(data) is not None
+    assert images.pixels(many) is None
+    assert reason(images.inspect(many)) == images.TOO_MANY_SCANS
+    monkeypatch.setenv("POSE3D_INPUT_LIMITS", "2")
+    assert images.inspect(many).size == (40, 30)
+
+
 @pytest.mark.parametrize("progressive", [0, 1])
 @pytest.mark.parametrize("restarts", [0, 2])
 def test_kinds_of_jpeg(progressive, restarts):
