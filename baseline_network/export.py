@@ -29,7 +29,8 @@ def declare() -> command.Flags:
         flags.strings(
             "formats",
             ["saved_model", "float16", "int8"],
-            "which of saved_model, float16 and int8 (both TFLite), onnx (pip install -e '.[onnx]')",
+            "which of saved_model, float16 and int8 (both TFLite; int8 of hourglasses alone), onnx (pip install -e "
+            "'.[onnx]')",
         )
     with flags.group("Settings fixed in the SavedModel"):
         flags.boolean("flip", True, "average with the mirrored picture's prediction; takes twice as long")

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tools.cli import quiet
 from tools.cli.errors import InputError
+from tools.detection import tflite_graph
 
 OPSET = 17
 # How far heatmaps (about 1 at a joint) and depths (in half crops) may lie from the Keras model's, in float32.
@@ -34,7 +35,7 @@ def convert(core: tf.keras.Model) -> bytes:
 
     shape = tf.TensorSpec([None, *core.input.shape[1:]], tf.float32, "image")
     function = tf.function(lambda image: core(image, training=False), input_signature=[shape])
-    with quiet.only_on_failure():
+    with quiet.only_on_failure(), tflite_graph.constants_inside():
         model, _ = tf2onnx.convert.from_function(function, input_signature=[shape], opset=OPSET)
     return bytes(model.SerializeToString())
 

@@ -110,6 +110,23 @@ def _as_batch(record: schema.PoseRecord) -> dict[str, np.ndarray]:
     }
 
 
+def wanted_formats(flags: Flags, network: network_files.HourglassWeights) -> list[str]:
+    """--formats, without the default's int8 where the network is no hourglass.
+
+    Raises:
+      InputError: int8 is asked for a head on MediaPipe's landmark network, whose joints move by 8.6 px in it.
+    """
+    wanted = list(flags.formats)
+    if "int8" in wanted and kinds.kind_of(network.sizes) != kinds.HOURGLASS:
+        if flags.given("formats"):
+            raise InputError(
+                "--formats=int8: made of hourglasses alone; MediaPipe's landmark network does not keep its accuracy in "
+                "int8. --weights=photographs-128-2 names an hourglass"
+            )
+        wanted.remove("int8")
+    return wanted
+
+
 def export_network(flags: Flags, output: str) -> int:
     """Writes the exported files into the folder `output`, whole or not at all; returns the exit status.
 
@@ -118,7 +135,8 @@ def export_network(flags: Flags, output: str) -> int:
     """
     if flags.dry_run:
         data = [f"{flags.data}: {len(reader.find(flags.data)):,} records"] if flags.data else []
-        selects = [f"formats {', '.join(flags.formats)}", "" if flags.data else "rendered people for the comparison"]
+        wanted = wanted_formats(flags, network_files.weights_of(flags.weights))
+        selects = [f"formats {', '.join(wanted)}", "" if flags.data else "rendered people for the comparison"]
         return plans.show(flags, [network_files.described(flags.weights), *data], filter(None, selects), [output])
     if "onnx" in flags.formats:
         onnx_core.check_packages()
@@ -143,12 +161,13 @@ def export(network: network_files.HourglassWeights, folder: str, options: Flags)
       InputError: every file differs more from the Keras model than `formats` allows, or can't be run, or the pictures
         can't be used.
     """
+    wanted = wanted_formats(options, network)
     predictor = Predictor(network, options.flip, options.margin or None)
     refine = network.facts.get("peaks", decoding.QUARTER)
-    count = options.check + (options.calibrate if "int8" in options.formats else 0)
+    count = options.check + (options.calibrate if "int8" in wanted else 0)
     sample = load_sample(options.data, count, predictor.margin, predictor.resolution)
     everyone = np.arange(len(sample.boxes))
-    most = max(len(everyone) // 2, 1) if "int8" in options.formats else len(everyone)
+    most = max(len(everyone) // 2, 1) if "int8" in wanted else len(everyone)
     spread = np.unique(np.linspace(0, len(everyone) - 1, min(options.check, most)).round().astype(int))
     check, rest = sample.rows(spread), np.setdiff1d(everyone, spread)
     calibration = sample.crops[rest] if len(rest) else sample.crops
@@ -189,17 +208,16 @@ def export(network: network_files.HourglassWeights, folder: str, options: Flags)
             content["failed"][name] = str(error)
             _remove(os.path.join(folder, name))
 
-    if "saved_model" in options.formats:
+    if "saved_model" in wanted:
         attempt("saved_model", lambda path: _saved_model(network, predictor, path, check, options.static_batch, refine))
-    for precision in (one for one in formats.PRECISIONS if one in options.formats):
-        # Channels of the hourglass are made even before they are quantised.
-        even = precision == "int8" and kinds.kind_of(network.sizes) == kinds.HOURGLASS
+    for precision in (one for one in formats.PRECISIONS if one in wanted):
+        even = precision == "int8"
         core = formats.core(equalization.equalized(predictor.model, calibration) if even else predictor.model)
         make = functools.partial(
             _tflite, core, precision, calibration, keras, expected, check, predictor.resolution, refine
         )
         attempt(f"core_{precision}.tflite", make)
-    if "onnx" in options.formats:
+    if "onnx" in wanted:
         core = formats.core(predictor.model)
         attempt("core.onnx", functools.partial(_onnx, core, keras, expected, check, predictor.resolution, refine))
     if not content["files"]:

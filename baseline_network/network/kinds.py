@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from baseline_network.network import folded_hourglass, hourglass, landmark_encoder
+from baseline_network.network import folded_hourglass, folded_landmark_head, hourglass, landmark_encoder
 from tools.training import op_forms
 
 HOURGLASS = "hourglass3d"
@@ -48,5 +48,5 @@ def build(
 def answer_of(model: tf.keras.Model) -> Answer:
     """A model without its training, the same numbers but for rounding; what is run and exported."""
     if model.name == landmark_encoder.KIND:
-        return landmark_encoder.Inference(model)
+        return folded_landmark_head.FoldedLandmarkHead(model)
     return folded_hourglass.FoldedHourglass(model)

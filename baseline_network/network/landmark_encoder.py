@@ -31,6 +31,7 @@ _ALL = 39
 _WIDER = (1.0, 1.5, 2.5)
 _DENSE = 256
 _DROPPED = 0.1
+BATCH_NORM_EPSILON = 1e-3
 # Cells, of the Gaussian that a joint's probability is trained towards; a map times its mass has peaks of about 1, as
 # heatmaps of the hourglass have.
 SIGMA = 0.9
@@ -67,6 +68,11 @@ class Sizes(hourglass.Sizes):
 
 @functools.cache
 def _landmark_network() -> TfliteGraph:
+    if not mediapipe_models.available():
+        raise InputError(
+            f"MediaPipe's wheel is not installed ({mediapipe_models.HOW_TO_GET_IT}), and this network is built on its "
+            "landmark network"
+        )
     return TfliteGraph(mediapipe_models.checked_file("landmarks"), _TENSORS)
 
 
@@ -93,16 +99,26 @@ class LandmarkMaps(tf.keras.layers.Layer):
         return [tf.stop_gradient(one) for one in (maps, middle, coarse, numbers)]
 
 
+def heat(logits: tf.Tensor) -> tf.Tensor:
+    """Logits [B, h, w, J] -> probabilities of a joint's cells, times `PEAK`, float32."""
+    logits = tf.cast(logits, tf.float32)
+    logits -= tf.reduce_max(logits, [1, 2], keepdims=True)
+    maps = tf.exp(logits)
+    return maps * (PEAK / tf.reduce_sum(maps, [1, 2], keepdims=True))
+
+
+def read_there(values: tf.Tensor, heat: tf.Tensor) -> tf.Tensor:
+    """Values [B, h, w, J] where the joints are, by their `heat`: [B, J] float32; no gradient moves the heat."""
+    return tf.reduce_sum(tf.cast(values, tf.float32) * tf.stop_gradient(heat), [1, 2]) / PEAK
+
+
 @tf.keras.utils.register_keras_serializable(package="baseline_network")
 class Heat(tf.keras.layers.Layer):
     """Logits [B, h, w, J] -> the softmax over all cells of a joint, times `PEAK`: [B, h, w, J] float32."""
 
     def call(self, logits: tf.Tensor) -> tf.Tensor:
         """logits: [B, h, w, J]."""
-        logits = tf.cast(logits, tf.float32)
-        logits -= tf.reduce_max(logits, [1, 2], keepdims=True)
-        maps = tf.exp(logits)
-        return maps * (PEAK / tf.reduce_sum(maps, [1, 2], keepdims=True))
+        return heat(logits)
 
 
 @tf.keras.utils.register_keras_serializable(package="baseline_network")
@@ -111,8 +127,7 @@ class ReadThere(tf.keras.layers.Layer):
 
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         """inputs: (values, heat); no gradient moves the heat."""
-        values, heat = inputs
-        return tf.reduce_sum(tf.cast(values, tf.float32) * tf.stop_gradient(heat), [1, 2]) / PEAK
+        return read_there(*inputs)
 
 
 class _Builder:
@@ -127,7 +142,7 @@ class _Builder:
         self._dtype = dtype
 
     def normed(self, x: tf.Tensor, name: str, relu: bool = True) -> tf.Tensor:
-        x = self._norm(momentum=0.98, epsilon=1e-3, dtype=self._dtype, name=f"{name}.bn")(x)
+        x = self._norm(momentum=0.98, epsilon=BATCH_NORM_EPSILON, dtype=self._dtype, name=f"{name}.bn")(x)
         return tf.keras.layers.ReLU(dtype=self._dtype, name=f"{name}.relu")(x) if relu else x
 
     def point(self, x: tf.Tensor, channels: int, name: str, relu: bool = True) -> tf.Tensor:
@@ -174,9 +189,9 @@ def build(sizes: Sizes | None = None, *, synchronized: bool = False, dtype: hour
             x = make.block(x, f"{name}.{number}")
         coarsest = x if coarsest is None else coarsest
     logits = layers.Conv2D(sizes.joints, 1, dtype=dtype, name="logits")(x)
-    heat = Heat(dtype="float32", name="heat")(logits)
+    heatmaps = Heat(dtype="float32", name="heat")(logits)
     there = layers.Conv2D(sizes.joints, 1, dtype=dtype, name="depth_maps")(x)
-    there = ReadThere(dtype="float32", name="depths.there")([there, heat])
+    there = ReadThere(dtype="float32", name="depths.there")([there, heatmaps])
     seen = layers.Flatten(dtype=dtype, name="depths.flat")(make.point(coarsest, 16, "depths.seen"))
     y = layers.Concatenate(dtype=dtype, name="depths.all")([seen, numbers])
     y = layers.Dropout(_DROPPED, dtype=dtype, name="depths.drop")(y)
@@ -184,7 +199,7 @@ def build(sizes: Sizes | None = None, *, synchronized: bool = False, dtype: hour
     y = layers.Dense(sizes.joints, dtype="float32", name="depths.whole")(y)
     depths = layers.Add(dtype="float32", name="depths")([there, y])
     return tf.keras.Model(
-        image, {"heatmaps": hourglass.Stack(dtype="float32", name="heatmaps")([heat]), "depths": depths}, name=KIND
+        image, {"heatmaps": hourglass.Stack(dtype="float32", name="heatmaps")([heatmaps]), "depths": depths}, name=KIND
     )
 
 
@@ -193,20 +208,3 @@ def sizes_of(model: tf.keras.Model) -> Sizes:
     names = {layer.name for layer in model.layers}
     modules = sum(f"level0.{number}.dw" in names for number in range(len(names)))
     return Sizes(1, modules, model.get_layer("logits").input.shape[-1], RESOLUTION, model.output["depths"].shape[-1])
-
-
-class Inference(tf.Module):
-    """A network of `build` without its training: the same numbers, from the same images."""
-
-    def __init__(self, model: tf.keras.Model) -> None:
-        """model: its values are read when it is called."""
-        super().__init__(name="landmark_head")
-        self._model = model
-        signature = [tf.TensorSpec([None, RESOLUTION, RESOLUTION, 3], tf.float32, "image")]
-        self._run = tf.function(
-            lambda images: model(images, training=False), input_signature=signature, autograph=False
-        )
-
-    def __call__(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Images [B, 256, 256, 3], BGR / 256; the outputs of `build`, float32."""
-        return self._run(images)

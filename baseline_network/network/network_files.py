@@ -209,9 +209,12 @@ def _check_variances(values: dict[str, np.ndarray], where: str) -> None:
             raise InputError(f"{where}: variable {name} holds negative variances")
 
 
-def described(folder: str | os.PathLike | None) -> str:
-    """Weights in words, those shipped where `folder` is empty; raises `InputError` for damaged ones, builds nothing."""
-    network = weights_of(folder)
+def described(folder: str | os.PathLike | None, fall_back: bool = False) -> str:
+    """Weights in words, those shipped where `folder` is empty; raises `InputError` for damaged ones, builds nothing.
+
+    fall_back: see `default_weights`.
+    """
+    network = weights_of(folder, fall_back)
     numbers = sum(value.size for value in network.values.values())
     return f"{network.directory}: {network.sizes.stacks} stacks, {network.sizes.resolution} px, {numbers:,} numbers"
 

@@ -65,9 +65,8 @@ def show(flags: Flags, output: pathlib.Path) -> None:
     Raises:
       InputError: the photograph, a box or the weights are of no use; nothing is written then.
     """
-    chooser = detection.chooser(flags)
     if flags.arguments:
-        shown = from_photograph(flags.arguments[0], chooser)
+        shown = from_photograph(flags.arguments[0], detection.chooser(flags))
     else:
         shown = rendered(flags.count, flags.seed)
     network, predictor = network_flags.make_predictor(flags, fall_back=True)
@@ -80,7 +79,7 @@ def preview(flags: Flags, results: Sequence[pathlib.Path]) -> int:
     """What `show` would read and write; raises `InputError` as it does for a photograph that cannot be read."""
     from baseline_network.network import network_files
 
-    reads = [network_files.described(flags.weights)]
+    reads = [network_files.described(flags.weights, fall_back=True)]
     selects = [f"{flags.count} rendered people"]
     if flags.arguments:
         path = flags.arguments[0]

@@ -52,7 +52,9 @@ def make_predictor(flags: Flags, fall_back: bool = False) -> tuple[HourglassWeig
     sizes = network.sizes
     print(
         f"network of {network.directory}: {sizes.stacks} x {sizes.modules} x {sizes.features}, crops of "
-        f"{sizes.resolution} px, {predictor.margin:g} times the box" + (", mirrored too" if predictor.flip else ""),
+        f"{sizes.resolution} px, {predictor.margin:g} times the box"
+        + (", mirrored too" if predictor.flip else "")
+        + (", turned where that is surer" if predictor.turned else ""),
         flush=True,
     )
     return network, predictor

@@ -388,6 +388,8 @@ def as_arrays(people: Sequence, numbers: Sequence[int]) -> FoundPeople:
 
 def _baseline(request: Request, files: PictureFiles, start: int) -> Iterator[tuple[Picture, FoundPeople | Skip]]:
     """The key points of the baseline network, which runs as a command of its own: neither network imports the other."""
+    from tools.detection import mediapipe_models
+
     root = pathlib.Path(__file__).resolve().parents[2]
     source = files.root / files.names[0] if len(files.names) == 1 else files.root
     with tempfile.TemporaryDirectory() as folder:
@@ -395,6 +397,8 @@ def _baseline(request: Request, files: PictureFiles, start: int) -> Iterator[tup
         boxes = "hog" if request.detector == "hog" else "mediapipe"
         command = [sys.executable, str(root / "baseline_network" / "predict.py"), f"--input={source}"]
         command += [f"--output={predictions}", "--nooverlays", f"--detector={boxes}"]
+        if not mediapipe_models.available():
+            command.append("--weights=photographs-128-2")
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             line = (done.stderr.strip().splitlines() or ["no message"])[-1]

@@ -49,7 +49,7 @@ def start_train(start_command):
 @pytest.fixture
 def run_with_small_network(monkeypatch, small_network):
     """run(module, *arguments): that command in this process with a small network; returns its exit status."""
-    monkeypatch.setattr(network_flags, "make_predictor", lambda _: small_network)
+    monkeypatch.setattr(network_flags, "make_predictor", lambda flags, fall_back=False: small_network)
 
     def run(module, *arguments):
         with pytest.raises(SystemExit) as left:

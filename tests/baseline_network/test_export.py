@@ -15,7 +15,7 @@ import tensorflow as tf
 from baseline_network import export
 from baseline_network.exporting import formats, tflite_process
 from baseline_network.exporting import run as export_run
-from baseline_network.network import hourglass, network_files
+from baseline_network.network import hourglass, landmark_encoder, network_files
 from baseline_network.prediction.predictor import Predictor
 from tools.cli import command
 from tools.cli.errors import InputError
@@ -160,6 +160,19 @@ def test_bad_input_is_one_line(flags, message, weights, tmp_path, capsys):
     assert len(told) == 1
     assert message in told[0]
     assert not os.listdir(tmp_path)
+
+
+def test_int8_is_for_hourglasses():
+    def flags(*words):
+        return export.declare().parse(["export.py", "--output=x", *words])
+
+    head = network_files.HourglassWeights(landmark_encoder.Sizes(), {}, {})
+    other = network_files.HourglassWeights(hourglass.Sizes(), {}, {})
+    assert export_run.wanted_formats(flags(), other) == ["saved_model", "float16", "int8"]
+    assert export_run.wanted_formats(flags(), head) == ["saved_model", "float16"]
+    assert export_run.wanted_formats(flags("--formats=int8"), other) == ["int8"]
+    with pytest.raises(InputError, match="--formats=int8: made of hourglasses alone"):
+        export_run.wanted_formats(flags("--formats=int8,onnx"), head)
 
 
 @pytest.mark.slow

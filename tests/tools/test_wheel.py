@@ -34,6 +34,7 @@ def test_the_weights_flagfiles_and_types_are_in_it(wheel):
         "label_generator/weights/quality.json",
         "label_generator/flags/left2right.cfg",
         "baseline_network/weights/weights.npz",
+        "baseline_network/weights/photographs-128-2/weights.npz",
         "tools/detection/weights/body_head.tflite",
         "tools/detection/weights/body_head.sha256",
         "label_generator/py.typed",

@@ -6,7 +6,9 @@ float16 are computed with in float32, as there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+import contextvars
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,20 @@ from tools.cli.errors import InputError
 _ACTIVATIONS: dict[int, Callable[[tf.Tensor], tf.Tensor]] = {0: lambda x: x, 1: tf.nn.relu, 3: tf.nn.relu6}
 _PADDINGS = {0: "SAME", 1: "VALID"}
 _STORED = {0: np.float32, 1: np.float16, 2: np.int32}
+
+
+# Whether weights become constants of the graph that is being made.
+_inside: contextvars.ContextVar[bool] = contextvars.ContextVar("_inside", default=False)
+
+
+@contextlib.contextmanager
+def constants_inside() -> Iterator[None]:
+    """Graphs that are made inside it hold the weights themselves, for converters that know no other tensors."""
+    token = _inside.set(True)
+    try:
+        yield
+    finally:
+        _inside.reset(token)
 
 
 class TfliteGraph:
@@ -68,20 +84,22 @@ class TfliteGraph:
             tensors[output] = _ACTIVATIONS[activation](result)
         return [tensors[number] for number in self._outputs]
 
-    def _constant(self, number: int) -> tf.Tensor:
+    def _constant(self, number: int, order: Sequence[int] = ()) -> tf.Tensor:
+        value = self._constants[number]
+        value = value.transpose(order) if order else value
+        if _inside.get():
+            return tf.constant(value)
         with tf.init_scope():
             # Tensors that the graph takes in: of its own constants TensorFlow keeps several copies.
-            return tf.constant(self._constants[number])
+            return tf.constant(value)
 
     def _conv_2d(self, tensors: dict[int, tf.Tensor], options: Any, inputs: Sequence[int]) -> tf.Tensor:
-        with tf.init_scope():
-            kernel = tf.constant(self._constants[inputs[1]].transpose(1, 2, 3, 0))
+        kernel = self._constant(inputs[1], (1, 2, 3, 0))
         strides, padding = [options.strideH, options.strideW], _PADDINGS[options.padding]
         return tf.nn.bias_add(tf.nn.conv2d(tensors[inputs[0]], kernel, strides, padding), self._constant(inputs[2]))
 
     def _depthwise_conv_2d(self, tensors: dict[int, tf.Tensor], options: Any, inputs: Sequence[int]) -> tf.Tensor:
-        with tf.init_scope():
-            kernel = tf.constant(self._constants[inputs[1]].transpose(1, 2, 3, 0))
+        kernel = self._constant(inputs[1], (1, 2, 3, 0))
         strides, padding = [1, options.strideH, options.strideW, 1], _PADDINGS[options.padding]
         result = tf.nn.depthwise_conv2d(tensors[inputs[0]], kernel, strides, padding)
         return tf.nn.bias_add(result, self._constant(inputs[2]))

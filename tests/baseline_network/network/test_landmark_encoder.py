@@ -48,7 +48,7 @@ def test_files_hold_the_head_alone_and_give_the_same_answers(model, saved):
     np.testing.assert_allclose(tf.reduce_sum(outputs["heatmaps"], [2, 3]) / landmark_encoder.PEAK, 1.0, rtol=1e-4)
     folded = kinds.answer_of(model)(images())
     for name, values in outputs.items():
-        np.testing.assert_allclose(folded[name], values, atol=1e-4)
+        np.testing.assert_allclose(folded[name], values, rtol=1e-3, atol=1e-4)
 
 
 def test_only_the_head_is_trained(model):
@@ -70,13 +70,14 @@ def test_a_gaussian_of_probability_is_found_where_it_is():
 
 
 def test_predictions_are_in_the_picture(saved):
-    predictor = Predictor(network_files.load(saved))
+    predictor = Predictor(network_files.load(saved), flip=False)
     assert (predictor.resolution, predictor.margin) == (256, 1.4)
-    picture = np.random.default_rng(0).integers(0, 256, (120, 200, 3), np.uint8)
-    found = predictor.from_pixels(picture, np.array([[50.0, 10.0, 60.0, 100.0]], np.float32))
+    crops = np.random.default_rng(0).uniform(0, 255, (1, 256, 256, 3)).astype(np.float32)
+    # Pixels of the picture to those of the crop: half as large, from (50, 10) on.
+    found = predictor.from_crops(crops, np.array([[[2.0, 0.0, -100.0], [0.0, 2.0, -20.0]]], np.float32))
     assert found["pose_3d"].shape == (1, 16, 3)
     assert all(np.isfinite(values).all() for values in found.values())
-    assert (np.abs(found["points"] - [80.0, 60.0]) <= 70.0).all()
+    assert (np.abs(found["points"] - [114.0, 74.0]) <= 64.5).all()
 
 
 @pytest.mark.parametrize(
@@ -104,3 +105,14 @@ def test_without_the_wheel(saved, monkeypatch, capsys):
     monkeypatch.setattr(landmark_encoder, "_landmark_network", landmark_encoder._landmark_network.__wrapped__)
     with pytest.raises(InputError, match=r"pip install --no-deps mediapipe==0\.10\.21"):
         network_files.load(saved).build("float32")
+
+
+def test_the_shipped_weights_without_the_wheel(monkeypatch, capsys):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InputError) as caught:
+        network_files.default_weights()
+    assert "pip install --no-deps mediapipe==0.10.21" in str(caught.value)
+    assert "--weights=photographs-128-2" in str(caught.value)
+    network = network_files.default_weights(fall_back=True)
+    assert network.sizes.resolution == 128
+    assert "photographs-128-2" in capsys.readouterr().out

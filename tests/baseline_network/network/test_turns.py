@@ -28,7 +28,12 @@ class Upright:
         self.looks = 0
 
     def __call__(self, images):
-        images = np.asarray(images)
+        heatmaps, depths = tf.numpy_function(self.answer, [images], [tf.float32, tf.float32])
+        heatmaps.set_shape([None, 1, SIDE, SIDE, 16])
+        depths.set_shape([None, 16])
+        return {"heatmaps": heatmaps, "depths": depths}
+
+    def answer(self, images):
         self.looks += len(images)
         heatmaps = np.zeros((len(images), 1, SIDE, SIDE, 16), np.float32)
         depths = np.zeros((len(images), 16), np.float32)
@@ -42,26 +47,42 @@ class Upright:
             for joint in range(16):
                 heatmaps[row, 0, ..., joint] = places.get(joint, places[PELVIS]) * (1.0 if up else 0.4)
             depths[row, LEFT], depths[row, RIGHT] = (1.0, -1.0) if up else (-1.0, 1.0)
-        return {"heatmaps": tf.constant(heatmaps), "depths": tf.constant(depths)}
+        return heatmaps, depths
+
+
+@pytest.fixture(scope="module")
+def network():
+    return Upright()
+
+
+@pytest.fixture(scope="module")
+def predict(network):
+    """`turns.predict` as it is run, in a graph for any number of people -> (outputs, looks)."""
+    signature = [tf.TensorSpec([None, SIDE, SIDE, 3])]
+    compiled = tf.function(lambda images: turns.predict(network, images), input_signature=signature)
+
+    def run(people):
+        before = network.looks
+        return compiled(people), network.looks - before
+
+    return run
 
 
 @pytest.mark.parametrize("turn", range(4))
-def test_the_turn_in_which_the_network_is_surest_counts(turn):
-    network = Upright()
-    outputs = turns.predict(network, tf.constant(picture(turn)[None]))
+def test_the_turn_in_which_the_network_is_surest_counts(turn, predict):
+    outputs, looks = predict(picture(turn)[None])
     for joint, (x, y) in PLACES.items():
         expected = np.zeros((SIDE, SIDE), np.float32)
         expected[y, x] = 1.0
         np.testing.assert_allclose(outputs["heatmaps"][0, 0, ..., joint], np.rot90(expected, turn), atol=1e-6)
-    assert network.looks == (6 if turn else 2)
+    assert looks == (6 if turn else 2)
 
 
-def test_rows_that_are_sure_stay_as_they_are():
+def test_rows_that_are_sure_stay_as_they_are(predict):
     people = np.stack([picture(turn) for turn in (0, 2, 0, 3)])
-    network = Upright()
-    together = turns.predict(network, tf.constant(people))
-    assert network.looks == 2 * 4 + 2 * 4
+    together, looks = predict(people)
+    assert looks == 2 * 4 + 2 * 4
     for row, person in enumerate(people):
-        alone = turns.predict(Upright(), tf.constant(person[None]))
+        alone, _ = predict(person[None])
         for name, values in alone.items():
             np.testing.assert_allclose(together[name][row], values[0], atol=1e-6)
