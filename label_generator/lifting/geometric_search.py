@@ -7,13 +7,14 @@ Y_j; minus the root's own X, Y they are compared with the coarse (x, y)_j (Wang 
 
 Every term is the length of a vector that is affine in d, so the cost is convex in d, and where it turns can be found by
 bisection on the sign of its slope instead of trying every depth. Both methods compute the cost itself in the one form
-above, in the same loop, so that rounding decides alike between nearly equal depths.
+of `depth_costs.Terms`, in the same order, so that rounding decides alike between nearly equal depths.
 """
 
 from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from typing import Any, Callable, NamedTuple
 
 import numpy as np
@@ -41,13 +42,16 @@ STEP_MM = 1.0
 RELEASED_CAP = 10000.0
 RELEASED_CAP_ROOT_CENTRED = 2000.0
 
-# Poses worked on at a time: few enough that what the search re-reads for every depth stays in the cache, enough that
-# starting the work costs little beside it. It also bounds the memory of a batch of any size. And how many such pieces
-# may be under way at once.
-CHUNK = {"convex": 2048, "exhaustive": 256}
+# Poses that one program works on: enough that starting it costs little beside the work, few enough that a batch of
+# some thousands occupies several cores. It also bounds the memory of a batch of any size. And how many such pieces may
+# be under way at once.
+CHUNK = {"convex": 4096, "exhaustive": 256}
+_PIECES_AT_ONCE = 4
+# Poses that the program takes from a piece at a time: what the search re-reads for every depth, three numbers of 17
+# joints, stays in the cache that is next to a core.
+BLOCK = 128
 # GPUs have no such cache, and every piece costs them the start of its programs.
 GPU_CHUNK = 65_536
-_PIECES_AT_ONCE = 4
 
 # Depth counts are held as int32 and turned into float32 depths, which are exact up to here.
 _MAX_DEPTHS = 2**24
@@ -138,8 +142,9 @@ def geometric_search(
     weights = tf.ones([batch, 17], dtype) if joint_weights is None else _as(joint_weights, dtype)
     if not weights.shape.is_compatible_with([None, 17]):
         raise InputError(f"geometric search: joint_weights must be [B, 17], got {weights.shape}")
-    chunk = CHUNK[method] if op_forms.chosen() == op_forms.CPU else GPU_CHUNK
-    search = _compiled(objective, method, bool(subgrid), camera, bool(jit_compile), chunk)
+    on_cpu = op_forms.chosen() == op_forms.CPU
+    chunk, block = (CHUNK[method], BLOCK) if on_cpu else (GPU_CHUNK, GPU_CHUNK)
+    search = _compiled(objective, method, bool(subgrid), camera, bool(jit_compile), chunk, block)
     return search(
         poses_3d,
         poses_2d,
@@ -172,31 +177,17 @@ def _check_range(min_depth_mm: Tensor, max_depth_mm: Tensor, step_mm: Tensor) ->
 
 @functools.cache
 def _compiled(
-    objective: str, method: str, subgrid: bool, camera: str, jit_compile: bool, chunk: int
+    objective: str, method: str, subgrid: bool, camera: str, jit_compile: bool, chunk: int, block: int
 ) -> Callable[..., SearchResult]:
     """The tf.function for one set of options: splits the batch and runs the search on each piece."""
-    jit = functools.partial(tf.function, autograph=False, jit_compile=jit_compile or None, reduce_retracing=True)
-    # Two programs: as one they took twice as long as terms and loops apart (docs/performance.md).
-    terms = jit(functools.partial(depth_costs.terms, root_centred=camera == "root_centred"))
-    find = jit(functools.partial(depth_costs.least, objective=objective, method=method, subgrid=subgrid))
-    refine = jit(functools.partial(_refined, root_centred=camera == "root_centred"))
-
-    def search(
-        poses_3d: tf.Tensor,
-        poses_2d: tf.Tensor,
-        intrinsics: tf.Tensor,
-        weights: tf.Tensor,
-        min_mm: tf.Tensor,
-        step_mm: tf.Tensor,
-        count: tf.Tensor,
-        cap: tf.Tensor,
-    ) -> SearchResult:
-        # The joints' coordinates are turned into rows over the poses, for loops that run along the batch. This stays
-        # outside of what XLA compiles: it would fuse the transposition into every reader, at four times the cost.
-        flat = (tf.reshape(poses_3d, [-1, 51]), tf.reshape(poses_2d, [-1, 34]), intrinsics, weights)
-        depths_and_costs = find(*terms(*(tf.transpose(x) for x in flat)), min_mm, step_mm, count)
-        return refine(poses_3d, poses_2d, intrinsics, weights, *depths_and_costs, cap)
-
+    options = _Options(objective == "squared", method == "convex", subgrid, camera == "root_centred")
+    found = tf.function(
+        functools.partial(_in_blocks, options),
+        autograph=False,
+        jit_compile=jit_compile or None,
+        reduce_retracing=True,
+    )
+    search = functools.partial(_transposed, found, block)
     return tf.function(functools.partial(_in_chunks, search, chunk), autograph=False, reduce_retracing=True)
 
 
@@ -259,35 +250,137 @@ def next_power_of_two(n: tf.Tensor) -> tf.Tensor:
     return n + 1
 
 
-def _refined(
+class _Options(NamedTuple):
+    """What `_compiled` compiles for."""
+
+    squared: bool
+    convex: bool
+    subgrid: bool
+    root_centred: bool
+
+
+def _transposed(
+    found: Callable[..., SearchResult],
+    block: int,
     poses_3d: tf.Tensor,
     poses_2d: tf.Tensor,
     intrinsics: tf.Tensor,
     weights: tf.Tensor,
+    *grid: tf.Tensor,
+) -> SearchResult:
+    """Runs `found` on blocks of the piece, [blocks, values of a pose, poses of a block], for loops along the poses.
+
+    TensorFlow transposes. XLA's loops take longer for it, and would transpose again for every reader.
+    """
+    size = poses_3d.shape[0] or tf.shape(poses_3d)[0]
+    length = min(size, block) if isinstance(size, int) else tf.minimum(size, block)
+    blocks = [
+        tf.transpose(tf.reshape(x, [size // length, length, columns]), [0, 2, 1])
+        for x, columns in ((poses_3d, 51), (poses_2d, 34), (intrinsics, 4), (weights, 17))
+    ]
+    depth, placed, root, cost, at_range_end, valid = found(*blocks, *grid)
+    flat = (tf.reshape(x, [size]) for x in (depth, cost, at_range_end, valid))
+    depth, cost, at_range_end, valid = flat
+    placed, root = (tf.transpose(x, [0, 2, 1]) for x in (placed, root))
+    return SearchResult(
+        depth, tf.reshape(placed, [size, 17, 3]), tf.reshape(root, [size, 3]), cost, at_range_end, valid
+    )
+
+
+def _in_blocks(options: _Options, *arguments: tf.Tensor) -> SearchResult:
+    """`_searched` block by block. arguments: blocks of rows as of `_transposed`, then grid and cap."""
+    rows, grid = arguments[:4], arguments[4:]
+    blocks, length = rows[0].shape[0] or tf.shape(rows[0])[0], rows[0].shape[2]
+    if isinstance(blocks, int) and blocks == 1:
+        return SearchResult(*(x[None] for x in _searched(options, *(x[0] for x in rows), *grid)))
+
+    def body(i: tf.Tensor, results: tuple[tf.TensorArray, ...]) -> tuple[tf.Tensor, ...]:
+        block = _searched(options, *(x[i] for x in rows), *grid)
+        return i + 1, tuple(array.write(i, value) for array, value in zip(results, block))
+
+    shapes = SearchResult([length], [51, length], [3, length], [length], [length], [length])
+    dtypes = (*[rows[0].dtype] * 4, tf.bool, tf.bool)
+    arrays = tuple(tf.TensorArray(d, size=blocks, element_shape=s) for d, s in zip(dtypes, shapes))
+    _, arrays = tf.while_loop(lambda i, _: i < blocks, body, (0, arrays), parallel_iterations=1)
+    return SearchResult(*(array.stack() for array in arrays))
+
+
+def _searched(
+    options: _Options,
+    rows_3d: tf.Tensor,
+    rows_2d: tf.Tensor,
+    intrinsics: tf.Tensor,
+    weights: tf.Tensor,
+    min_mm: tf.Tensor,
+    step_mm: tf.Tensor,
+    count: tf.Tensor,
+    cap: tf.Tensor,
+) -> SearchResult:
+    """The search for one block, of rows [51, B], [34, B], [4, B], [17, B]; `poses_3d` is [51, B], `root_mm` [3, B]."""
+    squared = options.squared
+    camera = tf.unstack(intrinsics)
+    joints = depth_costs.joints_of(rows_3d, rows_2d, weights)
+    terms = depth_costs.terms(joints, camera, options.root_centred, squared)
+    if options.convex:
+        first = depth_costs.first_above_vertex if squared else depth_costs.first_rising
+        above = first(terms, count, min_mm, step_mm)
+        # In exact arithmetic these two are enough: a slope whose sign is lost in rounding changes the cost by less.
+        below = tf.maximum(above - 1, 0)
+        cost_below, cost_above = (
+            depth_costs.cost_at(terms, min_mm + tf.cast(index, min_mm.dtype) * step_mm, squared)
+            for index in (below, above)
+        )
+        best, cost = tf.where(cost_above < cost_below, above, below), tf.minimum(cost_above, cost_below)
+    else:
+        best, cost = depth_costs.first_least(terms, count, min_mm, step_mm, squared)
+    depth = min_mm + tf.cast(best, min_mm.dtype) * step_mm
+    if options.subgrid:
+        last = min_mm + tf.cast(count - 1, min_mm.dtype) * step_mm
+        low, high = tf.maximum(depth - step_mm, min_mm), tf.minimum(depth + step_mm, last)
+        if squared:
+            finer = tf.clip_by_value(depth_costs.parabola_vertex(terms, min_mm), low, high)
+        else:
+            finer = depth_costs.turning(terms, low, high)
+        finer_cost = depth_costs.cost_at(terms, finer, squared)
+        depth, cost = tf.where(finer_cost < cost, finer, depth), tf.minimum(finer_cost, cost)
+    at_range_end = tf.equal(best, 0) | tf.equal(best, count - 1)
+    return _refined(options, rows_3d, rows_2d, camera, joints.usable, depth, cost, at_range_end, cap)
+
+
+def _refined(
+    options: _Options,
+    rows_3d: tf.Tensor,
+    rows_2d: tf.Tensor,
+    camera: Sequence[tf.Tensor],
+    usable: tf.Tensor,
     depth: tf.Tensor,
     cost: tf.Tensor,
     at_range_end: tf.Tensor,
     cap: tf.Tensor,
-    *,
-    root_centred: bool,
 ) -> SearchResult:
-    """The result at the depths found: every usable joint on its ray, X, Y, Z = z + d."""
-    usable = depth_costs.usable_joints([*tf.unstack(poses_3d, axis=-1), *tf.unstack(poses_2d, axis=-1)], weights)
-    others = tf.reduce_sum(tf.cast(usable, tf.int32), axis=1) > 1
-    valid = usable[:, ROOT] & others & tf.math.is_finite(cost)
+    """The result at the depths found: every usable joint on its ray, X, Y, Z = z + d. Fields as of `_searched`."""
+    x, y, z = (rows_3d[i::3] for i in range(3))
+    u, v = rows_2d[0::2], rows_2d[1::2]
+    fx, fy, cx, cy = camera
+    if options.root_centred:
+        cx, cy = u[ROOT], v[ROOT]
+    several = tf.reduce_sum(tf.cast(usable, tf.int32), axis=0) > 1
+    valid = usable[ROOT] & several & tf.math.is_finite(cost)
     below_cap = cost < cap
     depth = tf.where(below_cap, depth, 0)
-    centre = poses_2d[:, ROOT] if root_centred else intrinsics[:, 2:]
-    rays = (poses_2d - centre[:, None]) / intrinsics[:, None, :2]
-    far = poses_3d[..., 2:] + depth[:, None, None]
-    placed = tf.concat([rays * far, far], axis=-1)
-    root = placed[:, ROOT]
-    relative = tf.where(usable[..., None], placed - root[:, None], poses_3d - poses_3d[:, ROOT, None])
+    far = z + depth
     nothing = tf.cast(math.nan, depth.dtype)
+    placed = ((u - cx) * (1 / fx) * far, (v - cy) * (1 / fy) * far, far)
+    # XLA rounds a product and a difference once, so that the root's own difference would not be 0.
+    others = 1 - tf.one_hot(ROOT, 17, dtype=depth.dtype)[:, None]
+    relative = [
+        tf.where(valid, tf.where(usable, (on_ray - on_ray[ROOT]) * others, coarse - coarse[ROOT]), nothing)
+        for on_ray, coarse in zip(placed, (x, y, z))
+    ]
     return SearchResult(
         depth_mm=tf.where(valid, depth, nothing),
-        poses_3d=tf.where(valid[:, None, None], relative, nothing),
-        root_mm=tf.where(valid[:, None], root, nothing),
+        poses_3d=tf.reshape(tf.stack(relative, 1), [51, -1]),
+        root_mm=tf.stack([tf.where(valid, on_ray[ROOT], nothing) for on_ray in placed]),
         cost=tf.where(valid, cost, nothing),
         at_range_end=at_range_end & valid & below_cap,
         valid=valid & below_cap,

@@ -355,10 +355,10 @@ def test_bad_options_are_input_errors():
 
 def test_gpus_take_larger_pieces(monkeypatch):
     asked = []
-    monkeypatch.setattr(module, "_compiled", lambda *options: asked.append(options[-1]) or (lambda *inputs: inputs))
+    monkeypatch.setattr(module, "_compiled", lambda *options: asked.append(options[-2:]) or (lambda *inputs: inputs))
     poses_3d, poses_2d = people(np.random.default_rng(0), 3)[:2]
     for form in ("cpu", "gpu"):
         monkeypatch.setenv("POSE3D_OP_FORMS", form)
         for method in module.METHODS:
             geometric_search(poses_3d, poses_2d, CAMERA, method=method)
-    assert asked == [2048, 256, 65_536, 65_536]
+    assert asked == [(4096, 128), (256, 128), (65_536, 65_536), (65_536, 65_536)]
