@@ -299,6 +299,9 @@ def run(main: Callable[[Flags], int], declare: Callable[[], Flags], argv: Sequen
     # registered twice); what goes wrong is raised as a Python exception all the same. Some it prints at any level.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    # At the first start on a GPU that is newer than TensorFlow's build, its kernels are compiled. CUDA keeps them for
+    # the next, by default not all of them: this is the most that it allows.
+    os.environ.setdefault("CUDA_CACHE_MAXSIZE", str(2**32))
     if started:
         terminal.open_closed_streams()
     if started and not asks_help:

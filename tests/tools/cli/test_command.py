@@ -1,5 +1,6 @@
 """How commands run: help, flags, exit status."""
 
+import os
 import pathlib
 import signal
 import subprocess
@@ -180,6 +181,16 @@ def test_warnings_of_libraries_do_not_precede_an_error(capfd):
 
     assert run(main=main) == 2
     assert capfd.readouterr().err == "error: a.json: bad\n"
+
+
+@pytest.mark.parametrize("given", [None, "1000"])
+def test_kernels_compiled_for_a_gpu_are_all_kept_unless_the_user_says_otherwise(monkeypatch, given):
+    monkeypatch.setenv("CUDA_CACHE_MAXSIZE", given or "")
+    if given is None:
+        monkeypatch.delenv("CUDA_CACHE_MAXSIZE")
+    seen = []
+    run(main=lambda flags: seen.append(os.environ["CUDA_CACHE_MAXSIZE"]))
+    assert seen == [given or "4294967296"]
 
 
 def test_input_limits_reach_readers_and_workers(monkeypatch):
