@@ -57,7 +57,8 @@ def joints_of(rows_3d: tf.Tensor, rows_2d: tf.Tensor, weights: tf.Tensor) -> Joi
     values = (*(rows_3d[i::3] for i in range(3)), rows_2d[0::2], rows_2d[1::2], weights)
     # Products with 0 are 0, or not a number: one comparison instead of one for each.
     usable = tf.equal(functools.reduce(tf.add, [value * 0 for value in values]), 0) & (weights > 0)
-    return Joints(*(tf.where(usable, value, 0) for value in values), usable)
+    x, y, z, u, v, weight = (tf.where(usable, value, 0) for value in values)
+    return Joints(x, y, z, u, v, weight, usable)
 
 
 def terms(joints: Joints, intrinsics: Sequence[tf.Tensor], root_centred: bool, squared: bool) -> Terms:
