@@ -113,10 +113,10 @@ def declare(description: str) -> command.Flags:
             "none: the published hourglass; mediapipe: a small head on the inner maps of MediaPipe's landmark network, "
             "which stays as it is (not published; --features 64 and --modules 2, where not given)",
         )
-        flags.integer("stacks", 2, "number of stacked hourglasses", lower_bound=1)
-        flags.integer("modules", 2, "residual modules at each position of an hourglass", lower_bound=1)
-        flags.integer("features", 256, "number of channels", lower_bound=2)
-        flags.integer("resolution", 256, "side of the network's input crop in px; a multiple of 64")
+        flags.integer("stacks", 2, "number of stacked hourglasses", lower_bound=1, upper_bound=100)
+        flags.integer("modules", 2, "residual modules at each position of an hourglass", lower_bound=1, upper_bound=100)
+        flags.integer("features", 256, "number of channels", lower_bound=2, upper_bound=8192)
+        flags.integer("resolution", 256, "side of the network's input crop in px; a multiple of 64", upper_bound=8192)
     with flags.group("Loss and optimiser"):
         flags.float("reg_weight", 0.1, "weight of the depth loss", lower_bound=0)
         flags.float(

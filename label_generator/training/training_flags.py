@@ -77,8 +77,8 @@ def declare(description: str) -> command.Flags:
         flags.boolean(
             "use_sh", False, "use detected 2D poses; ignored, as in the release: choose the records with --train_data"
         )
-        flags.integer("linear_size", 1024, "width of the hidden layers", lower_bound=1)
-        flags.integer("num_layers", 2, "residual blocks, of two linear layers each", lower_bound=0)
+        flags.integer("linear_size", 1024, "width of the hidden layers", lower_bound=1, upper_bound=65_536)
+        flags.integer("num_layers", 2, "residual blocks, of two linear layers each", lower_bound=0, upper_bound=1000)
         flags.boolean("residual", False, "add each block's input to its output")
         flags.boolean("evaluateActionWise", False, "print a table of test errors by action at the end")
         flags.string(
@@ -150,7 +150,9 @@ def declare(description: str) -> command.Flags:
         flags.integer(
             "steps_per_epoch", 1000, "steps between evaluations (views are sampled without end)", lower_bound=1
         )
-        flags.integer("left2right_layers", 1, "residual blocks of the first network of a chain", lower_bound=1)
+        flags.integer(
+            "left2right_layers", 1, "residual blocks of the first network of a chain", lower_bound=1, upper_bound=1000
+        )
         flags.float("balance", 0.5, "exponent: a sequence of n poses is sampled in proportion to n to this power")
         flags.float(
             "rarity",

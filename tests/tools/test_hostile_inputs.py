@@ -13,7 +13,9 @@ import h5py
 import numpy as np
 import pytest
 
+from baseline_network import train as baseline_training
 from label_generator import generate
+from label_generator import train as label_training
 from tfrecords.source import Options, read_records
 from tfrecords.sources import open_source
 from tools import inspect_tfrecords, make_tfrecords
@@ -154,6 +156,19 @@ def test_poses_not_in_px_and_an_empty_selection_end_before_tensorflow(tmp_path, 
         assert message in error
         assert error.count("\n") == 1
         assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("module", [label_training, baseline_training])
+def test_more_threads_than_a_machine_has_end_no_training_without_a_word(module, capfd):
+    """TensorFlow ends the process when it can't start so many."""
+    assert run(module, "--threads=1000000000") == 2
+    assert capfd.readouterr().err == "error: --threads=1000000000: expected a whole number of 0 to 4,096 (see --help)\n"
+
+
+@pytest.mark.parametrize(("module", "flag"), [(label_training, "linear_size"), (baseline_training, "features")])
+def test_networks_that_no_memory_holds_are_refused_at_once(module, flag, capfd):
+    assert run(module, f"--{flag}=1000000000") == 2
+    assert capfd.readouterr().err.startswith(f"error: --{flag}=1000000000: expected a whole number of ")
 
 
 def test_terminal_escapes_are_shown(tmp_path, convert):

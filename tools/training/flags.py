@@ -22,7 +22,11 @@ def declare_strategy(flags: command.Flags, seed_of: str, jit_compile: str) -> No
         )
         flags.string("tpu", "", "name or grpc:// address of the TPU of --strategy=tpu; '': the one of this machine")
         flags.integer(
-            "virtual_cpus", 0, "split the CPU into this many virtual devices, for testing a strategy", lower_bound=0
+            "virtual_cpus",
+            0,
+            "split the CPU into this many virtual devices, for testing a strategy",
+            lower_bound=0,
+            upper_bound=64,
         )
         flags.integer("seed", 0, f"random seed of {seed_of}", lower_bound=0)
         flags.boolean(
@@ -36,7 +40,9 @@ def declare_strategy(flags: command.Flags, seed_of: str, jit_compile: str) -> No
             "which of several equal forms of operations to use; auto: those for the device",
         )
         flags.integer("steps_per_execution", 10, "steps run by one Keras call, between progress reports", lower_bound=1)
-        flags.integer("threads", 0, "number of TensorFlow threads; 0: one for each core", lower_bound=0)
+        flags.integer(
+            "threads", 0, "number of TensorFlow threads; 0: one for each core", lower_bound=0, upper_bound=4096
+        )
 
 
 def declare_files(flags: command.Flags, pictured: str) -> None:
