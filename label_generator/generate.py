@@ -158,8 +158,8 @@ def declare() -> command.Flags:
         flags.string(
             "output_joints",
             "",
-            "write poses_3d_SET.npy too: the labels as joint set SET, such as h36m17, coco17, mpii16, by its order and "
-            "rules; for h36m17 and coco17 also where those data sets have the joints, not where the input has them",
+            "write poses_3d_SET.npy too: the labels as joint set SET, such as h36m17, coco17, smpl24, mpii16, by its "
+            "order and rules; for the first three also where those have the joints, not where the input has them",
         )
         flags.boolean("overwrite", False, "replace labels that lie in --output")
     engine.declare(flags, "the lifting of 2D poses")

@@ -17,7 +17,7 @@ from tools.files.columns import LabelFiles
 from tools.pose import joints
 
 # Sets whose joints' places are known, and by which definition; how many labels it takes to measure those of the input.
-PLACES = {"h36m17": "h36m", "coco17": "coco"}
+PLACES = {"h36m17": "h36m", "coco17": "coco", "smpl24": "smpl"}
 _FEWEST, _MEASURED = 50, 20_000
 _ROWS = 65_536
 

@@ -132,6 +132,11 @@ _TREES = {
     "LElbow<LShoulder RElbow<RShoulder LWrist<LElbow RWrist<RElbow LPinky<LWrist RPinky<RWrist "
     "LIndex<LWrist RIndex<RWrist LThumb<LWrist RThumb<RWrist LHip<LShoulder RHip<RShoulder LKnee<LHip "
     "RKnee<RHip LAnkle<LKnee RAnkle<RKnee LHeel<LAnkle RHeel<RAnkle LFootIndex<LHeel RFootIndex<RHeel",
+    # The joints of the SMPL body model; its "foot" is called toes here, since the 17's feet are ankles.
+    "smpl24": "Pelvis LHip<Pelvis RHip<Pelvis Spine1<Pelvis LKnee<LHip RKnee<RHip Spine2<Spine1 LAnkle<LKnee "
+    "RAnkle<RKnee Spine3<Spine2 LToes<LAnkle RToes<RAnkle Neck<Spine3 LCollar<Spine3 RCollar<Spine3 Head<Neck "
+    "LShoulder<LCollar RShoulder<RCollar LElbow<LShoulder RElbow<RShoulder LWrist<LElbow RWrist<RElbow "
+    "LHand<LWrist RHand<RWrist",
 }
 JOINT_SETS: dict[str, JointSet] = {name: _make_set(name, tree) for name, tree in _TREES.items()}
 POSE17 = JOINT_SETS["pose17"]
@@ -156,6 +161,8 @@ _MEANING: dict[str, dict[str, str]] = {
     "openpose18": {"RAnkle": "RFoot", "LAnkle": "LFoot", "Neck": "ShoulderMiddle"},
     "halpe26": {"RAnkle": "RFoot", "LAnkle": "LFoot", "Neck": "ShoulderMiddle"},
     "mediapipe33": {"RAnkle": "RFoot", "LAnkle": "LFoot"},
+    # SMPL's Neck is the base of the neck, half of the way to which is Spine2.
+    "smpl24": {"RAnkle": "RFoot", "LAnkle": "LFoot", "Pelvis": "Hip", "Spine2": "Spine", "Neck": "Thorax"},
 }
 
 # How a joint that a source lacks is made: name -> alternatives, tried in order, each {joint: weight}. A joint that a

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from label_generator import generate
+from label_generator.labelling import output_joints
 from label_generator.training import skeletons
 from tools.cli.errors import InputError
 from tools.pose import joints
@@ -51,6 +52,31 @@ def test_human36ms_joints_are_at_its_places(labels):
     assert np.abs(ours[:, POSE17.root]).max() == 0
     # People stand as they stood: elbows move by what the hips do, no more.
     assert np.linalg.norm(ours - poses, axis=-1)[:, POSE17.index("RElbow")].mean() < 80
+
+
+class Labels:
+    """Finished labels as `output_joints.write` reads them."""
+
+    def __init__(self, poses):
+        self.poses, self.rows = poses, len(poses)
+
+    def read(self, name, start, stop):
+        assert name == "poses_3d"
+        return self.poses[start:stop]
+
+
+def test_smpls_joints_are_at_its_places(tmp_path, people):
+    said = output_joints.write(Labels(people.pose_3d), tmp_path / "smpl.npy", "smpl24")
+    found = np.load(tmp_path / "smpl.npy")
+    assert said["places"] == "as smpl has them"
+    lost = {"Spine1", "Spine3", *(side + joint for side in "LR" for joint in ("Toes", "Collar", "Hand"))}
+    assert set(said["without_a_rule"]) == lost
+    names = joints.joint_set("smpl24").index
+    places = skeletons.measure(joints.convert(found, "smpl24")[0])
+    scale = places.legs / skeletons.DEFINITIONS["smpl"].legs_mm
+    assert places.hips_apart / scale == pytest.approx(2 * 69, rel=0.1)
+    below = found[:, [names("LHip"), names("RHip")]].mean(1) - found[:, names("Pelvis")]
+    assert np.median(np.linalg.norm(below, axis=-1)) / scale == pytest.approx(90, abs=8)
 
 
 def test_no_such_set(tmp_path):

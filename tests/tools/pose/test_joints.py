@@ -10,7 +10,18 @@ from hypothesis import strategies as st
 from tools.cli.errors import InputError
 from tools.pose import joints
 
-DOCUMENTED = ["h36m17", "mpii16", "lsp14", "aichallenger14", "coco17", "body25", "openpose18", "halpe26", "mediapipe33"]
+DOCUMENTED = [
+    "h36m17",
+    "mpii16",
+    "lsp14",
+    "aichallenger14",
+    "coco17",
+    "body25",
+    "openpose18",
+    "halpe26",
+    "mediapipe33",
+    "smpl24",
+]
 
 
 def random_poses(name, count=5, dimensions=2, seed=0):
@@ -26,6 +37,7 @@ def random_poses(name, count=5, dimensions=2, seed=0):
         ("body25", 25, 11),
         ("openpose18", 18, 8),
         ("mediapipe33", 33, 16),
+        ("smpl24", 24, 9),
     ],
 )
 def test_set_is_one_tree_with_its_published_size(name, size, pairs):
