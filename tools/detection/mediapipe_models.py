@@ -123,15 +123,26 @@ class Detector:
         self._graph = _Graph("detector", threads)
         self._anchors = boxes.anchors()
 
-    def candidates(self, picture: np.ndarray, region: Region, threshold: float, most_overlap: float) -> list[Candidate]:
-        """People in a region of a picture [H, W, 3] uint8 BGR, the surest first.
+    def candidates(
+        self, picture: np.ndarray, region: Region, thresholds: Sequence[float], most_overlap: float
+    ) -> list[list[Candidate]]:
+        """People in a region of a picture [H, W, 3] uint8 BGR, the surest first; for each threshold, as if it were the
+        only one.
 
         Args:
-          threshold: least score, 0..1. most_overlap: see `boxes.suppress`.
+          thresholds: least scores, 0..1. most_overlap: see `boxes.suppress`.
         """
         square = regions.cut(picture, region, boxes.SIDE, border=0)[..., ::-1]
         raw, logits = self._graph.run(square[None].astype(np.float32) * np.float32(2 / 255) - np.float32(1), (0, 1))
-        found = boxes.suppress(*boxes.decode(raw, logits, self._anchors, threshold), most_overlap)
+        around, points, scores = boxes.decode(raw, logits, self._anchors, min(thresholds))
+        several = []
+        for threshold in thresholds:
+            reached = scores >= threshold
+            kept = boxes.suppress(around[reached], points[reached], scores[reached], most_overlap)
+            several.append(self._in_picture(region, kept))
+        return several
+
+    def _in_picture(self, region: Region, found: boxes.Detections) -> list[Candidate]:
         candidates = []
         for box, points, score in zip(*found):
             corners = region.to_picture(box.reshape(2, 2)[[[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1]])
@@ -179,12 +190,18 @@ class LandmarkNetwork:
         square = regions.cut(picture, region, _LANDMARK_SIDE, border=0)[..., ::-1]
         return self._graph.run(square[None].astype(np.float32) / np.float32(255), tuple(range(3, 8)))
 
-    def look(self, picture: np.ndarray, region: Region, mirrored: bool = False) -> Landmarks:
+    def look(
+        self, picture: np.ndarray, region: Region, mirrored: bool = False, within: np.ndarray | None = None
+    ) -> Landmarks:
         """The landmarks in a region of a picture [H, W, 3] uint8 BGR.
 
         mirrored: show the network the mirror image; what is returned is of the picture as it is.
+        within: [4] px, left, top, right, bottom of a box; what lies outside of it is shown grey.
         """
-        square = regions.cut(picture, region, _LANDMARK_SIDE, border=0)[..., ::-1]
+        if within is None:
+            square = regions.cut(picture, region, _LANDMARK_SIDE, border=0)[..., ::-1]
+        else:
+            square = regions.cut_within(picture, region, _LANDMARK_SIDE, within)[..., ::-1]
         if mirrored:
             square = square[:, ::-1]
         numbers, presence, world, maps, *inner = self._graph.run(

@@ -4,87 +4,32 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
+import itertools
 import queue
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from tools.cli.errors import InputError
-from tools.detection import body_head, fusion, mediapipe_models, tiles
+from tools.detection import beside, fusion, mediapipe_models, tiles
 from tools.detection.mediapipe_models import JOINT_SET, Candidate, Landmarks
 from tools.detection.regions import Likeness, Region, alike, whole
+from tools.detection.settings import WITHOUT_HEAD as WITHOUT_HEAD
+from tools.detection.settings import Belief, Settings
+from tools.detection.settings import check_models as check_models
+from tools.detection.settings import settings_of as settings_of
 from tools.pose import joints
 
 _SET = joints.joint_set(JOINT_SET)
 # Joints by which people are compared and measured: those of the face are too near to each other.
-LIMBS = [_SET.index(side + name) for side in "LR" for name in ("Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle")]
+LIMBS = beside.LIMBS
 TORSO = [_SET.index(name) for name in ("LShoulder", "RShoulder", "LHip", "RHip")]
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 # For `Settings.same_torso`: of the smaller person's size to the larger's, and of their boxes' overlap.
 _LIKE_SIZE, _TOUCHING = 0.6, 0.1
-
-
-class Belief(NamedTuple):
-    """The least sureness of a person: whatever the detector's score, and where that reaches `Settings.confirming`."""
-
-    alone: float
-    confirmed: float
-
-
-_WHOLE, _IN_TILES, _TURNED, _FILLING = Belief(0.48, 0.44), Belief(0.57, 0.48), Belief(0.51, 0.51), Belief(0.54, 0.54)
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """How people are looked for; the numbers were chosen on photographs of COCO, with people and without, and on 183 of
-    LSP's extended set.
-
-    Attributes:
-      score, score_in_tiles: least of the detector's for a candidate; low, since the landmark network judges after it.
-      most_overlap: of the detector's boxes, see `boxes.suppress`.
-      presence: least of a reading, and without the head half of it of a first look.
-      sureness, hardly: less after a look, and after the first, is not worth another.
-      whole, in_tiles, turned, filling: which readings are people, in the picture as it stands, in tiles, in the picture
-        turned, and where the whole picture is the region; there more of what is none looks like a person.
-      confirming: a score of the detector that confirms less sure ones.
-      settled: a first look of this sureness that names the region which it looked at is enough, and any second look.
-      followed: least sureness of people whom the frame before shows there.
-      head: correct the landmarks by the body head (`body_head`, research weights), and judge readings by it too.
-      weights: a folder with a head of one's own, '' for the shipped one.
-      tiles: look for small people in tiles where the whole picture leaves room for them.
-      turns: look at the turned picture where no detection is certain.
-      sure: a person of this sureness is enough not to look at the picture turned, and at the person a fourth time.
-      same_pose: two whose limbs are on the mean nearer than this share of their size are one person.
-      same_box: as are two whose limbs' boxes overlap so much (intersection over union), such as a reading upside down.
-      same_torso: as are two of like size whose torsos' centres are nearer than this share of it.
-    """
-
-    score: float = 0.2
-    score_in_tiles: float = 0.35
-    most_overlap: float = 0.3
-    presence: float = 0.5
-    sureness: float = 0.36
-    hardly: float = 0.28
-    settled: float = 0.75
-    whole: Belief = _WHOLE
-    in_tiles: Belief = _IN_TILES
-    turned: Belief = _TURNED
-    filling: Belief = _FILLING
-    confirming: float = 0.65
-    followed: float = 0.4
-    head: bool = True
-    weights: str = ""
-    tiles: bool = True
-    turns: bool = True
-    sure: float = 0.65
-    same_pose: float = 0.2
-    same_box: float = 0.55
-    same_torso: float = 0.15
-
-
+_ANY = Belief(0.0, 0.0)  # where `beside.Limits` has decided
 # The landmark network sees nearly the same in the first, and reads the same in the second.
 _SAME_REGION, _SETTLED = Likeness(0.12, 0.75, 0.85), Likeness(0.05, 0.9, 0.99)
 
@@ -130,46 +75,6 @@ class _Reading(NamedTuple):
     believed: bool
 
 
-# Without the head sureness is another number, and the picture is turned for the detector alone.
-WITHOUT_HEAD = Settings(
-    sureness=0.4,
-    hardly=0.4,
-    whole=Belief(0.52, 0.45),
-    in_tiles=Belief(0.58, 0.52),
-    turned=Belief(0.54, 0.54),
-    head=False,
-)
-
-
-def settings_of(detector: str, weights: str = "") -> Settings:
-    """How `--detector` finds people: 'mediapipe', or 'mediapipe_only' without the head.
-
-    weights: of the head, see `body_head.weights_file`.
-
-    Raises:
-      InputError: weights of a head that is not asked.
-    """
-    if weights and detector != "mediapipe":
-        raise InputError(f"--body_head={weights}: goes with --detector=mediapipe, not {detector}")
-    return WITHOUT_HEAD if detector == "mediapipe_only" else Settings(weights=weights)
-
-
-def check_models(detector: str, weights: str = "") -> str:
-    """SHA-256 of the head that a detector asks, '' where it asks none.
-
-    detector, weights: as of `settings_of`; detectors other than MediaPipe's are not looked at.
-
-    Raises:
-      InputError: no models, a damaged head, or weights of a head that is not asked.
-    """
-    chosen = settings_of(detector, weights)
-    if not detector.startswith("mediapipe"):
-        return ""
-    for name in ("detector", "landmarks"):
-        mediapipe_models.model_file(name)
-    return body_head.check(chosen.weights) if chosen.head else ""
-
-
 class _Seen(NamedTuple):
     """Where somebody may be, and the detector's score, 0 where it was not asked."""
 
@@ -186,11 +91,14 @@ class _Models(NamedTuple):
 
 @dataclasses.dataclass
 class _Search:
-    """The search of one picture: [H, W, 3] uint8 BGR, readings so far, and region and score of candidates looked at."""
+    """The search of one picture: [H, W, 3] uint8 BGR, readings so far, region and score of candidates looked at, the
+    first looks at regions, and by levels of squares (`_squares`) all candidates for people beside others."""
 
     picture: np.ndarray
     readings: list[_Reading] = dataclasses.field(default_factory=list)
     looked: list[tuple[Region, float]] = dataclasses.field(default_factory=list)
+    first_looks: dict[Region, Landmarks] = dataclasses.field(default_factory=dict)
+    detected: dict[int, list[Candidate]] = dataclasses.field(default_factory=dict)
 
 
 class PeopleFinder:
@@ -261,17 +169,18 @@ class PeopleFinder:
         """People of the whole picture, then of its tiles, then of the picture turned, as far as that is of use."""
         height, width = search.picture.shape[:2]
         chosen = self.settings
-        self._add(search, [whole(width, height)], chosen.score, chosen.whole)
+        self._add(search, [whole(width, height)], chosen.score, chosen.whole, 0)
         if chosen.tiles:
             # In squares of the whole height someone beside a person who fills the picture is seen.
-            self._add(search, tiles.across(width, height), chosen.score_in_tiles, chosen.in_tiles)
-            sizes = [person.size for person in self._judged(search.readings)]
-            for squares in tiles.levels(width, height) if tiles.worthwhile(width, height, sizes) else ():
+            self._add(search, tiles.across(width, height), chosen.score_in_tiles, chosen.in_tiles, 0)
+            for level, squares in enumerate(self._smaller(search)[: tiles.USUAL], 1):
                 before = len(self._judged(search.readings))
-                self._add(search, squares, chosen.score_in_tiles, chosen.in_tiles)
+                self._add(search, squares, chosen.score_in_tiles, chosen.in_tiles, level)
                 # Where larger tiles show no further person, smaller ones hardly ever do.
                 if len(self._judged(search.readings)) == before:
                     break
+        if chosen.beside and self._judged(search.readings):
+            self._search_beside(search, chosen.beside)
         if chosen.turns and not any(reading.person.sureness >= chosen.sure for reading in search.readings):
             turned = [whole(width, height, quarter * np.pi / 2) for quarter in range(4)]
             self._add(search, turned[1:], chosen.score, chosen.turned)
@@ -279,16 +188,43 @@ class PeopleFinder:
                 # Somebody who fills the picture and whom the detector does not see.
                 self._look_at(search, [_Seen(square, 0.0) for square in turned], chosen.filling)
 
-    def _add(self, search: _Search, squares: Sequence[Region], score: float, belief: Belief) -> None:
-        """Adds readings of whom the detector sees in squares of the picture."""
-        chosen = self.settings
+    def _smaller(self, search: _Search) -> list[list[Region]]:
+        """The tiles of each level for the people found so far."""
+        height, width = search.picture.shape[:2]
+        sizes = [person.size for person in self._judged(search.readings)]
+        there = self.settings.tiles and tiles.worthwhile(width, height, sizes)
+        return list(tiles.levels(width, height)) if there else []
+
+    def _search_beside(self, search: _Search, limits: beside.Limits) -> None:
+        """People beside those who were found, level by level, as long as there are some."""
 
         def detect(models: _Models, square: Region) -> list[Candidate]:
-            return models.detector.candidates(search.picture, square, score, chosen.most_overlap)
+            return models.detector.candidates(search.picture, square, [limits.score], self.settings.most_overlap)[0]
+
+        self._look_beside(search, search.detected[0], limits)
+        for level, squares in enumerate(self._smaller(search), 1):
+            before = len(search.readings)
+            if level not in search.detected:
+                search.detected[level] = list(itertools.chain.from_iterable(self._each(detect, squares)))
+            self._look_beside(search, search.detected[level], limits)
+            if len(search.readings) == before:
+                break
+
+    def _add(
+        self, search: _Search, squares: Sequence[Region], score: float, belief: Belief, level: int | None = None
+    ) -> None:
+        """Adds readings of whom the detector sees in squares of the picture, and keeps candidates for people beside
+        others, by level."""
+        chosen = self.settings
+        limits = chosen.beside if level is not None else None
+        thresholds = (score, limits.score) if limits else (score,)
+
+        def detect(models: _Models, square: Region) -> list[list[Candidate]]:
+            return models.detector.candidates(search.picture, square, thresholds, chosen.most_overlap)
 
         new: list[_Seen] = []
-        candidates = [candidate for several in self._each(detect, squares) for candidate in several]
-        for candidate in sorted(candidates, key=lambda candidate: -candidate.score):
+        detected = self._each(detect, squares)
+        for candidate in _surest_first(several[0] for several in detected):
             # Overlapping squares show the same person; again is looked only where a higher score could confirm them.
             if any(
                 alike(candidate.region, region, _SAME_REGION)
@@ -300,12 +236,36 @@ class PeopleFinder:
                 search.looked.append((candidate.region, candidate.score))
                 new.append(_Seen(candidate.region, candidate.score))
         self._look_at(search, new, belief)
+        if level is not None:
+            kept = search.detected.setdefault(level, [])
+            kept += itertools.chain.from_iterable(several[-1] for several in detected)
+
+    def _look_beside(self, search: _Search, candidates: Sequence[Candidate], limits: beside.Limits) -> None:
+        """Adds readings of people beside those who were found, see `beside`."""
+        known = self._judged(search.readings)
+        new: list[_Seen] = []
+        for candidate in _surest_first([candidates]):
+            seen_before = any(alike(candidate.region, one.region, _SAME_REGION) for one in new)
+            if not seen_before and not any(_at(candidate.region, person.following) for person in known):
+                new.append(_Seen(candidate.region, candidate.score))
+
+        def look(models: _Models, one: _Seen) -> _Reading | None:
+            before = [region for region, _ in search.looked if alike(one.region, region, _SAME_REGION)]
+            first = search.first_looks.get(before[0]) if before else None
+            found = beside.look(models.network, search.picture, one.region, first, certain, _SAME_REGION, limits)
+            return self._reading(found, one.score, _ANY) if found else None
+
+        certain = [person.following for person in known]
+        for reading in sorted(filter(None, self._each(look, new)), key=lambda reading: -reading.person.sureness):
+            if not any(same_person(reading.person, person, self.settings) for person in known):
+                search.readings.append(reading)
+                known.append(reading.person)
 
     def _look_at(self, search: _Search, seen: Sequence[_Seen], belief: Belief) -> None:
         """Adds readings of whom the landmark network reads in regions."""
 
         def look(models: _Models, one: _Seen) -> _Reading | None:
-            landmarks = self._look(models.network, search.picture, one.region, certain)
+            landmarks = self._look(models.network, search, one.region, certain)
             return self._reading(landmarks, one.score, belief) if landmarks else None
 
         certain = [
@@ -317,15 +277,12 @@ class PeopleFinder:
 
     def _explained(self, candidate: Candidate, person: Person) -> bool:
         """Whether a candidate is a person who was read with certainty before."""
-        one, other = candidate.region, person.following
-        near = np.hypot(one.x - other.x, one.y - other.y) < 0.15 * max(one.side, other.side)
-        similar = 0.67 < one.side / other.side < 1.5 and np.cos(one.angle - other.angle) > 0.7
-        return bool(near and similar and person.sureness >= self.settings.in_tiles.alone)
+        return person.sureness >= self.settings.in_tiles.alone and _at(candidate.region, person.following)
 
     def _look(
         self,
         network: mediapipe_models.LandmarkNetwork,
-        picture: np.ndarray,
+        search: _Search,
         region: Region,
         certain: Sequence[Region] = (),
     ) -> Landmarks | None:
@@ -333,8 +290,8 @@ class PeopleFinder:
 
         certain: where people are who were read with certainty before; they are not read again.
         """
-        chosen = self.settings
-        first = network.look(picture, region)
+        chosen, picture = self.settings, search.picture
+        first = search.first_looks[region] = network.look(picture, region)
         # The head reads people upside down in a first look to which the landmark network denies their presence.
         absent = not chosen.head and first.presence < chosen.presence / 2
         if absent or first.sureness < chosen.hardly or not first.following.side > 1.0:
@@ -385,6 +342,15 @@ class PeopleFinder:
             else:
                 kept.append(reading)
         return [reading.person for reading in kept if reading.believed]
+
+
+def _surest_first(candidates: Iterable[Sequence[Candidate]]) -> list[Candidate]:
+    return sorted(itertools.chain.from_iterable(candidates), key=lambda candidate: -candidate.score)
+
+
+def _at(one: Region, other: Region) -> bool:
+    """Whether a candidate's region is that of a person."""
+    return alike(one, other, Likeness(0.15, 0.67, 0.7))
 
 
 def same_person(one: Person, other: Person, settings: Settings) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 
 # Pictures are shrunk by averaging before they are sampled with more than so many of their pixels in a step.
 _LARGEST_STEP = 2.0
+_GREY = 128
 
 
 class Region(NamedTuple):
@@ -94,6 +95,15 @@ def cut(picture: np.ndarray, region: Region, side: int, border: int = 0) -> np.n
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=(border,) * 4,
     )
+
+
+def cut_within(picture: np.ndarray, region: Region, side: int, within: np.ndarray) -> np.ndarray:
+    """As `cut`, with everything covered in grey but a box [4] px (left, top, right, bottom)."""
+    size = picture.shape[1::-1]
+    left, top = np.clip(np.floor(within[:2]), 0, np.array(size) - 1).astype(int)
+    right, bottom = np.clip(np.ceil(within[2:]), [left + 1, top + 1], size).astype(int)
+    moved = region._replace(x=region.x - left, y=region.y - top)
+    return cut(picture[top:bottom, left:right], moved, side, border=_GREY)
 
 
 def _shrunk(picture: np.ndarray, matrix: np.ndarray, side: int, step: float) -> tuple[np.ndarray, np.ndarray]:

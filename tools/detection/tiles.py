@@ -12,8 +12,9 @@ from tools.detection.regions import Region
 OVERLAP = 0.3
 # Squares of a picture's whole height share less: who lies across the edge of one is seen in the whole picture too.
 _OVERLAP_ACROSS = 0.2
-# How many squares lie along the shorter side, level by level.
-LEVELS = (2, 3)
+# How many squares lie along the shorter side, level by level; the last level is for people beside others alone.
+LEVELS = (2, 3, 4)
+USUAL = 2
 # People who fill this much of the picture's height leave no room for others of the same distance to be too small.
 _LARGE = 0.5
 # A picture is wide when its longer side is so many times the shorter one.

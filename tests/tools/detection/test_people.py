@@ -142,10 +142,10 @@ class OnePerson:
             0.9, np.zeros(4), np.array([[320.0, 300], [320, 200], [320, 230], [320, 180]])
         )
 
-    def candidates(self, picture, square, threshold, most_overlap):
+    def candidates(self, picture, square, thresholds, most_overlap):
         self.squares.append(square)
         moved = self.candidate.points + (len(self.squares) % 3)
-        return [self.candidate._replace(points=moved, score=0.9 - 0.01 * len(self.squares))]
+        return [[self.candidate._replace(points=moved, score=0.9 - 0.01 * len(self.squares))]] * len(thresholds)
 
     def look(self, picture, region, mirrored=False):
         self.looks += 1
@@ -168,7 +168,7 @@ def test_candidates_of_overlapping_tiles_are_looked_at_once():
 @pytest.mark.parametrize(("drift", "looks"), [(0.0, 1), (4.0, 1), (30.0, 2)])
 def test_a_sure_person_is_looked_at_again_only_where_the_region_moves(drift, looks):
     finder, models = object.__new__(people.PeopleFinder), OnePerson(0.9, drift)
-    finder.settings, finder._pool = Settings(tiles=False, turns=False), None
+    finder.settings, finder._pool = Settings(tiles=False, turns=False, beside=None), None
     finder._one_region = people._Models(models, models)
     assert len(finder.find(np.zeros((480, 640, 3), np.uint8))) == 1
     assert models.looks == looks
@@ -177,10 +177,10 @@ def test_a_sure_person_is_looked_at_again_only_where_the_region_moves(drift, loo
 class SeenLarger(OnePerson):
     """In all squares but the first the person's region is larger; what is read there names the first one again."""
 
-    def candidates(self, picture, square, threshold, most_overlap):
-        (found,) = super().candidates(picture, square, threshold, most_overlap)
+    def candidates(self, picture, square, thresholds, most_overlap):
+        ((found,), *_) = super().candidates(picture, square, thresholds, most_overlap)
         larger = 1.0 if len(self.squares) == 1 else 1.7
-        return [found._replace(points=found.points[0] + larger * (found.points - found.points[0]))]
+        return [[found._replace(points=found.points[0] + larger * (found.points - found.points[0]))]] * len(thresholds)
 
     def look(self, picture, region, mirrored=False):
         return super().look(picture, region)._replace(following=self.candidate.region)
