@@ -29,8 +29,7 @@ class Limits(NamedTuple):
       presence, sureness: of the first look, in which others are seen too; less is not worth another.
       covered_presence: of the look at what is not covered.
       sureness_covered: least of that look, which the look without a cover has to agree with.
-      apart, apart_less_sure: the limbs of the two are on the mean nearer than this share of the person's size; below a
-        sureness of `sure`, nearer than the second.
+      apart: they agree where the limbs are on the mean nearer than this share of the person's size.
       margin: the part that is not covered is so much larger than the box around the first reading.
     """
 
@@ -38,10 +37,8 @@ class Limits(NamedTuple):
     presence: float = 0.25
     sureness: float = 0.36
     covered_presence: float = 0.5
-    sureness_covered: float = 0.46
-    sure: float = 0.5
+    sureness_covered: float = 0.5
     apart: float = 0.2
-    apart_less_sure: float = 0.15
     margin: float = 0.15
 
 
@@ -68,8 +65,7 @@ def look(
     covered = network.look(picture, first.following, within=around(_corrected(first), limits.margin))
     if covered.presence < limits.covered_presence or covered.sureness < limits.sureness_covered:
         return None
-    apart = limits.apart if covered.sureness >= limits.sure else limits.apart_less_sure
-    return covered if agree(covered, network.look(picture, first.following), apart) else None
+    return covered if agree(covered, network.look(picture, first.following), limits.apart) else None
 
 
 def around(points: np.ndarray, margin: float) -> np.ndarray:

@@ -196,19 +196,18 @@ class PeopleFinder:
         return list(tiles.levels(width, height)) if there else []
 
     def _search_beside(self, search: _Search, limits: beside.Limits) -> None:
-        """People beside those who were found, level by level, as long as there are some."""
+        """People beside those who were found, level by level, until two levels show nobody."""
 
         def detect(models: _Models, square: Region) -> list[Candidate]:
             return models.detector.candidates(search.picture, square, [limits.score], self.settings.most_overlap)[0]
 
-        self._look_beside(search, search.detected[0], limits)
+        before, new = 0, self._look_beside(search, search.detected[0], limits)
         for level, squares in enumerate(self._smaller(search), 1):
-            before = len(search.readings)
             if level not in search.detected:
+                if not (before or new):
+                    break
                 search.detected[level] = list(itertools.chain.from_iterable(self._each(detect, squares)))
-            self._look_beside(search, search.detected[level], limits)
-            if len(search.readings) == before:
-                break
+            before, new = new, self._look_beside(search, search.detected[level], limits)
 
     def _add(
         self, search: _Search, squares: Sequence[Region], score: float, belief: Belief, level: int | None = None
@@ -240,8 +239,8 @@ class PeopleFinder:
             kept = search.detected.setdefault(level, [])
             kept += itertools.chain.from_iterable(several[-1] for several in detected)
 
-    def _look_beside(self, search: _Search, candidates: Sequence[Candidate], limits: beside.Limits) -> None:
-        """Adds readings of people beside those who were found, see `beside`."""
+    def _look_beside(self, search: _Search, candidates: Sequence[Candidate], limits: beside.Limits) -> int:
+        """Adds readings of people beside those who were found, see `beside`; returns how many."""
         known = self._judged(search.readings)
         new: list[_Seen] = []
         for candidate in _surest_first([candidates]):
@@ -260,6 +259,7 @@ class PeopleFinder:
             if not any(same_person(reading.person, person, self.settings) for person in known):
                 search.readings.append(reading)
                 known.append(reading.person)
+        return len(known) - len(certain)
 
     def _look_at(self, search: _Search, seen: Sequence[_Seen], belief: Belief) -> None:
         """Adds readings of whom the landmark network reads in regions."""

@@ -70,7 +70,7 @@ def test_a_covered_reading_counts_where_the_other_agrees():
     [
         (Network(STAYS, sureness=(0.3, 0.9, 0.9)), 1),
         (Network(STAYS, presence=(0.2, 1.0, 1.0)), 1),
-        (Network(STAYS, sureness=(0.5, 0.45, 0.9)), 2),
+        (Network(STAYS, sureness=(0.5, 0.49, 0.9)), 2),
         (Network(STAYS, presence=(1.0, 0.4, 1.0)), 2),
         (Network(MOVES), 3),
     ],
@@ -80,13 +80,10 @@ def test_unsure_and_unlike_readings_do_not_count(network, looks):
     assert len(network.within) == looks
 
 
-def test_less_sure_readings_agree_more():
-    limits = Limits()
-    size = np.ptp(BODY[beside.LIMBS], axis=0).max()
-    between = (limits.apart + limits.apart_less_sure) / 2 * size
-    places = [(100, 100), (100, 100), (100 + between, 100)]
-    assert look(Network(places, sureness=(0.5, limits.sure, 0.5))) is not None
-    assert look(Network(places, sureness=(0.5, limits.sure - 0.01, 0.5))) is None
+def test_readings_agree_within_a_share_of_the_size():
+    reach = Limits().apart * np.ptp(BODY[beside.LIMBS], axis=0).max()
+    assert look(Network([(100, 100), (100, 100), (100 + 0.95 * reach, 100)])) is not None
+    assert look(Network([(100, 100), (100, 100), (100 + 1.05 * reach, 100)])) is None
 
 
 def test_known_people_are_not_read_again():
@@ -112,7 +109,7 @@ class TwoPeople:
     def look(self, picture, region, mirrored=False, within=None):
         first = abs(region.x - 60) < 40
         ones, place = np.ones(33), [60 if first else 200, 100]
-        sureness = self.first_sureness if first else 0.47
+        sureness = self.first_sureness if first else 0.47 if within is None else 0.52
         return mediapipe_models.Landmarks(
             1.0, sureness, BODY + place, ones, ones, np.zeros((33, 3)), Region(*map(float, place), 100.0), ones
         )
