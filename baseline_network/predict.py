@@ -55,6 +55,9 @@ def declare() -> command.Flags:
 def main(flags: command.Flags) -> int:
     """Predicts, and prints what was detected, what was skipped and where the result lies."""
     flags.require("input", "output")
+    from baseline_network.prediction.input_pictures import InputPictures
+
+    InputPictures(flags.input, flags.output, flags.limit).check()  # before TensorFlow is loaded, which takes seconds
     if flags.use_cpu:
         common_flags.hide_gpus()
     from baseline_network.prediction import run

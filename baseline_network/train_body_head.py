@@ -22,7 +22,11 @@ def declare() -> command.Flags:
     with flags.group("Files"):
         flags.string("input", None, "the .npz with files [n] and joints [n, J, 3] or [n, J, 2]")
         flags.string("output", None, "folder for the head and the crops")
-        flags.string("images", "", "folder or tar of the pictures, where they are not beside --input")
+        flags.string(
+            "images",
+            "",
+            "folder or tar of the pictures (default: beside --input=NAME_joints.npz, in NAME/, NAME.tar or images/)",
+        )
         flags.boolean("overwrite", False, "replace what is in --output")
     with flags.group("Training"):
         flags.integer("crops", 64000, "how many crops are made", lower_bound=64)

@@ -21,7 +21,11 @@ def declare() -> command.Flags:
     with flags.group("Files"):
         flags.string("input", None, "the .npz with files [n] and joints [n, J, 3] or [n, J, 2]")
         flags.string("output", None, "the .npz to write")
-        flags.string("images", "", "folder or tar of the pictures, where they are not beside --input")
+        flags.string(
+            "images",
+            "",
+            "folder or tar of the pictures (default: beside --input=NAME_joints.npz, in NAME/, NAME.tar or images/)",
+        )
         flags.boolean("overwrite", False, "replace --output")
     return flags
 

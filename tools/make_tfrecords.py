@@ -48,7 +48,10 @@ def declare() -> command.Flags:
         )
     with flags.group("How the source is read"):
         flags.string(
-            "images", "", "folder of the pictures, where --input does not contain it; 'none': records without pictures"
+            "images",
+            "",
+            "folder or tar of the pictures, where --input does not contain it (photos: beside NAME_joints.npz, in "
+            "NAME/, NAME.tar or images/); 'none': records without pictures",
         )
         flags.boolean("verify", False, "decode every picture to check it, instead of only its file structure")
         flags.string("cameras", "", "Human3.6M's cameras: cameras.h5, metadata.xml, .pkl or .json")

@@ -76,18 +76,18 @@ def train(flags: Flags) -> int:
     Raises:
       InputError: a flag does not fit the records, the weights or the directory; nothing is written then.
     """
+    start = network_files.load(flags.weights) if flags.weights else None
     records = find_records(flags)
     augmentation = training_flags.augmentation(flags)
     service = data_service.DataService.of_flags(flags.data_service, flags.data_service_workers)
     if flags.dry_run:
-        return _preview(flags, records)
+        return _preview(flags, records, start)
     devices = TrainingDevices.of_flags(flags, compiled_on_gpu=False)
     moves_groups(flags, devices)
     if service and flags.cache_pictures:
         raise InputError("--cache_pictures: pictures that --data_service's workers decode aren't kept here")
     if flags.frozen_stem and not flags.weights:
         raise InputError("--frozen_stem: without --weights the first layers would stay random")
-    start = network_files.load(flags.weights) if flags.weights else None
     if flags.frozen_stem and start is not None and isinstance(start.sizes, landmark_encoder.Sizes):
         raise InputError("--frozen_stem: of a head on MediaPipe's landmark network all is trained")
     records = leave_out(flags, records)
@@ -148,9 +148,8 @@ def train(flags: Flags) -> int:
     return 0
 
 
-def _preview(flags: Flags, records: TrainingRecords) -> int:
+def _preview(flags: Flags, records: TrainingRecords, start: network_files.HourglassWeights | None) -> int:
     """What would be trained on what, and from which checkpoint on."""
-    start = network_files.load(flags.weights) if flags.weights else None
     sizes = network_sizes(flags, start)
     sets = training_sets(flags, leave_out(flags, records))
     devices = TrainingDevices.of_flags(flags, compiled_on_gpu=False)

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from label_generator.labelling import array_inputs, people_file
+from label_generator.labelling import array_inputs, people_file, picture_counts
 from label_generator.labelling.formats import FORMATS
 from label_generator.labelling.picture_files import CutVideo
 from tfrecords import reader, schema
@@ -113,9 +113,11 @@ class Input(abc.ABC):
         frame; otherwise it is only which person of a picture. frames_stated: `frame` is the input's own number, not
         that of the row; known once a batch was read.
       cut_videos: videos that ended before the frames that they announce.
+      pictures: of photographs and videos, what became of them.
     """
 
     description: str
+    pictures: picture_counts.PictureCounts | None = None
     cut_videos: Sequence[CutVideo] = ()
     fps: float = 0.0
     identities: bool = False
@@ -132,6 +134,11 @@ class Input(abc.ABC):
     @abc.abstractmethod
     def records(self, numbers: Sequence[int] | np.ndarray) -> Iterator[PoseRecord | Skip]:
         """Yields the records with these ascending numbers, with their images if there are any."""
+
+    def photographs(self, numbers: Sequence[int] | np.ndarray) -> Iterator[bytes | None]:
+        """Yields the pictures of the records with these ascending numbers, None where there is none."""
+        for item in self.records(numbers):
+            yield None if isinstance(item, Skip) else item.image or None
 
     @abc.abstractmethod
     def files(self) -> Sequence[pathlib.Path]:
@@ -356,6 +363,12 @@ class PeopleInput(Input):
         self.description = f"{spec.path} ({FORMATS['photographs']})"
         self.identities, self.fps = True, self._people.fps()
         self.cut_videos = self._people.cut_videos
+        self.pictures = picture_counts.of_people(self._people)
+
+    @property
+    def photographed(self) -> str:
+        """The photographs or the video, as the user named them when their people were looked for."""
+        return self._people.input
 
     def __len__(self) -> int:
         return len(self._people)
@@ -369,6 +382,10 @@ class PeopleInput(Input):
 
     def records(self, numbers: Sequence[int] | np.ndarray) -> Iterator[PoseRecord | Skip]:
         return self._people.records(np.asarray(numbers), self._spec.min_confidence, self._spec.images != "none")
+
+    def photographs(self, numbers: Sequence[int] | np.ndarray) -> Iterator[bytes | None]:
+        """As of every input, and of pictures without people too."""
+        return self._people.photographs(np.asarray(numbers))
 
     def batches(self, start: int, size: int) -> Iterator[Batch]:
         while start < len(self):

@@ -142,6 +142,21 @@ class PeopleFile:
                 record = _with_picture(record, pictures.at(int(self.read("picture", row, row + 1)[0])))
             yield record
 
+    def photographs(self, numbers: np.ndarray) -> Iterator[bytes | None]:
+        """The upright picture of each of ascending rows as JPEG, the same object for people of one; None where it can't
+        be read, or is of another size now."""
+        pictures, last = _Ahead(self.pictures()), -1
+        data: bytes | None = None
+        for row in np.asarray(numbers, np.int64).tolist():
+            number = int(self.read("picture", row, row + 1)[0])
+            if number != last:
+                last, data = number, None
+                picture, size = pictures.at(number), tuple(self.read("image_size", row, row + 1)[0])
+                if picture is not None and not isinstance(picture.photo, Skip):
+                    pixels = picture.photo.pixels
+                    data = _jpeg(pixels) if size == pixels.shape[1::-1] else None
+            yield data
+
 
 class _Ahead:
     """A stream of pictures, read on to the one that is asked for; several people stand in one."""
@@ -159,16 +174,19 @@ class _Ahead:
 
 
 def _with_picture(record: PoseRecord, picture: Picture | None) -> PoseRecord | Skip:
-    import cv2
-
     if picture is None or isinstance(picture.photo, Skip):
         return Skip(images.MISSING, record.file)
     if tuple(record.image_size) != picture.photo.pixels.shape[1::-1]:
         return Skip(images.OTHER_SIZE, record.file)
     # Key points are those of the upright picture, so the file as it is would fit only where it stands upright.
-    _, data = cv2.imencode(".jpg", picture.photo.pixels, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    record.image, record.image_format = data.tobytes(), "jpeg"
+    record.image, record.image_format = _jpeg(picture.photo.pixels), "jpeg"
     return record
+
+
+def _jpeg(pixels: np.ndarray) -> bytes:
+    import cv2
+
+    return cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes()
 
 
 def cut_video_arrays(cut_videos: Sequence[CutVideo]) -> dict[str, np.ndarray]:

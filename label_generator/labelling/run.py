@@ -67,13 +67,17 @@ def generate(flags: Flags) -> int:
     if flags.dry_run:
         return dry_run.show(flags, options)
     engine = engine_job.LabelEngine.of_flags(flags)
-    target, options = options.output, remote_output.on_this_machine(options)
+    given, target, options = options.spec.path, options.output, remote_output.on_this_machine(options)
     if options.spec.format == "photographs":
         if not options.spec.path.lower().endswith(".npz"):  # people that an earlier run found
             dry_run.check_videos(options, PictureFiles(str(remote.fetched(options.spec.path)), options.folder))
         options = photographs.with_people(options)
     poses = inputs.open_input(options.spec)
-    print(f"input: {poses.description}, {len(poses):,} poses", flush=True)
+    if poses.pictures is None:
+        print(f"input: {poses.description}, {len(poses):,} poses", flush=True)
+    else:
+        where = f", in {options.spec.path}" if options.spec.path != given else ""
+        print(f"input: {given}, {poses.pictures.text}{where}", flush=True)
     dry_run.check_poses(options, poses)
     dry_run.check_decisions(options, poses)
     dry_run.check_sequences(options, poses)
@@ -156,6 +160,7 @@ def run(
             corrected = corrected and lifted_batches.joint_set(options.spec) in joint_places.CORRECTIONS
             summary["corrected_joints"] = lifted_batches.joint_set(options.spec) if corrected else None
             summary["sequence"] = clips_summary
+            summary["pictures"] = poses.pictures.for_summary() if poses.pictures else None
             _finish(options, files, summary, weights, engine)
         except InputError:
             with contextlib.suppress(OSError):
@@ -164,7 +169,7 @@ def run(
         finally:
             files.close()
         shutil.rmtree(options.folder / FOLDER, ignore_errors=True)
-    summaries.print_summary(summary, options)
+    summaries.print_summary(summary, options, poses.pictures)
     return summary
 
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from label_generator.labelling import cameras, inputs
+from label_generator.labelling import cameras, inputs, picture_counts
 from label_generator.labelling.options import LABELS, LabellingOptions
 from tfrecords import schema
+from tfrecords.exports import formats
 from tfrecords.storage import manifest
 from tools.cli.words import counted
 from tools.files.columns import LabelFiles
@@ -120,13 +121,27 @@ def cut_video_lines(cut_videos: Sequence[Mapping[str, Any]]) -> list[str]:
     return lines + [f"{more:,} more videos end early: cut_videos in summary.json"] * (more > 0)
 
 
-def print_summary(summary: dict[str, Any], options: LabellingOptions) -> None:
-    """Prints what `summarize` returned, for the user."""
-    print(
-        f"{counted(summary['labels'], 'label')} for {counted(summary['poses'], 'pose')} in {summary['seconds']:.1f} s"
-    )
+def _written(options: LabellingOptions) -> list[str]:
+    """The files and folders of --formats besides labels.npz and the records, folders with the number of their files."""
+    texts = []
+    for name in formats.outputs(one for one in options.formats if one != "tfrecord"):
+        place = options.folder / name
+        files = sum(path.is_file() for path in place.rglob("*")) if place.is_dir() else 0
+        texts.append(f"{place}/ ({counted(files, 'file')})" if place.is_dir() else str(place))
+    return texts
+
+
+def print_summary(
+    summary: dict[str, Any], options: LabellingOptions, pictures: picture_counts.PictureCounts | None = None
+) -> None:
+    """Prints what `summarize` returned, for the user. pictures: of photographs, which are counted apart from people."""
+    of = counted(summary["poses"], "pose") if pictures is None else pictures.text
+    print(f"{counted(summary['labels'], 'label')} for {of} in {summary['seconds']:.1f} s")
+    for line in pictures.lines() if pictures else ():
+        print(line)
     for reason, count in sorted(summary["without_label"].items(), key=lambda item: -item[1]):
-        print(f"without label: {count:,}, {reason}")
+        if count := count - (pictures.rows.get(reason, 0) if pictures else 0):
+            print(f"without label: {count:,}, {reason}")
     for line in cut_video_lines(summary["cut_videos"]):
         print(f"warning: {line}", file=sys.stderr)
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in summary["camera_kinds"].items())
@@ -179,4 +194,6 @@ def print_summary(summary: dict[str, Any], options: LabellingOptions) -> None:
     if other := summary.get("output_joints"):
         lost = f"; no rule makes {', '.join(other['without_a_rule'])}" if other["without_a_rule"] else ""
         print(f"as {other['set']}, places {other['places']}{lost}: {options.folder}/poses_3d_{other['set']}.npy")
+    if more := _written(options):
+        print(f"written too: {', '.join(more)}")
     print(f"written to {options.folder / LABELS}")

@@ -76,6 +76,7 @@ def test_flagfiles_hold_the_published_recipe_and_its_ablation(repository):
         ("--train_data={train} --test_data={train} --resolution=100", "--resolution=100: must be"),
         ("--train_data={train} --test_data={train} --batch_size=64", "32 records don't fill its 64 places"),
         ("--train_data={train} --test_data={train} --weights=nowhere", "nowhere"),
+        ("--train_data={train} --weights=nowhere --data_dir=no_data", "nowhere"),  # weights before data
     ],
 )
 def test_bad_flags_are_told_in_one_line(words, message, pictured_records, tmp_path):

@@ -98,6 +98,8 @@ def check_one_readable(paths: Sequence[str | os.PathLike], place: str | os.PathL
         if not isinstance(photo, Skip):
             return
         first = first or f"{photo.detail}: {photo.reason}"
+    if len(paths) == 1:
+        raise InputError(f"{paths[0]}: cannot be read: {first}")
     if paths and len(paths) <= _TRIED:
         raise InputError(f"{place}: none of its {len(paths):,} pictures can be read; the first: {first}")
 

@@ -136,7 +136,8 @@ def draw_skeleton_2d(
         joint_set: see `skeleton_of`.
         joint_mask: `[J]` or `[P, J]`, true where a joint may be drawn; joints that are not finite never are.
         provenance: `[J]` or `[P, J]` of 0 missing, 1 made, 2 labelled; all labelled when absent.
-        labels: text for the person or a list of one per person, written above the head.
+        labels: text for the person or a list of one per person, written above the head, or below or
+            beside the person where there is no space.
         thickness: of limbs in pixels; by default it follows the size of each person.
         colours: (left, right, centre) in BGR.
 
@@ -236,8 +237,19 @@ def _draw_label(image: np.ndarray, text: str, points: np.ndarray, thickness: int
     width, height = text_size(text, size)
     pad = size // 3
     centre, top = points[:, 0].mean(), points[:, 1].min() - 3 * thickness
-    x = int(np.clip(centre - width / 2, pad, max(pad, image.shape[1] - width - pad)))
-    y = int(np.clip(top - height - pad, pad, max(pad, image.shape[0] - height - pad)))
+    x, y = centre - width / 2, top - height - pad
+    if pad + height > points[:, 1].min() - 1.5 * thickness:
+        # No space above: below the person, else beside their highest joint, on the side with more space.
+        highest = points[points[:, 1].argmin(), 0]
+        below = points[:, 1].max() + 3 * thickness + pad
+        if below + height + pad <= image.shape[0]:
+            y = below
+        elif highest > image.shape[1] / 2:
+            x = highest - 3 * thickness - width - pad
+        else:
+            x = highest + 3 * thickness + pad
+    x = int(np.clip(x, pad, max(pad, image.shape[1] - width - pad)))
+    y = int(np.clip(y, pad, max(pad, image.shape[0] - height - pad)))
     put_text(image, text, (x, y), size, INK, "la", background=WHITE)
 
 

@@ -64,8 +64,7 @@ class Photographs:
                 for number in numbers.tolist():
                     yield self._read(names[number])
         elif self._input is not None:
-            for item in self._input.records(np.arange(first, first + count)):
-                yield None if isinstance(item, Skip) else item.image or None
+            yield from self._input.photographs(np.arange(first, first + count))
 
     def _read(self, name: str) -> bytes | None:
         """The picture of that name, or of that name with a picture's ending (frames of OpenPose)."""
@@ -103,7 +102,9 @@ def _open_input(columns: LabelColumns, named: str) -> tuple[Any, str]:
             raise InputError(f"{where['path']} has {len(opened):,} poses now, {columns.total:,} were labelled")
     except (InputError, TypeError) as error:
         return None, f"without pictures: {str(error).partition(';')[0]}; {hint}"
-    return opened, f"pictures: {named or 'those of ' + where['path']}"
+    # Of photographs the labels name the file of their people; users know the photographs.
+    source = opened.photographed if isinstance(opened, inputs.PeopleInput) else where["path"]
+    return opened, f"pictures: {named or f'those of {source}'}"
 
 
 def write_crops(photographs: Photographs, columns: LabelColumns, folder: pathlib.Path, side: int) -> np.ndarray:

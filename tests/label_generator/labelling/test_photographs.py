@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import json
 import os
 import shutil
 import zipfile
@@ -31,6 +32,8 @@ from tools.detection.people import Person
 from tools.detection.regions import Region
 from tools.drawing import animation, drawing
 from tools.pose import joints
+from tools.review_page import pictures as review_pictures
+from tools.review_page.label_columns import LabelColumns
 
 BODY = np.random.default_rng(0).uniform(-20, 20, (33, 2))
 
@@ -369,8 +372,18 @@ def test_generate_labels_and_draws_photographs(red_spots, folder, tmp_path, run_
     weights = f"--weights={canonical_weights / 'left2right'},{canonical_weights / 'pose3d'}"
     assert run_command(generate, f"--input={folder}", f"--output={output}", weights, "--tfrecords") == 0
     told = capsys.readouterr().out
-    assert "3 labels for 5 poses" in told
-    assert "without label: 1, nobody found" in told
+    assert told.startswith(f"input: {folder}, 3 people in 4 pictures, in {output / 'people.npz'}\n")
+    assert "3 labels for 3 people in 4 pictures" in told
+    assert "\n1 picture could not be read: c.jpg (image damaged)\n1 picture without people\n" in told
+    assert "without label" not in told
+    pictures = json.loads((output / "summary.json").read_text())["pictures"]
+    assert pictures["unreadable_files"] == {"c.jpg": "image damaged"}
+    assert (pictures["pictures"], pictures["people"], pictures["without_people"], pictures["unreadable"]) == (
+        4,
+        3,
+        1,
+        1,
+    )
     labels = labels_of(output)
     assert labels["person"].tolist() == [0, 1, -1, -1, 0]
     assert np.isfinite(labels["poses_3d"][[0, 1, 4]]).all()
@@ -398,6 +411,14 @@ def test_generate_labels_and_draws_photographs(red_spots, folder, tmp_path, run_
         ["a.png", f"quality {labels['quality'][1]:.2f}"],
         ["b.png", "no label"],
     ]
+    # A reviewer sees the picture in which nobody was found, too.
+    reviewed = review_pictures.Photographs(LabelColumns(output), "")
+    assert reviewed.message == f"pictures: those of {folder}"
+    seen = list(reviewed)
+    assert [data is not None for data in seen] == [True, True, True, False, True]
+    assert seen[0] is seen[1]
+    shown_to_reviewer = cv2.imdecode(np.frombuffer(seen[2], np.uint8), cv2.IMREAD_COLOR)
+    assert np.abs(shown_to_reviewer.astype(int) - cv2.imread(str(folder / "b.png"))).max() < 8
     cell = page.sheet(page.labelled(output, 4), columns=1)
     assert cell.shape[0] > 4 * 300
 

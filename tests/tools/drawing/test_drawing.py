@@ -121,7 +121,19 @@ def test_the_label_is_written_above_the_head_and_stays_inside_the_picture():
     assert rows.max() < 40
     assert abs((columns.min() + columns.max()) / 2 - STANDING[:, 0].mean()) < 3
     high = drawing.draw_skeleton_2d(canvas(), STANDING - [150, 60], labels="person 1 with a long name")
-    assert (high[:30] != drawing.draw_skeleton_2d(canvas(), STANDING - [150, 60])[:30]).any()
+    plain = drawing.draw_skeleton_2d(canvas(), STANDING - [150, 60])
+    below = np.nonzero((high != plain).any(-1))[0]
+    assert below.min() > (STANDING - [150, 60])[:, 1].max()  # no joint is covered
+
+
+def test_the_label_is_beside_the_head_of_someone_as_high_as_the_picture():
+    tall = STANDING - STANDING.min(0) + [40, 4]
+    image = np.full((int(tall[:, 1].max()) + 5, 400, 3), 255, np.uint8)
+    named = drawing.draw_skeleton_2d(image, tall, labels="1: 0.37")
+    rows, columns = np.nonzero((drawing.draw_skeleton_2d(image, tall) != named).any(-1))
+    assert rows.max() < 40
+    highest = tall[tall[:, 1].argmin()]
+    assert columns.min() > highest[0] + 2
 
 
 @pytest.mark.parametrize("name", sorted(joints.JOINT_SETS))

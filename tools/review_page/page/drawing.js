@@ -111,11 +111,20 @@ export function bounds(values, size) {
   return low[0] === Infinity ? null : { low, high };
 }
 
-/** A line of small text in the middle of a canvas. */
+const LINE = 18; // px from one line of text to the next
+
+/** Small text in the middle of a canvas, in as many lines as its width asks for. */
 export function say(context, width, height, text, colours) {
   context.fillStyle = colours.muted;
   context.font = "13px system-ui, sans-serif";
   context.textAlign = "center";
   context.textBaseline = "middle";
-  context.fillText(text, width / 2, height / 2, width - 16);
+  const lines = [];
+  for (const word of text.split(" ")) {
+    const longer = lines.length ? `${lines[lines.length - 1]} ${word}` : word;
+    if (lines.length && context.measureText(longer).width <= width - 16) lines[lines.length - 1] = longer;
+    else lines.push(word);
+  }
+  const first = height / 2 - ((lines.length - 1) * LINE) / 2;
+  lines.forEach((line, number) => context.fillText(line, width / 2, first + number * LINE, width - 16));
 }

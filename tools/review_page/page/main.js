@@ -388,7 +388,9 @@ class Review {
     });
     document.addEventListener("keydown", (event) => pressed(this, event));
     listenToTurns(this, element("turning"));
-    new ResizeObserver(() => this.plan()).observe(element("stage"));
+    // The canvases too: a caption that takes another line leaves them less height, and what is drawn would be stretched.
+    const sizes = new ResizeObserver(() => this.plan());
+    for (const drawn of [element("stage"), ...document.querySelectorAll("#stage canvas")]) sizes.observe(drawn);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.recolour());
     addEventListener("pagehide", () => this.decisions.save());
     document.addEventListener("visibilitychange", () => document.hidden && this.decisions.save());
