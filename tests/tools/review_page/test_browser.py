@@ -186,3 +186,15 @@ def test_themes_and_a_phone(page, dark):
     page.size(1400, 900)
     page.dark(False)
     assert page.errors() == []
+
+
+def test_a_long_reason_takes_several_lines(page):
+    """Text that is wider than its view goes on in the next line, and is not squeezed into one."""
+    heights = []
+    for reason in ("short", "many words of one reason " * 8):
+        page.run(f"void (review.labels.reasonOf = () => {reason!r})")
+        page.run("review.go(5), review.paint()")
+        rows = np.flatnonzero(page.pixels("#turning")[..., 3].any(1))
+        heights.append(rows.max() - rows.min())
+    assert heights[0] < 20 < 3 * 18 < heights[1]
+    assert page.errors() == []
