@@ -133,7 +133,7 @@ def declare() -> command.Flags:
             "all poses of the input are of one person: bone lengths are estimated from all of them and are the same in "
             "every label",
         )
-        flags.float("fps", 0.0, "frames per second of sequences (default: the input's own, else 30)", lower_bound=0)
+        flags.float("fps", 0.0, "frames per second of sequences; 0: the input's own, else 30", lower_bound=0)
     with flags.group("Geometric search"):
         lifter_flags.declare_search(flags)
     with flags.group("What is written"):

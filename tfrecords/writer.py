@@ -123,10 +123,16 @@ def _plan(source: Source, num_shards: int, shuffle: bool, seed: int, compressed:
     records = min(len(source), limit or len(source))
     if not records:
         raise InputError(f"{source.path}: source {source.info.name}, split {source.split}: no records")
+    count = min(num_shards, records) or shards.default_num_shards(records, _has_pictures(source))
+    if count > shards.MOST_SHARDS:
+        raise InputError(
+            f"{records:,} records in {count:,} shards, at most {shards.MOST_SHARDS:,}: take fewer (--count, --limit) "
+            "or give --num_shards"
+        )
     return shards.Plan(
         f"{source.info.name}-{source.split}",
         records,
-        min(num_shards, records) or shards.default_num_shards(records, _has_pictures(source)),
+        count,
         shuffle,
         seed,
         compressed,

@@ -20,7 +20,7 @@ import tensorflow as tf
 from baseline_network.network import decoding, hourglass, kinds, landmark_encoder, targets
 from tools.cli.errors import InputError
 from tools.detection import mediapipe_models
-from tools.files import remote, weights_folder
+from tools.files import inputs, remote, weights_folder
 from tools.training import op_forms
 
 FORMAT = 1
@@ -28,6 +28,7 @@ FORMAT = 1
 # with it.
 INPUT = "BGR / 256"
 CARD = "README.md"
+_OF_THE_LABEL_GENERATOR = "weights of the label generator, expected those of the baseline network"
 SHIPPED = pathlib.Path(__file__).resolve().parents[1] / "weights"
 # Shipped too, by name; it needs no other files.
 WITHOUT_MEDIAPIPE = "photographs-128-2"
@@ -135,9 +136,11 @@ def load(directory: str | os.PathLike) -> HourglassWeights:
       InputError: there is none, or it is damaged, of another format or another network, or a value is not finite.
     """
     directory = remote.fetched(_named(directory))
-    content = weights_folder.read_description(directory, FORMAT)
+    content = weights_folder.read_description(_checked_folder(directory), FORMAT)
     where = pathlib.Path(directory, weights_folder.MODEL)
     kind = content.get("network")
+    if kind is None and "stage" in content:
+        raise InputError(f"{where}: {_OF_THE_LABEL_GENERATOR}")
     if kind not in kinds.SIZES:
         expected = " or ".join(map(repr, kinds.SIZES))
         raise InputError(f"{where}: describes no baseline network (network: {kind!r}, not {expected})")
@@ -163,6 +166,17 @@ def load(directory: str | os.PathLike) -> HourglassWeights:
     values = weights_folder.read_variables(directory)
     _check_values(values, sizes, os.path.join(directory, weights_folder.WEIGHTS))
     return HourglassWeights(sizes, values, facts, str(directory))
+
+
+def _checked_folder(directory: str | os.PathLike) -> pathlib.Path:
+    """The folder; raises `InputError` when it holds the label generator's networks in folders of their own."""
+    folder = pathlib.Path(directory)
+    if not (folder / weights_folder.MODEL).exists():
+        for path in sorted(folder.glob(f"*/{weights_folder.MODEL}")):
+            content = inputs.read_json(path)
+            if isinstance(content, dict) and "stage" in content:
+                raise InputError(f"{folder}: {_OF_THE_LABEL_GENERATOR}")
+    return folder
 
 
 def _check_values(values: dict[str, np.ndarray], sizes: hourglass.Sizes, where: str) -> None:

@@ -33,6 +33,8 @@ _NAMES = ("poses_2d", "pose_2d", "keypoints_2d", "keypoints", "joints_2d", "kpts
 _ROOTLESS = ("coco17", "lsp14", "aichallenger14", "openpose18")
 # As large as BODY_25, whose arrays need no name.
 _RARE = "body25b"
+# What this project's labels.npz has beside poses_2d, whose joints are pose17.
+_OF_LABELS = {"poses_3d", "provenance", "quality", "reason", "intrinsics"}
 _LAYOUT_ROWS = 64
 # A layout whose bones are this much shorter than the other's is the right one.
 _CLEARLY_SHORTER = 0.8
@@ -90,12 +92,15 @@ class PoseArrays:
         mask: Rows | None = None,
         columns: np.ndarray | None = None,
         image_size: tuple[int, int] | None = None,
+        provenance: Rows | None = None,
     ):
         """columns: [J, 2 or 3] where each joint's numbers stand in a row, where the file says it. image_size: width,
-        height px, by which shares of the picture's size become pixels. Raises `InputError`."""
+        height px, by which shares of the picture's size become pixels. provenance: [N, 17] of poses of pose17, where
+        the file tells it. Raises `InputError`."""
         self._rows, self._set, self._min_confidence = rows, joint_set, min_confidence
         self._columns, self._scale = columns, None
         self._intrinsics, self._mask, self._permutation = intrinsics, mask, permutation
+        self._provenance = provenance
         place = rows.place
         if rows.dtype.kind not in "fiu":
             raise InputError(f"{place}: holds {rows.dtype}, expected numbers")
@@ -176,6 +181,9 @@ class PoseArrays:
             whole = len(self._intrinsics.shape) == 2
             intrinsics = self._intrinsics.read(start, stop) if whole else self._intrinsics.read(0, 4)
         poses, provenance = _as_17(poses, self._set)
+        if self._provenance is not None:
+            provenance = np.minimum(provenance, self._provenance.read(start, stop).astype(np.uint8))
+            poses[provenance == joints.MISSING] = np.nan
         ids = dict(self._rows.ids) if isinstance(self._rows, array_rows.CsvRows) else {}
         return Piece(poses, provenance, intrinsics, ids, self._rows.place, start)
 
@@ -268,7 +276,8 @@ def open_arrays(spec: Spec) -> PoseArrays:
         raise InputError(f"{path}: no such file")
     if spec.key and suffix != ".npz":
         raise InputError(f"--key={spec.key}: {path} is no .npz")
-    intrinsics = mask = None
+    intrinsics = mask = provenance = None
+    stated = spec.joints
     if suffix == ".npy":
         rows = array_rows.open_npy(path)
     elif suffix in (".csv", ".tsv", ".txt"):
@@ -279,6 +288,9 @@ def open_arrays(spec: Spec) -> PoseArrays:
         arrays = array_rows.open_npz(path)
         rows = _choose(path, arrays, spec.key)
         intrinsics, mask = arrays.get("intrinsics"), arrays.get("joint_mask")
+        if rows is arrays.get("poses_2d") and _are_labels(arrays):
+            stated = stated or joints.POSE17.name
+            provenance = arrays["provenance"] if stated == joints.POSE17.name and not spec.permutation else None
     else:
         raise InputError(f"{path}: expected an array, .npy, .npz or .csv")
     if not len(rows):
@@ -292,7 +304,7 @@ def open_arrays(spec: Spec) -> PoseArrays:
         joint_set = joints.joint_set(columns.joint_set)
     else:
         shape = rows.shape if columns is None else (len(rows), *columns.places.shape)
-        joint_set = _joint_set(spec.joints, rows.place, tuple(shape))
+        joint_set = _joint_set(stated, rows.place, tuple(shape))
     joints.check_permutation(spec.permutation, joint_set.size)
     return PoseArrays(
         rows,
@@ -304,6 +316,17 @@ def open_arrays(spec: Spec) -> PoseArrays:
         mask,
         None if columns is None else columns.places,
         spec.image_size,
+        provenance,
+    )
+
+
+def _are_labels(arrays: Mapping[str, Rows]) -> bool:
+    """Whether these are the arrays of a labels.npz that `generate.py` wrote."""
+    return set(arrays) >= _OF_LABELS and all(
+        arrays[name].shape == (len(arrays[name]), joints.POSE17.size, *tail)
+        and len(arrays[name]) == len(arrays["poses_2d"])
+        and arrays[name].dtype.kind in "fu"
+        for name, tail in (("poses_2d", (2,)), ("poses_3d", (3,)), ("provenance", ()))
     )
 
 

@@ -87,7 +87,8 @@ def find(names: Sequence[str], joint_set: str, place: str) -> Columns:
     unknown = [name for name in match.ignored if not keypoint_names.canonical_name(name)]
     if unknown:
         shown = ", ".join(f"'{name[:40]}'" for name in unknown[:_SHOWN])
-        raise InputError(f"{place}: its columns name {shown}, which is no joint of a person")
+        meant = keypoint_names.did_you_mean(unknown)
+        raise InputError(f"{place}: its columns name {shown}, which is no joint of a person{meant}")
     return Columns(match.joint_set, table[match.columns])
 
 

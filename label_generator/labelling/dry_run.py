@@ -8,7 +8,7 @@ import pathlib
 
 import numpy as np
 
-from label_generator.labelling import inputs, lifted_batches, photographs, summaries
+from label_generator.labelling import inputs, lifted_batches, photographs, same_pictures, summaries
 from label_generator.labelling.options import LABELS, LabellingOptions
 from label_generator.labelling.picture_files import PictureFiles
 from label_generator.lifting import joint_places, settings
@@ -55,6 +55,7 @@ def show(flags: Flags, options: LabellingOptions) -> int:
         check_decisions(options, poses)
         check_sequences(options, poses)
         check_pictures(options)
+        same_pictures.check_one_person(options, poses, flags.min_joints)
         reads = [f"{options.spec.path}: {poses.description}, {len(poses):,} poses"]
         first = next(inputs.read_batches(poses, 0, min(_SHOWN_POSES, max(len(poses), 1))), None)
         selects = [f"{len(poses):,} poses"]

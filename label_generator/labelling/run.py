@@ -28,6 +28,7 @@ from label_generator.labelling import (
     people_file,
     photographs,
     remote_output,
+    same_pictures,
     summaries,
 )
 from label_generator.labelling.options import LABELS, LabellingOptions
@@ -82,6 +83,7 @@ def generate(flags: Flags) -> int:
     dry_run.check_decisions(options, poses)
     dry_run.check_sequences(options, poses)
     dry_run.check_pictures(options)
+    same_pictures.check_one_person(options, poses, flags.min_joints)
     from label_generator.lifting.lifter_of_flags import make_lifter
 
     lifter, fingerprint = make_lifter(flags)

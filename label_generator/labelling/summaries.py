@@ -26,6 +26,8 @@ _QUALITY_BINS = 1000
 _SHOWN_BINS, _BAR = 10, 40
 _ROWS_AT_ONCE = 1 << 18
 _NAMED_VIDEOS = 5
+# From so many labels on, such a share in the lowest tenth of quality is no chance.
+_FEWEST_LABELS, _MOST_LOW = 5, 0.8
 _QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
 
@@ -110,6 +112,20 @@ def _quantiles(files: LabelFiles) -> dict[str, float | None]:
     return {str(share): float(np.quantile(values, share)) if len(values) else None for share in _QUANTILES}
 
 
+def low_quality_line(summary: Mapping[str, Any]) -> str:
+    """The warning for a summary most of whose labels have the lowest quality; '' where they have not, or where another
+    order of joints was warned of already, or where the weights' quality only ranks."""
+    low, labels = summary["quality_histogram"][0], summary["labels"]
+    if summary.get("looks_like") or not summary["quality_calibrated"]:
+        return ""
+    if labels < _FEWEST_LABELS or low < _MOST_LOW * labels:
+        return ""
+    return (
+        f"{low:,} of {labels:,} labels have the lowest quality (below {1 / _SHOWN_BINS:g}): joint order, units or "
+        "camera? Check --joints and --permutation (docs/joints.md), that x and y are px from the top left, and --camera"
+    )
+
+
 def cut_video_lines(cut_videos: Sequence[Mapping[str, Any]]) -> list[str]:
     """Messages for the videos of a summary's `cut_videos`, the first few by name."""
     lines = [
@@ -182,6 +198,8 @@ def print_summary(
         for i, count in enumerate(summary["quality_histogram"]):
             bar = "#" * round(_BAR * count / most)
             print(f"  {i / _SHOWN_BINS:.1f}-{(i + 1) / _SHOWN_BINS:.1f} {count:>9,} {bar}".rstrip())
+        if line := low_quality_line(summary):
+            print(f"warning: {line}", file=sys.stderr)
         if summary["depth_at_range_end"]:
             print(f"depth at an end of the search range: {summary['depth_at_range_end']:,}")
         if summary["camera_kinds"].get(schema.NOMINAL):

@@ -92,6 +92,11 @@ def load_network(directory: str | os.PathLike) -> Network:
     missing = {"stage", "recipe", "config"} - set(content)
     facts = content.get("facts", {})
     plain = not missing and isinstance(content["config"], dict) and isinstance(facts, dict)
+    if "network" in content and "stage" not in content:
+        raise InputError(
+            f"{directory / _MODEL}: weights of the baseline network, expected those of the label generator (stage "
+            f"{', '.join(STAGES)})"
+        )
     if not plain or content["stage"] not in STAGES or content["recipe"] not in RECIPES:
         raise InputError(
             f"{directory / _MODEL}: expected stage {', '.join(STAGES)}, recipe {', '.join(RECIPES)}, config"

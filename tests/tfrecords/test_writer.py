@@ -410,3 +410,11 @@ def test_pictures_go_in_byte_for_byte_and_bad_ones_are_counted(tmp_path, encode)
     (tmp_path / "names.txt").write_text("")
     with pytest.raises(InputError, match="no records"):
         convert(tmp_path / "empty", noise(path=tmp_path, name="Pictures"))
+
+
+def test_more_shards_than_can_be_named_are_refused(tmp_path):
+    factory = functools.partial(open_source, "synthetic", "", Options(count=10**12))
+    for write in (writer.preview, writer.convert):
+        with pytest.raises(InputError, match=r"50,000,000 shards, at most 100,000: .*--count.*--num_shards"):
+            write(factory, tmp_path / "out")
+    assert writer.preview(factory, tmp_path / "out", num_shards=1000)[1].num_shards == 1000

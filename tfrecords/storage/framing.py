@@ -22,6 +22,11 @@ from tools.files import inputs, limits, remote
 
 _BUFFER = 1 << 18
 _GZIP_LEVEL = 6
+# First bytes of files that are taken for TFRecords by mistake.
+_OTHER_KINDS = {
+    b"PK\x03\x04": "a zip or npz archive", b"\x93NUMPY": "a NumPy array", b"\x1f\x8b": "gzip, but not .gz by name",
+    b"\x89HDF": "HDF5", b"\x89PNG": "a picture", b"\xff\xd8\xff": "a picture", b"MATLAB ": "a MATLAB file",
+}  # fmt: skip
 _HASHED_BEHIND = 4  # how many buffers of a file may wait for their hash
 _HASHED_HERE = 1 << 16  # bytes whose hash takes less time than to wake another thread
 # Hashing takes as long as everything else together and needs no interpreter, so it goes on beside it.
@@ -147,6 +152,8 @@ def _read_length(file: Any, path: pathlib.Path, number: int) -> int | None:
         return None
     length = int.from_bytes(header[:8], "little")
     if len(header) < 12 or header != _header(length):
+        if number == 0 and (kind := _other_kind(header)):
+            raise InputError(f"{path}: not a TFRecord file ({kind})")
         raise InputError(f"{path}: record {number}: {_cut_or('its length is damaged', len(header) < 12)}")
     largest = limits.current().record_bytes
     if length > largest:
@@ -154,6 +161,14 @@ def _read_length(file: Any, path: pathlib.Path, number: int) -> int | None:
             f"{path}: record {number}: announces {limits.text(length)}, more than {limits.text(largest)}; {limits.HINT}"
         )
     return length
+
+
+def _other_kind(start: bytes) -> str:
+    """What a file is that begins so and is no TFRecord file; '' where that does not tell."""
+    for magic, kind in _OTHER_KINDS.items():
+        if start.startswith(magic):
+            return kind
+    return "JSON" if start.lstrip()[:1] in (b"{", b"[") else ""
 
 
 def count_records(path: str | pathlib.Path) -> int:

@@ -22,6 +22,7 @@ _BLOCK = 65_536  # records that are spread among the shards together
 _REPORT_EVERY = 256
 # A shard of so many records has some tens of megabytes; small sets still get enough shards to be worked on in parallel.
 _RECORDS_A_SHARD, _PICTURES_A_SHARD = 20_000, 1_000
+MOST_SHARDS = 100_000  # more than names of five digits tell apart
 _TOGETHER = 32  # shards that one process writes at once
 _RECORDS_IN_A_GROUP, _PICTURES_IN_A_GROUP = 1_000, 32  # at most, of small shards that are written together
 _SMALL_SHARD, _FEW_SHARDS = 1_000, 16

@@ -164,7 +164,7 @@ class Flags:
         except UnicodeDecodeError as error:
             raise InputError("a flagfile within the flagfile is not text") from error
         except (absl_flags.Error, ValueError) as error:  # the latter for --noflip=3
-            raise InputError(f"{flag_errors.message(self._values, error)} (see --help)") from error
+            raise InputError(f"{flag_errors.message(self._values, error, self._positional)} (see --help)") from error
         if said.getvalue():  # that a flagfile names itself
             raise InputError(f"a flagfile names itself, directly or through others: {said.getvalue().split()[-1]}")
         for name, value in {**self.as_dict(), _LIMITS: getattr(self, _LIMITS)}.items():

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+_USUAL_INPUT = "input"  # the flag of the commands that read one thing
 _SHOWN = 100  # letters of a value
 
 
-def message(values: Any, error: BaseException) -> str:
+def message(values: Any, error: BaseException, positional: str = "") -> str:
     """One line for what absl's parser raised: for a bad value, the flag, the value, and what was expected.
 
     Args:
       values: absl's FlagValues.
       error: what the parser raised.
+      positional: what follows the command's flags, as its usage line shows it.
     """
     text = " ".join(str(error).split())
+    if positional and text.startswith(f"Unknown command line flag '{_USUAL_INPUT}'"):
+        return f"--{_USUAL_INPUT}: no flag of this command, which takes its input without one: {positional}"
     name = text[len("flag --") :].partition("=")[0] if text.startswith("flag --") else ""
     if name not in values:
         return text

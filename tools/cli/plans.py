@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tools.cli.command import Flags
 
+_SHOWN, _LAST = 20, 2  # of many files, so many of the first and last are named
+
 
 def show(
     flags: Flags,
@@ -30,8 +32,12 @@ def show(
         print(f"would read    {text}")
     for text in selects:
         print(f"would select  {text}")
-    for place in places:
-        print(f"would write   {place}{' (replaces or adds to what is there)' if os.path.lexists(place) else ''}")
+    hidden = range(_SHOWN, len(places) - _LAST) if len(places) > _SHOWN + _LAST + 1 else range(0)
+    for i, place in enumerate(places):
+        if i not in hidden:
+            print(f"would write   {place}{' (replaces or adds to what is there)' if os.path.lexists(place) else ''}")
+        elif i == hidden[0]:
+            print(f"would write   ... and {len(hidden):,} more (--json names all)")
     print("--dry_run: nothing was written")
     flags.report.update(
         dry_run=True,

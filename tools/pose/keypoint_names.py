@@ -8,6 +8,7 @@ is read by its names and never by the number or order of its key points.
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import re
 from collections.abc import Sequence
 
@@ -88,6 +89,13 @@ _MMPOSE_ABOVE = ["spine", "thorax", "neck_base", "head"] + [
     f"{side}_{part}" for side in ("left", "right") for part in ("shoulder", "elbow", "wrist")
 ]
 _MMPOSE_ROOTS = ("root", "root (pelvis)")
+# Whole names to compare misspelt ones with, how alike they must be, and how long they may be.
+_SPELT = [
+    spelt
+    for part, word in _PARTS.items()
+    for spelt in ([f"left_{part}", f"right_{part}"] if word in _TWO_SIDED else [part])
+]
+_NEAR, _LONGEST = 0.75, 40
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
@@ -130,6 +138,14 @@ def canonical_name(name: str) -> str:
     if part == "Hip":  # Human3.6M's and Halpe's middle of the hips has no side
         return "Pelvis"
     return part if part not in _TWO_SIDED else ""
+
+
+def did_you_mean(names: Sequence[str]) -> str:
+    """What misspelt names of joints are likely to mean, as the end of a message; '' where nothing is near."""
+    known = {name.lower(): name for name in _SPELT}
+    near = [(name, difflib.get_close_matches(str(name)[:_LONGEST].lower(), known, 1, _NEAR)) for name in names[:_SHOWN]]
+    texts = [f"'{name[:_LONGEST]}': did you mean {known[words[0]]}?" for name, words in near if words]
+    return f" ({' '.join(texts)})" if texts else ""
 
 
 def _true_names(names: Sequence[str]) -> list[str]:
@@ -193,6 +209,6 @@ def match_names(names: Sequence[str], where: str = "key points", joint_set: str 
     if best is None:
         shown = ", ".join(unknown[:_SHOWN]) or ", ".join(map(str, names[:_SHOWN]))
         problem = "not joints of a person" if unknown else "no whole joint set"
-        known = f"expected all of {joint_set}" if joint_set else f"known sets are {', '.join(_SETS)}"
-        raise InputError(f"{where}: {shown}: {problem}; {known} (docs/joints.md)")
+        known = f"expected all of {joint_set}" if joint_set else f"joint sets are {', '.join(joints.JOINT_SETS)}"
+        raise InputError(f"{where}: {shown}: {problem}{did_you_mean(unknown)}; {known} (docs/joints.md)")
     return best

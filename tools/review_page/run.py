@@ -77,7 +77,13 @@ def prepare(
     outputs.check_folder(folder)
     _check_replaceable(page, folder)
     columns = LabelColumns(labels, first, limit)
-    return page, folder, columns, Photographs(columns, images)
+    photographs = Photographs(columns, images)
+    if images and photographs and columns.count and not any(photographs):
+        raise InputError(
+            f"--images={images}: holds no picture of the {columns.count:,} poses; the labels' files are named such as "
+            f"'{next((name for name in columns.texts('files') if name), '')[:100]}'"
+        )
+    return page, folder, columns, photographs
 
 
 def _check_replaceable(page: pathlib.Path, folder: pathlib.Path) -> None:

@@ -234,3 +234,11 @@ def test_without_shipped_weights_it_says_what_to_do(monkeypatch, model, tmp_path
         network_files.default_weights()
     network_files.save(tmp_path / "weights", model)
     assert network_files.default_weights().sizes == SIZES
+
+
+def test_weights_of_the_label_generator_are_said_to_be_such(tmp_path):
+    (tmp_path / "pose3d").mkdir()
+    (tmp_path / "pose3d" / "model.json").write_text('{"format": 1, "stage": "pose3d", "recipe": "canonical"}')
+    for folder in (tmp_path, tmp_path / "pose3d"):
+        with pytest.raises(InputError, match="weights of the label generator, expected those of the baseline network"):
+            network_files.load(folder)

@@ -159,3 +159,14 @@ def test_shares_of_the_pictures_size(tmp_path):
     np.save(tmp_path / "a.npy", poses * 2 - 1)
     with pytest.raises(InputError, match=r"from -0\.9.* to 0\.9.* are no px; write px"):
         label_inputs.open_input(Spec(str(tmp_path / "a.npy"), "array", joints="pose17", image_size=(640, 480)))
+
+
+@pytest.mark.parametrize("place", [0, 5])
+def test_misspelt_joints_are_recognised_in_the_message(tmp_path, place):
+    names = [*COCO[:place], {0: "noze", 5: "left_sholder"}[place], *COCO[place + 1 :]]
+    lines = [",".join(f"{name}_{axis}" for name in names for axis in "xy"), *rows(POSES, np.arange(17))]
+    with pytest.raises(InputError) as error:
+        read(tmp_path, lines)
+    meant = {0: "'noze': did you mean nose?", 5: "'left_sholder': did you mean left_shoulder?"}[place]
+    assert meant in str(error.value)
+    assert f"joint sets are {', '.join(joints.JOINT_SETS)}" in str(error.value)

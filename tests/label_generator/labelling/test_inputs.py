@@ -476,3 +476,43 @@ def test_unknown_formats(tmp_path, name, content, message):
         formats.guess_format(str(path if path.parent == tmp_path else path.parent))
     with pytest.raises(InputError, match="no such file"):
         formats.guess_format(str(tmp_path / "nowhere.json"))
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf")])
+def test_infinite_coordinates_of_arrays_are_missing_joints(tmp_path, value):
+    poses = np.random.default_rng(0).uniform(10, 900, (3, 17, 2))
+    poses[1, 6, 0] = value
+    np.save(tmp_path / "a.npy", poses)
+    np.savetxt(tmp_path / "a.csv", poses.reshape(3, 34), delimiter=",")
+    for name in ("a.npy", "a.csv"):
+        spec = Spec(str(tmp_path / name), "array", joints="pose17", layout="interleaved")
+        missing = everything(label_inputs.open_input(spec))["provenance"] == joints.MISSING
+        assert np.argwhere(missing).tolist() == [[1, 6]], name
+
+
+def test_labels_of_this_project_are_read_as_what_they_are(tmp_path):
+    rng = np.random.default_rng(0)
+    poses = rng.uniform(10, 900, (4, 17, 2)).astype(np.float32)
+    provenance = rng.integers(0, 3, (4, 17)).astype(np.uint8)
+    poses[provenance == 0] = np.nan
+    more = {"poses_3d": np.zeros((4, 17, 3), np.float32), "quality": np.ones(4), "reason": np.zeros(4, np.uint8)}
+    more["intrinsics"] = np.full((4, 4), np.nan, np.float32)
+    np.savez(tmp_path / "labels.npz", poses_2d=poses, provenance=provenance, **more)
+    found = everything(label_inputs.open_input(Spec(str(tmp_path / "labels.npz"), "array")))
+    np.testing.assert_array_equal(found["poses_2d"], poses)
+    np.testing.assert_array_equal(found["provenance"], provenance)
+    np.savez(tmp_path / "labels.npz", poses_2d=poses, provenance=provenance)
+    with pytest.raises(InputError, match="say whose joints these are"):
+        label_inputs.open_input(Spec(str(tmp_path / "labels.npz"), "array"))
+
+
+@pytest.mark.parametrize("name", ["coco", "openpose"])
+def test_people_with_an_infinite_coordinate_have_a_reason(tmp_path, poses, name):
+    path = {"coco": write_coco, "openpose": write_openpose}[name](tmp_path, poses)
+    file = path / "dance_000000000001_keypoints.json" if path.is_dir() else path
+    content = json.loads(file.read_text())
+    flat = content["annotations"][1]["keypoints"] if name == "coco" else content["people"][0]["pose_keypoints_2d"]
+    flat[3 * 7] = float("inf")
+    file.write_text(json.dumps(content))
+    batch = next(label_inputs.open_input(Spec(str(path), name)).batches(0, 16))
+    assert list(batch.skipped.items()) == [(1, bounds.TOO_FAR)]

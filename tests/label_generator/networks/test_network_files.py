@@ -79,6 +79,7 @@ def test_finds_networks_here_and_inside(tmp_path):
         ('{"format": 9}', "format 1"),
         ('{"format": 1, "stage": "pose3d", "recipe": "published"}', "expected stage"),
         ('{"format": 1, "stage": "pose3d", "recipe": "published", "config": []}', "expected stage"),
+        ('{"format": 1, "network": "hourglass3d", "sizes": {}}', "weights of the baseline network, expected those of"),
         ('{"format": 1, "stage": "x", "recipe": "published", "config": {}}', "expected stage"),
         ('{"format": 1, "stage": "pose3d", "recipe": "published", "config": {}, "facts": 3}', "expected stage"),
     ],

@@ -106,3 +106,21 @@ def test_records_are_counted_without_reading_them(tmp_path):
         if size not in (16, 33):  # the ends of the first two records
             with pytest.raises(InputError, match="the file ends in the middle"):
                 framing.count_records(path)
+
+
+@pytest.mark.parametrize(
+    ("start", "kind"),
+    [
+        (b"PK\x03\x04", "a zip or npz archive"),
+        (b"\x93NUMPY", "a NumPy array"),
+        (b' {"images": []', "JSON"),
+        (b"\x1f\x8b\x08", "gzip, but not .gz by name"),
+    ],
+)
+def test_files_of_another_kind_are_said_to_be_such(tmp_path, start, kind):
+    path = tmp_path / "mine"
+    path.write_bytes(start + bytes(40))
+    for read in (lambda: list(framing.read_frames(path)), lambda: framing.count_records(path)):
+        with pytest.raises(InputError) as error:
+            read()
+        assert str(error.value) == f"{path}: not a TFRecord file ({kind})"

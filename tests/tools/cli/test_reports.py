@@ -209,3 +209,20 @@ def test_help_says_each_default_once():
         assert "=|" not in text, script
         for entry in text.split("\n  --"):
             assert entry.split("\n\n")[0].count("(default: ") <= 1, f"{script}: {entry}"
+
+
+def test_plans_of_many_files_name_the_first_and_last(capsys):
+    flags = command.Flags(__doc__, dry_run=True)
+    plans.show(flags, [], [], [f"none/{i}" for i in range(1000)])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[19:22] == [
+        "would write   none/19",
+        "would write   ... and 978 more (--json names all)",
+        "would write   none/998",
+    ]
+    assert len(flags.report["writes"]) == 1000
+
+
+def test_input_given_as_a_flag_where_it_is_none(capsys):
+    assert run(lambda flags: 0, "--input=rec") == 2
+    assert "--input: no flag of this command, which takes its input without one: WORD" in capsys.readouterr().err

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tools.cli.errors import InputError
 from tools.pose.joints import POSE17
 from tools.review_page import packing, run
 
@@ -221,3 +222,13 @@ def test_labels_that_were_made_with_decisions(tmp_path, labels, write_labels, re
     (folder / "decisions.json").write_text(text)
     assert review(folder, f"--output={tmp_path / 'review.html'}").returncode == 0
     assert Page(tmp_path / "review.html").columns["applied"].tolist() == [0, 2, 4, 1] + [0] * 26
+
+
+def test_a_folder_without_the_pictures_is_refused(tmp_path, labels, write_labels):
+    folder = write_labels(tmp_path / "labels", labels(14))
+    (tmp_path / "wrong").mkdir()
+    (tmp_path / "wrong" / "other.jpg").write_bytes(b"")
+    page = tmp_path / "review.html"
+    with pytest.raises(InputError, match=r"--images=.*wrong: holds no picture of the 14 poses"):
+        run.make_page(str(folder), str(page), images=str(tmp_path / "wrong"))
+    assert not page.exists()
