@@ -515,4 +515,6 @@ def test_people_with_an_infinite_coordinate_have_a_reason(tmp_path, poses, name)
     flat[3 * 7] = float("inf")
     file.write_text(json.dumps(content))
     batch = next(label_inputs.open_input(Spec(str(path), name)).batches(0, 16))
-    assert list(batch.skipped.items()) == [(1, bounds.TOO_FAR)]
+    assert list(batch.skipped) == [1]
+    assert "of three numbers" in batch.skipped[1]
+    assert not batch.provenance[1].any()
