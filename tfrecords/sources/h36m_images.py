@@ -26,7 +26,7 @@ from tfrecords.schema import PoseRecord
 from tfrecords.source import Info, Options, Skip, Source
 from tools.cli.errors import InputError
 from tools.files import hdf5
-from tools.pose import joints
+from tools.pose import bounds, joints
 
 BAD_2D = "2D joint that is not a number"
 BAD_3D = "3D joint that is not a number"
@@ -134,6 +134,9 @@ class Human36MImages(Source):
             name = f"{clip}/{clip}_{frame:06d}.jpg"
             if not (usable_2d[i] and usable_3d[i]):
                 yield Skip(BAD_3D if usable_2d[i] else BAD_2D, f"{self._files[number]}: row {row}, {name}")
+                continue
+            if out := bounds.problem(poses_2d[i]) or bounds.problem_3d(poses_3d[i] - roots[i]):
+                yield Skip(out, f"{self._files[number]}: row {row}, {name}")
                 continue
             placed = np.linalg.norm(roots[i]) >= _NO_PLACE_MM
             record = PoseRecord(

@@ -512,6 +512,7 @@ def test_people_of_another_head_are_not_taken(red_spots, folder, tmp_path, monke
     own.parent.mkdir()
     own.write_bytes(b"another head")
     own.with_suffix(".sha256").write_text(hashlib.sha256(b"another head").hexdigest())
+    monkeypatch.setattr(body_head, "_runs", lambda path, actual: True)
     output = tmp_path / "out"
     find(folder, output)
     with pytest.raises(InputError, match="people of another input or detector"):

@@ -176,6 +176,16 @@ def test_any_bytes_are_an_input_error(tmp_path, data, start):
         open_source("h36m_images", tmp_path, Options(images="none"))
 
 
+@pytest.mark.parametrize(("key", "value"), [("joint_2d", 100001.0), ("joint_3d_mono", 9e5)])
+def test_joints_out_of_bounds_are_a_skip(tmp_path, read_all, key, value):
+    arrays, _, _ = make_arrays(3)
+    arrays[key][1, 4, 1], arrays[key][1, 6, 1] = value, -value  # 6 is the root
+    first, second, third = read_all("h36m_images", write(tmp_path / "annot_train.h5", arrays), images="none")
+    assert "beyond" in second.reason
+    assert "row 1" in second.detail
+    assert first.problem() == third.problem() == ""
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_any_numbers_are_records_or_skips(tmp_path, read_all, data):
