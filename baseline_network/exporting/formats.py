@@ -7,7 +7,6 @@ operation here runs on the accelerators of phones, which take tensors of four di
 
 from __future__ import annotations
 
-import functools
 import os
 import time
 from typing import Callable
@@ -123,11 +122,9 @@ def save_saved_model(predictor: Predictor, folder: str, static_batch: int = 1, r
     side = predictor.resolution
     whole = tf.tile(tf.eye(2, 3)[None], [static_batch, 1, 1])
 
-    both_ways = functools.partial(decoding.predict_both_ways, predictor.answer)
-
     def static(images: tf.Tensor) -> dict[str, tf.Tensor]:
         inputs = crop.to_network(images)
-        outputs = both_ways(inputs) if predictor.flip else predictor.answer(inputs)
+        outputs = decoding.predict_both_ways(predictor.answer, inputs) if predictor.flip else predictor.answer(inputs)
         # The network is a function of any batch; that this one's size is fixed is to be seen from here on.
         heatmaps = tf.ensure_shape(outputs["heatmaps"], [static_batch, *[None] * 4])[:, -1]
         depths = tf.ensure_shape(outputs["depths"], [static_batch, None])

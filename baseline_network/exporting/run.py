@@ -121,7 +121,7 @@ def wanted_formats(flags: Flags, network: network_files.HourglassWeights) -> lis
         if flags.given("formats"):
             raise InputError(
                 "--formats=int8: made of hourglasses alone; MediaPipe's landmark network does not keep its accuracy in "
-                "int8. --weights=photographs-128-2 names an hourglass"
+                f"int8. --weights={network_files.WITHOUT_MEDIAPIPE} names an hourglass"
             )
         wanted.remove("int8")
     return wanted

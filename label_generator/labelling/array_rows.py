@@ -133,15 +133,10 @@ def open_npz(path: pathlib.Path) -> dict[str, Rows]:
             if not member.filename.endswith(".npy"):
                 continue
             name = member.filename[: -len(".npy")]
-            archives.check_member(member, f"{path}: {name}")
             try:
-                with archive.open(member) as file:
-                    shape, fortran, dtype = arrays.read_header(file, f"{path}: {name}")
-                    header = file.tell()
-            except InputError as error:
-                if "Python objects" in str(error):
-                    continue
-                raise
+                shape, fortran, dtype, header = arrays.member_header(archive, member, f"{path}: {name}")
+            except arrays.ObjectArray:
+                continue
             described = f"{path}: {name}", shape, dtype
             if not shape or (fortran and len(shape) > 1):
                 with archive.open(member) as file:

@@ -174,14 +174,12 @@ def _shapes(path: pathlib.Path) -> dict[str, tuple[int, ...]]:
         for member in archive.infolist():
             if member.filename.endswith(".npy"):
                 name = member.filename[:-4]
-                archives.check_member(member, f"{path}: {name}")
                 try:
-                    with archive.open(member) as file:
-                        shape, _, dtype = arrays.read_header(file, f"{path}: {name}")
-                except InputError:  # AMASS has arrays of Python objects too, of which nothing is read
+                    header = arrays.member_header(archive, member, f"{path}: {name}")
+                except arrays.ObjectArray:  # AMASS has some too
                     continue
-                if dtype.kind in "fiu":
-                    shapes[name] = tuple(shape)
+                if header.dtype.kind in "fiu":
+                    shapes[name] = header.shape
     return shapes
 
 

@@ -6,8 +6,9 @@ import math
 import os
 import pathlib
 import warnings
+import zipfile
 from collections.abc import Sequence
-from typing import IO, Any, Union
+from typing import IO, Any, NamedTuple, Union
 
 import numpy as np
 
@@ -23,11 +24,15 @@ _MOST_DIMENSIONS, _LONGEST = 32, 1 << 62
 _READ_BYTES = 16 << 20
 
 
+class ObjectArray(InputError):
+    """An array of Python objects, which only a pickle can hold and which is not read."""
+
+
 def read_header(file: IO[bytes], place: str) -> tuple[tuple[int, ...], bool, np.dtype]:
     """Shape, Fortran order and type that the .npy header at the file's start tells.
 
     Raises:
-      InputError: no .npy header, or an array of Python objects (which only a pickle can hold).
+      InputError: no .npy header. ObjectArray: an array of Python objects.
     """
     try:
         version = np.lib.format.read_magic(file)
@@ -39,12 +44,39 @@ def read_header(file: IO[bytes], place: str) -> tuple[tuple[int, ...], bool, np.
         reason = first_line(error)
         raise InputError(f"{place}: no .npy array: {reason}") from None
     if dtype.hasobject:
-        raise InputError(f"{place}: an array of Python objects, expected floating numbers")
+        raise ObjectArray(f"{place}: an array of Python objects, expected floating numbers")
     if len(shape) > _MOST_DIMENSIONS or not all(isinstance(side, int) and 0 <= side < _LONGEST for side in shape):
         raise InputError(f"{place}: no .npy array: shape {str(shape)[:100]}")
     if math.prod(shape) * dtype.itemsize >= _LONGEST:
         raise InputError(f"{place}: no .npy array: shape {str(shape)[:100]} of {dtype} is larger than memory can be")
     return shape, fortran, dtype
+
+
+class MemberHeader(NamedTuple):
+    """What the .npy header of an archive's member tells, and how many bytes it takes."""
+
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype
+    bytes: int
+
+
+def member_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo, place: str) -> MemberHeader:
+    """The header of an .npz archive's member, without reading what follows.
+
+    Raises:
+      InputError: as of `archives.check_member` and `read_header`, or the member holds less than its header announces.
+    """
+    archives.check_member(member, place)
+    with archive.open(member) as file:
+        header = MemberHeader(*read_header(file, place), file.tell())
+    _check_announced(place, member.file_size, header.bytes + math.prod(header.shape) * header.dtype.itemsize)
+    return header
+
+
+def _check_announced(place: str, size: int, wanted: int) -> None:
+    if size < wanted:
+        raise InputError(f"{place}: cut short: {size:,} bytes of the {wanted:,} that its header announces")
 
 
 def check_floating(dtype: np.dtype, place: str) -> None:
@@ -168,8 +200,7 @@ def check_length(path: pathlib.Path, start: int, shape: tuple[int, ...], dtype: 
     when another array follows (as `np.save` into an open file writes it), which would not be read."""
     wanted = start + math.prod(shape) * dtype.itemsize
     size = path.stat().st_size
-    if size < wanted:
-        raise InputError(f"{path}: cut short: {size:,} bytes of the {wanted:,} that its header announces")
+    _check_announced(str(path), size, wanted)
     if size > wanted:
         with inputs.open_file(path) as file:
             file.seek(wanted)
@@ -262,11 +293,9 @@ class Archive:
             for member in archive.infolist():
                 name = member.filename
                 if name.endswith(".npy"):
-                    archives.check_member(member, f"{path}: {name[:-4]}")
-                    with archive.open(member) as file:
-                        shape, _, dtype = read_header(file, f"{path}: {name[:-4]}")
-                    check_floating(dtype, f"{path}: {name[:-4]}")
-                    self.shapes[name[:-4]] = shape
+                    header = member_header(archive, member, f"{path}: {name[:-4]}")
+                    check_floating(header.dtype, f"{path}: {name[:-4]}")
+                    self.shapes[name[:-4]] = header.shape
         self._arrays: Any = None
 
     def read(self, name: str) -> np.ndarray:

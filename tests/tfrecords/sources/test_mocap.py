@@ -1,8 +1,10 @@
 """Motion capture as records: archives as NumPy writes them, BVH files, the protocols, the real data."""
 
 import importlib.util
+import io
 import json
 import shutil
+import zipfile
 
 import numpy as np
 import pytest
@@ -195,6 +197,16 @@ def test_damaged_archives(tmp_path, archive):
     (tmp_path / "flipped.npz").write_bytes(flipped)
     with pytest.raises(InputError, match=r"flipped\.npz"):
         list(open_source("mocap", tmp_path / "flipped.npz", Options(cameras_style="wild")).records(range(84)))
+
+
+@pytest.mark.parametrize("frames", [5, 1 << 53])
+def test_arrays_of_fewer_frames_than_their_header_announces(tmp_path, frames):
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (frames, 17, 3)})
+    with zipfile.ZipFile(tmp_path / "short.npz", "w") as file:
+        file.writestr("01_01.npy", header.getvalue() + bytes(4 * 17 * 3 * 8))
+    with pytest.raises(InputError, match=r"short\.npz: 01_01: cut short: 1,760 bytes of the [0-9,]+ that its header"):
+        open_source("mocap", tmp_path / "short.npz", Options(cameras_style="wild"))
 
 
 def test_wrong_inputs_and_options(tmp_path, archive, camera_json):
