@@ -86,6 +86,12 @@ def declare() -> command.Flags:
             "generate.py): people of equal skeletons, of the records' subjects, or all of an .npz without them",
         )
     with flags.group("Report"):
+        flags.string(
+            "nearest",
+            "",
+            "also print the errors by the distance from the nearest pose of this motion capture, such as that which "
+            "the network was trained on (.npz, .bvh or a folder of .bvh)",
+        )
         flags.boolean("actions", False, "also print the table per action")
         flags.string("output", "", "folder, or address, for table.md, figures.json and plots")
         flags.string(
@@ -134,6 +140,7 @@ def _check_used(flags: command.Flags) -> None:
         "detector": ("photos",),
         "body_head": ("photos",),
         "limit": ("test_data",),
+        "nearest": ("protocol", "h36m", "test_data"),
     }
     for name, others in goes_with.items():
         if flags.given(name) and not any(getattr(flags, other) for other in others):

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from label_generator.evaluation import clips, errors, measured, one_person, protocols, report
+from label_generator.evaluation import clips, errors, measured, nearest, one_person, protocols, report
 from label_generator.evaluation.errors import Evaluated
 from label_generator.evaluation.protocols import PoseSet
 from label_generator.lifting import quality, settings
@@ -36,12 +36,15 @@ def evaluate(flags: command.Flags) -> int:
     bounds.check_fps(flags.fps, "fps")
     if flags.dry_run:
         return _preview(flags, names)
+    known = nearest.of_motion(flags.nearest) if flags.nearest else None
     lifter, _ = make_lifter(flags)
     print(f"{lifter.recipe} recipe, weights {lifter.name_of_weights}; {lifter.settings}")
-    results, refined = [], []
+    results, refined, by_distance = [], [], []
     for poses in _pose_sets(flags, names):
         lifted = errors.lift(lifter, poses, flags.right_view)
         results.append(errors.compare(poses, lifted))
+        if known is not None:
+            by_distance.append(nearest.table(results[-1], nearest.degrees(poses.poses_3d, known)))
         if flags.fps:
             again = functools.partial(errors.lift, lifter, right_view=flags.right_view)
             made = errors.compare(poses, clips.refined(poses, lifted, flags.fps, again))
@@ -51,6 +54,8 @@ def evaluate(flags: command.Flags) -> int:
             refined.append(dataclasses.replace(made, name=f"{poses.name} one person"))
         print(f"  {poses.name}: {len(poses):,} poses lifted", flush=True)
     print("\n" + report.table([*results, *refined]))
+    for result, lines in zip(results, by_distance):
+        print(f"\n{result.name}, by distance from {flags.nearest}\n{lines}")
     for result in results if flags.actions else []:
         print(f"\n{result.name}, by action\n{report.by_action(result)}")
     if flags.output:
@@ -75,7 +80,7 @@ def _preview(flags: command.Flags, names: Sequence[str]) -> int:
     reads = []
     if flags.test_data:
         reads.append(f"{flags.test_data}: {len(reader.find(flags.test_data)):,} records")
-    for name in ("h36m", "motion", "cameras"):
+    for name in ("h36m", "motion", "cameras", "nearest"):
         place = getattr(flags, name)
         if place and not os.path.exists(place):
             raise InputError(f"--{name}={place}: no such file or folder")

@@ -49,6 +49,7 @@ def read_header(file: IO[bytes], place: str) -> tuple[tuple[int, ...], bool, np.
         raise InputError(f"{place}: no .npy array: shape {str(shape)[:100]}")
     if math.prod(shape) * dtype.itemsize >= _LONGEST:
         raise InputError(f"{place}: no .npy array: shape {str(shape)[:100]} of {dtype} is larger than memory can be")
+    inputs.check_items(shape, dtype.itemsize, place)
     return shape, fortran, dtype
 
 
@@ -270,6 +271,7 @@ def read_npz(path: str | os.PathLike, names: Sequence[str] | None = None) -> dic
             wanted = content.files if names is None else names
             arrays = {name: content[name] for name in wanted if name in content}
         for name, array in arrays.items():
+            inputs.check_items(array.shape, array.itemsize, f"{path}: {name}")
             inputs.check_texts(array, f"{path}: {name}")
         return arrays
     except InputError:

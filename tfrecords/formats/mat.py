@@ -139,6 +139,8 @@ class _Reader:
         shape = tuple(self.numbers(kind, start, end).tolist())
         if kind != 5 or not 2 <= len(shape) <= 32 or min(shape) < 0:
             raise _Damaged("matrix without a shape")
+        if inputs.is_of_nothing(shape, 1):
+            raise _Damaged("sides that no array can have")
         _, start, end, position = self.tag(position, stop)
         return flags & 0xFF, flags, shape, self.data[start:end].decode("latin1"), position
 

@@ -101,6 +101,8 @@ def _fill(shape: Any, dtype: Any, fortran: bool, content: Any) -> np.ndarray:
         size *= side
     if size >= _LIMIT:
         raise _Refused("array with an impossible shape")
+    if inputs.is_of_nothing(shape, dtype.real.itemsize):
+        raise _Refused("array of nothing")
     if dtype.real.hasobject:
         if not isinstance(content, list) or len(content) != size:
             raise _Refused("array whose content does not fit its shape")
@@ -325,6 +327,8 @@ def _load(file: IO[bytes]) -> Any:
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     # Version 3 is version 2 with a header in UTF-8, which only field names need.
     shape, _, dtype = readers.get(version, np.lib.format.read_array_header_2_0)(file)
+    if inputs.is_of_nothing(shape, dtype.itemsize):
+        raise _Refused("array of nothing")
     if not dtype.hasobject:
         file.seek(0)
         array = np.lib.format.read_array(file, allow_pickle=False)

@@ -128,6 +128,7 @@ def _read_npz(path: pathlib.Path) -> tuple[dict[str, np.ndarray], float]:
             raise InputError(f"{path}: no array {missing[0]}; expected {Predictions.info.input}")
         table = {name: content[name] for name in NAMES}
         for name, array in table.items():
+            inputs.check_items(array.shape, array.itemsize, f"{path}: {name}")
             inputs.check_texts(array, f"{path}: {name}")
         count = len(table["files"])
         none = np.full((count, 2), -1, np.int64)

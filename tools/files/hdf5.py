@@ -53,6 +53,7 @@ def check(dataset: Any, place: str) -> None:
     if not isinstance(dataset, h5py.Dataset):
         raise InputError(f"{place}: a group, expected a data set")
     largest = limits.current()
+    inputs.check_items(dataset.shape or (), dataset.dtype.itemsize, place)
     size = int(np.prod(dataset.shape or (), dtype=object)) * dataset.dtype.itemsize
     if size > largest.array_bytes:
         raise InputError(

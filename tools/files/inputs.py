@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import math
 import os
 import pathlib
 import stat
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
 from tools.cli.errors import InputError
@@ -27,6 +28,7 @@ _KINDS = {
     stat.S_IFDIR: "a folder",
 }
 _PIECE = 1 << 20
+_MOST_EMPTY = 1 << 20
 _GZIP = 31  # zlib's window bits for gzip
 
 
@@ -212,6 +214,18 @@ def check_texts(array: np.ndarray, place: str) -> None:
     """Raises `InputError` naming `place` unless `holds_texts`."""
     if not holds_texts(array):
         raise InputError(f"{place} is not Unicode text")
+
+
+def is_of_nothing(shape: Sequence[int], itemsize: int) -> bool:
+    """Whether an array has more than a million items of no bytes: empty texts, or rows without columns. A file of a few
+    bytes can announce any number of them, and a list of them takes all memory."""
+    return (not itemsize or 0 in shape) and math.prod(side for side in shape if side) > _MOST_EMPTY
+
+
+def check_items(shape: Sequence[int], itemsize: int, place: str) -> None:
+    """Raises `InputError` naming `place` for an array that `is_of_nothing`."""
+    if is_of_nothing(shape, itemsize):
+        raise InputError(f"{place}: shape {str(list(shape))[:100]} of items of no bytes, expected numbers or texts")
 
 
 def check_name(path: str | os.PathLike) -> None:

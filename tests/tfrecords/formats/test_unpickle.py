@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tfrecords.formats import arrays
 from tfrecords.formats.unpickle import load_objects
 from tools.cli.errors import InputError
 
@@ -280,6 +281,24 @@ def test_any_bytes_load_or_are_an_input_error(tmp_path, data):
     (tmp_path / "any").write_bytes(content)
     with contextlib.suppress(InputError):
         load_objects(tmp_path / "any")
+
+
+@pytest.mark.parametrize(("letters", "shape"), [("<U0", (2**31 - 1,)), ("|S0", (2**30,)), ("<f8", (2**30, 0))])
+def test_countless_items_of_no_bytes_are_refused(tmp_path, letters, shape):
+    """A few bytes announce them, and a list of them would take hundreds of GB."""
+    with (tmp_path / "n.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": letters, "fortran_order": False, "shape": shape})
+    with pytest.raises(InputError, match=r"n\.npy: .*array of nothing"):
+        load_objects(tmp_path / "n.npy")
+    with (tmp_path / "n.npy").open("rb") as file, pytest.raises(InputError, match="items of no bytes"):
+        arrays.read_header(file, "n.npy")
+    state = (1, shape, np.dtype(letters), False, b"")
+    made = Made(np.core.multiarray._reconstruct, (np.ndarray, (0,), b"b"), state)
+    write_pickle(tmp_path / "n.pkl", [made], 2)
+    with pytest.raises(InputError, match="array of nothing"):
+        load_objects(tmp_path / "n.pkl")
+    np.save(tmp_path / "few.npy", np.zeros((0, 17, 2)))
+    assert load_objects(tmp_path / "few.npy").shape == (0, 17, 2)
 
 
 def nested(depth):
