@@ -160,8 +160,10 @@ def print_summary(
             print(f"without label: {count:,}, {reason}")
     for line in cut_video_lines(summary["cut_videos"]):
         print(f"warning: {line}", file=sys.stderr)
-    kinds = ", ".join(f"{count:,} {kind}" for kind, count in summary["camera_kinds"].items())
-    print(f"cameras: {kinds}")
+    kinds = dict(summary["camera_kinds"])
+    if pictures:  # their rows without a person have no camera either
+        kinds["none"] = kinds.get("none", 0) - sum(pictures.rows.values())
+    print(f"cameras: {', '.join(f'{count:,} {kind}' for kind, count in kinds.items() if count > 0) or 'none'}")
     if summary["corrected_joints"]:
         print(
             f"joints of {summary['corrected_joints']} brought to the reference skeleton's places (--nocorrect_joints)"

@@ -39,6 +39,7 @@ def test_generate_labels_and_draws_photographs(red_spots, folder, tmp_path, run_
     assert "3 labels for 3 people in 4 pictures" in told
     assert "\n1 picture could not be read: c.jpg (image damaged)\n1 picture without people\n" in told
     assert "without label" not in told
+    assert "\ncameras: 3 assumed\n" in told
     pictures = json.loads((output / "summary.json").read_text())["pictures"]
     assert pictures["unreadable_files"] == {"c.jpg": "image damaged"}
     assert (pictures["pictures"], pictures["people"], pictures["without_people"], pictures["unreadable"]) == (
