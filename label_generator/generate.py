@@ -90,6 +90,12 @@ def declare() -> command.Flags:
             "landmarks' visibility, and is 0.1 if not given",
         )
         flags.string("split", "", "split of a data set to read: train, val or test; not given: all of it")
+        flags.integer(
+            "limit",
+            0,
+            "a trial: only so many poses, pictures or frames of a video, from the start; 0: all",
+            lower_bound=0,
+        )
         flags.integer("frame_step", 1, "take every n-th frame of sequences", lower_bound=1)
         flags.string(
             "keep",

@@ -45,7 +45,7 @@ def show(flags: Flags, options: LabellingOptions) -> int:
         videos = sum(map(files.is_video, files.names))
         if not videos:
             readable.check_one_readable(files.paths, options.spec.path)
-        total = files.frames(options.every_seconds)
+        total = files.frames(options.every_seconds, options.spec.limit)
         reads = [f"{options.spec.path}: {len(files.names) - videos:,} photographs, {videos:,} videos"]
         selects = [f"{total:,} pictures and frames, and in them everybody whom --detector={options.detector} finds"]
         writes += [photographs.NAME, *(["overlays"] if options.overlays else [])]

@@ -11,6 +11,7 @@ import dataclasses
 import os
 import pathlib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -62,6 +63,14 @@ class Batch:
     def __len__(self) -> int:
         return len(self.poses_2d)
 
+    def first(self, count: int) -> Batch:
+        """Its first `count` poses."""
+        names = [field.name for field in dataclasses.fields(self) if field.name not in ("skipped", "own_numbers")]
+        cut: dict[str, Any] = {name: getattr(self, name)[:count] for name in names}
+        if self.own_numbers is not None:
+            cut["own_numbers"] = self.own_numbers[:count]
+        return Batch(**cut, skipped={i: reason for i, reason in self.skipped.items() if i < count})
+
 
 def empty_batch(size: int) -> Batch:
     """A batch of which nothing is known."""
@@ -89,6 +98,7 @@ class Spec:
       joints: joint set of plain arrays. key: array of an .npz. layout: 'planar', 'interleaved' or '' to find out.
       min_confidence: joints with a confidence not above it are missing (arrays and detections).
       split, images, permutation, frame_step, image_size: as `tfrecords.source.Options`.
+      limit: only so many poses from the start; 0: all.
     """
 
     path: str
@@ -102,6 +112,7 @@ class Spec:
     permutation: tuple[int, ...] | None = None
     frame_step: int = 1
     image_size: tuple[int, int] | None = None
+    limit: int = 0
 
 
 class Input(abc.ABC):
@@ -153,7 +164,8 @@ class Input(abc.ABC):
 def open_input(spec: Spec) -> Input:
     """Opens what the user named; raises `InputError` when it is not what its format says."""
     with inputs.reading(spec.path, f"{spec.format} input"):
-        return _open_input(spec)
+        poses = _open_input(spec)
+        return FirstPoses(poses, spec.limit) if 0 < spec.limit < len(poses) else poses
 
 
 def read_batches(poses: Input, start: int, size: int) -> Iterator[Batch]:
@@ -193,6 +205,43 @@ def _open_input(spec: Spec) -> Input:
         raise InputError(f"{path}: no such file or folder")
     source = open_source(spec.format, path, options)
     return SourceInput(source, f"{path} ({FORMATS[spec.format]})")
+
+
+class FirstPoses(Input):
+    """The first poses of another input."""
+
+    def __init__(self, whole: Input, limit: int):
+        self._whole, self._limit = whole, limit
+        self.description = f"{whole.description}, the first {limit:,} of {len(whole):,}"
+        self.fps, self.identities, self.cut_videos = whole.fps, whole.identities, whole.cut_videos
+
+    def __len__(self) -> int:
+        return self._limit
+
+    @property
+    def frames_stated(self) -> bool:  # type: ignore[override]
+        return self._whole.frames_stated
+
+    @property
+    def source_info(self) -> Info:
+        return self._whole.source_info
+
+    def files(self) -> Sequence[pathlib.Path]:
+        return self._whole.files()
+
+    def records(self, numbers: Sequence[int] | np.ndarray) -> Iterator[PoseRecord | Skip]:
+        return self._whole.records(numbers)
+
+    def photographs(self, numbers: Sequence[int] | np.ndarray) -> Iterator[bytes | None]:
+        return self._whole.photographs(numbers)
+
+    def batches(self, start: int, size: int) -> Iterator[Batch]:
+        for batch in self._whole.batches(start, size):
+            if start + len(batch) >= self._limit:
+                yield batch.first(self._limit - start)
+                return
+            yield batch
+            start += len(batch)
 
 
 class SourceInput(Input):

@@ -91,6 +91,7 @@ class LabellingOptions:
             permutation=joints.parse_permutation(flags.permutation, None),
             frame_step=flags.frame_step,
             image_size=image_size,
+            limit=flags.limit,
         )
         old = {"wild": flags.wild_npy, "tfrecord": flags.tfrecords}
         chosen = label_formats.parse([*(flags.formats or []), *(name for name, given in old.items() if given)])
@@ -143,6 +144,10 @@ def _check_used(flags: Flags, kind: str, chosen: tuple[str, ...]) -> None:
             raise InputError(f"--{name}: is for {', '.join(kinds)} input; this is {kind}")
     if flags.split and kind in ("array", "tfrecords"):
         raise InputError(f"--split: {kind} input has no splits")
+    if flags.limit and kind == "photographs" and flags.input.lower().endswith(".npz"):
+        raise InputError(
+            f"--limit: is for the photographs themselves; {flags.input} is of people that were found in them"
+        )
     if flags.images and not {"tfrecord", "mp4"} & set(chosen):
         raise InputError("--images: goes with --tfrecords, or --formats=mp4")
     if flags.unlabelled and "tfrecord" not in chosen:

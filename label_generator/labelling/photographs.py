@@ -72,6 +72,7 @@ class Request:
     threads: int = 0
     overwrite: bool = False
     body_head: str = ""
+    limit: int = 0
 
     @property
     def file(self) -> pathlib.Path:
@@ -101,10 +102,11 @@ def with_people(options: LabellingOptions) -> LabellingOptions:
             options.every_seconds,
             overwrite=options.overwrite,
             body_head=options.body_head,
+            limit=options.spec.limit,
         )
         with locked(options.folder):
             path = find_people(request)
-    return dataclasses.replace(options, spec=dataclasses.replace(options.spec, path=str(path)))
+    return dataclasses.replace(options, spec=dataclasses.replace(options.spec, path=str(path), limit=0))
 
 
 def find_people(request: Request) -> pathlib.Path:
@@ -127,7 +129,7 @@ def find_people(request: Request) -> pathlib.Path:
         and len(files.names) > 1
     ):
         raise InputError(f"{request.path}: with --detector={request.detector} one video at a time")
-    total = files.frames(request.every_seconds)
+    total = files.frames(request.every_seconds, request.limit)
     joint_set = "mediapipe33" if request.detector in _MEDIAPIPE else "mpii16"
     size = 33 if request.detector in _MEDIAPIPE else 16
     columns = {"joints": ("<f4", (size, 3)), "world": ("<f4", (size, 3)), **_COLUMNS}
@@ -199,6 +201,7 @@ def _header(request: Request, files: PictureFiles) -> dict[str, Any]:
         "changed": max(stat.st_mtime_ns for stat in stats),
         "detector": settings,
         "every_seconds": request.every_seconds,
+        **({"limit": request.limit} if request.limit else {}),
     }
 
 
@@ -276,7 +279,7 @@ def _mediapipe(
             finders[own_threads] = PeopleFinder(settings, own_threads)
         return finders[own_threads]
 
-    pictures = files.pictures(request.every_seconds, start)
+    pictures = files.pictures(request.every_seconds, start, request.limit)
     if len(files.names) == 1 or threads == 1:
         yield from _one_by_one(pictures, finder(threads), numbers)
         return
@@ -397,6 +400,8 @@ def _baseline(request: Request, files: PictureFiles, start: int) -> Iterator[tup
         boxes = "hog" if request.detector == "hog" else "mediapipe"
         command = [sys.executable, str(root / "baseline_network" / "predict.py"), f"--input={source}"]
         command += [f"--output={predictions}", "--nooverlays", f"--detector={boxes}"]
+        if request.limit and not request.every_seconds:  # of sampled frames it does not know the last
+            command.append(f"--limit={request.limit}")
         if not mediapipe_models.available():
             command.append("--weights=photographs-128-2")
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -410,7 +415,7 @@ def _baseline(request: Request, files: PictureFiles, start: int) -> Iterator[tup
     rows: dict[tuple[str, int], list[int]] = collections.defaultdict(list)
     for row, (name, frame) in enumerate(zip(table["files"].tolist(), table["frames"].tolist())):
         rows[str(name), int(frame)].append(row)
-    for picture in files.pictures(request.every_seconds, start):
+    for picture in files.pictures(request.every_seconds, start, request.limit):
         if isinstance(picture.photo, Skip):
             yield picture, picture.photo
             continue

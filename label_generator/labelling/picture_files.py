@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import os
 import pathlib
 from collections.abc import Iterator
@@ -88,8 +89,12 @@ class PictureFiles:
         """Whether a file is a video by its name, and can be read."""
         return name not in self._unnamed and name.lower().endswith(photographs.VIDEO_SUFFIXES)
 
-    def frames(self, every_seconds: float = 0.0) -> int:
-        """About how many pictures and frames there are, as the files tell it. Raises `InputError` for a bad video."""
+    def frames(self, every_seconds: float = 0.0, limit: int = 0) -> int:
+        """About how many pictures and frames there are, as the files tell it, and at most `limit` (0: all).
+
+        Raises:
+          InputError: a bad video.
+        """
         total = 0
         for name in self.names:
             if self.is_video(name):
@@ -98,10 +103,18 @@ class PictureFiles:
                 total += max(1, round(video.count / step))
             else:
                 total += 1
+            if 0 < limit <= total:
+                return limit
         return total
 
-    def pictures(self, every_seconds: float = 0.0, start: int = 0) -> Iterator[Picture]:
-        """All pictures and frames from number `start` on, in order; see `photographs.Video.photos`."""
+    def pictures(self, every_seconds: float = 0.0, start: int = 0, limit: int = 0) -> Iterator[Picture]:
+        """Pictures and frames from number `start` on, in order, and only the first `limit` of all (0: all).
+
+        See `photographs.Video.photos`.
+        """
+        return itertools.islice(self._pictures(every_seconds, start), max(limit - start, 0) if limit else None)
+
+    def _pictures(self, every_seconds: float, start: int) -> Iterator[Picture]:
         number, self.cut_videos = 0, []
         for name in self.names:
             if not self.is_video(name):

@@ -157,6 +157,20 @@ def test_formats(tmp_path, poses, name):
     assert kinds <= {"calibrated"} if name == "tfrecords" else kinds <= {"", "assumed"}
 
 
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("limit", [1, 5, 8, COUNT, 100])
+def test_the_first_poses_alone(tmp_path, poses, name, limit):
+    path = FORMATS[name](tmp_path, poses)
+    whole = everything(label_inputs.open_input(Spec(str(path), name)))
+    opened = label_inputs.open_input(Spec(str(path), name, limit=limit))
+    assert len(opened) == min(limit, COUNT)
+    for start in (0, 4):
+        if start < limit:
+            for field, values in everything(opened, start=start).items():
+                np.testing.assert_array_equal(values, whole[field][start:limit])
+    assert [batch.skipped for batch in opened.batches(0, 4)] == [{}] * -(-len(opened) // 4)
+
+
 def test_people_that_cant_be_used_keep_their_row(tmp_path, poses):
     path = write_coco(tmp_path, poses)
     content = json.loads(path.read_text())
@@ -169,6 +183,8 @@ def test_people_that_cant_be_used_keep_their_row(tmp_path, poses):
         skipped |= {4 * number + i: reason for i, reason in batch.skipped.items()}
         assert all("2.jpg" in batch.file[i] or "5.jpg" in batch.file[i] for i in batch.skipped)
     assert skipped == {2: "not a key point of three numbers for each name", 5: "crowd, not a person"}
+    (first,) = label_inputs.open_input(Spec(str(path), "coco", limit=4)).batches(0, 8)
+    assert (len(first), first.skipped) == (4, {2: "not a key point of three numbers for each name"})
     assert np.isnan(everything(opened)["poses_2d"][[2, 5]]).all()
 
 

@@ -30,6 +30,22 @@ def labels_of(output):
         return {name: content[name] for name in content.files}
 
 
+def test_the_first_pictures_and_poses_alone(red_spots, folder, tmp_path, run_command, canonical_weights, capsys):
+    weights = f"--weights={canonical_weights / 'left2right'},{canonical_weights / 'pose3d'}"
+    call = [f"--input={folder}", f"--output={tmp_path / 'two'}", weights, "--nooverlays"]
+    assert run_command(generate, *call, "--limit=2") == 0
+    assert "2 people in 2 pictures" in capsys.readouterr().out
+    assert labels_of(tmp_path / "two")["person"].tolist() == [0, 1, -1]
+    # Labels of fewer people than people.npz has would count its pictures wrong.
+    call[:2] = [f"--input={tmp_path / 'two' / 'people.npz'}", f"--output={tmp_path / 'again'}"]
+    assert run_command(generate, *call, "--limit=1") == 2
+    assert "--limit: is for the photographs themselves" in capsys.readouterr().err
+    np.save(tmp_path / "p.npy", np.arange(5 * 34, dtype=np.float32).reshape(5, 17, 2) ** 1.1)
+    call = [f"--input={tmp_path / 'p.npy'}", f"--output={tmp_path / 'three'}", weights]
+    assert run_command(generate, *call, "--joints=pose17", "--limit=3", "--dry_run") == 0
+    assert "the first 3 of 5, 3 poses" in capsys.readouterr().out
+
+
 def test_generate_labels_and_draws_photographs(red_spots, folder, tmp_path, run_command, canonical_weights, capsys):
     output = tmp_path / "labels"
     weights = f"--weights={canonical_weights / 'left2right'},{canonical_weights / 'pose3d'}"

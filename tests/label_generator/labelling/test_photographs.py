@@ -94,6 +94,22 @@ def test_people_of_a_video_keep_their_numbers(red_spots, film, tmp_path):
         np.testing.assert_allclose(middles[mine, 0], path(frames[mine]), atol=2)
 
 
+def test_the_first_pictures_alone(red_spots, folder, film, tmp_path):
+    shutil.move(film, folder / "b2.mp4")
+    everyone = find(folder, tmp_path / "all")
+    files = {place: picture_files.PictureFiles(str(folder)).frames(limit=place) for place in (0, 1, 9)}
+    assert files == {0: 24, 1: 1, 9: 9}
+    for limit in (1, 2, 9, 23, 100):
+        people = find(folder, tmp_path / str(limit), limit=limit)
+        pictures = column(everyone, "picture")
+        some = pictures < limit
+        assert len(people) == some.sum()
+        for name in ("joints", "picture", "frame", "person", "reason"):
+            np.testing.assert_array_equal(column(people, name), column(everyone, name)[some])
+    with pytest.raises(InputError, match="people of another input or detector"):
+        find(folder, tmp_path / "9", limit=10)
+
+
 @pytest.fixture
 def cut_film(tmp_path):
     """A film whose header announces 40 frames and whose file ends in the middle."""
