@@ -48,7 +48,7 @@ def core(model: tf.keras.Model) -> tf.keras.Model:
       A model from a crop 'image' [B, r, r, 3], RGB, 0 to 255, to the last stack's 'heatmaps' [B, r/4, r/4, 16] and
       'depths' [B, 16], with its own copy of the values.
     """
-    if model.name == landmark_encoder.KIND:
+    if model.name in (landmark_encoder.KIND, landmark_encoder.LIFTING_KIND):
         image = tf.keras.Input(model.input.shape[1:], name="image")
         outputs = model(image[..., ::-1] * (1.0 / 256.0))
         return tf.keras.Model(image, {"heatmaps": outputs["heatmaps"][:, 0], "depths": outputs["depths"]}, name="core")

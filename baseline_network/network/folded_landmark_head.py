@@ -50,8 +50,18 @@ class FoldedLandmarkHead(tf.Module):
         there = landmark_encoder.read_there(parts.convolution(x, "depth_maps"), heat)
         seen = parts.point(coarsest, "depths.seen")
         y = tf.concat([tf.reshape(seen, [-1, np.prod(seen.shape[1:])]), tf.cast(numbers, self._dtype)], -1)
-        y = tf.cast(parts.dense(y, "depths.dense"), tf.float32)
-        weights, bias = parts.values["depths.whole"]
+        if isinstance(self.sizes, landmark_encoder.LiftingSizes):
+            there_too = [landmark_encoder.features_there(x, heat), landmark_encoder.places(heat)]
+            y = tf.concat([y, *(tf.cast(one, self._dtype) for one in there_too)], -1)
+            y = parts.dense(y, "lifting.dense", "lifting.in.bn")
+            for number in range(landmark_encoder.LIFTING_BLOCKS):
+                name = f"lifting.{number}"
+                y += parts.dense(parts.dense(y, f"{name}.first"), f"{name}.second")
+            weights, bias = parts.values["lifting.whole"]
+        else:
+            y = parts.dense(y, "depths.dense")
+            weights, bias = parts.values["depths.whole"]
+        y = tf.cast(y, tf.float32)
         return {"heatmaps": heat[:, None], "depths": there + tf.matmul(y, tf.constant(weights)) + tf.constant(bias)}
 
 
@@ -93,7 +103,12 @@ class _Folded:
         weights, bias = self._constants(*self.values[name])
         return tf.nn.bias_add(tf.nn.conv2d(x, weights, 1, "SAME"), bias)
 
-    def dense(self, x: tf.Tensor, name: str) -> tf.Tensor:
-        scale, offset = self._affine(f"{name}.bn")
-        weights, bias = self._constants(self.values[name][0] * scale, offset)
+    def dense(self, x: tf.Tensor, name: str, before: str = "") -> tf.Tensor:
+        """A dense layer with the batch norm after it, and the one before it where that is named."""
+        kernel, (scale, offset) = self.values[name][0], self._affine(f"{name}.bn")
+        if before:
+            scale_before, offset_before = self._affine(before)
+            offset = offset + scale * (offset_before @ kernel)
+            kernel = kernel * scale_before[:, None]
+        weights, bias = self._constants(kernel * scale, offset)
         return tf.nn.relu(tf.nn.bias_add(tf.matmul(x, weights), bias))

@@ -13,19 +13,24 @@ from baseline_network.network import folded_hourglass, folded_landmark_head, hou
 from tools.training import op_forms
 
 HOURGLASS = "hourglass3d"
-SIZES = {HOURGLASS: hourglass.Sizes, landmark_encoder.KIND: landmark_encoder.Sizes}
+SIZES = {
+    HOURGLASS: hourglass.Sizes,
+    landmark_encoder.KIND: landmark_encoder.Sizes,
+    landmark_encoder.LIFTING_KIND: landmark_encoder.LiftingSizes,
+}
+_ON_LANDMARKS = (landmark_encoder.KIND, landmark_encoder.LIFTING_KIND)
 # Answers of a network: images [B, r, r, 3], BGR / 256, to heatmaps and depths.
 Answer = Callable[[tf.Tensor], dict[str, tf.Tensor]]
 
 
 def kind_of(sizes: hourglass.Sizes) -> str:
     """The kind that has these sizes."""
-    return landmark_encoder.KIND if isinstance(sizes, landmark_encoder.Sizes) else HOURGLASS
+    return next(kind for kind, its in SIZES.items() if type(sizes) is its)
 
 
 def sizes_of(model: tf.keras.Model) -> hourglass.Sizes:
     """The sizes that a model of `build` was made with."""
-    return (landmark_encoder if model.name == landmark_encoder.KIND else hourglass).sizes_of(model)
+    return (landmark_encoder if model.name in _ON_LANDMARKS else hourglass).sizes_of(model)
 
 
 def build(
@@ -47,6 +52,6 @@ def build(
 
 def answer_of(model: tf.keras.Model) -> Answer:
     """A model without its training, the same numbers but for rounding; what is run and exported."""
-    if model.name == landmark_encoder.KIND:
+    if model.name in _ON_LANDMARKS:
         return folded_landmark_head.FoldedLandmarkHead(model)
     return folded_hourglass.FoldedHourglass(model)

@@ -4,7 +4,8 @@ The landmark network (Bazarevsky et al.: BlazePose: On-device Real-time Body Pos
 trained on many more people than this project's training sets have. Its file is read from the installed wheel whenever
 a network is built; a weights folder holds the head alone. The head is a feature pyramid over the maps at an 8th, a 16th
 and a 32nd of the crop. A joint's place is one softmax over 32 x 32 cells; its depth is read from a map at that place,
-plus what a dense layer makes of the coarsest maps and of the landmark network's own landmarks.
+plus what dense layers make of the coarsest maps, of the landmark network's own landmarks and, in a lifting head, of the
+places found for all joints and of the features there.
 """
 
 from __future__ import annotations
@@ -20,16 +21,21 @@ from tools.cli.errors import InputError
 from tools.detection import mediapipe_models
 from tools.detection.tflite_graph import TfliteGraph
 
-KIND = "landmark_head3d"
+KIND, LIFTING_KIND = "landmark_head3d", "landmark_lifting3d"
 RESOLUTION = 256
 CELLS = 32
 # Tensors of the landmark network: heat maps [64, 64, 39], decoder [32, 32, 48], encoder [32, 32, 32], [16, 16, 88] and
 # [8, 8, 144], 39 landmarks of 5 numbers, 39 world landmarks of 3.
 _TENSORS = (298, 277, 226, 251, 269, 337, 339)
 _ALL = 39
+# What the head sees: maps of these shapes, and so many numbers.
+MAP_SHAPES = ((32, 32, 119), (16, 16, 88), (8, 8, 144))
+NUMBERS = _ALL * 8
 # Channels of the pyramid over those at its finest level.
 _WIDER = (1.0, 1.5, 2.5)
 _DENSE = 256
+# Of a lifting head: channels of its dense layers, and how many residual pairs of them follow the first.
+_LIFTING, LIFTING_BLOCKS = 384, 2
 _DROPPED = 0.1
 BATCH_NORM_EPSILON = 1e-3
 # Cells, of the Gaussian that a joint's probability is trained towards; a map times its mass has peaks of about 1, as
@@ -64,6 +70,11 @@ class Sizes(hourglass.Sizes):
     def heatmap_resolution(self) -> int:
         """Side of the heatmaps in their own pixels."""
         return CELLS
+
+
+@dataclasses.dataclass(frozen=True)
+class LiftingSizes(Sizes):
+    """Sizes of a lifting head, whose depths depend on the places found for the joints too."""
 
 
 @functools.cache
@@ -110,6 +121,34 @@ def heat(logits: tf.Tensor) -> tf.Tensor:
 def read_there(values: tf.Tensor, heat: tf.Tensor) -> tf.Tensor:
     """Values [B, h, w, J] where the joints are, by their `heat`: [B, J] float32; no gradient moves the heat."""
     return tf.reduce_sum(tf.cast(values, tf.float32) * tf.stop_gradient(heat), [1, 2]) / PEAK
+
+
+def places(heat: tf.Tensor) -> tf.Tensor:
+    """Heat [B, h, w, J] -> [B, J * 3]: mean x, y of a joint's probabilities in -1..1 of the crop, and their spread."""
+    shares = tf.stop_gradient(heat) / PEAK
+    height, width = heat.shape[1:3]
+    rows = (tf.range(height, dtype=tf.float32) + 0.5) * (2.0 / height) - 1.0
+    columns = (tf.range(width, dtype=tf.float32) + 0.5) * (2.0 / width) - 1.0
+    by_row, by_column = tf.reduce_sum(shares, 2), tf.reduce_sum(shares, 1)  # [B, h, J], [B, w, J]
+    y, x = tf.einsum("bhj,h->bj", by_row, rows), tf.einsum("bwj,w->bj", by_column, columns)
+    squares = tf.einsum("bhj,h->bj", by_row, rows**2) + tf.einsum("bwj,w->bj", by_column, columns**2)
+    spread = tf.sqrt(tf.maximum(squares - x**2 - y**2, 0.0) + 1e-6)
+    return tf.concat([x, y, spread], -1)
+
+
+def features_there(features: tf.Tensor, heat: tf.Tensor) -> tf.Tensor:
+    """Features [B, h, w, C] where the joints are, by their `heat` [B, h, w, J]: [B, J * C] float32."""
+    there = tf.einsum("bhwj,bhwc->bjc", tf.stop_gradient(heat) / PEAK, tf.cast(features, tf.float32))
+    return tf.reshape(there, [-1, there.shape[1] * there.shape[2]])
+
+
+@tf.keras.utils.register_keras_serializable(package="baseline_network")
+class SeenThere(tf.keras.layers.Layer):
+    """(features [B, h, w, C], heat [B, h, w, J]) -> [B, J * (C + 3)] float32: `features_there` and `places`."""
+
+    def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        """inputs: (features, heat); no gradient moves the heat."""
+        return tf.concat([features_there(*inputs), places(inputs[1])], -1)
 
 
 @tf.keras.utils.register_keras_serializable(package="baseline_network")
@@ -159,6 +198,28 @@ class _Builder:
         y = self.point(y, x.shape[-1], f"{name}.down", False)
         return tf.keras.layers.Add(dtype=self._dtype, name=f"{name}.add")([x, y])
 
+    def dense(self, x: tf.Tensor, channels: int, name: str, relu: bool = True) -> tf.Tensor:
+        layer = tf.keras.layers.Dense(channels, use_bias=False, dtype=self._dtype, name=name)
+        return self.normed(layer(x), name, relu)
+
+    def dropped(self, x: tf.Tensor, name: str) -> tf.Tensor:
+        return tf.keras.layers.Dropout(_DROPPED, dtype=self._dtype, name=name)(x)
+
+    def densely(self, x: tf.Tensor) -> tf.Tensor:
+        """What a head that does not lift makes of its numbers [B, n]."""
+        return self.dense(self.dropped(x, "depths.drop"), _DENSE, "depths.dense")
+
+    def lifted(self, x: tf.Tensor) -> tf.Tensor:
+        """What a lifting head makes of its numbers [B, n]: dense layers with residuals (Martinez et al., ICCV 2017)."""
+        x = self.dropped(self.normed(x, "lifting.in", False), "lifting.drop")
+        x = self.dense(x, _LIFTING, "lifting.dense")
+        for number in range(LIFTING_BLOCKS):
+            name = f"lifting.{number}"
+            y = self.dropped(self.dense(x, _LIFTING, f"{name}.first"), f"{name}.drop")
+            y = self.dense(y, _LIFTING, f"{name}.second")
+            x = tf.keras.layers.Add(dtype=self._dtype, name=f"{name}.add")([x, y])
+        return x
+
 
 def build(sizes: Sizes | None = None, *, synchronized: bool = False, dtype: hourglass.DType = None) -> tf.keras.Model:
     """The network as a Keras functional model, inputs and outputs as of `hourglass.build`.
@@ -193,18 +254,24 @@ def build(sizes: Sizes | None = None, *, synchronized: bool = False, dtype: hour
     there = layers.Conv2D(sizes.joints, 1, dtype=dtype, name="depth_maps")(x)
     there = ReadThere(dtype="float32", name="depths.there")([there, heatmaps])
     seen = layers.Flatten(dtype=dtype, name="depths.flat")(make.point(coarsest, 16, "depths.seen"))
-    y = layers.Concatenate(dtype=dtype, name="depths.all")([seen, numbers])
-    y = layers.Dropout(_DROPPED, dtype=dtype, name="depths.drop")(y)
-    y = make.normed(layers.Dense(_DENSE, use_bias=False, dtype=dtype, name="depths.dense")(y), "depths.dense")
-    y = layers.Dense(sizes.joints, dtype="float32", name="depths.whole")(y)
+    lifting = isinstance(sizes, LiftingSizes)
+    of_joints = [SeenThere(dtype="float32", name="lifting.there")([x, heatmaps])] if lifting else []
+    y = layers.Concatenate(dtype=dtype, name="depths.all")([seen, numbers, *of_joints])
+    y = make.lifted(y) if lifting else make.densely(y)
+    y = layers.Dense(sizes.joints, dtype="float32", name="lifting.whole" if lifting else "depths.whole")(y)
     depths = layers.Add(dtype="float32", name="depths")([there, y])
-    return tf.keras.Model(
-        image, {"heatmaps": hourglass.Stack(dtype="float32", name="heatmaps")([heatmaps]), "depths": depths}, name=KIND
-    )
+    outputs = {"heatmaps": hourglass.Stack(dtype="float32", name="heatmaps")([heatmaps]), "depths": depths}
+    return tf.keras.Model(image, outputs, name=LIFTING_KIND if lifting else KIND)
+
+
+def head_of(model: tf.keras.Model) -> tf.keras.Model:
+    """The part of a model of `build` that is trained: from what `LandmarkMaps` gives to the same outputs."""
+    return tf.keras.Model(model.get_layer("landmark_maps").output, model.output, name=model.name)
 
 
 def sizes_of(model: tf.keras.Model) -> Sizes:
     """The sizes a model of `build` was made with."""
     names = {layer.name for layer in model.layers}
     modules = sum(f"level0.{number}.dw" in names for number in range(len(names)))
-    return Sizes(1, modules, model.get_layer("logits").input.shape[-1], RESOLUTION, model.output["depths"].shape[-1])
+    kind = LiftingSizes if model.name == LIFTING_KIND else Sizes
+    return kind(1, modules, model.get_layer("logits").input.shape[-1], RESOLUTION, model.output["depths"].shape[-1])

@@ -75,6 +75,21 @@ class HourglassWeights:
         values = {**self.values, "reg/kernel": kernel.astype(np.float32)}
         return dataclasses.replace(self, sizes=sizes, values=values)
 
+    def of_kind(self, sizes: hourglass.Sizes) -> HourglassWeights:
+        """These weights for a network of another kind; the same object where it is theirs already.
+
+        Of a head on the landmark network that does not lift (`landmark_encoder.Sizes`) for one that does: what the two
+        have in common, the rest as random as in a new network but for the last layer, which begins at zero.
+        """
+        if type(sizes) is type(self.sizes):
+            return self
+        values = {
+            name: np.asarray(variable) for name, variable in variables_of(kinds.build(sizes, dtype="float32")).items()
+        }
+        values["lifting.whole/kernel"] = np.zeros_like(values["lifting.whole/kernel"])
+        values |= {name: value for name, value in self.values.items() if name in values}
+        return dataclasses.replace(self, sizes=sizes, values=values)
+
     def build(
         self, dtype: hourglass.DType = None, synchronized: bool = False, form: str = op_forms.AUTO
     ) -> tf.keras.Model:

@@ -16,7 +16,15 @@ from typing import Any
 import tensorflow as tf
 
 from baseline_network.network import decoding, hourglass, kinds, landmark_encoder, network_files
-from baseline_network.training import cached_pictures, losses, reviewed, trainer, training_data, training_flags
+from baseline_network.training import (
+    cached_maps,
+    cached_pictures,
+    losses,
+    reviewed,
+    trainer,
+    training_data,
+    training_flags,
+)
 from tfrecords import reader
 from tfrecords.storage import fingerprints
 from tools.cli import plans
@@ -57,6 +65,7 @@ class NetworkTraining:
       sets: training sets with their shares of a batch. batches: how pictures become batches. test: test records.
       batch_size, steps_per_epoch, epochs: of the training.
       cached: pictures are kept in memory and varied on the device (`cached_pictures`).
+      maps: inner maps of varied crops are kept on disk (`cached_maps`), those of so many `shards`; None: not.
     """
 
     sizes: hourglass.Sizes
@@ -68,6 +77,8 @@ class NetworkTraining:
     steps_per_epoch: int
     epochs: int
     cached: bool = False
+    maps: cached_maps.KeptMaps | None = None
+    shards: int = 0
 
 
 def train(flags: Flags) -> int:
@@ -86,6 +97,7 @@ def train(flags: Flags) -> int:
     moves_groups(flags, devices)
     if service and flags.cache_pictures:
         raise InputError("--cache_pictures: pictures that --data_service's workers decode aren't kept here")
+    check_cached_maps(flags, devices)
     if flags.frozen_stem and not flags.weights:
         raise InputError("--frozen_stem: without --weights the first layers would stay random")
     if flags.frozen_stem and start is not None and isinstance(start.sizes, landmark_encoder.Sizes):
@@ -126,6 +138,7 @@ def train(flags: Flags) -> int:
             f"{mixed} pictures in a batch; {flags.epochs} epochs of {training.steps_per_epoch:,} steps; {devices}",
             flush=True,
         )
+    training = keep_maps(flags, training, settings, session.directory, devices)
     evaluator = trainer.Evaluator(sizes, training.test)
     with devices.scope():
         network, model = build_model(flags, training, devices)
@@ -146,6 +159,35 @@ def train(flags: Flags) -> int:
             train_pictures=records.counts,
         )  # fmt: skip
     return 0
+
+
+def check_cached_maps(flags: Flags, devices: TrainingDevices) -> None:
+    """Raises `InputError` when --cached_maps is asked for where it cannot be."""
+    if not flags.cached_maps:
+        if flags.maps_dir:
+            raise InputError("--maps_dir: --cached_maps says how many crops' maps are kept there")
+        return
+    if flags.encoder != "mediapipe":
+        raise InputError("--cached_maps is for --encoder=mediapipe, whose maps stay as they are")
+    if flags.cache_pictures or flags.data_service or devices.replicas > 1:
+        raise InputError("--cached_maps is for one device, without --cache_pictures and --data_service")
+
+
+def keep_maps(
+    flags: Flags, training: NetworkTraining, settings: dict[str, Any], directory: str, devices: TrainingDevices
+) -> NetworkTraining:
+    """Makes the maps of --cached_maps, where they are not there yet."""
+    if not flags.cached_maps:
+        return training
+    of_crops = ("batch_size", "seed", "mix", "unaugmented", "scaled_3d", "margin", "quality_power", "min_quality")
+    names = (*of_crops, "train_records", "decisions", *training_flags.AUGMENTATION)
+    description = {name: settings[name] for name in names}
+    make = functools.partial(training_data.make_batches, training.sets, training.batches)
+    maps = cached_maps.KeptMaps(flags.maps_dir or os.path.join(directory, "maps"), description, make)
+    shards = -(-flags.cached_maps // (cached_maps.SHARD_STEPS * training.batch_size))
+    with training_data.named_pictures([one.where for one in training.sets]):
+        maps.make(range(shards))
+    return dataclasses.replace(training, maps=maps, shards=shards)
 
 
 def _preview(flags: Flags, records: TrainingRecords, start: network_files.HourglassWeights | None) -> int:
@@ -218,6 +260,9 @@ def network_sizes(flags: Flags, start: network_files.HourglassWeights | None) ->
         return sizes
     if flags.encoder != "none" and not isinstance(start.sizes, landmark_encoder.Sizes):
         raise InputError(f"--encoder={flags.encoder}: the network in --weights is an hourglass")
+    if flags.encoder != "none":
+        # Of a head that does not lift yet, all but what the depths are made of besides goes on.
+        start = dataclasses.replace(start, sizes=landmark_encoder.LiftingSizes(**dataclasses.asdict(start.sizes)))
     for name in training_flags.SIZES:
         size = getattr(start.sizes, name)
         if name != "resolution" and flags.given(name) and getattr(sizes, name) != size:
@@ -229,7 +274,8 @@ def _sizes(flags: Flags) -> hourglass.Sizes:
     if flags.encoder == "none":
         return hourglass.Sizes(**{name: getattr(flags, name) for name in training_flags.SIZES})
     # The published sizes are the hourglass's; a head has its own where none are given.
-    return landmark_encoder.Sizes(**{name: getattr(flags, name) for name in training_flags.SIZES if flags.given(name)})
+    given = {name: getattr(flags, name) for name in training_flags.SIZES if flags.given(name)}
+    return landmark_encoder.LiftingSizes(**given)
 
 
 def training_sets(flags: Flags, records: TrainingRecords) -> list[training_data.TrainingSet]:
@@ -265,7 +311,7 @@ def collect_settings(
         settings[name] = [records.train.index(place) for place in getattr(flags, name)]
     decisive = [*training_flags.SIZES, *training_flags.DECISIVE, *training_flags.AUGMENTATION]
     decisive += ["precision", "train_records", *(["decisions"] if flags.decisions else [])]
-    decisive += [name for name in ("frozen_stem", "cache_pictures") if getattr(flags, name)]
+    decisive += [name for name in ("frozen_stem", "cache_pictures", "cached_maps") if getattr(flags, name)]
     decisive += ["encoder"] if isinstance(sizes, landmark_encoder.Sizes) else []
     if start is not None:
         settings["first_weights"] = checksums.of_arrays(start.values)[: checksums.SHORT]
@@ -283,7 +329,7 @@ def build_model(
     """The network, and the compiled Keras model that trains it; call it in `devices.scope()`."""
     synchronized = devices.replicas > 1
     if training.start is not None:
-        start = training.start.at_resolution(training.sizes.resolution)
+        start = training.start.at_resolution(training.sizes.resolution).of_kind(training.sizes)
         network = start.build(synchronized=synchronized, form=devices.op_form)
     else:
         network = kinds.build(training.sizes, synchronized=synchronized, form=devices.op_form)
@@ -292,7 +338,9 @@ def build_model(
     prepare = functools.partial(cached_pictures.prepare, setup=training.batches) if training.cached else None
     weights = losses.Weights(flags.reg_weight, flags.var_weight)
     grouped = moves_groups(flags, devices) and not isinstance(training.sizes, landmark_encoder.Sizes)
-    model = trainer.Trainer(network, weights, training.batch_size, prepare, grouped)
+    network = landmark_encoder.head_of(network) if training.maps else network
+    codes = training.maps.codes if training.maps else None
+    model = trainer.Trainer(network, weights, training.batch_size, prepare, grouped, codes)
     if flags.schedule == "cosine":
         steps = training.steps_per_epoch * training.epochs
         schedule = schedules.WarmupCosine(flags.learning_rate, steps, _WARMUP_STEPS)
@@ -351,6 +399,10 @@ def make_job(
         arrays = [cached_pictures.load(one, training.batches) for one in training.sets]
         make_cached = functools.partial(cached_pictures.make_batches, training.sets, arrays, training.batches)
         make_batches, make_rows = make_cached, None  # type: ignore[assignment]
+    if training.maps:
+        seed = training.batches.seed
+        make_kept = functools.partial(training.maps.make_batches, training.shards, training.batch_size, seed)
+        make_batches, make_rows = make_kept, None  # type: ignore[assignment]
     given = (training.batch_size, training.steps_per_epoch, evaluate, evaluator.draw, make_rows)
     return TrainingJob(model, make_batches, *given, memory.output_bytes(network))
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 from baseline_network.evaluation import pose_errors
 from baseline_network.images import crop
 from baseline_network.network import decoding, hourglass, kinds, landmark_encoder, network_files, targets
-from baseline_network.training import grouped_variables, losses, rmsprop, training_data
+from baseline_network.training import cached_maps, grouped_variables, losses, rmsprop, training_data
 from tfrecords import reader
 from tools.training.division import Division, Rows
 
@@ -45,15 +45,18 @@ class Trainer(tf.keras.Model):
         batch_size: int,
         prepare: Prepare = None,
         grouped: bool = False,
+        codes: cached_maps.Codes | None = None,
     ) -> None:
         """network: of `hourglass.build`. batch_size: of the global batch. prepare: run first in every training step.
+
+        codes: batches are those of `cached_maps.KeptMaps`, and the network takes maps (`landmark_encoder.head_of`).
 
         grouped: cast and move variables as a few vectors (`grouped_variables`), which is for one replica and
           `PublishedRMSprop` alone.
         """
         super().__init__(name="baseline")
         self.network, self._grouped = network, grouped
-        self._weights, self._batch_size, self._prepare = weights, batch_size, prepare
+        self._weights, self._batch_size, self._prepare, self._codes = weights, batch_size, prepare, codes
         sizes = kinds.sizes_of(network)
         self._resolution, self._cells = sizes.resolution, isinstance(sizes, landmark_encoder.Sizes)
         names = ["loss", "heatmap_loss", "depth_loss"] + (["geometric_loss"] if weights.var_weight else [])
@@ -66,7 +69,10 @@ class Trainer(tf.keras.Model):
 
     def losses_of(self, batch: dict[str, tf.Tensor], training: bool) -> dict[str, tf.Tensor]:
         """The parts of the loss, each [B]."""
-        outputs = self.network(crop.to_network(batch["images"]), training=training)
+        if self._codes is None:
+            outputs = self.network(crop.to_network(batch["images"]), training=training)
+        else:
+            outputs = self.network([*self._codes.decode(batch["codes"]), batch["numbers"]], training=training)
         return losses.losses(
             outputs, batch, self._resolution, self._weights, batch["depth_weights"], probabilities=self._cells
         )

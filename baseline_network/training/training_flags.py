@@ -93,6 +93,14 @@ def declare(description: str) -> command.Flags:
             False,
             "decode all training pictures once, keep them in memory, and crop and vary them on the device; for GPUs",
         )
+        flags.integer(
+            "cached_maps",
+            0,
+            "with --encoder=mediapipe: number of varied pictures whose inner maps are computed once, kept on disk (154 "
+            "kB each) and trained on in every epoch; 0: pictures are varied anew at every step",
+            lower_bound=0,
+        )
+        flags.string("maps_dir", "", "folder of --cached_maps; not given: maps/ of the experiment directory")
         flags.integer("test_limit", 2000, "number of test records evaluated after each epoch; 0: all", lower_bound=0)
     with flags.group("Network"):
         flags.string(

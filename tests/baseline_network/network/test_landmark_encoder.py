@@ -15,12 +15,23 @@ from tools.detection import mediapipe_models
 SIZES = landmark_encoder.Sizes(modules=1, features=8)
 
 
-@pytest.fixture(scope="module")
-def model():
+LIFTING = landmark_encoder.LiftingSizes(modules=1, features=8)
+
+
+@pytest.fixture(scope="module", params=[SIZES, LIFTING], ids=["head", "lifting"])
+def model(request):
     if not mediapipe_models.available():
         pytest.skip(f"models not found: {mediapipe_models.HOW_TO_GET_IT}")
     tf.keras.utils.set_random_seed(3)
-    return landmark_encoder.build(SIZES, dtype="float32")
+    model = landmark_encoder.build(request.param, dtype="float32")
+    # Batch norms' values as after a training, not those with which nothing is moved.
+    rng = np.random.default_rng(5)
+    for name, variable in network_files.variables_of(model).items():
+        if name.endswith(("/gamma", "/moving_variance")):
+            variable.assign(rng.uniform(0.7, 1.4, variable.shape))
+        elif name.endswith(("/beta", "/moving_mean")):
+            variable.assign(rng.normal(0, 0.2, variable.shape))
+    return model
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +45,12 @@ def images(count=1):
 
 def test_files_hold_the_head_alone_and_give_the_same_answers(model, saved):
     network = network_files.load(saved)
-    assert network.sizes == kinds.sizes_of(model) == SIZES
-    assert json.loads((saved / "model.json").read_text())["network"] == landmark_encoder.KIND
+    assert network.sizes == kinds.sizes_of(model)
+    assert type(network.sizes) is type(kinds.sizes_of(model)) is kinds.SIZES[model.name]
+    assert json.loads((saved / "model.json").read_text())["network"] == model.name
     assert set(network.values) == set(network_files.variables_of(model))
     # The landmark network has millions of numbers.
-    assert sum(value.size for value in network.values.values()) == model.count_params() < 500_000
+    assert sum(value.size for value in network.values.values()) == model.count_params() < 1_500_000
     outputs, again = model(images(), training=False), network.build("float32")(images(), training=False)
     assert outputs["heatmaps"].shape == (1, 1, 32, 32, 16)
     assert outputs["depths"].shape == (1, 16)
@@ -49,6 +61,34 @@ def test_files_hold_the_head_alone_and_give_the_same_answers(model, saved):
     folded = kinds.answer_of(model)(images())
     for name, values in outputs.items():
         np.testing.assert_allclose(folded[name], values, rtol=1e-3, atol=1e-4)
+
+
+def test_a_head_goes_on_as_one_that_lifts(model):
+    values = {name: variable.numpy() for name, variable in network_files.variables_of(model).items()}
+    before = network_files.HourglassWeights(kinds.sizes_of(model), values, {})
+    assert before.of_kind(kinds.sizes_of(model)) is before
+    if kinds.sizes_of(model) == LIFTING:
+        return
+    lifting = before.of_kind(LIFTING).build("float32")
+    outputs, again = model(images(), training=False), lifting(images(), training=False)
+    np.testing.assert_allclose(again["heatmaps"], outputs["heatmaps"], atol=1e-6)
+    # What is read where the joints are, without what the former dense layers added.
+    there = tf.keras.Model(model.input, model.get_layer("depths.there").output)(images(), training=False)
+    np.testing.assert_allclose(again["depths"], there, atol=1e-5)
+
+
+def test_places_are_those_of_the_probabilities():
+    heat = np.zeros((1, 32, 32, 2), np.float32)
+    heat[0, 20, 9, 0] = landmark_encoder.PEAK
+    heat[0, [4, 8], 31, 1] = landmark_encoder.PEAK / 2
+    x, y, spread = np.split(landmark_encoder.places(tf.constant(heat))[0].numpy(), 3)
+    np.testing.assert_allclose(x, [9.5 / 16 - 1, 31.5 / 16 - 1], atol=1e-6)
+    np.testing.assert_allclose(y, [20.5 / 16 - 1, 6.5 / 16 - 1], atol=1e-6)
+    np.testing.assert_allclose(spread, [1e-3, 2 / 16], atol=2e-4)
+    features = np.random.default_rng(0).random((1, 32, 32, 3), np.float32)
+    there = landmark_encoder.features_there(tf.constant(features), tf.constant(heat))
+    middle = (features[0, 4, 31] + features[0, 8, 31]) / 2
+    np.testing.assert_allclose(there[0], [*features[0, 20, 9], *middle], rtol=1e-5)
 
 
 def test_only_the_head_is_trained(model):
