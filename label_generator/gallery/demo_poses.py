@@ -10,9 +10,11 @@ import numpy as np
 
 from label_generator.gallery.sheet import Labelled
 from label_generator.labelling import cameras, formats, inputs
-from label_generator.labelling.inputs import Batch, Input
+from label_generator.labelling.batch import Batch
+from label_generator.labelling.inputs import Input
 from label_generator.labelling.options import parse_image_size
 from label_generator.lifting.lifter import Lifter
+from tfrecords import schema
 from tfrecords.formats import images
 from tfrecords.source import Options, Skip
 from tfrecords.sources import open_source
@@ -76,7 +78,7 @@ def from_input(path: str, flags: command.Flags, lifter: Lifter) -> Labelled:
     }
     provenance = np.concatenate([batch.provenance for batch in batches])[: flags.limit]
     for kind in np.unique(kinds):
-        print(f"camera: {inputs.CAMERA_KINDS[kind]} for {np.count_nonzero(kinds == kind):,} poses")
+        print(f"camera: {schema.CAMERA_KINDS[kind]} for {np.count_nonzero(kinds == kind):,} poses")
     names = names_of(source, batches)[: flags.limit]
     pictures = None
     if flags.images != "none":

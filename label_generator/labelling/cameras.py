@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from label_generator.labelling.inputs import CAMERA_KINDS, Batch
+from label_generator.labelling.batch import Batch
 from tfrecords import schema
 from tools.cli.errors import InputError
 from tools.pose import cameras
@@ -57,10 +57,10 @@ class CameraChoice:
         return poses, self._by_fov(batch, first), _kinds(size, schema.GIVEN)
 
     def _calibrated(self, batch: Batch, by_size: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        known = np.isin(batch.camera_kind, [CAMERA_KINDS.index(kind) for kind in KNOWN])
+        known = np.isin(batch.camera_kind, [schema.CAMERA_KINDS.index(kind) for kind in KNOWN])
         known &= np.isfinite(batch.intrinsics).all(1)
         intrinsics = np.where(known[:, None], batch.intrinsics, np.nan).astype(np.float32)
-        kinds = np.where(known, batch.camera_kind, CAMERA_KINDS.index(schema.NOMINAL)).astype(np.uint8)
+        kinds = np.where(known, batch.camera_kind, schema.CAMERA_KINDS.index(schema.NOMINAL)).astype(np.uint8)
         poses, distorted = batch.poses_2d, known & np.isfinite(batch.distortion).all(1)
         if distorted.any():
             poses = poses.copy()
@@ -70,7 +70,7 @@ class CameraChoice:
             assumed = cameras.intrinsics_from_size(self._sizes(batch))
             taken = ~known & np.isfinite(assumed).all(1)
             intrinsics[taken] = assumed[taken]
-            kinds[taken] = CAMERA_KINDS.index(schema.ASSUMED)
+            kinds[taken] = schema.CAMERA_KINDS.index(schema.ASSUMED)
         return poses, intrinsics, kinds
 
     def _sizes(self, batch: Batch) -> np.ndarray:
@@ -97,7 +97,7 @@ def _tiled(intrinsics: Sequence[float], size: int) -> np.ndarray:
 
 
 def _kinds(size: int, kind: str) -> np.ndarray:
-    return np.full(size, CAMERA_KINDS.index(kind), np.uint8)
+    return np.full(size, schema.CAMERA_KINDS.index(kind), np.uint8)
 
 
 def parse_camera(text: str, image_size: tuple[int, int] | None) -> CameraChoice:

@@ -9,6 +9,7 @@ import pathlib
 import numpy as np
 
 from label_generator.labelling import inputs, lifted_batches, photographs, same_pictures, summaries
+from label_generator.labelling.batch import Batch
 from label_generator.labelling.options import LABELS, LabellingOptions
 from label_generator.labelling.picture_files import PictureFiles
 from label_generator.lifting import joint_places, settings
@@ -73,7 +74,7 @@ def show(flags: Flags, options: LabellingOptions) -> int:
     return plans.show(flags, reads, selects, [options.folder / name for name in writes])
 
 
-def _usable_text(options: LabellingOptions, batch: inputs.Batch, chosen: settings.LifterSettings, recipe: str) -> str:
+def _usable_text(options: LabellingOptions, batch: Batch, chosen: settings.LifterSettings, recipe: str) -> str:
     """How many poses of a batch can get a label as far as their 2D tells, and why the others can't."""
     reasons = collections.Counter(filter(None, without_label(options, batch, chosen, recipe)))
     whole = float(np.mean(batch.provenance > 0)) if len(batch) else 0.0
@@ -81,9 +82,7 @@ def _usable_text(options: LabellingOptions, batch: inputs.Batch, chosen: setting
     return text + "".join(f"; {count:,} without a label: {reason}" for reason, count in reasons.most_common())
 
 
-def without_label(
-    options: LabellingOptions, batch: inputs.Batch, chosen: settings.LifterSettings, recipe: str
-) -> list[str]:
+def without_label(options: LabellingOptions, batch: Batch, chosen: settings.LifterSettings, recipe: str) -> list[str]:
     """Why each pose of a batch will get no label, '' where nothing of its 2D is against one; see `Lifter.lift`."""
     canonical = recipe == "canonical"
     views, intrinsics, _ = options.camera.pinhole_views(batch, 0, by_size=canonical)

@@ -20,7 +20,7 @@ from tools.files import remote
 from tools.files.decisions import Decisions
 from tools.pose import joints
 
-_NOMINAL = inputs.CAMERA_KINDS.index(schema.NOMINAL)
+_NOMINAL = schema.CAMERA_KINDS.index(schema.NOMINAL)
 
 
 class LabelledSource(Source):
@@ -107,7 +107,7 @@ class LabelledSource(Source):
         # A nominal depth is no place in the picture's own camera.
         record.root_3d = np.full(3, np.nan, np.float32) if nominal else columns["roots"][i].copy()
         record.intrinsics = columns["intrinsics"][i].copy()
-        record.camera_kind = inputs.CAMERA_KINDS[columns["camera_kind"][i]]
+        record.camera_kind = schema.CAMERA_KINDS[columns["camera_kind"][i]]
         record.quality = float(columns["quality"][i])
         record.joint_quality = columns["joint_quality"][i].copy()
         record.weights = self._weights

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from label_generator.labelling import inputs
+from label_generator.labelling.batch import Batch
 from label_generator.labelling.options import LabellingOptions
 from label_generator.lifting import joint_places
 from tfrecords import schema
@@ -20,7 +21,7 @@ if TYPE_CHECKING:  # it imports TensorFlow, and bad flags are reported before th
 
 BELOW_QUALITY = "quality below --min_quality"
 NOT_FINITE = "label is not finite"
-_ASSUMED = inputs.CAMERA_KINDS.index(schema.ASSUMED)
+_ASSUMED = schema.CAMERA_KINDS.index(schema.ASSUMED)
 _JOINTS_OF_FORMATS = {"lsp": "lsp14", "aichallenger": "aichallenger14", "npy_tree": "pose17", "mpii": "mpii16"}
 _LIFTED = ("coarse_3d", "quality", "expected_error_mm", "joint_quality", "residual_mm", "at_range_end")
 
@@ -38,9 +39,7 @@ class Rows(Protocol):
     def append(self, values: Mapping[str, Any]) -> None: ...
 
 
-def label_batch(
-    options: LabellingOptions, lifter: Lifter, rows: Rows, batch: inputs.Batch, first: int, size: int
-) -> None:
+def label_batch(options: LabellingOptions, lifter: Lifter, rows: Rows, batch: Batch, first: int, size: int) -> None:
     """Lifts one batch, padded to `size` poses, and appends its rows.
 
     Args:
@@ -119,7 +118,7 @@ def labels_of(
     return {name: np.concatenate(values) for name, values in parts.items()}
 
 
-def _review(decisions: Decisions, batch: inputs.Batch, first: int) -> dict[int, str]:
+def _review(decisions: Decisions, batch: Batch, first: int) -> dict[int, str]:
     """Swaps left and right in the batch where a review says so; returns place in the batch -> why it is dropped."""
     dropped, poses, provenance = {}, batch.poses_2d.copy(), batch.provenance.copy()
     for i in range(len(batch)):

@@ -31,9 +31,11 @@ from label_generator.labelling import (
     same_pictures,
     summaries,
 )
+from label_generator.labelling.batch import Batch
 from label_generator.labelling.options import LABELS, LabellingOptions
 from label_generator.labelling.picture_files import PictureFiles
 from label_generator.lifting import joint_places
+from tfrecords import schema
 from tfrecords.exports import clips, formats
 from tfrecords.exports.rows import COLUMNS, TEXTS
 from tfrecords.storage import manifest
@@ -262,7 +264,7 @@ def _other_order(options: LabellingOptions, poses: inputs.Input, lifter: Lifter)
     return finding.order
 
 
-def _ahead(poses: inputs.Input, already: int, size: int) -> Iterator[tuple[int, inputs.Batch]]:
+def _ahead(poses: inputs.Input, already: int, size: int) -> Iterator[tuple[int, Batch]]:
     """(number of the first pose, batch), each read while the one before is lifted."""
     if already >= len(poses):
         return
@@ -307,7 +309,7 @@ def _finish(
         temporary = part / f"{LABELS}.tmp"
         extra = {
             "reasons": np.array(files.reasons),
-            "camera_kinds": np.array(inputs.CAMERA_KINDS),
+            "camera_kinds": np.array(schema.CAMERA_KINDS),
             "weights": np.array([weights]),
             # Without the time it took: the same labels are the same bytes.
             "summary": np.array([json.dumps({**summary, "seconds": None})]),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from label_generator.labelling import cameras, inputs, picture_counts
+from label_generator.labelling import cameras, picture_counts
 from label_generator.labelling.options import LABELS, LabellingOptions
 from tfrecords import schema
 from tfrecords.exports import formats
@@ -59,7 +59,7 @@ def summarize(
     from label_generator.lifting import quality
 
     reasons = np.zeros(len(files.reasons), np.int64)
-    kinds = np.zeros(len(inputs.CAMERA_KINDS), np.int64)
+    kinds = np.zeros(len(schema.CAMERA_KINDS), np.int64)
     bins = np.zeros(_QUALITY_BINS, np.int64)
     at_end, errors, off_centre = 0, 0.0, 0
     for start in range(0, files.rows, _ROWS_AT_ONCE):
@@ -80,7 +80,7 @@ def summarize(
         "labels": labels,
         "without_label": {text: int(n) for text, n in zip(files.reasons[1:], reasons[1:]) if n},
         "camera": options.camera.name,
-        "camera_kinds": {text or "none": int(n) for text, n in zip(inputs.CAMERA_KINDS, kinds) if n},
+        "camera_kinds": {text or "none": int(n) for text, n in zip(schema.CAMERA_KINDS, kinds) if n},
         "weights": weights,
         "settings": dataclasses.asdict(lifter.settings),
         "quality_calibrated": lifter.calibration is not quality.UNCALIBRATED,

@@ -7,6 +7,7 @@ from label_generator.labelling import array_inputs, array_rows, formats
 from label_generator.labelling import inputs as label_inputs
 from label_generator.labelling.inputs import Spec
 from tests.label_generator.labelling.opened_inputs import coco, everything
+from tfrecords import schema
 from tools.cli.errors import InputError
 from tools.pose import joints
 
@@ -43,7 +44,7 @@ def test_archives_with_cameras_masks_and_confidence(tmp_path, people):
     np.savez(tmp_path / "a.npz", poses_2d=people.pose_2d, intrinsics=people.intrinsics, joint_mask=mask)
     found = everything(label_inputs.open_input(Spec(str(tmp_path / "a.npz"), "array", joints="pose17")), 100)
     np.testing.assert_array_equal(found["intrinsics"], people.intrinsics)
-    assert set(found["camera_kind"]) == {label_inputs.CAMERA_KINDS.index("given")}
+    assert set(found["camera_kind"]) == {schema.CAMERA_KINDS.index("given")}
     np.testing.assert_array_equal(found["provenance"] == joints.LABELLED, mask)
     confident = np.concatenate([people.pose_2d, np.where(mask, 0.8, 0.4)[..., None]], -1)
     np.save(tmp_path / "c.npy", confident)

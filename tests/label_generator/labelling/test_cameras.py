@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 
 from label_generator.labelling import cameras as label_cameras
-from label_generator.labelling import inputs as label_inputs
+from label_generator.labelling.batch import empty_batch
+from tfrecords import schema
 from tools.cli.errors import InputError
 from tools.pose import cameras
 
 
 def batch_of(people, **changes):
-    batch = label_inputs.empty_batch(len(people.records))
+    batch = empty_batch(len(people.records))
     batch.poses_2d, batch.intrinsics = people.pose_2d, people.intrinsics
-    batch.camera_kind[:] = label_inputs.CAMERA_KINDS.index("calibrated")
+    batch.camera_kind[:] = schema.CAMERA_KINDS.index("calibrated")
     for name, value in changes.items():
         setattr(batch, name, value)
     return batch
@@ -24,7 +25,7 @@ def sizeless(batch):
 
 
 def kinds_of(kinds):
-    return {label_inputs.CAMERA_KINDS[kind] for kind in kinds}
+    return {schema.CAMERA_KINDS[kind] for kind in kinds}
 
 
 def test_camera_choices(people):
@@ -42,7 +43,7 @@ def test_camera_choices(people):
         assert kinds_of(kinds) == {kind}
         np.testing.assert_array_equal(poses, people.pose_2d)
     # What the original's readers assume is nobody's calibration.
-    batch.camera_kind[:7] = label_inputs.CAMERA_KINDS.index("assumed")
+    batch.camera_kind[:7] = schema.CAMERA_KINDS.index("assumed")
     batch.intrinsics = people.intrinsics.copy()
     batch.intrinsics[9] = np.nan
     uncalibrated = [*range(7), 9]

@@ -10,7 +10,7 @@ from label_generator.labelling import formats
 from label_generator.labelling import inputs as label_inputs
 from label_generator.labelling.inputs import Spec
 from tests.label_generator.labelling.opened_inputs import coco, everything, write
-from tfrecords import writer
+from tfrecords import schema, writer
 from tfrecords.source import Options
 from tfrecords.sources import open_source
 from tools.cli.errors import InputError
@@ -153,7 +153,7 @@ def test_formats(tmp_path, poses, name):
     records = list(opened.records(np.arange(2, COUNT)))
     np.testing.assert_array_equal([record.pose_2d for record in records], found["poses_2d"][2:])
     assert [record.file for record in records] == list(found["file"][2:])
-    kinds = {label_inputs.CAMERA_KINDS[kind] for kind in found["camera_kind"]}
+    kinds = {schema.CAMERA_KINDS[kind] for kind in found["camera_kind"]}
     assert kinds <= {"calibrated"} if name == "tfrecords" else kinds <= {"", "assumed"}
 
 

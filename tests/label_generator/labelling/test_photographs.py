@@ -19,6 +19,7 @@ from label_generator.labelling import (
     summaries,
 )
 from tests.label_generator.labelling.spots import BODY, RedSpots, column, find, picture
+from tfrecords import schema
 from tfrecords.formats import photographs as photograph_files
 from tools.cli.errors import InputError
 from tools.pose import joints
@@ -289,10 +290,10 @@ def test_the_focal_length_of_exif_is_the_camera(red_spots, tmp_path):
     (batch,) = source.batches(0, 10)
     focal = 500 * 26 / 43.267
     np.testing.assert_allclose(batch.intrinsics, [[focal, focal, 150, 200], [np.nan] * 4], rtol=1e-5)
-    assert [inputs.CAMERA_KINDS[kind] for kind in batch.camera_kind] == ["given", ""]
+    assert [schema.CAMERA_KINDS[kind] for kind in batch.camera_kind] == ["given", ""]
     first, second = source.records([0, 1])
     np.testing.assert_allclose(first.intrinsics, batch.intrinsics[0])
     assert (first.camera_kind, second.camera_kind) == ("given", "")
     _, intrinsics, kinds = cameras.parse_camera("auto", None).pinhole_views(batch, 0)
     np.testing.assert_allclose(intrinsics[:, 0], [focal, 500], rtol=1e-5)
-    assert [inputs.CAMERA_KINDS[kind] for kind in kinds] == ["given", "assumed"]
+    assert [schema.CAMERA_KINDS[kind] for kind in kinds] == ["given", "assumed"]

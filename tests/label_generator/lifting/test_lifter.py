@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from label_generator.labelling import cameras, dry_run, inputs
+from label_generator.labelling.batch import empty_batch
 from label_generator.labelling.options import LabellingOptions
 from label_generator.lifting import chains, lifter, quality
 from label_generator.lifting.geometric_search import geometric_search
@@ -243,7 +244,7 @@ def test_reasons(any_lifter, people):
     assert reasons[6:12] == [bounds.NOT_PIXELS, *[bounds.TOO_FAR] * 2, *["camera unusable"] * 3]
     assert set(reasons[12:]) == {""}
     # As generate.py --dry_run foretells them without any network.
-    batch = inputs.empty_batch(COUNT)
+    batch = empty_batch(COUNT)
     batch.poses_2d, batch.intrinsics, batch.camera_kind[:] = poses, intrinsics, 1
     batch.provenance = np.where(mask, joints.LABELLED, joints.MADE).astype(np.uint8)
     options = LabellingOptions(inputs.Spec("-", "array"), cameras.CameraChoice("auto"), "out")
