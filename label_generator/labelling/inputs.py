@@ -196,6 +196,11 @@ class SourceInput(Input):
         return len(self.source)
 
     @property
+    def identities(self) -> bool:  # type: ignore[override]
+        """As the reader found them."""
+        return isinstance(self.source, PeopleSource) and self.source.identities
+
+    @property
     def source_info(self) -> Info:
         return self.source.info
 

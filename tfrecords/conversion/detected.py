@@ -1,8 +1,12 @@
-"""What readers of detectors' output share: the joint set of a file's key points, and people from points with scores."""
+"""What readers of detectors' output share: the joint set of a file's key points, people from points with scores, who they
+are, and the frames of pictures by their names."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import pathlib
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +22,46 @@ NOT_PIXELS = bounds.NOT_PIXELS
 # COCO-WholeBody's 133 with COCO's 17.
 _BY_COUNT = {17: "coco17", 25: "body25", 26: "halpe26", 33: "mediapipe33", 133: "coco17", 136: "halpe26"}
 KNOWN_COUNTS = frozenset(_BY_COUNT)
+_NUMBERED = re.compile(r"(?:(.*?)[_\-. ]?(?<!\d))?(\d{1,18})", re.DOTALL)
+_LARGEST_IDENTITY = 1 << 31
+
+
+def identity(entry: Any, *names: str) -> int:
+    """The number that a tracker gave to a person, under the first of `names` that `entry` has; -1 without.
+
+    [3] and 3.0 are 3, as AlphaPose writes them.
+    """
+    value = next((entry[name] for name in names if name in entry), None) if isinstance(entry, dict) else None
+    value = value[0] if isinstance(value, list) and len(value) == 1 else value
+    value = value[0] if isinstance(value, list) and len(value) == 1 else value
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < _LARGEST_IDENTITY:
+        return -1
+    return int(value)
+
+
+def clip_and_frame(file: str) -> tuple[str, int]:
+    """(clip, frame) by a picture's name: 'a/walk_0031.jpg' is frame 31 of 'a/walk'; frame -1 where it has no number."""
+    path = pathlib.PurePosixPath(file)
+    found = _NUMBERED.fullmatch(path.stem)
+    title, frame = (found[1] or "", int(found[2])) if found else (path.stem, -1)
+    folder = "" if path.parent.as_posix() == "." else path.parent.as_posix()
+    return "/".join(filter(None, (folder, title))), frame
+
+
+class Persons:
+    """Numbers of the people of each picture: those of a tracker, and others above them for whom it has none."""
+
+    def __init__(self, identities: Iterable[int]):
+        """identities: of all people of the file, -1 where there is none."""
+        self._first = max(identities, default=-1) + 1
+        self._untracked: dict[int, int] = {}
+
+    def number(self, picture: int, known: int) -> int:
+        """The person's number: `known`, or where it is -1 the next of the picture."""
+        if known >= 0:
+            return known
+        count = self._untracked[picture] = self._untracked.get(picture, -1) + 1
+        return self._first + count
 
 
 def match_of(count: int, names: Sequence[str] | None, joint_set: str, where: str) -> Match:

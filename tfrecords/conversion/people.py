@@ -50,12 +50,17 @@ class Picture:
 
 
 class People:
-    """All people of an annotation file; rows in arrays, since there may be a million."""
+    """All people of an annotation file; rows in arrays, since there may be a million.
+
+    Attributes:
+      tracked: a tracker numbered the people, so that a number is the same person in all frames of a sequence.
+    """
 
     def __init__(self, joint_set: str, name: str):
         """joint_set: in which the joints come; name: of the file, for messages."""
         self.joint_set = joints.joint_set(joint_set)
         self.name = name
+        self.tracked = False
         self.pictures: list[Picture] = []
         self.skips: dict[int, Skip] = {}
         self._bad_sizes: set[int] = set()
@@ -134,6 +139,14 @@ class People:
     def files(self, rows: Sequence[int] | np.ndarray) -> list[str]:
         """The file of each row's picture, also of rows that can't be used."""
         return [self.pictures[self._picture_rows[row]].file for row in rows]
+
+    def identities(self) -> bool:
+        """Whether `person` says who it is: a tracker numbered the people, not all as 0 and none of a picture alike."""
+        pictures, persons = np.frombuffer(self._picture_rows, np.int64), np.frombuffer(self._persons, np.int64)
+        if not self.tracked or not persons.max(initial=0):
+            return False
+        pairs = pictures * (int(persons.max()) + 1) + persons
+        return len(np.unique(pairs)) == len(pairs)
 
     def checked(self) -> People:
         """The table itself; raises `InputError` when it has no row, or no row that is any good."""
@@ -245,6 +258,11 @@ class PeopleSource(Source):
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    @property
+    def identities(self) -> bool:
+        """As `People.identities`."""
+        return self._people.identities()
 
     def records(self, numbers: Sequence[int] | np.ndarray) -> Iterator[PoseRecord | Skip]:
         """Yields one item for each of the ascending record numbers, in that order."""

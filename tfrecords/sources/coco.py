@@ -3,7 +3,8 @@
 Many data sets come in this format: COCO, CrowdPose, PoseTrack, Halpe, COCO-WholeBody, Human3.6M. The file's
 `categories` name its key points, and the names decide which joints they are, in whatever order they stand; only a file
 that names none is taken for COCO's 17. Key points are (x, y, v): v 0 not labelled, 1 labelled and hidden, 2 visible;
-one of which a number is NaN or null is not labelled. `bbox` is x, y, width, height in px.
+one of which a number is NaN or null is not labelled. `bbox` is x, y, width, height in px. Files of videos (PoseTrack,
+CocoVID) number people by `track_id` or `instance_id`; sequence, frame and identity are kept.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 
 from tfrecords import schema
 from tfrecords.conversion import labels
+from tfrecords.conversion.detected import Persons, clip_and_frame, identity
 from tfrecords.conversion.people import People, PeopleSource, Picture
 from tfrecords.formats import images
 from tfrecords.source import Info, Options
@@ -26,6 +28,7 @@ from tools.pose.keypoint_names import Match, match_names
 BAD_KEYPOINTS = "not a key point of three numbers for each name"
 NO_IMAGE_ENTRY = "person of an image that is not listed"
 CROWD = "crowd, not a person"
+_IDENTITIES = ("track_id", "instance_id")  # PoseTrack's and mmdetection's, CocoVID's
 # What a file without names is taken for.
 _UNNAMED = Match("coco17", np.arange(JOINT_SETS["coco17"].size), (), JOINT_SETS["coco17"].size)
 # v -> code of the schema
@@ -69,6 +72,9 @@ class Coco(PeopleSource):
             raise InputError(f"{name}: expected COCO key points, an object with the lists 'images' and 'annotations'")
         match, categories = _person_categories(content.get("categories"), name)
         people = People(match.joint_set, name)
+        identities = [identity(entry, *_IDENTITIES) for entry in content["annotations"]]
+        people.tracked = max(identities, default=-1) >= 0
+        videos = _video_names(content.get("videos"))
         numbers = {}
         files: dict[Any, str] = {}
         for entry in content["images"]:
@@ -79,12 +85,12 @@ class Coco(PeopleSource):
                         f"{name}: the images {files[key]} and {entry['file_name']} have one id, {str(key)[:40]}; "
                         "number them anew, and their annotations with them"
                     )
-                picture = people.add_picture(self._picture(entry))
+                picture = people.add_picture(self._picture(entry, people.tracked, videos))
                 if key is not None:
                     numbers[key] = picture
         unlisted = None
-        persons: dict[int, int] = {}
-        for entry in content["annotations"]:
+        persons = Persons(identities)
+        for entry, known in zip(content["annotations"], identities):
             if not isinstance(entry, dict) or (categories and _key(entry.get("category_id")) not in categories):
                 continue
             found = numbers.get(_key(entry.get("image_id")))
@@ -92,17 +98,19 @@ class Coco(PeopleSource):
                 unlisted = people.add_picture(Picture(sequence="unlisted")) if unlisted is None else unlisted
                 people.add_bad(unlisted, 0, NO_IMAGE_ENTRY, f"image_id {str(entry.get('image_id'))[:40]}")
                 continue
-            person = persons.get(found, 0)
-            persons[found] = person + 1
-            self._add(people, found, person, entry, match)
+            self._add(people, found, persons.number(found, known), entry, match)
         return people
 
-    def _picture(self, entry: dict) -> Picture:
+    def _picture(self, entry: dict, tracked: bool, videos: dict[Any, str]) -> Picture:
         size = labels.number_array([entry.get("width"), entry.get("height")], 2)
         file = entry["file_name"]
+        clip, frame = _clip_and_frame(entry, videos) if tracked else ("", -1)
         return Picture(
             file=file,
-            split=self._part(pathlib.PurePath(file).name),
+            subject=clip,
+            sequence=clip,
+            frame=frame,
+            split=self._part(clip or pathlib.PurePath(file).name),
             size=(-1, -1) if size is None else (int(size[0]), int(size[1])),
             number=_number(entry.get("id")),
         )
@@ -131,6 +139,23 @@ class Coco(PeopleSource):
             box if usable else None,
             number=number,
         )
+
+
+def _video_names(videos: Any) -> dict[Any, str]:
+    """id -> name of the videos that a file lists, as CocoVID does."""
+    entries = [entry for entry in videos if isinstance(entry, dict)] if isinstance(videos, list) else []
+    return {_key(entry.get("id")): entry["name"] for entry in entries if isinstance(entry.get("name"), str)}
+
+
+def _clip_and_frame(entry: dict, videos: dict[Any, str]) -> tuple[str, int]:
+    """(sequence, frame) of an image of a video: by `video_id` and `frame_id`, or `vid_id` and its name (PoseTrack, whose
+    `frame_id` counts through all videos), or by its name alone; ('', -1) where nothing tells the frame."""
+    title, number = clip_and_frame(entry["file_name"])
+    video = _key(entry.get("video_id", entry.get("vid_id")))
+    frame = _number(entry.get("frame_id"))
+    frame = number if frame < 0 or (number >= 0 and "video_id" not in entry) else frame
+    clip = videos.get(video, title if video is None else str(video))
+    return (clip or "video", frame) if frame >= 0 else ("", -1)
 
 
 def _key(value: Any) -> Any:

@@ -51,6 +51,7 @@ class DeepLabCut(PeopleSource):
         first = next(iter(columns.values()))
         match = match_of(len(first), list(first), self.options.joints, name)
         people = People(match.joint_set, name)
+        people.tracked = "individuals" in header
         for number, line in enumerate(body):
             frame = int(line[0]) if line[0].isascii() and line[0].isdigit() and len(line[0]) < 13 else number
             file = "" if line[0].isdigit() else line[0]

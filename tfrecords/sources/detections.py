@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import pathlib
-import re
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from tfrecords.conversion import clips, labels
-from tfrecords.conversion.detected import add_detected, match_of
+from tfrecords.conversion.detected import Persons, add_detected, clip_and_frame, identity, match_of
 from tfrecords.conversion.people import People, PeopleSource, Picture
 from tfrecords.formats import arrays, images, unpickle
 from tfrecords.schema import PoseRecord
@@ -20,7 +19,7 @@ from tools.cli.errors import InputError
 from tools.pose import bounds, joints
 
 BAD_ENTRY = "entry without image_id and keypoints"
-_FRAME = re.compile(r"(?:.*?\D)?(\d{1,18})$", re.DOTALL)
+_IDENTITIES = ("idx", "track_id")  # AlphaPose's, and others'
 
 
 class Detections(PeopleSource):
@@ -54,19 +53,19 @@ class Detections(PeopleSource):
         match = match_of(self._count_of(content), None, self.options.joints, name)
         people = People(match.joint_set, name)
         pictures: dict[str, int] = {}
-        persons: dict[int, int] = {}
-        tracked = any(isinstance(entry, dict) and _identity(entry) >= 0 for entry in content)
+        identities = [identity(entry, *_IDENTITIES) for entry in content]
+        persons = Persons(identities)
+        people.tracked = max(identities, default=-1) >= 0
+        clips_of = {clip_and_frame(file)[0] for file in map(_file_of, content) if file is not None}
         for number, entry in enumerate(content):
-            image = entry.get("image_id") if isinstance(entry, dict) else None
-            if not isinstance(image, (int, str)) or "keypoints" not in entry:
+            file = _file_of(entry)
+            if file is None or "keypoints" not in entry:
                 people.add_bad(people.add_picture(Picture(sequence=f"entry {number}")), 0, BAD_ENTRY)
                 continue
-            file = str(image)
             if file not in pictures:
-                pictures[file] = people.add_picture(self._picture(file, tracked))
+                pictures[file] = people.add_picture(self._picture(file, people.tracked, len(clips_of) > 1))
             picture = pictures[file]
-            persons[picture] = persons.get(picture, -1) + 1
-            person = _identity(entry) if _identity(entry) >= 0 else persons[picture]
+            person = persons.number(picture, identities[number])
             numbers = labels.number_array_with_gaps(entry["keypoints"], 3 * match.count)
             keypoints = np.full((0, 3), np.nan) if numbers is None else numbers.reshape(-1, 3)
             box = labels.number_array(entry.get("bbox", entry.get("box")), 4)
@@ -82,12 +81,16 @@ class Detections(PeopleSource):
             )
         return people
 
-    def _picture(self, file: str, tracked: bool) -> Picture:
-        """The picture of an image_id; of a clip whose people have identities also its sequence and frame."""
-        number = _FRAME.match(pathlib.PurePosixPath(file).stem)
-        if not tracked or not number:
+    def _picture(self, file: str, tracked: bool, several: bool) -> Picture:
+        """The picture of an image_id; of a clip whose people have identities also its sequence and frame.
+
+        several: the file has pictures of more than one clip, so a sequence takes its name from theirs too.
+        """
+        title, frame = clip_and_frame(file)
+        if not tracked or frame < 0:
             return Picture(file=file)
-        return Picture(file=file, subject=self.path.stem, sequence=self.path.stem, frame=int(number[1]))
+        clip = f"{self.path.stem}/{title}" if several and title else self.path.stem
+        return Picture(file=file, subject=clip, sequence=clip, frame=frame)
 
     def _count_of(self, content: list) -> int:
         """How many key points the first person has that has any; raises `InputError` without one."""
@@ -98,13 +101,11 @@ class Detections(PeopleSource):
         raise InputError(f"{self.path}: no entry with image_id and keypoints; expected {self.info.input}")
 
 
-def _identity(entry: dict) -> int:
-    """AlphaPose's `idx`, or `track_id`; -1 without."""
-    number = entry.get("idx", entry.get("track_id"))
-    number = number[0] if isinstance(number, list) and number else number
-    if isinstance(number, bool) or not isinstance(number, (int, float)) or not 0 <= number < 1 << 31:
-        return -1
-    return int(number)
+def _file_of(entry: Any) -> str | None:
+    """The picture of an entry, by its name or number; None where it names none."""
+    image = entry.get("image_id") if isinstance(entry, dict) else None
+    image = int(image) if isinstance(image, float) and image.is_integer() else image
+    return str(image) if isinstance(image, (int, str)) and not isinstance(image, bool) else None
 
 
 class VideoPose3D(clips.ClipSource):

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from tfrecords.conversion import labels
-from tfrecords.conversion.detected import add_detected, match_of
+from tfrecords.conversion.detected import Persons, add_detected, identity, match_of
 from tfrecords.conversion.people import People, PeopleSource, Picture
 from tfrecords.formats import images
 from tfrecords.source import Info, Options
 from tools.cli.errors import InputError
+from tools.pose.keypoint_names import Match
 
 NO_PERSON = "picture without a person"
 
@@ -47,25 +48,36 @@ class MMPose(PeopleSource):
         return sorted(self.path.rglob("*.json")) if self.path.is_dir() else [self.path]
 
     def _read(self) -> People:
-        people, match = None, None
+        people, match, first = None, None, None
+        waiting: list[Picture] = []  # without a person, before the first one
         for file in self.files():
             name = str(file)
             content = labels.parse_json(labels.read_file(file), name)
-            for picture, instances in _frames(content, file, name):
+            for number, (picture, instances) in enumerate(_frames(content, file, name)):
                 if people is None:
                     count = _count(instances)
                     if not count:
+                        waiting.append(picture)
                         continue
-                    match = match_of(count, _names(content), self.options.joints, name)
+                    first = _names(content)
+                    match = match_of(count, first, self.options.joints, name)
                     people = People(match.joint_set, str(self.path))
+                    for other in waiting:
+                        people.add_bad(people.add_picture(other), 0, NO_PERSON)
                 assert match is not None
+                if not number and instances and _names(content) != first:
+                    _check_same(_names(content), match, self.options.joints, name)
                 row = people.add_picture(picture)
                 if not instances:
                     people.add_bad(row, 0, NO_PERSON)
-                for person, instance in enumerate(instances):
+                known = [identity(instance, "track_id") for instance in instances]
+                people.tracked |= max(known, default=-1) >= 0
+                persons = Persons(known)
+                for instance, tracked in zip(instances, known):
                     instance = instance if isinstance(instance, dict) else {}
                     scores = labels.number_array_with_gaps(instance.get("keypoint_scores"), -1)
                     points = labels.number_array_with_gaps(instance.get("keypoints"), -1, 2)
+                    person = persons.number(row, tracked)
                     add_detected(
                         people, match, row, person, points, scores, _box(instance), self.options.min_confidence
                     )
@@ -98,6 +110,18 @@ def _names(content: Any) -> list[str] | None:
     if not isinstance(names, dict) or not all(str(key).isdigit() for key in names):
         return None
     return [str(names[key]) for key in sorted(names, key=int)]
+
+
+def _check_same(names: list[str] | None, match: Match, joint_set: str, name: str) -> None:
+    """Raises `InputError` where a file of a folder names other key points, or the same in another order."""
+    if joint_set:
+        return
+    other = match_of(len(names) if names else match.count, names, "", name)
+    if other.joint_set != match.joint_set or not np.array_equal(other.columns, match.columns):
+        raise InputError(
+            f"{name}: its key points are {other.joint_set}'s, those of the files before are {match.joint_set}'s or in "
+            "another order; read them one by one"
+        )
 
 
 def _count(instances: list) -> int:

@@ -5,7 +5,7 @@ BODY_25B, whose order is another) or 18 (COCO_18). The number tells 18 from 25; 
 or by --joints=body25b. Hands and faces are not read. Confidence 0 means not found, and so does one that is not above
 --min_confidence. A detector doesn't say what is hidden, so visibility is unknown. Sequence and frame come from the
 names: ``dance_000000000012_keypoints.json`` is frame 12 of 'dance'. OpenPose numbers people anew in each frame, so
-`person` is no identity.
+`person` is no identity, unless it was tracking people: then `person_id` is.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from tfrecords.conversion import labels
+from tfrecords.conversion.detected import Persons, identity
 from tfrecords.conversion.people import People, PeopleSource, Picture
 from tfrecords.source import Info, Options
 from tools.cli.errors import InputError
@@ -33,6 +34,7 @@ BAD_KEYPOINTS = "not 25 or 18 key points of three numbers"
 NOT_PIXELS = bounds.NOT_PIXELS
 
 _NAME = re.compile(r"(.*?)[_\-. ]?(\d+)(?:[_\-.](?:keypoints|pose|openpose))?$", re.IGNORECASE | re.DOTALL)
+_MOST_DIGITS = 18  # of a frame's number
 _SUFFIX = ".json"
 _TARS = (".tar", ".tar.gz", ".tgz")
 _BODY25, _COCO18 = joints.JOINT_SETS["body25"], joints.JOINT_SETS["openpose18"]
@@ -146,7 +148,7 @@ def _place(name: str) -> tuple[str, int]:
     path = pathlib.PurePosixPath(name)
     stem = path.name[: -len(_SUFFIX)]
     found = _NAME.match(stem)
-    title, number = (found[1], int(found[2][-18:])) if found else (stem, -1)
+    title, number = (found[1], int(found[2])) if found and len(found[2]) <= _MOST_DIGITS else (stem, -1)
     folder = "" if path.parent.as_posix() == "." else path.parent.as_posix()
     return "/".join(part for part in (folder, title) if part), number
 
@@ -162,8 +164,12 @@ def _add_frame(people: People, picture: int, name: str, data: bytes, min_confide
         return
     if not found:
         people.add_bad(picture, 0, NO_PERSON)
-    for person, entry in enumerate(found):
-        entry = entry if isinstance(entry, dict) else {}
+    known = [identity(entry, "person_id") for entry in found]
+    # Other programs number the people of a frame there, in the order of the file.
+    people.tracked |= max(known, default=-1) >= 0 and known != list(range(len(known)))
+    persons = Persons(known)
+    for entry, tracked in zip(found, known):
+        entry, person = entry if isinstance(entry, dict) else {}, persons.number(picture, tracked)
         numbers = labels.number_array_with_gaps(entry.get("pose_keypoints_2d", entry.get("pose_keypoints")), -1)
         if numbers is None or len(numbers) not in (3 * _BODY25.size, 3 * _COCO18.size):
             people.add_bad(picture, person, BAD_KEYPOINTS)
