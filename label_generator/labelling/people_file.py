@@ -15,7 +15,7 @@ from tfrecords.schema import GIVEN, OCCLUDED, VISIBLE, PoseRecord
 from tfrecords.source import Info, Skip
 from tools.cli.errors import InputError
 from tools.files import archives, inputs
-from tools.pose import joints
+from tools.pose import bounds, joints
 from tools.pose.cameras import intrinsics_from_size
 
 INFO = Info(
@@ -76,7 +76,7 @@ class PeopleFile:
             return 0.0
         frame, seconds = (self.read(name, 0, len(self)).astype(np.float64) for name in ("frame", "seconds"))
         later = (np.diff(frame) > 0) & (np.diff(seconds) > 0)
-        return float(np.median(np.diff(frame)[later] / np.diff(seconds)[later])) if later.any() else 0.0
+        return bounds.good_fps(np.median(np.diff(frame)[later] / np.diff(seconds)[later])) if later.any() else 0.0
 
     def files(self, start: int, stop: int) -> list[str]:
         """The names of the pictures of rows start to stop."""

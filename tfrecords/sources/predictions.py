@@ -14,17 +14,29 @@ import numpy as np
 
 from tfrecords import schema
 from tfrecords.conversion import labels
+from tfrecords.conversion.people import BAD_SIZE
 from tfrecords.formats import images
 from tfrecords.formats.upright import UprightPictures
 from tfrecords.schema import PoseRecord
 from tfrecords.source import Info, Options, Skip, Source
 from tools.cli.errors import InputError
 from tools.files import inputs, limits
-from tools.pose import joints
+from tools.pose import bounds, joints
 
 JOINT_SET = "mpii16"
 NAMES = ("files", "frames", "person", "boxes", "points", "confidence", "poses_3d")
 NO_JOINT = "no joint of that confidence"
+_KINDS = {"UO": "texts", "iu": "whole numbers", "fiu": "numbers"}
+_COLUMNS: dict[str, tuple[str, tuple[int, ...]]] = {
+    "files": ("UO", ()),
+    "frames": ("iu", ()),
+    "person": ("iu", ()),
+    "image_sizes": ("iu", (2,)),
+    "points": ("fiu", (16, 2)),
+    "confidence": ("fiu", (16,)),
+    "poses_3d": ("fiu", (16, 3)),
+    "boxes": ("fiu", (4,)),
+}
 _NUMBERS = {"box": (4,), "points": (16, 2), "confidence": (16,), "pose_3d_mm": (16, 3)}
 _JPEG_QUALITY = 95
 _PIECE = 256
@@ -53,15 +65,17 @@ class Predictions(Source):
         self._pictures = None if options.images in ("", images.NO_IMAGES) else UprightPictures(options.images)
         read = _read_npz if self.path.suffix.lower() == ".npz" else _read_json
         self._table, self.fps = read(self.path)
-        count = len(self._table["files"])
+        count = len(self._table["files"]) if self._table["files"].ndim else 0
         if not count:
             raise InputError(f"{self.path}: no person in it")
+        for name, (kinds, tail) in _COLUMNS.items():
+            array = self._table[name]
+            if array.shape != (count, *tail) or array.dtype.kind not in kinds:
+                is_, expected = f"{list(array.shape)} of {array.dtype}", f"{[count, *tail]} of {_KINDS[kinds]}"
+                raise InputError(f"{self.path}: {name} is {is_}, expected {expected}")
         longest = max(map(len, self._table["files"]))
         if longest > limits.current().name_length:
             raise InputError(f"{self.path}: a file name of {longest:,} characters")
-        for name, tail in (("points", (16, 2)), ("confidence", (16,)), ("poses_3d", (16, 3)), ("boxes", (4,))):
-            if self._table[name].shape != (count, *tail):
-                raise InputError(f"{self.path}: {name} is {list(self._table[name].shape)}, expected {[count, *tail]}")
 
     def __len__(self) -> int:
         return len(self._table["files"])
@@ -79,8 +93,13 @@ class Predictions(Source):
             poses_3d = poses_3d - poses_3d[:, joints.POSE17.root, None]
             for i, row in enumerate(rows.tolist()):
                 file, frame, person = (self._table[name][row] for name in ("files", "frames", "person"))
+                size = self._table["image_sizes"][row]
+                where = f"{self.path}: {file} person {person}"
                 if not provenance_2d[i].any():
-                    yield Skip(NO_JOINT, f"{self.path}: {file} person {person}")
+                    yield Skip(NO_JOINT, where)
+                    continue
+                if (size != -1).any() and not bounds.good_size(*size.tolist()):
+                    yield Skip(BAD_SIZE, where)
                     continue
                 record = PoseRecord(
                     dataset=self.info.name,
@@ -95,7 +114,7 @@ class Predictions(Source):
                     provenance_3d=provenance_3d[i],
                     camera_kind=schema.NOMINAL,
                     box=self._table["boxes"][row],
-                    image_size=self._table["image_sizes"][row],
+                    image_size=size,
                 )
                 yield self._with_picture(record)
 
@@ -130,11 +149,11 @@ def _read_npz(path: pathlib.Path) -> tuple[dict[str, np.ndarray], float]:
         for name, array in table.items():
             inputs.check_items(array.shape, array.itemsize, f"{path}: {name}")
             inputs.check_texts(array, f"{path}: {name}")
-        count = len(table["files"])
+        count = len(np.atleast_1d(table["files"]))
         none = np.full((count, 2), -1, np.int64)
         table["image_sizes"] = content["image_sizes"] if "image_sizes" in content.files else none
         fps = float(content["fps"]) if "fps" in content.files else 0.0
-    return table, fps if np.isfinite(fps) else 0.0
+    return table, bounds.good_fps(fps)
 
 
 def _read_json(path: pathlib.Path) -> tuple[dict[str, np.ndarray], float]:
@@ -146,7 +165,9 @@ def _read_json(path: pathlib.Path) -> tuple[dict[str, np.ndarray], float]:
     for picture in pictures:
         if not isinstance(picture, dict) or not isinstance(picture.get("people"), list):
             raise InputError(f"{path}: image {pictures.index(picture)}: no list of people")
-        file, frame = str(picture.get("file", "")), picture.get("frame", -1)
+        file, frame = picture.get("file", ""), picture.get("frame", -1)
+        if not isinstance(file, str) or isinstance(frame, bool):
+            raise InputError(f"{path}: image {pictures.index(picture)}: its file is no text, or its frame no number")
         size = labels.number_array([picture.get("width", -1), picture.get("height", -1)], 2)
         for person, entry in enumerate(picture["people"]):
             numbers = [_numbers(entry, name, shape) for name, shape in _NUMBERS.items()]
@@ -160,7 +181,7 @@ def _read_json(path: pathlib.Path) -> tuple[dict[str, np.ndarray], float]:
         kind = np.int64 if name in ("frames", "person", "image_sizes") else np.float32
         table[name] = np.array(column, kind)
     fps = content.get("fps")
-    return table, float(fps) if isinstance(fps, (int, float)) and 0 < fps < 1000 else 0.0
+    return table, bounds.good_fps(fps) if isinstance(fps, (int, float)) and not isinstance(fps, bool) else 0.0
 
 
 def _numbers(entry: Any, name: str, shape: tuple[int, ...]) -> np.ndarray | None:

@@ -62,6 +62,11 @@ def check_fps(fps: float, flag: str) -> float:
     return fps
 
 
+def good_fps(fps: float) -> float:
+    """Frames a second as a file gives them; 0, which is not known, where no film has so many or so few."""
+    return float(fps) if FPS[0] <= fps <= FPS[1] else 0.0
+
+
 def check_baseline(baseline_mm: float, flag: str = "baseline_mm") -> float:
     """The displacement between two views in mm; raises `InputError` naming the flag for none, or one of over 10 m."""
     if not 1 <= abs(baseline_mm) <= LARGEST_BASELINE_MM:
