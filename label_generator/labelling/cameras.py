@@ -58,7 +58,7 @@ class CameraChoice:
 
     def _calibrated(self, batch: Batch, by_size: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         known = np.isin(batch.camera_kind, [schema.CAMERA_KINDS.index(kind) for kind in KNOWN])
-        known &= np.isfinite(batch.intrinsics).all(1)
+        known &= ~np.isnan(batch.intrinsics).any(1)
         intrinsics = np.where(known[:, None], batch.intrinsics, np.nan).astype(np.float32)
         kinds = np.where(known, batch.camera_kind, schema.CAMERA_KINDS.index(schema.NOMINAL)).astype(np.uint8)
         poses, distorted = batch.poses_2d, known & np.isfinite(batch.distortion).all(1)

@@ -100,7 +100,7 @@ def without_label(options: LabellingOptions, batch: Batch, chosen: settings.Lift
         (too_few, few),
         (one_spot, (extent.max(-1) <= bounds.SMALLEST_EXTENT_PX) & ~few),
         (too_far, (there & ~near).any(1)),
-        (bad_camera, np.isfinite(intrinsics).all(1) & ~bounds.good_intrinsics(intrinsics)),
+        (bad_camera, ~np.isnan(intrinsics).any(1) & ~bounds.good_intrinsics(intrinsics)),
     ]
     reasons = [""] * len(batch)
     for text, chosen_rows in cases:

@@ -190,7 +190,7 @@ class Lifter(tf.Module):
         return self._finish(input_view, coarse, disagreement, search)
 
     def _to_search_camera(self, poses_2d: tf.Tensor, intrinsics: tf.Tensor, joint_mask: tf.Tensor) -> _InputView:
-        known = tf.reduce_all(tf.math.is_finite(intrinsics), -1)
+        known = tf.reduce_all(~tf.math.is_nan(intrinsics), -1)  # infinity is no unknown camera, but none that is usable
         camera_bad = known & ~_good_intrinsics(intrinsics)
         safe = tf.where((known & ~camera_bad)[:, None], intrinsics, float("nan"))
         there = joint_mask & tf.reduce_all(tf.math.is_finite(poses_2d), -1)

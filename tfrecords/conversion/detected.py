@@ -1,5 +1,7 @@
-"""What readers of detectors' output share: the joint set of a file's key points, people from points with scores, who they
-are, and the frames of pictures by their names."""
+"""What readers of detectors' output share.
+
+The joint set of a file's key points, people from points with scores, who they are, frames by the names of pictures.
+"""
 
 from __future__ import annotations
 

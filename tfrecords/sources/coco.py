@@ -148,8 +148,11 @@ def _video_names(videos: Any) -> dict[Any, str]:
 
 
 def _clip_and_frame(entry: dict, videos: dict[Any, str]) -> tuple[str, int]:
-    """(sequence, frame) of an image of a video: by `video_id` and `frame_id`, or `vid_id` and its name (PoseTrack, whose
-    `frame_id` counts through all videos), or by its name alone; ('', -1) where nothing tells the frame."""
+    """(sequence, frame) of an image of a video, ('', -1) where nothing tells the frame.
+
+    By `video_id` and `frame_id`; by `vid_id` and the picture's name (PoseTrack, whose `frame_id` counts through all
+    videos); or by the name alone.
+    """
     title, number = clip_and_frame(entry["file_name"])
     video = _key(entry.get("video_id", entry.get("vid_id")))
     frame = _number(entry.get("frame_id"))

@@ -97,8 +97,10 @@ class Yolo(PeopleSource):
         return people
 
     def _people_of(self, file: pathlib.Path) -> Iterator[tuple]:
-        """Yields (points [K, 2], scores [K] or None, box [4] or None, tracker's number or -1) of each person, points None
-        for a bad line."""
+        """Yields of each person (points [K, 2], scores [K] or None, box [4] or None, tracker's number or -1).
+
+        The points are None for a bad line.
+        """
         if file.suffix == ".txt":
             text = labels.read_file(file).decode("utf-8", "replace")
             for line in filter(str.strip, text.splitlines()):

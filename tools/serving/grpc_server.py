@@ -7,6 +7,7 @@ of the package tensorflow-serving-api (extra: serving), which this module needs 
 from __future__ import annotations
 
 import concurrent.futures
+import math
 import queue
 from typing import Any
 
@@ -27,6 +28,7 @@ from tools.serving.server import Model
 _LARGEST = 256 << 20
 # Each request that waits for its batch holds one.
 _THREADS = 128
+_MOST_DIMENSIONS = 32
 
 
 def make_server(model: Model, host: str, port: int) -> tuple[Any, int]:
@@ -68,9 +70,10 @@ def _arrays(model: Model, request: Any) -> dict[str, np.ndarray]:
         raise InputError(f"inputs {', '.join(sorted(request.inputs))}; the model has {', '.join(sorted(model.inputs))}")
     arrays = {}
     for name, (dtype, shape) in model.inputs.items():
+        _check_tensor(name, request.inputs[name], dtype)
         try:
             array = tf.make_ndarray(request.inputs[name])
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, KeyError) as error:
             raise InputError(f"{name}: {' '.join(str(error).split())[:100]}") from error
         fits = array.ndim == len(shape) and all(size in (None, real) for size, real in zip(shape, array.shape))
         if array.dtype != dtype or not fits:
@@ -80,6 +83,16 @@ def _arrays(model: Model, request: Any) -> dict[str, np.ndarray]:
     if len({len(array) for array in arrays.values()}) != 1 or not len(next(iter(arrays.values()))):
         raise InputError("inputs of different lengths, or empty ones")
     return arrays
+
+
+def _check_tensor(name: str, tensor: Any, dtype: np.dtype) -> None:
+    """Raises `InputError` for a shape that no message holds: one of a few bytes may announce any, and one value fills
+    it."""
+    sizes = [dimension.size for dimension in tensor.tensor_shape.dim[: _MOST_DIMENSIONS + 1]]
+    if len(sizes) > _MOST_DIMENSIONS or min(sizes, default=0) < 0:
+        raise InputError(f"{name}: more than {_MOST_DIMENSIONS} dimensions, or a negative one")
+    if math.prod(sizes) * dtype.itemsize > _LARGEST:
+        raise InputError(f"{name}: shape {sizes} takes more than {_LARGEST >> 20} MiB")
 
 
 class _Predictions(prediction_service_pb2_grpc.PredictionServiceServicer):

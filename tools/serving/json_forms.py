@@ -11,6 +11,14 @@ import numpy as np
 
 from tools.cli.errors import InputError
 
+# The most memory that Python's values of one request may take, by the signs of JSON in its text: lists and objects,
+# numbers, texts.
+_MOST_BYTES = 2 << 30
+# Kinds of arrays of JSON's values that an input of a kind takes: true is no number, and "false" is not false.
+_KINDS = {"f": "fiu", "i": "iu", "u": "iu", "b": "b", "O": "O"}
+_NAMES = {"U": "texts", "b": "true and false", "f": "numbers with fractions", "i": "whole numbers"}
+_BYTES_OF = {b"[": 96, b"{": 96, b",": 32, b'"': 32}
+
 
 def parse(
     body: bytes, kinds: Mapping[str, tuple[np.dtype, tuple[int | None, ...]]]
@@ -23,6 +31,9 @@ def parse(
     Raises:
       InputError: no such JSON, another input than the model's, or values of another shape.
     """
+    needed = sum(size * body.count(sign) for sign, size in _BYTES_OF.items())
+    if needed > _MOST_BYTES:
+        raise InputError(f"its values take {needed / 2**30:.1f} GiB of memory, more than 2 GiB; send fewer at a time")
     try:
         content = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -60,8 +71,23 @@ def _columns(instances: Any, kinds: Mapping[str, Any]) -> dict[str, list]:
 
 def _array(name: str, values: Any, dtype: np.dtype, shape: tuple[int | None, ...]) -> np.ndarray:
     try:
-        array = np.array(_decoded(values), object if dtype.kind == "O" else dtype)
-    except (ValueError, TypeError) as error:
+        array = np.array(_decoded(values), object if dtype.kind == "O" else None)
+        kinds = _KINDS.get(dtype.kind, dtype.kind)
+        if (
+            array.dtype.kind == "O"
+            and dtype.kind == "f"
+            and all(
+                value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))
+                for value in array.flat
+            )
+        ):  # null is NaN; whole numbers beyond those of NumPy
+            kinds = "O"
+        if array.size and array.dtype.kind not in kinds:
+            raise InputError(
+                f"{name}: {_NAMES.get(array.dtype.kind, 'values of several kinds')}, the model's is {dtype}"
+            )
+        array = array.astype(dtype)
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise InputError(f"{name}: {' '.join(str(error).split())[:100]}") from None
     fits = array.ndim == len(shape) and all(size in (None, real) for size, real in zip(shape, array.shape))
     if not fits:

@@ -8,6 +8,7 @@ import pathlib
 import queue
 import re
 import sys
+import threading
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from tools.serving.batching import Arrays, Batcher, Batching
 
 _PATH = re.compile(r"/v1/models/(?P<model>[^/:]+)(?:/versions/(?P<version>\d+))?(?P<what>/metadata|:predict)?")
 _LARGEST = 256 << 20
+_LARGEST_TOGETHER = 512 << 20  # of all requests that are read or wait for an answer
 # Seconds after which a connection is closed whose client sends or takes nothing; it would keep a thread for ever.
 SILENCE_S = 60.0
 
@@ -83,7 +85,8 @@ class _Server(http.server.ThreadingHTTPServer):
     daemon_threads, request_queue_size = True, 256
 
     def __init__(self, address: tuple[str, int], model: Model):
-        self.model = model
+        self.model, self.budget = model, bodies.Budget(_LARGEST_TOGETHER)
+        self.parsing = threading.Lock()  # values of one request at a time, which take more memory than their text
         super().__init__(address, _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -104,6 +107,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """State and signature of the model."""
+        if bodies.announced(self.headers):  # which is not read; what follows is no request
+            self.close_connection = True
         what = self._found()
         if what is None:
             return
@@ -122,11 +127,17 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Predictions."""
         try:
-            body = bodies.read(self.rfile, self.headers, _LARGEST)
+            body = bodies.read(self.rfile, self.headers, _LARGEST, self.server.budget)
         except bodies.BodyError as error:
             self.close_connection = True
             self._send(error.status, {"error": str(error)})
             return
+        try:
+            self._answer(body)
+        finally:
+            self.server.budget.give_back(len(body))
+
+    def _answer(self, body: bytes) -> None:
         what = self._found()
         if what is None:
             return
@@ -134,7 +145,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._send(405, {"error": "expected /v1/models/NAME:predict"})
             return
         try:
-            arrays, by_row = json_forms.parse(body, self.server.model.inputs)
+            with self.server.parsing:
+                arrays, by_row = json_forms.parse(body, self.server.model.inputs)
             answer = json_forms.answer(self.server.model.run(arrays), by_row)
         except InputError as error:
             self._send(400, {"error": str(error)})

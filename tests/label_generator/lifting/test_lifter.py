@@ -231,6 +231,7 @@ def test_reasons(any_lifter, people):
     intrinsics[9] = 1e30, 1e30, 500, 500
     intrinsics[10, 2] = -2e5
     intrinsics[11, 0] = 20 * intrinsics[11, 1]
+    intrinsics[12, 0] = np.inf
     lifted = any_lifter.lift(poses, intrinsics, mask)
     reasons = [REASONS[i] for i in np.asarray(lifted.reason)]
     assert reasons[:6] == [
@@ -242,7 +243,8 @@ def test_reasons(any_lifter, people):
         "too few labelled joints",
     ]
     assert reasons[6:12] == [bounds.NOT_PIXELS, *[bounds.TOO_FAR] * 2, *["camera unusable"] * 3]
-    assert set(reasons[12:]) == {""}
+    assert reasons[12] == "camera unusable"
+    assert set(reasons[13:]) == {""}
     # As generate.py --dry_run foretells them without any network.
     batch = empty_batch(COUNT)
     batch.poses_2d, batch.intrinsics, batch.camera_kind[:] = poses, intrinsics, 1

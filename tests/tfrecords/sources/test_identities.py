@@ -161,7 +161,9 @@ def test_mmpose_files_of_other_joints_are_not_mixed(tmp_path):
     assert [item.person for item in items[1:]] == [6, 6]
     assert source.identities
     file("3.json", "coco17", 3)
-    with pytest.raises(InputError, match=r"3\.json: its key points are coco17's, those of the files before are h36m17's"):
+    with pytest.raises(
+        InputError, match=r"3\.json: its key points are coco17's, those of the files before are h36m17's"
+    ):
         len(open_source("mmpose", tmp_path, Options(images="none")))
     (tmp_path / "3.json").write_text(json.dumps([{"keypoints": points(3).tolist()}]))
     with pytest.raises(InputError, match=r"3\.json: its key points are coco17's"):

@@ -22,6 +22,8 @@ from tensorflow_serving.apis import (
 
 from tools.serving import grpc_server, load
 
+POSES = np.zeros((1, 17, 2), np.float32)
+
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
@@ -136,3 +138,37 @@ def test_load_over_grpc(channel, capsys):
     assert "40 requests by 4 clients" in capsys.readouterr().out
     with pytest.raises(InputError, match="status NOT_FOUND: there is model pose3d, not 'a'"):
         load.run(f"grpc://{channel.target}", lambda _: request_of("a").SerializeToString(), 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ([1 << 26, 17, 2], "takes more than 256 MiB"),
+        ([1 << 40, 17, 2], "takes more than 256 MiB"),
+        ([1 << 62, 1 << 62, 4], "takes more than 256 MiB"),
+        ([-1, 17, 2], "a negative one"),
+        ([1] * 300, "more than 32 dimensions"),
+        ([], "the model's is"),
+    ],
+)
+def test_a_small_message_that_announces_any_shape_is_refused(channel, sizes, message):
+    request = request_of(poses_2d=POSES, intrinsics=np.zeros((1, 4), np.float32), joint_mask=np.ones((1, 17), bool))
+    tensor = request.inputs["poses_2d"]
+    tensor.Clear()
+    tensor.dtype = 1
+    tensor.float_val.append(1.0)
+    for size in sizes:
+        tensor.tensor_shape.dim.add().size = size
+    with pytest.raises(grpc.RpcError) as refused:
+        prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(request, timeout=20)
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert message in refused.value.details()
+
+
+@pytest.mark.parametrize("kind", [20, 21])
+def test_resources_and_variants_are_no_arrays(channel, kind):
+    request = request_of(poses_2d=POSES, intrinsics=np.zeros((1, 4), np.float32), joint_mask=np.ones((1, 17), bool))
+    request.inputs["poses_2d"].dtype = kind
+    with pytest.raises(grpc.RpcError) as refused:
+        prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(request, timeout=20)
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT

@@ -1,7 +1,10 @@
 """The stand-in for TensorFlow Serving: its JSON, its batching parameters, its answers, and the load on it."""
 
 import base64
+import concurrent.futures
+import email.message
 import http.client
+import io
 import json
 import socket
 import threading
@@ -13,7 +16,7 @@ import tensorflow as tf
 from tools import loadtest
 from tools.cli import command
 from tools.cli.errors import InputError
-from tools.serving import json_forms, load, server
+from tools.serving import bodies, json_forms, load, server
 from tools.serving.batching import Batcher, Batching
 
 KINDS = {"x": (np.dtype(np.float32), (None, 2)), "on": (np.dtype(bool), (None,))}
@@ -51,7 +54,16 @@ def test_one_input_needs_no_name_and_bytes_are_base64():
         (b'{"instances": [{"x": [1, 2]}]}', "instance 0: expected x, on"),
         (b'{"inputs": {"x": [[1, 2]]}}', "inputs x; the model has x, on"),
         (b'{"inputs": {"x": [[1, 2, 3]], "on": [true]}}', r"x: shape \[1, 3\], the model's is \[-1, 2\]"),
-        (b'{"inputs": {"x": [["a", 2]], "on": [true]}}', "x: could not convert"),
+        (b'{"inputs": {"x": [["a", 2]], "on": [true]}}', "x: texts, the model's is float32"),
+        (b'{"inputs": {"x": [["1", "2"]], "on": [true]}}', "x: texts, the model's is float32"),
+        (b'{"inputs": {"x": [[true, false]], "on": [true]}}', "x: true and false, the model's is float32"),
+        (b'{"inputs": {"x": [[1, [2]]], "on": [true]}}', "x: setting an array element"),
+        (b'{"inputs": {"x": [[1, {}]], "on": [true]}}', "x: values of several kinds"),
+        (b'{"inputs": {"x": [[1' + b"0" * 400 + b', 2]], "on": [true]}}', "x: int too large"),
+        (b'{"inputs": {"x": ' + b"[" * 900 + b'{"b64": "AA"}' + b"]" * 900 + b', "on": [true]}}', "x: "),
+        (b'{"inputs": {"x": [[1, 2]], "on": ["false"]}}', "on: texts, the model's is bool"),
+        (b'{"inputs": {"x": [[1, 2]], "on": [0.5]}}', "on: numbers with fractions, the model's is bool"),
+        (b'{"inputs": {"x": [[1, 2]], "on": [null]}}', "on: values of several kinds, the model's is bool"),
         (b'{"inputs": {"x": [[1, 2]], "on": [true, false]}}', "different lengths"),
         (b'{"instances": []}', "x: shape|empty ones"),
     ],
@@ -59,6 +71,23 @@ def test_one_input_needs_no_name_and_bytes_are_base64():
 def test_bad_requests_are_named(body, message):
     with pytest.raises(InputError, match=message):
         json_forms.parse(body, KINDS)
+
+
+def test_null_is_nan_and_whole_numbers_are_numbers():
+    arrays, _ = json_forms.parse(b'{"inputs": {"x": [[null, 2], [3, 4]], "on": [true, false]}}', KINDS)
+    np.testing.assert_array_equal(arrays["x"], np.float32([[np.nan, 2], [3, 4]]))
+    arrays, _ = json_forms.parse(b'{"inputs": {"x": [[36893488147419103232, 2]], "on": [true]}}', KINDS)
+    np.testing.assert_array_equal(arrays["x"], np.float32([[2.0**65, 2]]))
+
+
+@pytest.mark.parametrize("value", [b"[],", b"{},", b'"",', b"1.5,"])
+def test_bodies_whose_values_take_more_memory_than_their_text_are_refused_unread(monkeypatch, value):
+    monkeypatch.setattr(json_forms, "_MOST_BYTES", 10_000_000)
+    body = b'{"instances": [' + value * 320_000 + b"1]}"
+    with pytest.raises(InputError, match="GiB of memory, more than 2 GiB; send fewer at a time"):
+        json_forms.parse(body, KINDS)
+    with pytest.raises(InputError, match="instance 0"):
+        json_forms.parse(b'{"instances": [' + value * 10_000 + b"1]}", KINDS)
 
 
 def test_batching_parameters_as_tensorflow_serving_has_them(tmp_path):
@@ -248,6 +277,7 @@ def test_a_body_in_chunks_is_the_same_body(address):
         (["Transfer-Encoding: gzip, chunked"], b"0\r\n\r\n", 501, "only chunked"),
         (["Content-Encoding: gzip", "Content-Length: 2"], b"ab", 415, "not read"),
         (["Content-Length: 9"], b"ab", 400, "ended too early"),
+        (["Content-Length: 2", "Content-Length: 9"], b"{}", 400, "several lengths"),
         ([], b"", 400, ""),
     ],
     ids=lambda value: None if isinstance(value, bytes) else str(value),
@@ -256,6 +286,45 @@ def test_bodies_that_are_none_are_answered(address, head, body, status, words):
     found, answer = send(address, head, body)
     assert found == status
     assert words in answer["error"]
+
+
+def test_what_stands_behind_a_get_is_no_second_request(address):
+    """A proxy that passes on the body of a GET would get an answer for another client."""
+    host, port = address.split(":")
+    inner = b"GET /v1/models/pose3d/metadata HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    with socket.create_connection((host, int(port)), timeout=20) as client:
+        head = f"GET /v1/models/pose3d HTTP/1.1\r\nHost: x\r\nContent-Length: {len(inner)}\r\n\r\n"
+        client.sendall(head.encode() + inner)
+        answer = b""
+        while data := client.recv(4096):
+            answer += data
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+def test_what_all_bodies_hold_together_is_bounded(address, model, monkeypatch):
+    """Bytes are counted when they are there, given back in the end, and a body may not drip for ever."""
+    budget, stream = bodies.Budget(100), io.BytesIO(b"x" * 1000)
+    headers = email.message.Message()
+    headers["Content-Length"] = "60"
+    assert len(bodies.read(stream, headers, 1000, budget)) == 60
+    with pytest.raises(bodies.BodyError, match="too many bytes of other requests wait") as refused:
+        bodies.read(stream, headers, 1000, budget)
+    assert refused.value.status == 503
+    budget.give_back(60)
+    assert len(bodies.read(stream, headers, 1000, budget)) == 60
+    monkeypatch.setattr(bodies, "_LONGEST_S", -1.0)
+    with pytest.raises(bodies.BodyError, match="seconds"):
+        bodies.read(stream, headers, 1000)
+    monkeypatch.undo()
+    serving = server.make_server(model, "127.0.0.1", 0)
+    serving.budget = bodies.Budget(2000)
+    with serving, concurrent.futures.ThreadPoolExecutor(1) as thread:
+        thread.submit(serving.serve_forever)
+        place = f"127.0.0.1:{serving.server_address[1]}"
+        for _ in range(4):
+            assert ask(place, "POST", "/v1/models/pose3d:predict", {"instances": ["x" * 1500]})[0] == 400
+        assert ask(place, "POST", "/v1/models/pose3d:predict", {"instances": ["x" * 2500]})[0] == 503
+        serving.shutdown()
 
 
 def test_load_and_its_latencies(address, capsys):
