@@ -36,6 +36,18 @@ def declare() -> command.Flags:
             "learning_rate", 2e-3, "largest learning rate, after 150 steps; it falls by a cosine", lower_bound=0
         )
         flags.float("held_out", 0.05, "share of the people, the last rows, that is measured and not trained on")
+        flags.float(
+            "neighbours",
+            0.0,
+            "share of the people around whom others are pasted, cut out of their pictures",
+            lower_bound=0,
+            upper_bound=1,
+        )
+        flags.string(
+            "start_from",
+            "",
+            "head whose weights the training starts from: folder with body_head.tflite, or the file (default: random)",
+        )
         flags.integer("seed", 0, "random seed of crops and training", lower_bound=0)
     return flags
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from baseline_network.training import body_head_crops
-from baseline_network.training.body_head_crops import AnnotatedPeople, Crops
+from baseline_network.training import body_head_crops, body_head_start
+from baseline_network.training.body_head_crops import AnnotatedPeople, Crops, Neighbours, Scale
 from tools.cli import outputs, plans, quiet, signals
 from tools.cli.errors import InputError
 from tools.cli.progress import Progress
@@ -39,13 +39,15 @@ _CROPS, _TRAINING, _STATE = "crops", "training", "state.npz"
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """How long and how fast: passes over the crops, crops a step, largest learning rate, share of people held out."""
+    """How long and how fast: passes over the crops, crops a step, largest learning rate, share of people held out, and
+    the head whose weights come first, see `body_head.weights_file`; '': random ones."""
 
     epochs: float = 6.0
     batch_size: int = 64
     learning_rate: float = 2e-3
     held_out: float = 0.05
     seed: int = 0
+    start_from: str = ""
 
 
 def build() -> Any:
@@ -157,6 +159,10 @@ def train(
     if not steps:
         raise InputError(f"{len(rows):,} crops are too few for {plan.epochs:g} epochs of batches of {plan.batch_size}")
     network = build()
+    if plan.start_from:
+        body_head_start.set_weights(network, body_head_start.file_of(plan.start_from), crops, rows)
+        if not (folder and folder.exists()):
+            report(f"{plan.start_from}: PCKh@0.5 of people held out {_figures(network, crops, checked)}")
     optimizer = keras.optimizers.AdamW(plan.learning_rate, weight_decay=0.01, epsilon=1e-6)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     optimizer.build(network.trainable_variables)
@@ -217,7 +223,7 @@ def train(
             if of_pass and not asked.number:
                 report(
                     f"step {number + 1:,} of {steps:,}, {time.monotonic() - began:.0f} s: loss {np.mean(losses):.3f}, "
-                    f"PCKh@0.5 of people held out {pckh(network, crops, checked):.1f}"
+                    f"PCKh@0.5 of people held out {_figures(network, crops, checked)}"
                 )
             if of_pass:
                 last, losses = float(np.mean(losses)), []
@@ -227,7 +233,24 @@ def train(
             if asked.number:
                 note = f"{number + 1:,} of {steps:,} steps are saved; the same command goes on from there"
                 raise signals.Ended(asked.number, note)
-    return network, {"steps": steps, "loss": last, "held_out_pckh": pckh(network, crops, checked)}
+    figures = {"steps": steps, "loss": last, "held_out_pckh": pckh(network, crops, checked)}
+    if crops.crowded.any():
+        for name, chosen in _by_neighbours(crops, checked).items():
+            figures[f"held_out_pckh_{name}"] = pckh(network, crops, chosen)
+    return network, figures
+
+
+def _by_neighbours(crops: Crops, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Rows of crops of people alone, and of people with neighbours."""
+    return {"alone": rows[~crops.crowded[rows]], "neighbours": rows[crops.crowded[rows]]}
+
+
+def _figures(network: Any, crops: Crops, rows: np.ndarray) -> str:
+    """PCKh@0.5 as text; with neighbours in some crops, of people alone and of people with neighbours."""
+    if not crops.crowded.any():
+        return f"{pckh(network, crops, rows):.1f}"
+    parts = _by_neighbours(crops, rows).items()
+    return ", ".join(f"{pckh(network, crops, chosen):.1f} {name}" for name, chosen in parts)
 
 
 def kept_settings(folder: pathlib.Path) -> str:
@@ -285,6 +308,8 @@ class _Job:
     settings: str
     kept_crops: int
     kept_training: bool
+    neighbours: Neighbours
+    scale: Scale | None
 
 
 def _checked(flags: Any) -> _Job:
@@ -298,11 +323,17 @@ def _checked(flags: Any) -> _Job:
     if finished.exists() or (other and not crops.exists()):
         outputs.check_free(flags.output, flags.overwrite)
     people = AnnotatedPeople(pathlib.Path(flags.input), flags.images)
-    plan = Plan(flags.epochs, flags.batch_size, flags.learning_rate, flags.held_out, flags.seed)
+    plan = Plan(flags.epochs, flags.batch_size, flags.learning_rate, flags.held_out, flags.seed, flags.start_from)
     check_sizes(plan, len(people.rows), flags.crops)
     for name in ("detector", "landmarks"):
         mediapipe_models.model_file(name)
-    made_of = people.made_of(flags.crops, flags.seed)
+    scale = None
+    if flags.start_from:
+        start = body_head_start.file_of(flags.start_from)
+        scale = body_head_start.scale_of(start)
+        body_head_start.check(build(), start)
+    neighbours = Neighbours(flags.neighbours, _held_count(plan, len(people.rows)))
+    made_of = people.made_of(flags.crops, flags.seed, neighbours, scale)
     settings = json.dumps({**dataclasses.asdict(plan), "crops": made_of})
     try:
         kept_crops = body_head_crops.kept(crops, made_of)
@@ -313,7 +344,7 @@ def _checked(flags: Any) -> _Job:
         if not flags.overwrite:
             raise
         kept_crops, kept = 0, ""
-    return _Job(people, plan, folder, made_of, settings, kept_crops, bool(kept))
+    return _Job(people, plan, folder, made_of, settings, kept_crops, bool(kept), neighbours, scale)
 
 
 def preview(flags: Any) -> int:
@@ -344,7 +375,9 @@ def run(flags: Any) -> dict[str, Any]:
     lock = locks.FolderLock(job.folder, "another training")
     try:
         training = job.folder / _TRAINING
-        crops = body_head_crops.make(job.people, job.folder / _CROPS, flags.crops, flags.seed, flags.overwrite)
+        crops = body_head_crops.make(
+            job.people, job.folder / _CROPS, flags.crops, flags.seed, flags.overwrite, job.neighbours, job.scale
+        )
         if not job.kept_training and training.exists():
             shutil.rmtree(training)
         strategy.prepare_devices(deterministic=True, seed=flags.seed)

@@ -1,7 +1,8 @@
 """What the landmark network computes inside for crops of annotated people, kept on disk to train the body head on.
 
 Each person is cropped at a region around their true joints, jittered, or turned at random, and again at the region that
-the landmark network or the shipped head then names, as in use. Tensors are kept as bytes: 129 KB a crop. An extraction
+the landmark network or the shipped head then names, as in use. A share of them has other people of the set beside,
+behind or in front of them (`body_head_neighbours`). Tensors are kept as bytes: 129 KB a crop. An extraction
 that was ended goes on where it stood, with the same bytes as one that was not; `made_of.json` says of what crops are.
 """
 
@@ -17,12 +18,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from baseline_network.training import body_head_neighbours
 from tfrecords.source import Options
 from tfrecords.sources.photos import Photos
 from tools.cli import signals
 from tools.cli.errors import InputError
 from tools.cli.progress import Progress
-from tools.detection import body_head, mediapipe_models
+from tools.detection import beside, body_head, mediapipe_models
 from tools.detection.regions import Region
 from tools.files import atomic, checksums, inputs
 from tools.pose import bounds, joints
@@ -33,9 +35,13 @@ _TOP = [_BODY.index(name) for name in ("RShoulder", "LShoulder", "Neck")]
 # Bytes for a standard deviation, and for a channel's mean.
 _STEP, _MIDDLE = 25.4, 127.0
 _SCALED_ON = 300  # crops
+_TRIES = 5
 _LARGER = mediapipe_models.LARGER
 # Of crops turned at random; of second crops named by the head; least share of joints in a second crop.
 _TURNED, _BY_HEAD, _INSIDE = 0.4, 0.55, 0.75
+# With neighbours: of crops turned at random, and of second crops in which all is grey but a box around the person,
+# which is larger than that of their joints by a share of its size in this range.
+_CROWD_TURNED, _COVERED, _MARGIN = 0.2, 0.3, (0.0, 0.3)
 NAMES = ("fine", "middle", "coarse")  # 32 x 32 cells, 16 x 16, 8 x 8
 _SHAPES = ((body_head.CELLS, body_head.CELLS, 97), (16, 16, 88), (8, 8, 144))
 _BYTES = sum(int(np.prod(shape)) for shape in _SHAPES)
@@ -46,11 +52,12 @@ _FINISHED, _UNFINISHED, _MADE_OF = "crops.npz", "unfinished.npz", "made_of.json"
 
 
 class Annotated(NamedTuple):
-    """A picture [H, W, 3] uint8 BGR and the joints [14, 2] px of one person, NaN where unknown."""
+    """A picture [H, W, 3] uint8 BGR, the joints [14, 2] px of one person, NaN where unknown, and of neighbours."""
 
     row: int
     pixels: np.ndarray
     points: np.ndarray
+    others: np.ndarray = np.zeros((0, _BODY.size, 2))
 
 
 class Crops(NamedTuple):
@@ -60,6 +67,7 @@ class Crops(NamedTuple):
       fine, middle, coarse: [n, 32, 32, 97], [n, 16, 16, 88], [n, 8, 8, 144] uint8: the head's inputs.
       places: [n, 14, 2] x, y in 0..1 of the crop, NaN where unknown. person: [n] row of the annotation.
       scale: per tensor of `body_head.INNER` but the first, [2, C] mean and standard deviation of its channels.
+      crowded: [n] whether the person has neighbours.
     """
 
     fine: np.ndarray
@@ -68,6 +76,25 @@ class Crops(NamedTuple):
     places: np.ndarray
     person: np.ndarray
     scale: list[np.ndarray]
+    crowded: np.ndarray
+
+
+class Neighbours(NamedTuple):
+    """Of crops: the share of people who get neighbours, and how many people, the last rows, are held out; neighbours of
+    people held out are such people, of others others."""
+
+    share: float = 0.0
+    held: int = 0
+
+
+class Scale(NamedTuple):
+    """`Crops.scale` of a head, and its file's SHA-256."""
+
+    tensors: list[np.ndarray]
+    head: str
+
+
+ALONE = Neighbours()
 
 
 class AnnotatedPeople:
@@ -113,9 +140,13 @@ class AnnotatedPeople:
         """The picture [H, W, 3] uint8 BGR, or None where it is missing or cannot be read."""
         return self._source.picture(self._names[row])
 
-    def made_of(self, count: int, seed: int) -> dict[str, Any]:
+    def made_of(
+        self, count: int, seed: int, neighbours: Neighbours = ALONE, scale: Scale | None = None
+    ) -> dict[str, Any]:
         """What crops of these people depend on."""
         return {
+            **({"scale of": scale.head} if scale else {}),
+            **({"neighbours": list(neighbours)} if neighbours.share else {}),
             "input": checksums.of_file(self.path),
             "images": str(pathlib.Path(self._images or self.path.parent).resolve()),
             "crops": count,
@@ -145,17 +176,25 @@ def kept(folder: pathlib.Path, made_of: dict[str, Any]) -> int:
         raise InputError(f"{folder / _UNFINISHED}: missing or damaged; --overwrite makes the crops anew") from error
 
 
-def make(people: AnnotatedPeople, folder: pathlib.Path, count: int, seed: int = 0, overwrite: bool = False) -> Crops:
+def make(
+    people: AnnotatedPeople,
+    folder: pathlib.Path,
+    count: int,
+    seed: int = 0,
+    overwrite: bool = False,
+    neighbours: Neighbours = ALONE,
+    scale: Scale | None = None,
+) -> Crops:
     """Crops of people, written to a folder; finished crops of the same are taken, unfinished ones gone on with.
 
-    overwrite: replace crops of something else, or damaged ones.
+    overwrite: replace crops of something else, or damaged ones. scale: of the tensors; None: of the first people's.
 
     Raises:
       InputError: crops of something else in the folder, too little room there, pictures of too few people that can be
         read, or no models.
       signals.Ended: the process was asked to end; what is done is kept.
     """
-    made_of = people.made_of(count, seed)
+    made_of = people.made_of(count, seed, neighbours, scale)
     try:
         done = kept(folder, made_of)
     except InputError:
@@ -169,11 +208,11 @@ def make(people: AnnotatedPeople, folder: pathlib.Path, count: int, seed: int = 
     if not done:
         _check_room(folder, count)
     with signals.deferred() as asked:
-        extraction = _Extraction(people, folder, count, seed, asked)
+        extraction = _Extraction(people, folder, count, seed, neighbours, asked)
         if folder.exists():
             extraction.resume()
         else:
-            extraction.begin(made_of)
+            extraction.begin(made_of, scale.tensors if scale else [])
         extraction.run()
     return load(folder)
 
@@ -191,7 +230,13 @@ class _Extraction:
     """Crops in the making: what `run` has done so far, and the random numbers and people that come next."""
 
     def __init__(
-        self, people: AnnotatedPeople, folder: pathlib.Path, count: int, seed: int, asked: signals.Asked
+        self,
+        people: AnnotatedPeople,
+        folder: pathlib.Path,
+        count: int,
+        seed: int,
+        neighbours: Neighbours,
+        asked: signals.Asked,
     ) -> None:
         self._people, self._folder, self._asked = people, folder, asked
         self._network = mediapipe_models.LandmarkNetwork(head=True)
@@ -201,20 +246,17 @@ class _Extraction:
         self._unread: list[int] = []
         self._places = np.full((count, _BODY.size, 2), np.nan, np.float32)
         self._rows = np.zeros(count, np.int64)
+        self._crowded = np.zeros(count, bool)
+        self._neighbours = neighbours
+        self._cut_outs = (
+            body_head_neighbours.CutOuts(people.pixels, people.points, _plain) if neighbours.share else None
+        )
         self._scale: list[np.ndarray] = []
         self._tensors: list[np.memmap] = []
 
-    def begin(self, made_of: dict[str, Any]) -> None:
-        """Finds the scale of the tensors on the first people, then makes the folder."""
-        first = []
-        with Progress(_SCALED_ON, "crops for the scale of the tensors", every=LINE_EVERY_S) as progress:
-            for number in range(_SCALED_ON):
-                if self._asked.number:
-                    raise signals.Ended(self._asked.number)
-                person = self._next()
-                first.append(self._network.inner(person.pixels, _start(person.points, self._rng, 0.0)))
-                progress.update(number + 1)
-        self._scale = [_scale([one[place] for one in first]) for place in range(1, len(body_head.INNER))]
+    def begin(self, made_of: dict[str, Any], scale: list[np.ndarray]) -> None:
+        """Finds the scale of the tensors on the first people, where none is given, then makes the folder."""
+        self._scale = scale or self._found_scale()
         self._order = []
         with atomic.write_folder(self._folder) as folder:
             for name, shape in zip(NAMES, _SHAPES):
@@ -223,11 +265,23 @@ class _Extraction:
             self._save(folder / _UNFINISHED)
         self._open()
 
+    def _found_scale(self) -> list[np.ndarray]:
+        first = []
+        with Progress(_SCALED_ON, "crops for the scale of the tensors", every=LINE_EVERY_S) as progress:
+            for number in range(_SCALED_ON):
+                if self._asked.number:
+                    raise signals.Ended(self._asked.number)
+                person = self._next()
+                first.append(self._network.inner(person.pixels, _start(person.points, self._rng, 0.0)))
+                progress.update(number + 1)
+        return [_scale([one[place] for one in first]) for place in range(1, len(body_head.INNER))]
+
     def resume(self) -> None:
         """Goes on with what an earlier process left."""
         try:
             with np.load(self._folder / _UNFINISHED) as state:
                 self._places, self._rows, self._done = state["places"], state["person"], int(state["done"])
+                self._crowded = state.get("crowded", self._crowded)
                 self._scale = [state[f"scale{i}"] for i in range(len(body_head.INNER) - 1)]
                 self._order, self._unread = state["order"].tolist(), state["unread"].tolist()
                 self._rng.bit_generator.state = json.loads(str(state["rng"]))
@@ -253,6 +307,7 @@ class _Extraction:
                             array[self._done] = values
                         self._places[self._done] = region.from_picture(person.points)
                         self._rows[self._done] = person.row
+                        self._crowded[self._done] = len(person.others) > 0
                         self._done += 1
                 progress.update(self._done)
                 if self._asked.number or time.monotonic() - saved > _SAVE_EVERY_S:
@@ -271,11 +326,12 @@ class _Extraction:
                 flush=True,
             )
         with atomic.write_file(self._folder / _FINISHED) as temporary, open(temporary, "wb") as file:
-            np.savez(file, places=self._places, person=self._rows, unread=self._unread, **self._scales())
+            known = {"places": self._places, "person": self._rows, "crowded": self._crowded, "unread": self._unread}
+            np.savez(file, **known, **self._scales())
         (self._folder / _UNFINISHED).unlink()
 
     def _next(self) -> Annotated:
-        """The next person whose picture can be read, mirrored and in other light at random."""
+        """The next person whose picture can be read, among neighbours, mirrored and in other light at random."""
         while True:
             if not self._order:
                 left = np.setdiff1d(self._people.rows, self._unread)
@@ -288,8 +344,23 @@ class _Extraction:
             row = self._order.pop()
             pixels = self._people.pixels(row)
             if pixels is not None:
-                return _varied(Annotated(row, pixels, self._people.points[row]), self._rng)
+                person = Annotated(row, pixels, self._people.points[row])
+                return _varied(self._among_neighbours(person), self._rng)
             self._unread.append(row)
+
+    def _among_neighbours(self, person: Annotated) -> Annotated:
+        """The person with neighbours, in the share of cases that is asked for, where they can be cut out."""
+        if self._cut_outs is None or self._rng.random() >= self._neighbours.share:
+            return person
+        alone = self._cut_outs.of(person.row)
+        if alone is None:
+            return person
+        rows = self._people.rows
+        first = len(rows) - self._neighbours.held
+        like = rows[first:] if person.row >= rows[first] else rows[:first]
+        cut_outs = self._cut_outs
+        among, others = body_head_neighbours.crowd(alone, lambda: cut_outs.of(int(self._rng.choice(like))), self._rng)
+        return Annotated(person.row, among.pixels, among.points, others)
 
     def _flush(self) -> None:
         for tensor in self._tensors:
@@ -304,6 +375,7 @@ class _Extraction:
                 done=self._done,
                 places=self._places,
                 person=self._rows,
+                crowded=self._crowded,
                 order=np.array(self._order, np.int64),
                 unread=np.array(self._unread, np.int64),
                 rng=json.dumps(self._rng.bit_generator.state),
@@ -322,7 +394,8 @@ def load(folder: pathlib.Path) -> Crops:
         fine, middle, coarse = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in NAMES)
         with np.load(folder / _FINISHED) as others:
             scale = [others[f"scale{i}"] for i in range(len(body_head.INNER) - 1)]
-            crops = Crops(fine, middle, coarse, others["places"], others["person"], scale)
+            crowded = others["crowded"] if "crowded" in others else np.zeros(len(others["person"]), bool)
+            crops = Crops(fine, middle, coarse, others["places"], others["person"], scale, crowded)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{folder}: damaged; --overwrite makes the crops anew") from error
     if [tensor.shape for tensor in crops[:3]] != [(len(crops.places), *shape) for shape in _SHAPES]:
@@ -365,17 +438,38 @@ def _looks(
     person: Annotated, network: mediapipe_models.LandmarkNetwork, rng: np.random.Generator
 ) -> Iterator[tuple[Region, list[np.ndarray]]]:
     """One region or two of a person, with the landmark network's inner tensors there."""
-    region = _start(person.points, rng, _TURNED)
-    yield region, network.inner(person.pixels, region)
+    turned = _CROWD_TURNED if len(person.others) else _TURNED
+    region = _start(person.points, rng, turned)
+    for _ in range(_TRIES):
+        if _shows(region, person):
+            break
+        region = _start(person.points, rng, turned)
     reading = network.look(person.pixels, region)
+    yield region, network.latest_inner
     following = reading.following
     if reading.body is not None and rng.random() < _BY_HEAD:
         following = body_head.region_of(reading.body.points)
         following = following._replace(side=following.side * rng.uniform(0.87, 1.2))
     if following.side > 8.0:
         there = following.from_picture(person.points[np.isfinite(person.points).all(-1)])
-        if ((there > 0) & (there < 1)).all(-1).mean() > _INSIDE:
-            yield following, network.inner(person.pixels, following)
+        if ((there > 0) & (there < 1)).all(-1).mean() > _INSIDE and _shows(following, person):
+            if len(person.others) and rng.random() < _COVERED:
+                known = person.points[np.isfinite(person.points).all(-1)]
+                box = beside.around(known, rng.uniform(*_MARGIN))
+                yield following, network.inner(person.pixels, following, box)
+            else:
+                yield following, network.inner(person.pixels, following)
+
+
+def _plain(points: np.ndarray) -> Region:
+    """The region around joints [14, 2] without any jitter to speak of."""
+    return _start(points, np.random.default_rng(0), 0.0)
+
+
+def _shows(region: Region, person: Annotated) -> bool:
+    """Whether the person is nearer to the region's middle than their neighbours."""
+    away = [np.hypot(*(body_head_neighbours.hips(points) - region[:2])) for points in (person.points, *person.others)]
+    return bool(np.argmin(away) == 0)
 
 
 def _start(points: np.ndarray, rng: np.random.Generator, turned: float) -> Region:
@@ -398,10 +492,11 @@ def _varied(person: Annotated, rng: np.random.Generator) -> Annotated:
     """The person mirrored or not, in other light, and sometimes less sharp."""
     import cv2
 
-    pixels, points = person.pixels, person.points
+    pixels, points, others = person.pixels, person.points, person.others
     if rng.random() < 0.5:
-        pixels, points = pixels[:, ::-1], points[_BODY.mirror].copy()
-        points[:, 0] = pixels.shape[1] - 1 - points[:, 0]
+        pixels, points, others = pixels[:, ::-1], points[_BODY.mirror].copy(), others[:, _BODY.mirror].copy()
+        for moved in (points, others):
+            moved[..., 0] = pixels.shape[1] - 1 - moved[..., 0]
     values = pixels.astype(np.float32)
     if rng.random() < 0.8:
         values = values * rng.uniform(0.65, 1.3) + rng.uniform(-25, 25)
@@ -416,4 +511,4 @@ def _varied(person: Annotated, rng: np.random.Generator) -> Annotated:
         share, (height, width) = rng.uniform(0.4, 0.8), pixels.shape[:2]
         small = cv2.resize(pixels, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
         pixels = cv2.resize(small, (width, height))
-    return Annotated(person.row, pixels, points)
+    return Annotated(person.row, pixels, points, others)

@@ -184,10 +184,12 @@ class LandmarkNetwork:
         """head: ask the head (`body_head`) too. weights: of the head, see `body_head.weights_file`."""
         self._head = BodyHead(threads, weights) if head else None
         self._graph = _Graph("landmarks", threads, _OF_LANDMARKS + (body_head.INNER[1:] if head else ()))
+        self.latest_inner: list[np.ndarray] = []  # of the latest look, as `inner`
 
-    def inner(self, picture: np.ndarray, region: Region) -> list[np.ndarray]:
-        """The tensors `body_head.INNER` in a region of a picture [H, W, 3] uint8 BGR; needs the head."""
-        square = regions.cut(picture, region, _LANDMARK_SIDE, border=0)[..., ::-1]
+    def inner(self, picture: np.ndarray, region: Region, within: np.ndarray | None = None) -> list[np.ndarray]:
+        """The tensors `body_head.INNER` in a region of a picture [H, W, 3] uint8 BGR; needs the head; within: see
+        `look`."""
+        square = _square(picture, region, within)
         return self._graph.run(square[None].astype(np.float32) / np.float32(255), tuple(range(3, 8)))
 
     def look(
@@ -198,15 +200,13 @@ class LandmarkNetwork:
         mirrored: show the network the mirror image; what is returned is of the picture as it is.
         within: [4] px, left, top, right, bottom of a box; what lies outside of it is shown grey.
         """
-        if within is None:
-            square = regions.cut(picture, region, _LANDMARK_SIDE, border=0)[..., ::-1]
-        else:
-            square = regions.cut_within(picture, region, _LANDMARK_SIDE, within)[..., ::-1]
+        square = _square(picture, region, within)
         if mirrored:
             square = square[:, ::-1]
         numbers, presence, world, maps, *inner = self._graph.run(
             square[None].astype(np.float32) / np.float32(255), tuple(range(8 if self._head else 4))
         )
+        self.latest_inner = [maps, *inner]
         numbers = numbers.reshape(_ALL, 5).astype(np.float64)
         places, heights = refined(numbers[:, :2] / _LANDMARK_SIDE, maps)
         body = None
@@ -241,6 +241,13 @@ class LandmarkNetwork:
             heights[:LANDMARKS],
             body,
         )
+
+
+def _square(picture: np.ndarray, region: Region, within: np.ndarray | None) -> np.ndarray:
+    """[256, 256, 3] uint8 RGB of a region, with everything grey but a box, where one is given."""
+    if within is None:
+        return regions.cut(picture, region, _LANDMARK_SIDE, border=0)[..., ::-1]
+    return regions.cut_within(picture, region, _LANDMARK_SIDE, within)[..., ::-1]
 
 
 def joined(looks: Sequence[Landmarks]) -> Landmarks:

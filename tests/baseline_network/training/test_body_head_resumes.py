@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from baseline_network import train_body_head
-from baseline_network.training import body_head, body_head_crops
+from baseline_network.training import body_head, body_head_crops, body_head_neighbours
 from tools.cli import command
 from tools.cli.errors import InputError
 from tools.detection import mediapipe_models
@@ -27,7 +27,7 @@ class Network:
     def __init__(self, threads=1, head=False):
         pass
 
-    def inner(self, picture, region):
+    def inner(self, picture, region, within=None):
         Network.calls += 1
         if Network.calls == Network.ends_at:
             os.kill(os.getpid(), Network.number)
@@ -36,6 +36,7 @@ class Network:
         return [rng.random(shape, np.float32) * (1 + place) for place, shape in enumerate(shapes)]
 
     def look(self, picture, region):
+        self.latest_inner = self.inner(picture, region)
         points = np.full((33, 2), region.x)
         return mediapipe_models.Landmarks(
             1.0, 1.0, points, points[:, 0], points[:, 0], np.zeros((33, 3)), region, points[:, 0], None
@@ -98,6 +99,7 @@ CASES = {
     ),
     "batch": (lambda photos: None, ["--batch_size=64"], "12 people, 1 of them held out"),
     "no folder": (lambda photos: (photos.parent / "photos").rename(photos.parent / "other"), [], "by --images=FOLDER"),
+    "start": (lambda photos: None, ["--start_from=nowhere"], "nowhere: no such file; expected a folder with"),
     "none": (lambda photos: None, ["--images=none"], "the head is trained on pictures"),
     "broken": (
         lambda photos: [path.write_bytes(b"no") for path in (photos.parent / "photos").iterdir()],
@@ -147,6 +149,41 @@ def test_crops_that_were_ended_go_on_to_the_same_bytes(photos, tmp_path, capsys)
     other = body_head_crops.make(people, photos.parent / "head" / "crops", 64, seed=1, overwrite=True)
     assert "2 of 12 people are left out, since their pictures are missing or cannot be read" in capsys.readouterr().err
     assert set(other.person.tolist()) == set(range(PEOPLE)) - {3, 5}
+
+
+def test_crops_with_neighbours_go_on_to_the_same_bytes_too(photos, tmp_path, monkeypatch, capsys):
+    class Mask:
+        def of(self, picture, region):
+            return np.ones(picture.shape[:2])
+
+    chosen, pairs, cut_out, crowd = [], [], body_head_neighbours.CutOuts.of, body_head_neighbours.crowd
+
+    def recorded(alone, choose, rng):
+        person, before = chosen[-1], len(chosen)
+        result = crowd(alone, choose, rng)
+        pairs.extend((person, other) for other in chosen[before:])
+        return result
+
+    monkeypatch.setattr(body_head_neighbours, "crowd", recorded)
+    monkeypatch.setattr(
+        body_head_neighbours.CutOuts, "of", lambda self, row: (chosen.append(row), cut_out(self, row))[1]
+    )
+    monkeypatch.setattr(body_head_neighbours, "PersonMask", Mask)
+    people, neighbours = body_head_crops.AnnotatedPeople(photos), body_head_crops.Neighbours(0.5, 4)
+    whole = body_head_crops.make(people, tmp_path / "whole", 64, neighbours=neighbours)
+    assert 10 < whole.crowded.sum() < 54
+    # People held out have neighbours who are held out, and others have others.
+    assert len(pairs) > 20
+    assert {one >= PEOPLE - 4 for one, _ in pairs} == {True, False}
+    assert all((one >= PEOPLE - 4) == (other >= PEOPLE - 4) for one, other in pairs)
+    Network.ends_at = Network.calls + 30
+    flags = ("--neighbours=0.5", "--held_out=0.3333")
+    assert run(photos, *flags) == 143
+    assert run(photos, "--neighbours=0.4", "--held_out=0.3333") == 2
+    assert "crops of another neighbours; --overwrite replaces them" in capsys.readouterr().err
+    parts = body_head_crops.make(people, photos.parent / "head" / "crops", 64, neighbours=neighbours)
+    for one, other in zip((*parts[:5], parts.crowded), (*whole[:5], whole.crowded)):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_what_is_in_the_output_is_replaced_only_when_asked(photos, capsys):
