@@ -43,7 +43,7 @@ def test_neighbours_stand_where_their_joints_are_said_to_be(monkeypatch):
     monkeypatch.setattr(neighbours, "_CUT", 0.0)
     rng, seen = np.random.default_rng(0), {"mirrored": 0, "as they are": 0}
     target = person((0, 0, 250), (0, 0, 150))
-    for _ in range(40):
+    for _ in range(24):
         picture, others = neighbours.crowd(target, lambda: person((250, 0, 0), (0, 250, 0)), rng)
         assert 1 <= len(others) <= 3
         # What is said to be left of the person is theirs, and is where their joints are.
@@ -65,7 +65,7 @@ def test_neighbours_stand_where_their_joints_are_said_to_be(monkeypatch):
             seen["as they are" if is_left_half == joint.startswith("L") else "mirrored"] += 1
         mirrored = np.sign(others[0][BODY.index("LHip")] - others[0][BODY.index("RHip")])[0]
         assert mirrored > 0  # both ways seen from the front
-    assert min(seen.values()) > 20
+    assert min(seen.values()) > 12
 
 
 def test_who_cannot_be_cut_out_is_left_out_and_a_cut_picture_keeps_most_joints(monkeypatch):
