@@ -326,8 +326,8 @@ class _Extraction:
                 flush=True,
             )
         with atomic.write_file(self._folder / _FINISHED) as temporary, open(temporary, "wb") as file:
-            known = {"places": self._places, "person": self._rows, "crowded": self._crowded, "unread": self._unread}
-            np.savez(file, **known, **self._scales())
+            known: dict[str, np.ndarray] = {"places": self._places, "person": self._rows, "crowded": self._crowded}
+            np.savez(file, unread=np.array(self._unread, np.int64), **known, **self._scales())
         (self._folder / _UNFINISHED).unlink()
 
     def _next(self) -> Annotated:
