@@ -124,22 +124,26 @@ class Detector:
         self._anchors = boxes.anchors()
 
     def candidates(
-        self, picture: np.ndarray, region: Region, thresholds: Sequence[float], most_overlap: float
+        self, picture: np.ndarray, region: Region, thresholds: Sequence[float], most_overlap: float, faint: float = 0.0
     ) -> list[list[Candidate]]:
         """People in a region of a picture [H, W, 3] uint8 BGR, the surest first; for each threshold, as if it were the
         only one.
 
         Args:
           thresholds: least scores, 0..1. most_overlap: see `boxes.suppress`.
+          faint: where it is given, a list more: every anchor of that score, several for each person.
         """
         square = regions.cut(picture, region, boxes.SIDE, border=0)[..., ::-1]
         raw, logits = self._graph.run(square[None].astype(np.float32) * np.float32(2 / 255) - np.float32(1), (0, 1))
-        around, points, scores = boxes.decode(raw, logits, self._anchors, min(thresholds))
+        least = min(*thresholds, faint) if faint else min(thresholds)
+        around, points, scores = boxes.decode(raw, logits, self._anchors, least)
         several = []
         for threshold in thresholds:
             reached = scores >= threshold
             kept = boxes.suppress(around[reached], points[reached], scores[reached], most_overlap)
             several.append(self._in_picture(region, kept))
+        if faint:
+            several.append(self._in_picture(region, (around, points, scores)))
         return several
 
     def _in_picture(self, region: Region, found: boxes.Detections) -> list[Candidate]:

@@ -12,60 +12,24 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from tools.detection import beside, fusion, mediapipe_models, tiles
-from tools.detection.mediapipe_models import JOINT_SET, Candidate, Landmarks
+from tools.detection.mediapipe_models import JOINT_SET as JOINT_SET
+from tools.detection.mediapipe_models import Candidate, Landmarks
+from tools.detection.person import TORSO as TORSO
+from tools.detection.person import Person, same_person
+from tools.detection.person import joint_mask as joint_mask
 from tools.detection.regions import Likeness, Region, alike, whole
 from tools.detection.settings import WITHOUT_HEAD as WITHOUT_HEAD
 from tools.detection.settings import Belief, Settings
 from tools.detection.settings import check_models as check_models
 from tools.detection.settings import settings_of as settings_of
-from tools.pose import joints
-
-_SET = joints.joint_set(JOINT_SET)
-# Joints by which people are compared and measured: those of the face are too near to each other.
-LIMBS = beside.LIMBS
-TORSO = [_SET.index(name) for name in ("LShoulder", "RShoulder", "LHip", "RHip")]
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
-# For `Settings.same_torso`: of the smaller person's size to the larger's, and of their boxes' overlap.
-_LIKE_SIZE, _TOUCHING = 0.6, 0.1
 _ANY = Belief(0.0, 0.0)  # where `beside.Limits` has decided
 # The landmark network sees nearly the same in the first, and reads the same in the second.
 _SAME_REGION, _SETTLED = Likeness(0.12, 0.75, 0.85), Likeness(0.05, 0.9, 0.99)
-
-
-class Person(NamedTuple):
-    """One person.
-
-    Attributes:
-      points: [33, 2] px. visibility, inside: [33] 0..1, see `mediapipe_models.Landmarks`.
-      world: [33, 3] metres from the middle of the hips, x right, y down, z away.
-      presence, sureness, score: 0..1: of a person being there, of how distinct the landmarks are, and the detector's
-      score.
-      following: where to look for them in the next frame.
-    """
-
-    points: np.ndarray
-    visibility: np.ndarray
-    inside: np.ndarray
-    world: np.ndarray
-    presence: float
-    sureness: float
-    score: float
-    following: Region
-
-    @property
-    def box(self) -> np.ndarray:
-        """[4] px: x, y of the upper left corner, width, height of a box around all landmarks and the crown."""
-        crown = joints.convert(self.points, JOINT_SET)[0][joints.POSE17.index("Head")]
-        points = np.concatenate([self.points, crown[None]])
-        low, high = points.min(0), points.max(0)
-        return np.concatenate([low, high - low])
-
-    @property
-    def size(self) -> float:
-        """The longer side of the box around the limbs, px."""
-        return float(max(np.ptp(self.points[LIMBS], axis=0).max(), 1e-6))
+# A candidate's region is that of a person; it may be, whichever way up, or that of somebody close to them.
+_AT, _ONE_PLACE = Likeness(0.15, 0.67, 0.7), Likeness(0.3, 0.5, -2.0)
 
 
 class _Reading(NamedTuple):
@@ -76,10 +40,19 @@ class _Reading(NamedTuple):
 
 
 class _Seen(NamedTuple):
-    """Where somebody may be, and the detector's score, 0 where it was not asked."""
+    """Where somebody may be, the detector's score, 0 where it was not asked, and which readings there are people."""
 
     region: Region
     score: float
+    belief: Belief
+
+
+class _Square(NamedTuple):
+    """A part of the picture that the detector is shown, its least score there, and which readings are people."""
+
+    region: Region
+    score: float
+    belief: Belief
 
 
 class _Models(NamedTuple):
@@ -92,13 +65,15 @@ class _Models(NamedTuple):
 @dataclasses.dataclass
 class _Search:
     """The search of one picture: [H, W, 3] uint8 BGR, readings so far, region and score of candidates looked at, the
-    first looks at regions, and by levels of squares (`_squares`) all candidates for people beside others."""
+    first looks at regions, by levels of squares (`tiles`) all candidates for people beside others, and the faint
+    candidates of the first level, see `Settings.faint`."""
 
     picture: np.ndarray
     readings: list[_Reading] = dataclasses.field(default_factory=list)
     looked: list[tuple[Region, float]] = dataclasses.field(default_factory=list)
     first_looks: dict[Region, Landmarks] = dataclasses.field(default_factory=dict)
     detected: dict[int, list[Candidate]] = dataclasses.field(default_factory=dict)
+    faint: list[Candidate] = dataclasses.field(default_factory=list)
 
 
 class PeopleFinder:
@@ -145,7 +120,7 @@ class PeopleFinder:
         search.readings += [reading for reading in self._each(look, known) if reading is not None]
         if detect:
             square = whole(picture.shape[1], picture.shape[0])
-            self._add(search, [square], self.settings.score, self.settings.whole)
+            self._add(search, [_Square(square, self.settings.score, self.settings.whole)])
         return self._judged(search.readings)
 
     def _each(self, work: Callable[[_Models, _T], _R], items: Sequence[_T]) -> list[_R]:
@@ -169,24 +144,35 @@ class PeopleFinder:
         """People of the whole picture, then of its tiles, then of the picture turned, as far as that is of use."""
         height, width = search.picture.shape[:2]
         chosen = self.settings
-        self._add(search, [whole(width, height)], chosen.score, chosen.whole, 0)
-        if chosen.tiles:
-            # In squares of the whole height someone beside a person who fills the picture is seen.
-            self._add(search, tiles.across(width, height), chosen.score_in_tiles, chosen.in_tiles, 0)
-            for level, squares in enumerate(self._smaller(search)[: tiles.USUAL], 1):
-                before = len(self._judged(search.readings))
-                self._add(search, squares, chosen.score_in_tiles, chosen.in_tiles, level)
-                # Where larger tiles show no further person, smaller ones hardly ever do.
-                if len(self._judged(search.readings)) == before:
-                    break
+        # In squares of the whole height someone beside a person who fills the picture is seen, and small people better.
+        across = tiles.across(width, height) if chosen.tiles else []
+        first = [_Square(whole(width, height), chosen.score, chosen.whole), *self._tiles(across)]
+        self._add(search, first, 0)
+        for level, squares in enumerate(self._smaller(search)[: tiles.USUAL], 1):
+            before = self._judged(search.readings)
+            if level == 1 and self._alone(search, before):
+                break
+            self._add(search, self._tiles(squares), level)
+            # Where larger tiles show no further person, smaller ones hardly ever do.
+            if len(self._judged(search.readings)) == len(before):
+                break
         if chosen.beside and self._judged(search.readings):
             self._search_beside(search, chosen.beside)
         if chosen.turns and not any(reading.person.sureness >= chosen.sure for reading in search.readings):
             turned = [whole(width, height, quarter * np.pi / 2) for quarter in range(4)]
-            self._add(search, turned[1:], chosen.score, chosen.turned)
+            self._add(search, [_Square(square, chosen.score, chosen.turned) for square in turned[1:]])
             if chosen.head and not any(reading.person.sureness >= chosen.sure for reading in search.readings):
                 # Somebody who fills the picture and whom the detector does not see.
-                self._look_at(search, [_Seen(square, 0.0) for square in turned], chosen.filling)
+                self._look_at(search, [_Seen(square, 0.0, chosen.filling) for square in turned])
+
+    def _tiles(self, squares: Sequence[Region]) -> list[_Square]:
+        return [_Square(square, self.settings.score_in_tiles, self.settings.in_tiles) for square in squares]
+
+    def _alone(self, search: _Search, known: Sequence[Person]) -> bool:
+        """Whether there is one sure person, and the detector sees nothing elsewhere, however faint."""
+        if not self.settings.faint or len(known) != 1 or known[0].sureness < self.settings.sure:
+            return False
+        return all(alike(one.region, known[0].following, _ONE_PLACE) for one in search.faint)
 
     def _smaller(self, search: _Search) -> list[list[Region]]:
         """The tiles of each level for the people found so far."""
@@ -209,35 +195,49 @@ class PeopleFinder:
                 search.detected[level] = list(itertools.chain.from_iterable(self._each(detect, squares)))
             before, new = new, self._look_beside(search, search.detected[level], limits)
 
-    def _add(
-        self, search: _Search, squares: Sequence[Region], score: float, belief: Belief, level: int | None = None
-    ) -> None:
+    def _add(self, search: _Search, squares: Sequence[_Square], level: int | None = None) -> None:
         """Adds readings of whom the detector sees in squares of the picture, and keeps candidates for people beside
         others, by level."""
         chosen = self.settings
         limits = chosen.beside if level is not None else None
-        thresholds = (score, limits.score) if limits else (score,)
+        faint = chosen.faint if level == 0 else 0.0
 
-        def detect(models: _Models, square: Region) -> list[list[Candidate]]:
-            return models.detector.candidates(search.picture, square, thresholds, chosen.most_overlap)
+        def detect(models: _Models, square: _Square) -> list[list[Candidate]]:
+            thresholds = [square.score, limits.score if limits else square.score]
+            return models.detector.candidates(search.picture, square.region, thresholds, chosen.most_overlap, faint)
 
-        new: list[_Seen] = []
         detected = self._each(detect, squares)
-        for candidate in _surest_first(several[0] for several in detected):
-            # Overlapping squares show the same person; again is looked only where a higher score could confirm them.
-            if any(
-                alike(candidate.region, region, _SAME_REGION)
-                and min(candidate.score, chosen.confirming) <= score_before
-                for region, score_before in search.looked
-            ):
-                continue
-            if not any(self._explained(candidate, reading.person) for reading in search.readings):
-                search.looked.append((candidate.region, candidate.score))
-                new.append(_Seen(candidate.region, candidate.score))
-        self._look_at(search, new, belief)
+        waiting = [
+            _Seen(candidate.region, candidate.score, square.belief)
+            for square, several in zip(squares, detected)
+            for candidate in several[0]
+        ]
+        waiting.sort(key=lambda one: -one.score)
+        while waiting:
+            now: list[_Seen] = []
+            later: list[_Seen] = []
+            for one in waiting:
+                # Of candidates at one place the surest is looked at first, which often explains the others.
+                (later if any(alike(one.region, other.region, _ONE_PLACE) for other in now) else now).append(one)
+            now = [one for one in now if not self._settled(search, one)]
+            search.looked += [(one.region, one.score) for one in now]
+            self._look_at(search, now)
+            waiting = [one for one in later if not self._settled(search, one)]
         if level is not None:
             kept = search.detected.setdefault(level, [])
-            kept += itertools.chain.from_iterable(several[-1] for several in detected)
+            kept += itertools.chain.from_iterable(several[1] for several in detected)
+        if faint:
+            search.faint += itertools.chain.from_iterable(several[-1] for several in detected)
+
+    def _settled(self, search: _Search, one: _Seen) -> bool:
+        """Whether a candidate needs no look: its region was looked at, or it is a person who was read before.
+
+        Overlapping squares show the same person; again is looked only where a higher score could confirm them.
+        """
+        score = min(one.score, self.settings.confirming)
+        if any(alike(one.region, region, _SAME_REGION) and score <= before for region, before in search.looked):
+            return True
+        return any(self._explained(one.region, reading.person) for reading in search.readings)
 
     def _look_beside(self, search: _Search, candidates: Sequence[Candidate], limits: beside.Limits) -> int:
         """Adds readings of people beside those who were found, see `beside`; returns how many."""
@@ -245,14 +245,14 @@ class PeopleFinder:
         new: list[_Seen] = []
         for candidate in _surest_first([candidates]):
             seen_before = any(alike(candidate.region, one.region, _SAME_REGION) for one in new)
-            if not seen_before and not any(_at(candidate.region, person.following) for person in known):
-                new.append(_Seen(candidate.region, candidate.score))
+            if not seen_before and not any(self._is(candidate.region, person) for person in known):
+                new.append(_Seen(candidate.region, candidate.score, _ANY))
 
         def look(models: _Models, one: _Seen) -> _Reading | None:
             before = [region for region, _ in search.looked if alike(one.region, region, _SAME_REGION)]
             first = search.first_looks.get(before[0]) if before else None
             found = beside.look(models.network, search.picture, one.region, first, certain, _SAME_REGION, limits)
-            return self._reading(found, one.score, _ANY) if found else None
+            return self._reading(found, one.score, one.belief) if found else None
 
         certain = [person.following for person in known]
         for reading in sorted(filter(None, self._each(look, new)), key=lambda reading: -reading.person.sureness):
@@ -261,12 +261,12 @@ class PeopleFinder:
                 known.append(reading.person)
         return len(known) - len(certain)
 
-    def _look_at(self, search: _Search, seen: Sequence[_Seen], belief: Belief) -> None:
+    def _look_at(self, search: _Search, seen: Sequence[_Seen]) -> None:
         """Adds readings of whom the landmark network reads in regions."""
 
         def look(models: _Models, one: _Seen) -> _Reading | None:
             landmarks = self._look(models.network, search, one.region, certain)
-            return self._reading(landmarks, one.score, belief) if landmarks else None
+            return self._reading(landmarks, one.score, one.belief) if landmarks else None
 
         certain = [
             reading.person.following
@@ -275,9 +275,16 @@ class PeopleFinder:
         ]
         search.readings += [reading for reading in self._each(look, seen) if reading is not None]
 
-    def _explained(self, candidate: Candidate, person: Person) -> bool:
-        """Whether a candidate is a person who was read with certainty before."""
-        return person.sureness >= self.settings.in_tiles.alone and _at(candidate.region, person.following)
+    def _explained(self, region: Region, person: Person) -> bool:
+        """Whether a candidate's region is that of a person who was read with certainty before."""
+        return person.sureness >= self.settings.in_tiles.alone and self._is(region, person)
+
+    def _is(self, region: Region, person: Person) -> bool:
+        """Whether a candidate's region is that of a person; of a sure one also another way up."""
+        if alike(region, person.following, _AT):
+            return True
+        turned = np.cos(region.angle - person.following.angle) < _AT.cosine
+        return bool(turned and person.sureness >= self.settings.sure and alike(region, person.following, _ONE_PLACE))
 
     def _look(
         self,
@@ -346,37 +353,3 @@ class PeopleFinder:
 
 def _surest_first(candidates: Iterable[Sequence[Candidate]]) -> list[Candidate]:
     return sorted(itertools.chain.from_iterable(candidates), key=lambda candidate: -candidate.score)
-
-
-def _at(one: Region, other: Region) -> bool:
-    """Whether a candidate's region is that of a person."""
-    return alike(one, other, Likeness(0.15, 0.67, 0.7))
-
-
-def same_person(one: Person, other: Person, settings: Settings) -> bool:
-    """Whether two are readings of one person: limbs at the same places, or bodies."""
-    size = max(one.size, other.size)
-    apart = np.linalg.norm(one.points[LIMBS] - other.points[LIMBS], axis=-1).mean()
-    if apart < settings.same_pose * size:
-        return True
-    boxes = [
-        np.concatenate([limbs.min(0), np.ptp(limbs, axis=0)]) for limbs in (one.points[LIMBS], other.points[LIMBS])
-    ]
-    overlap = overlap_of(*boxes)
-    if overlap >= settings.same_box:
-        return True
-    torsos = one.points[TORSO].mean(0) - other.points[TORSO].mean(0)
-    similar = min(one.size, other.size) > _LIKE_SIZE * size and overlap > _TOUCHING
-    return bool(similar and np.hypot(*torsos) < settings.same_torso * size)
-
-
-def overlap_of(one: np.ndarray, other: np.ndarray) -> float:
-    """Intersection over union of boxes [4] (x, y, width, height)."""
-    low, high = np.maximum(one[:2], other[:2]), np.minimum(one[:2] + one[2:], other[:2] + other[2:])
-    common = np.prod(np.maximum(high - low, 0.0))
-    return float(common / max(np.prod(one[2:]) + np.prod(other[2:]) - common, 1e-9))
-
-
-def joint_mask(person: Person, least: float) -> np.ndarray:
-    """[33] bool: landmarks inside of the picture's region that are visible by `least` or more."""
-    return (person.inside >= 0.5) & (person.visibility >= least)

@@ -27,6 +27,7 @@ class Settings:
 
     Attributes:
       score, score_in_tiles: least of the detector's for a candidate; low, since the landmark network judges after it.
+      faint: least of the detector's beside one sure person that makes tiles worth a look; 0: they always are.
       most_overlap: of the detector's boxes, see `boxes.suppress`.
       presence: least of a reading, and without the head half of it of a first look.
       sureness, hardly: less after a look, and after the first, is not worth another.
@@ -49,6 +50,7 @@ class Settings:
 
     score: float = 0.2
     score_in_tiles: float = 0.35
+    faint: float = 0.05
     most_overlap: float = 0.3
     presence: float = 0.5
     sureness: float = 0.36

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tools.detection.people import LIMBS, TORSO, Person
+from tools.detection.person import LIMBS, TORSO, Person
 from tools.detection.regions import Region
 
 # Limbs of one person may move this share of their size from one frame to the next, on the mean, for each frame between.

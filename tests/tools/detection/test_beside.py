@@ -98,13 +98,14 @@ class TwoPeople:
     def __init__(self, first_sureness):
         self.first_sureness = first_sureness
 
-    def candidates(self, picture, square, thresholds, most_overlap):
+    def candidates(self, picture, square, thresholds, most_overlap, faint=0.0):
         def seen(x, score):
             points = np.array([[x, 100.0], [x, 60], [x, 70], [x, 50]])
             return mediapipe_models.Candidate(score, np.zeros(4), points)
 
         both = [seen(60.0, 0.9), seen(200.0, 0.25)]
-        return [[one for one in both if one.score >= threshold] for threshold in thresholds]
+        limits = [*thresholds, faint] if faint else thresholds
+        return [[one for one in both if one.score >= threshold] for threshold in limits]
 
     def look(self, picture, region, mirrored=False, within=None):
         first = abs(region.x - 60) < 40

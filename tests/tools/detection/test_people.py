@@ -142,10 +142,11 @@ class OnePerson:
             0.9, np.zeros(4), np.array([[320.0, 300], [320, 200], [320, 230], [320, 180]])
         )
 
-    def candidates(self, picture, square, thresholds, most_overlap):
+    def candidates(self, picture, square, thresholds, most_overlap, faint=0.0):
         self.squares.append(square)
         moved = self.candidate.points + (len(self.squares) % 3)
-        return [[self.candidate._replace(points=moved, score=0.9 - 0.01 * len(self.squares))]] * len(thresholds)
+        lists = len(thresholds) + bool(faint)
+        return [[self.candidate._replace(points=moved, score=0.9 - 0.01 * len(self.squares))]] * lists
 
     def look(self, picture, region, mirrored=False):
         self.looks += 1
@@ -177,10 +178,10 @@ def test_a_sure_person_is_looked_at_again_only_where_the_region_moves(drift, loo
 class SeenLarger(OnePerson):
     """In all squares but the first the person's region is larger; what is read there names the first one again."""
 
-    def candidates(self, picture, square, thresholds, most_overlap):
-        ((found,), *_) = super().candidates(picture, square, thresholds, most_overlap)
+    def candidates(self, picture, square, thresholds, most_overlap, faint=0.0):
+        ((found,), *_) = lists = super().candidates(picture, square, thresholds, most_overlap, faint)
         larger = 1.0 if len(self.squares) == 1 else 1.7
-        return [[found._replace(points=found.points[0] + larger * (found.points - found.points[0]))]] * len(thresholds)
+        return [[found._replace(points=found.points[0] + larger * (found.points - found.points[0]))]] * len(lists)
 
     def look(self, picture, region, mirrored=False):
         return super().look(picture, region)._replace(following=self.candidate.region)
@@ -192,6 +193,53 @@ def test_who_was_read_with_certainty_is_not_read_again():
     finder._one_region = people._Models(models, models)
     assert len(finder.find(np.zeros((480, 640, 3), np.uint8))) == 1
     assert models.looks == 2  # one in the first square, and one that shows that the larger region has the same person
+
+
+class OneElsewhere(OnePerson):
+    """Beside the person, who is read with certainty, the detector sees something faint elsewhere, or another way up."""
+
+    def __init__(self, score, x=320.0, turned=False):
+        super().__init__(0.9)
+        hips = np.array([x, 300.0])
+        ways = [[0.0, 0], [0, 100], [0, 70], [0, 120]] if turned else [[0.0, 0], [0, -100], [0, -70], [0, -120]]
+        self.other = mediapipe_models.Candidate(score, np.zeros(4), hips + ways)
+
+    def candidates(self, picture, square, thresholds, most_overlap, faint=0.0):
+        self.squares.append(square)
+        limits = [*thresholds, faint] if faint else thresholds
+        return [[one for one in (self.candidate, self.other) if one.score >= limit] for limit in limits]
+
+    def look(self, picture, region, mirrored=False, within=None):
+        found = super().look(picture, region)
+        return found._replace(following=region, sureness=0.9 if region == self.candidate.region else 0.1)
+
+
+@pytest.mark.parametrize(
+    ("score", "x", "turned", "faint", "tiles_too"),
+    [
+        (0.06, 100.0, False, 0.05, True),
+        (0.04, 100.0, False, 0.05, False),
+        (0.04, 100.0, False, 0.0, True),
+        (0.15, 325.0, False, 0.05, False),
+        (0.15, 325.0, True, 0.05, False),
+    ],
+)
+def test_beside_one_sure_person_tiles_are_for_what_is_seen_elsewhere(score, x, turned, faint, tiles_too):
+    finder, models = object.__new__(people.PeopleFinder), OneElsewhere(score, x, turned)
+    finder.settings, finder._pool = Settings(faint=faint), None
+    finder._one_region = people._Models(models, models)
+    assert len(finder.find(np.zeros((480, 640, 3), np.uint8))) == 1
+    assert len(models.squares) == (3 + 6 if tiles_too else 3)  # whole, two of the whole height, six tiles
+    assert models.looks == 1
+
+
+@pytest.mark.parametrize(("x", "turned", "looks"), [(325.0, True, 1), (325.0, False, 1), (400.0, False, 2)])
+def test_other_candidates_at_the_place_of_a_sure_person_are_not_looked_at(x, turned, looks):
+    finder, models = object.__new__(people.PeopleFinder), OneElsewhere(0.8, x, turned)
+    finder.settings, finder._pool = Settings(tiles=False, turns=False, beside=None), None
+    finder._one_region = people._Models(models, models)
+    assert len(finder.find(np.zeros((480, 640, 3), np.uint8))) == 1
+    assert models.looks == looks
 
 
 def test_people_do_not_depend_on_the_number_of_threads(finder, annotated):
