@@ -269,6 +269,11 @@ def head_of(model: tf.keras.Model) -> tf.keras.Model:
     return tf.keras.Model(model.get_layer("landmark_maps").output, model.output, name=model.name)
 
 
+def lifting_of(model: tf.keras.Model) -> tf.keras.Model:
+    """Of a lifting head, what its dense layers [B, n] -> [B, joints] add to the depths that are read from maps."""
+    return tf.keras.Model(model.get_layer("depths.all").output, model.get_layer("lifting.whole").output)
+
+
 def sizes_of(model: tf.keras.Model) -> Sizes:
     """The sizes a model of `build` was made with."""
     names = {layer.name for layer in model.layers}

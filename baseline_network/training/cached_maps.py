@@ -11,7 +11,7 @@ import json
 import os
 import pathlib
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -133,6 +133,16 @@ class KeptMaps:
                 np.savez(file, **values)
             rate = len(values["numbers"]) / (time.monotonic() - began)
             print(f"{self._folder}: maps of shard {shard}, {rate:.0f} crops a second", flush=True)
+
+    def in_order(self, shards: int, rows: int) -> Iterator[dict[str, tf.Tensor]]:
+        """The crops of the first `shards` shards once, at most so many `rows` at a time, as of `make_batches`."""
+        for shard in range(shards):
+            maps, targets = self._files(shard)
+            codes, values = np.load(maps, mmap_mode="r"), dict(np.load(targets))
+            for first in range(0, len(codes), rows):
+                part = slice(first, first + rows)
+                batch = {name: tf.constant(value[part]) for name, value in values.items()}
+                yield {**batch, "codes": tf.constant(codes[part]), "numbers": tf.cast(batch["numbers"], tf.float32)}
 
     def make_batches(self, shards: int, batch_size: int, seed: int, start_step: int = 0) -> tf.data.Dataset:
         """Endless batches of the crops of the first `shards` shards, each epoch in another order, from a step on.

@@ -17,9 +17,9 @@ import tensorflow as tf
 
 from baseline_network.network import decoding, hourglass, kinds, landmark_encoder, network_files
 from baseline_network.training import (
-    cached_maps,
     cached_pictures,
     losses,
+    maps_training,
     reviewed,
     trainer,
     training_data,
@@ -65,7 +65,7 @@ class NetworkTraining:
       sets: training sets with their shares of a batch. batches: how pictures become batches. test: test records.
       batch_size, steps_per_epoch, epochs: of the training.
       cached: pictures are kept in memory and varied on the device (`cached_pictures`).
-      maps: inner maps of varied crops are kept on disk (`cached_maps`), those of so many `shards`; None: not.
+      maps: it is a training on inner maps that are kept on disk; None: on pictures.
     """
 
     sizes: hourglass.Sizes
@@ -77,8 +77,7 @@ class NetworkTraining:
     steps_per_epoch: int
     epochs: int
     cached: bool = False
-    maps: cached_maps.KeptMaps | None = None
-    shards: int = 0
+    maps: maps_training.MapsTraining | None = None
 
 
 def train(flags: Flags) -> int:
@@ -97,7 +96,7 @@ def train(flags: Flags) -> int:
     moves_groups(flags, devices)
     if service and flags.cache_pictures:
         raise InputError("--cache_pictures: pictures that --data_service's workers decode aren't kept here")
-    check_cached_maps(flags, devices)
+    maps_training.check(flags, devices)
     if flags.frozen_stem and not flags.weights:
         raise InputError("--frozen_stem: without --weights the first layers would stay random")
     if flags.frozen_stem and start is not None and isinstance(start.sizes, landmark_encoder.Sizes):
@@ -138,7 +137,8 @@ def train(flags: Flags) -> int:
             f"{mixed} pictures in a batch; {flags.epochs} epochs of {training.steps_per_epoch:,} steps; {devices}",
             flush=True,
         )
-    training = keep_maps(flags, training, settings, session.directory, devices)
+    maps = maps_training.keep(flags, training.sets, training.batches, settings, session.directory)
+    training = dataclasses.replace(training, maps=maps)
     evaluator = trainer.Evaluator(sizes, training.test)
     with devices.scope():
         network, model = build_model(flags, training, devices)
@@ -159,35 +159,6 @@ def train(flags: Flags) -> int:
             train_pictures=records.counts,
         )  # fmt: skip
     return 0
-
-
-def check_cached_maps(flags: Flags, devices: TrainingDevices) -> None:
-    """Raises `InputError` when --cached_maps is asked for where it cannot be."""
-    if not flags.cached_maps:
-        if flags.maps_dir:
-            raise InputError("--maps_dir: --cached_maps says how many crops' maps are kept there")
-        return
-    if flags.encoder != "mediapipe":
-        raise InputError("--cached_maps is for --encoder=mediapipe, whose maps stay as they are")
-    if flags.cache_pictures or flags.data_service or devices.replicas > 1:
-        raise InputError("--cached_maps is for one device, without --cache_pictures and --data_service")
-
-
-def keep_maps(
-    flags: Flags, training: NetworkTraining, settings: dict[str, Any], directory: str, devices: TrainingDevices
-) -> NetworkTraining:
-    """Makes the maps of --cached_maps, where they are not there yet."""
-    if not flags.cached_maps:
-        return training
-    of_crops = ("batch_size", "seed", "mix", "unaugmented", "scaled_3d", "margin", "quality_power", "min_quality")
-    names = (*of_crops, "train_records", "decisions", *training_flags.AUGMENTATION)
-    description = {name: settings[name] for name in names}
-    make = functools.partial(training_data.make_batches, training.sets, training.batches)
-    maps = cached_maps.KeptMaps(flags.maps_dir or os.path.join(directory, "maps"), description, make)
-    shards = -(-flags.cached_maps // (cached_maps.SHARD_STEPS * training.batch_size))
-    with training_data.named_pictures([one.where for one in training.sets]):
-        maps.make(range(shards))
-    return dataclasses.replace(training, maps=maps, shards=shards)
 
 
 def _preview(flags: Flags, records: TrainingRecords, start: network_files.HourglassWeights | None) -> int:
@@ -311,7 +282,9 @@ def collect_settings(
         settings[name] = [records.train.index(place) for place in getattr(flags, name)]
     decisive = [*training_flags.SIZES, *training_flags.DECISIVE, *training_flags.AUGMENTATION]
     decisive += ["precision", "train_records", *(["decisions"] if flags.decisions else [])]
-    decisive += [name for name in ("frozen_stem", "cache_pictures", "cached_maps") if getattr(flags, name)]
+    decisive += [
+        name for name in ("frozen_stem", "cache_pictures", "cached_maps", "frozen_places") if getattr(flags, name)
+    ]
     decisive += ["encoder"] if isinstance(sizes, landmark_encoder.Sizes) else []
     if start is not None:
         settings["first_weights"] = checksums.of_arrays(start.values)[: checksums.SHORT]
@@ -338,9 +311,10 @@ def build_model(
     prepare = functools.partial(cached_pictures.prepare, setup=training.batches) if training.cached else None
     weights = losses.Weights(flags.reg_weight, flags.var_weight)
     grouped = moves_groups(flags, devices) and not isinstance(training.sizes, landmark_encoder.Sizes)
-    network = landmark_encoder.head_of(network) if training.maps else network
-    codes = training.maps.codes if training.maps else None
-    model = trainer.Trainer(network, weights, training.batch_size, prepare, grouped, codes)
+    if training.maps:
+        model = training.maps.trainer_of(network, weights, training.batch_size)
+    else:
+        model = trainer.Trainer(network, weights, training.batch_size, prepare, grouped)
     if flags.schedule == "cosine":
         steps = training.steps_per_epoch * training.epochs
         schedule = schedules.WarmupCosine(flags.learning_rate, steps, _WARMUP_STEPS)
@@ -400,9 +374,8 @@ def make_job(
         make_cached = functools.partial(cached_pictures.make_batches, training.sets, arrays, training.batches)
         make_batches, make_rows = make_cached, None  # type: ignore[assignment]
     if training.maps:
-        seed = training.batches.seed
-        make_kept = functools.partial(training.maps.make_batches, training.shards, training.batch_size, seed)
-        make_batches, make_rows = make_kept, None  # type: ignore[assignment]
+        make_batches = training.maps.batches_of(network, training.batch_size, training.batches.seed)  # type: ignore
+        make_rows = None  # type: ignore[assignment]
     given = (training.batch_size, training.steps_per_epoch, evaluate, evaluator.draw, make_rows)
     return TrainingJob(model, make_batches, *given, memory.output_bytes(network))
 

@@ -46,18 +46,19 @@ class Trainer(tf.keras.Model):
         prepare: Prepare = None,
         grouped: bool = False,
         codes: cached_maps.Codes | None = None,
+        sizes: hourglass.Sizes | None = None,
     ) -> None:
         """network: of `hourglass.build`. batch_size: of the global batch. prepare: run first in every training step.
 
         codes: batches are those of `cached_maps.KeptMaps`, and the network takes maps (`landmark_encoder.head_of`).
-
+        sizes: of the network, where `network` is a part of one that does not tell.
         grouped: cast and move variables as a few vectors (`grouped_variables`), which is for one replica and
           `PublishedRMSprop` alone.
         """
         super().__init__(name="baseline")
         self.network, self._grouped = network, grouped
         self._weights, self._batch_size, self._prepare, self._codes = weights, batch_size, prepare, codes
-        sizes = kinds.sizes_of(network)
+        sizes = sizes or kinds.sizes_of(network)
         self._resolution, self._cells = sizes.resolution, isinstance(sizes, landmark_encoder.Sizes)
         names = ["loss", "heatmap_loss", "depth_loss"] + (["geometric_loss"] if weights.var_weight else [])
         self._means = {name: tf.keras.metrics.Mean(name=name) for name in names}

@@ -101,6 +101,12 @@ def declare(description: str) -> command.Flags:
             lower_bound=0,
         )
         flags.string("maps_dir", "", "folder of --cached_maps; not given: maps/ of the experiment directory")
+        flags.boolean(
+            "frozen_places",
+            False,
+            "with --weights and --cached_maps: train the dense layers of the depths alone, on what the rest of the "
+            "head, which stays as it is, makes of the kept maps",
+        )
         flags.integer("test_limit", 2000, "number of test records evaluated after each epoch; 0: all", lower_bound=0)
     with flags.group("Network"):
         flags.string(

@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from baseline_network.images import crop
-from baseline_network.network import landmark_encoder
-from baseline_network.training import cached_maps, losses, trainer
+from baseline_network.network import landmark_encoder, network_files
+from baseline_network.training import cached_maps, losses, maps_training, trainer
 from tools.cli.errors import InputError
 from tools.detection import mediapipe_models
 
@@ -103,6 +103,29 @@ def test_a_training_step_has_the_losses_of_the_pictures(kept):
     expected = of_pictures.losses_of(pictures, training=False)
     for name, value in of_maps.losses_of(batch, training=False).items():
         np.testing.assert_allclose(value, expected[name], rtol=0.03)
+
+
+def test_with_frozen_places_the_depths_alone_are_trained(kept):
+    tf.keras.utils.set_random_seed(3)
+    network = landmark_encoder.build(landmark_encoder.LiftingSizes(modules=1, features=8), dtype="float32")
+    training = maps_training.MapsTraining(kept, 2, frozen_places=True)
+    arrays = maps_training.seen_of(kept, 2, network)
+    assert [len(values) for values in arrays.values()] == [8] * 5
+    # What is seen and what is read from maps make the network's own depths.
+    batch = next(iter(kept.in_order(2, 3)))
+    outputs = landmark_encoder.head_of(network)([*kept.codes.decode(batch["codes"]), batch["numbers"]], training=False)
+    lifted = landmark_encoder.lifting_of(network)(arrays["seen"][:3], training=False)
+    np.testing.assert_allclose(arrays["there"][:3] + lifted, outputs["depths"], rtol=1e-3, atol=1e-2)
+    before = {name: variable.numpy() for name, variable in network_files.variables_of(network).items()}
+    model = training.trainer_of(network, losses.Weights(2.0), BATCH)
+    model.compile(optimizer=tf.keras.optimizers.Adam(1e-2), run_eagerly=True)
+    for batch in training.batches_of(network, BATCH, 3)(0).take(2):
+        means = model.train_step(batch)
+    assert means["loss"] > 0
+    after = {name: variable.numpy() for name, variable in network_files.variables_of(network).items()}
+    changed = {name for name, values in before.items() if not np.array_equal(values, after[name])}
+    assert "lifting.dense/kernel" in changed
+    assert all(name.startswith("lifting.") for name in changed)
 
 
 def test_a_folder_of_other_crops_is_refused(kept):
