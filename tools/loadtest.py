@@ -28,8 +28,8 @@ def declare() -> command.Flags:
     )
     flags.string("name", "pose3d", "the model's, over gRPC")
     flags.integer("requests", 1000, "how many", lower_bound=1)
-    flags.integer("clients", 8, "how many at once", lower_bound=1)
-    flags.integer("poses", 1, "poses in a request", lower_bound=1)
+    flags.integer("clients", 8, "how many at once", lower_bound=1, upper_bound=4096)
+    flags.integer("poses", 1, "poses in a request", lower_bound=1, upper_bound=1 << 20)
     flags.integer("seed", 0, "of the synthetic people", lower_bound=0)
     return flags
 

@@ -30,7 +30,7 @@ from typing import Any, Callable, NamedTuple
 
 from absl import flags as absl_flags
 
-from tools.cli import flag_errors, quiet, reports, scratch, signals, terminal
+from tools.cli import flag_errors, flag_files, quiet, reports, scratch, signals, terminal
 from tools.cli.errors import InputError
 
 BAD_INPUT = 2
@@ -156,7 +156,7 @@ class Flags:
         for argument in argv[1:]:
             name, _, path = argument.lstrip("-").partition("=")
             if argument.startswith("-") and name == "flagfile":
-                _check_flagfile(path)
+                flag_files.check(path)
         said = io.StringIO()
         try:
             with contextlib.redirect_stderr(said):
@@ -172,6 +172,12 @@ class Flags:
                 raise InputError(f"--{name}={value}: expected a number that is finite")
             if isinstance(value, int) and abs(value) > _LARGEST:
                 raise InputError(f"--{name}={str(value)[:40]}: expected a number of at most {_LARGEST:,}")
+            texts = [value] if isinstance(value, str) else value if isinstance(value, list) else []
+            if any("\0" in text for text in texts):
+                raise InputError(f"--{name}: has a NUL character")
+            if any(text.startswith("~") for text in texts):
+                homes = list(map(flag_files.at_home, texts))
+                self._values[name].value = homes if isinstance(value, list) else homes[0]
         if rest and not self._positional:
             raise InputError(f"unexpected argument '{rest[0]}' (see --help)")
         self.arguments = rest
@@ -248,26 +254,6 @@ def _default_text(flag: Any) -> str:
     if isinstance(flag.default, (list, tuple)):
         return ",".join(str(item) for item in flag.default)
     return str(flag.default)
-
-
-def _check_flagfile(path: str) -> None:
-    """Raises `InputError` unless a flagfile is there and is text; absl reports neither in one line."""
-    if not path:
-        raise InputError("--flagfile=FILE: the file's name goes behind the equals sign")
-    place = os.path.expanduser(path)
-    if os.path.isdir(place):
-        raise InputError(f"--flagfile={path}: is a folder")
-    if not os.path.isfile(place):
-        raise InputError(f"--flagfile={path}: no such file")
-    with open(place, "rb") as file:
-        try:
-            text = file.read().decode("utf-8")
-        except UnicodeDecodeError:
-            raise InputError(f"--flagfile={path}: is not text, expected flags, one a line") from None
-    if text.startswith("\ufeff"):
-        raise InputError(f"--flagfile={path}: begins with a byte order mark; save it as UTF-8 without one")
-    if "\0" in text:
-        raise InputError(f"--flagfile={path}: is not text, expected flags, one a line")
 
 
 def _shows_tracebacks() -> bool:

@@ -8,6 +8,14 @@ import textwrap
 _LINE_ENDS = re.compile(r"\s*[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]\s*")
 
 
+_ADDRESSES: dict[str, str] = {}
+
+
+def called(copy: str, address: str) -> None:
+    """From now on messages name a local copy of a file or folder by the address that the user gave."""
+    _ADDRESSES[copy] = address
+
+
 class InputError(ValueError):
     """Bad input: its message is one line that names the file, the record and what was expected.
 
@@ -16,7 +24,10 @@ class InputError(ValueError):
     """
 
     def __init__(self, message: object = ""):
-        super().__init__(_LINE_ENDS.sub(" ", str(message)))
+        text = str(message)
+        for copy, address in _ADDRESSES.items():
+            text = text.replace(copy, address)
+        super().__init__(_LINE_ENDS.sub(" ", text))
 
 
 def first_line(error: BaseException, letters: int = 200) -> str:

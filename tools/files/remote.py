@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from typing import IO, Any, NamedTuple, cast
 
 from tools.cli import scratch
-from tools.cli.errors import InputError
+from tools.cli.errors import InputError, called
 
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+)://")
 _FILE = "file://"
@@ -358,6 +358,7 @@ def fetched(path: str | os.PathLike) -> pathlib.Path:
                     os.replace(temporary / source.name, folder / source.name)
     except OSError as error:
         raise InputError(f"{source}: cannot be read: {error.strerror or error}") from error
+    called(str(folder / source.name), str(source))
     return folder / source.name
 
 

@@ -228,9 +228,43 @@ def test_a_flagfile_that_is_no_text_is_one_line(tmp_path, capsys):
         (tmp_path / "marked.cfg").write_text(text, encoding="utf-8")
         assert run(f"--flagfile={tmp_path / 'marked.cfg'}") == 2
         assert words in capsys.readouterr().err
-    (tmp_path / "outer.cfg").write_text(f"--flagfile={tmp_path / 'noise.cfg'}\n")
-    assert run(f"--flagfile={tmp_path / 'outer.cfg'}") == 2
-    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_flagfiles_within_flagfiles_are_checked_alike(tmp_path, capsys):
+    """A named pipe was waited for, and of the others no line told which file is meant."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "noise").write_bytes(bytes(range(128, 256)))
+    (tmp_path / "marked").write_text("\ufeff--rate=1\n", encoding="utf-8")
+    cases = {
+        "pipe": "is a pipe or a device",
+        "noise": "is not text",
+        "marked": "byte order mark",
+        "gone": "no such file",
+    }
+    for name, words in cases.items():
+        (tmp_path / "outer.cfg").write_text(f"# a comment\n  --flagfile={tmp_path / name}\n")
+        (tmp_path / "first.cfg").write_text(f"--flagfile={tmp_path}/outer.cfg\n")
+        for flag in ("outer.cfg", "first.cfg"):
+            assert run(f"--flagfile={tmp_path / flag}") == 2
+            error = capsys.readouterr().err
+            assert error.startswith(f"error: --flagfile={tmp_path / name}: ")
+            assert words in error
+    (tmp_path / "first.cfg").write_text(f"# --flagfile={tmp_path}/gone\n//--flagfile={tmp_path}/gone\n--alpha=8\n")
+    assert declare().parse(["tool", f"--flagfile={tmp_path / 'first.cfg'}"]).alpha == 8
+
+
+def test_names_below_the_home_folder(tmp_path, monkeypatch):
+    """A shell leaves ~ as it is behind an equals sign; commands wrote into a folder of that name."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    flags = declare().parse(["tool", "--zebra=~/a", "--parts=~,x~/b", "--more=~/c", "--more=~d"])
+    assert flags.zebra == f"{tmp_path}/a"
+    assert flags.parts == [str(tmp_path), "x~/b"]
+    assert flags.more == [f"{tmp_path}/c", "~d"]
+
+
+def test_a_nul_in_a_flag_is_one_line(capsys):
+    assert run("--zebra=a\0b") == 2
+    assert capsys.readouterr().err == "error: --zebra: has a NUL character\n"
 
 
 def test_a_flagfile_of_itself_is_one_line(tmp_path, capsys):

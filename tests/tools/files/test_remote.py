@@ -109,6 +109,8 @@ def test_a_fetched_copy_is_made_once_and_anew_when_the_file_changes(memory, tmp_
     assert again != copy
     assert (again / "labels.json").read_bytes() == b"[1, 2]"
     assert remote.fetched(tmp_path) == tmp_path
+    # What is wrong with the copy is said of what the user named.
+    assert str(InputError(f"{again}/labels.json: damaged")) == f"{memory}/set/labels.json: damaged"
 
 
 def test_upload(memory, tmp_path):
