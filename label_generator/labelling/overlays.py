@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import collections
+import concurrent.futures
 import itertools
 import pathlib
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +28,7 @@ _HEIGHT, _FILM_HEIGHT, _WIDEST = 720, 480, 2.0
 _LABEL = ("poses_2d", "provenance", "poses_3d", "quality")
 # A film's room is the same in all frames, so that nothing jumps: mm beside and before the root, below it, above it.
 _SIDE, _BELOW, _ABOVE = 1000.0, 1100.0, 1000.0
+_WAITING = 2  # drawn photographs that wait to be written
 _LETTERS = 26  # letters in a line of the square beside a picture without a label
 
 
@@ -58,23 +61,51 @@ def draw(people: pathlib.Path, output: pathlib.Path) -> pathlib.Path:
     people.npz. Returns the folder.
     """
     content = PeopleFile(people)
-    with atomic.write_folder(output / FOLDER) as folder, Progress(len(content), "rows drawn") as progress:
+    with (
+        atomic.write_folder(output / FOLDER) as folder,
+        Progress(len(content), "rows drawn") as progress,
+        _Writer() as writer,
+    ):
         pictures = _labelled(content, array_rows.open_npz(output / "labels.npz"), progress)
         for (name, video), group in itertools.groupby(pictures, key=lambda item: (item.name, item.photo.frame >= 0)):
-            target = _free(folder / name, ".mp4" if video else ".png")
+            target = _free(folder / name, ".mp4" if video else ".png", writer.given)
             target.parent.mkdir(parents=True, exist_ok=True)
             if video:
                 rate = _Rate(group)
                 animation.write_animation(target, rate.frames(), rate.fps, overwrite=True)
                 continue
             for picture in group:
-                drawing.write_image(target, panel(picture, _HEIGHT), overwrite=True)
+                writer.write(target, panel(picture, _HEIGHT))
     return output / FOLDER
 
 
-def _free(path: pathlib.Path, ending: str) -> pathlib.Path:
-    """`path` with that ending, behind its own where that is another one or the file is there already."""
-    while path.suffix.lower() != ending or path.exists():
+class _Writer:
+    """Writes pictures in a thread of its own, while the next ones are drawn; `given`: the files it was given."""
+
+    def __init__(self) -> None:
+        self.given: set[pathlib.Path] = set()
+        self._pool = concurrent.futures.ThreadPoolExecutor(1)
+        self._waiting: collections.deque[concurrent.futures.Future] = collections.deque()
+
+    def __enter__(self) -> _Writer:
+        return self
+
+    def __exit__(self, kind: object, *others: object) -> None:
+        self._pool.shutdown(cancel_futures=kind is not None)
+        while kind is None and self._waiting:
+            self._waiting.popleft().result()
+
+    def write(self, path: pathlib.Path, image: np.ndarray) -> None:
+        """Begins to write a picture; raises what the writing of an earlier one raised."""
+        while len(self._waiting) >= _WAITING:
+            self._waiting.popleft().result()
+        self.given.add(path)
+        self._waiting.append(self._pool.submit(drawing.write_image, path, image, overwrite=True))
+
+
+def _free(path: pathlib.Path, ending: str, given: Collection[pathlib.Path] = ()) -> pathlib.Path:
+    """`path` with that ending, behind its own where that is another one or the file is there already or among given."""
+    while path.suffix.lower() != ending or path.exists() or path in given:
         path = path.with_name(path.name + ending)
     return path
 

@@ -30,6 +30,7 @@ class Limits(NamedTuple):
       covered_presence: of the look at what is not covered.
       sureness_covered: least of that look, which the look without a cover has to agree with.
       apart: they agree where the limbs are on the mean nearer than this share of the person's size.
+      sizes: somebody known is at most so many times as large or small as a candidate.
       margin: the part that is not covered is so much larger than the box around the first reading.
     """
 
@@ -39,6 +40,7 @@ class Limits(NamedTuple):
     covered_presence: float = 0.5
     sureness_covered: float = 0.5
     apart: float = 0.2
+    sizes: float = 2.5
     margin: float = 0.15
 
 

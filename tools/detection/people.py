@@ -48,11 +48,12 @@ class _Seen(NamedTuple):
 
 
 class _Square(NamedTuple):
-    """A part of the picture that the detector is shown, its least score there, and which readings are people."""
+    """What the detector is shown, its least score there, which readings are people, and whether for small ones only."""
 
     region: Region
     score: float
     belief: Belief
+    small: bool = False
 
 
 class _Models(NamedTuple):
@@ -146,7 +147,7 @@ class PeopleFinder:
         chosen = self.settings
         # In squares of the whole height someone beside a person who fills the picture is seen, and small people better.
         across = tiles.across(width, height) if chosen.tiles else []
-        first = [_Square(whole(width, height), chosen.score, chosen.whole), *self._tiles(across)]
+        first = [_Square(whole(width, height), chosen.score, chosen.whole), *self._tiles(across, small=False)]
         self._add(search, first, 0)
         for level, squares in enumerate(self._smaller(search)[: tiles.USUAL], 1):
             before = self._judged(search.readings)
@@ -165,8 +166,8 @@ class PeopleFinder:
                 # Somebody who fills the picture and whom the detector does not see.
                 self._look_at(search, [_Seen(square, 0.0, chosen.filling) for square in turned])
 
-    def _tiles(self, squares: Sequence[Region]) -> list[_Square]:
-        return [_Square(square, self.settings.score_in_tiles, self.settings.in_tiles) for square in squares]
+    def _tiles(self, squares: Sequence[Region], small: bool = True) -> list[_Square]:
+        return [_Square(square, self.settings.score_in_tiles, self.settings.in_tiles, small) for square in squares]
 
     def _alone(self, search: _Search, known: Sequence[Person]) -> bool:
         """Whether there is one sure person, and the detector sees nothing elsewhere, however faint."""
@@ -185,7 +186,8 @@ class PeopleFinder:
         """People beside those who were found, level by level, until two levels show nobody."""
 
         def detect(models: _Models, square: Region) -> list[Candidate]:
-            return models.detector.candidates(search.picture, square, [limits.score], self.settings.most_overlap)[0]
+            seen = models.detector.candidates(search.picture, square, [limits.score], self.settings.most_overlap)[0]
+            return [one for one in seen if tiles.shows(square, one.region)]
 
         before, new = 0, self._look_beside(search, search.detected[0], limits)
         for level, squares in enumerate(self._smaller(search), 1):
@@ -204,7 +206,10 @@ class PeopleFinder:
 
         def detect(models: _Models, square: _Square) -> list[list[Candidate]]:
             thresholds = [square.score, limits.score if limits else square.score]
-            return models.detector.candidates(search.picture, square.region, thresholds, chosen.most_overlap, faint)
+            lists = models.detector.candidates(search.picture, square.region, thresholds, chosen.most_overlap, faint)
+            if square.small:
+                lists = [[one for one in seen if tiles.shows(square.region, one.region)] for seen in lists]
+            return lists
 
         detected = self._each(detect, squares)
         waiting = [
@@ -244,6 +249,10 @@ class PeopleFinder:
         known = self._judged(search.readings)
         new: list[_Seen] = []
         for candidate in _surest_first([candidates]):
+            if not any(
+                1 / limits.sizes < candidate.region.side / person.following.side < limits.sizes for person in known
+            ):
+                continue
             seen_before = any(alike(candidate.region, one.region, _SAME_REGION) for one in new)
             if not seen_before and not any(self._is(candidate.region, person) for person in known):
                 new.append(_Seen(candidate.region, candidate.score, _ANY))

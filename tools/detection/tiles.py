@@ -19,6 +19,10 @@ USUAL = 2
 _LARGE = 0.5
 # A picture is wide when its longer side is so many times the shorter one.
 _WIDE = 1.2
+# A person whose square is so many times a tile is seen in larger ones; what looks like one in the tile is none.
+_LARGEST = 2.5
+# Hips may lie outside of a tile that shows head and shoulders, but not farther from its middle than this share of it.
+_REACH = 0.65
 # Below this side in px a square holds no person whom the landmark network could read.
 _LEAST_SIDE = 96
 
@@ -56,6 +60,12 @@ def levels(width: int, height: int) -> Iterator[list[Region]]:
         level = squares(width, height, along)
         if level[0].side >= _LEAST_SIDE:
             yield level
+
+
+def shows(square: Region, person: Region) -> bool:
+    """Whether an upright square shows a person whose middle is that of their hips, or enough of them."""
+    inside = max(abs(person.x - square.x), abs(person.y - square.y)) <= _REACH * square.side
+    return inside and person.side <= _LARGEST * square.side
 
 
 def worthwhile(width: int, height: int, sizes: Sequence[float]) -> bool:

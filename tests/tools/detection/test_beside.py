@@ -116,6 +116,21 @@ class TwoPeople:
         )
 
 
+@pytest.mark.parametrize(("sizes", "count"), [(2.5, 2), (1.5, 1)])
+def test_others_are_at_most_so_many_times_as_large_or_small(sizes, count):
+    class OneSmaller(TwoPeople):
+        def candidates(self, *given, **others):
+            def halved(one):
+                return one._replace(points=(one.points[:1] + one.points) / 2) if one.score < 0.5 else one
+
+            return [[halved(one) for one in seen] for seen in super().candidates(*given, **others)]
+
+    finder, models = object.__new__(people.PeopleFinder), OneSmaller(0.7)
+    finder.settings, finder._pool = people.Settings(beside=Limits(sizes=sizes), turns=False), None
+    finder._one_region = people._Models(models, models)
+    assert len(finder.find(np.zeros((200, 300, 3), np.uint8))) == count
+
+
 @pytest.mark.parametrize(("first_sureness", "count"), [(0.7, 2), (0.4, 0)])
 @pytest.mark.parametrize("limits", [Limits(), None])
 def test_others_are_found_only_beside_somebody(first_sureness, count, limits):

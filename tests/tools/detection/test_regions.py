@@ -86,6 +86,21 @@ def test_tiles_cover_the_picture_and_stay_in_it(width, height, along):
 
 
 @pytest.mark.parametrize(
+    ("person", "shown"),
+    [
+        (Region(300, 200, 100), True),
+        (Region(300 + 64, 200, 100, 2.0), True),
+        (Region(300 + 66, 200, 100), False),
+        (Region(300, 200 - 66, 100), False),
+        (Region(300, 200, 249), True),
+        (Region(300, 200, 251), False),
+    ],
+)
+def test_tiles_show_people_whose_hips_are_near_and_who_are_not_much_larger(person, shown):
+    assert tiles.shows(Region(300, 200, 100), person) == shown
+
+
+@pytest.mark.parametrize(
     ("width", "height", "count"),
     [(1280, 720, 2), (720, 1280, 2), (640, 480, 2), (500, 450, 0), (1280, 480, 4), (200, 90, 0)],
 )
