@@ -16,12 +16,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from label_generator.labelling import people_file
+from label_generator.labelling import found_people, people_file, video_people
+from label_generator.labelling.found_people import FoundPeople
 from label_generator.labelling.options import LabellingOptions
 from label_generator.labelling.picture_files import Picture, PictureFiles
 from tfrecords.formats import arrays as npy_files
@@ -40,8 +41,6 @@ NAME = "people.npz"
 NOBODY = "nobody found"
 _WORK = ".people"
 _CHECKPOINT_PICTURES = 64
-# Frames of a video further apart than this are photographs to the detector; people are looked for so often.
-_FOLLOWED_SECONDS, _DETECT_SECONDS = 0.3, 0.2
 DETECTORS = ("mediapipe", "mediapipe_only", "baseline", "hog")
 # Those whose people have MediaPipe's 33 landmarks.
 _MEDIAPIPE = DETECTORS[:2]
@@ -78,13 +77,6 @@ class Request:
     def file(self) -> pathlib.Path:
         """Where the people are written."""
         return self.output / NAME
-
-
-class FoundPeople(
-    collections.namedtuple("_FoundPeople", "points confidence world boxes presence sureness score person")
-):
-    """The people of one picture: points [P, J, 2] px, confidence [P, J], world [P, J, 3] m, boxes [P, 4], [P] numbers,
-    person [P] identities."""
 
 
 def with_people(options: LabellingOptions) -> LabellingOptions:
@@ -306,14 +298,14 @@ def _side_by_side(
         return picture, _of_photograph(own.finder, picture)
 
     waiting: collections.deque = collections.deque()
-    follower: _Follower | None = None
+    follower: video_people.Follower | None = None
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
         for picture in pictures:
             if picture.video:
                 while waiting:
                     yield waiting.popleft().result()
                 if follower is None or follower.name != picture.name:
-                    follower = _Follower(picture.name, video_finder(), numbers.get(picture.name, 0))
+                    follower = video_people.Follower(picture.name, video_finder(), numbers.get(picture.name, 0))
                 yield picture, follower.find(picture)
                 continue
             waiting.append(pool.submit(find, picture))
@@ -326,13 +318,13 @@ def _side_by_side(
 def _one_by_one(
     pictures: Iterator[Picture], finder: PeopleFinder, numbers: dict[str, int]
 ) -> Iterator[tuple[Picture, FoundPeople | Skip]]:
-    follower: _Follower | None = None
+    follower: video_people.Follower | None = None
     for picture in pictures:
         if not picture.video:
             yield picture, _of_photograph(finder, picture)
             continue
         if follower is None or follower.name != picture.name:
-            follower = _Follower(picture.name, finder, numbers.get(picture.name, 0))
+            follower = video_people.Follower(picture.name, finder, numbers.get(picture.name, 0))
         yield picture, follower.find(picture)
 
 
@@ -340,53 +332,7 @@ def _of_photograph(finder: PeopleFinder, picture: Picture) -> FoundPeople | Skip
     if isinstance(picture.photo, Skip):
         return picture.photo
     people = finder.find(picture.photo.pixels)
-    return as_arrays(people, list(range(len(people))))
-
-
-class _Follower:
-    """The people of one video, frame by frame."""
-
-    def __init__(self, name: str, finder: PeopleFinder, first: int = 0):
-        from tools.detection.tracking import Tracker
-
-        self.name, self._finder, self._tracker = name, finder, Tracker(first)
-        self._last, self._detected = -np.inf, -np.inf
-
-    def find(self, picture: Picture) -> FoundPeople | Skip:
-        """The people of the next frame."""
-        if isinstance(picture.photo, Skip):
-            return picture.photo
-        seconds = picture.photo.seconds
-        gap, self._last = seconds - self._last, seconds
-        known = self._tracker.regions if gap <= _FOLLOWED_SECONDS else []
-        if known and seconds - self._detected < _DETECT_SECONDS - 1e-6:
-            people = self._finder.follow(picture.photo.pixels, known, detect=False)
-        elif known:
-            people, self._detected = self._finder.follow(picture.photo.pixels, known, detect=True), seconds
-        else:
-            people, self._detected = self._finder.find(picture.photo.pixels), seconds
-        return as_arrays(people, self._tracker.number(people, seconds, gap if np.isfinite(gap) else 0.04))
-
-
-def as_arrays(people: Sequence, numbers: Sequence[int]) -> FoundPeople:
-    """People of the finder as arrays; landmarks outside of what was looked at have no confidence."""
-    order = np.argsort(numbers, kind="stable")
-    people, numbers = [people[i] for i in order], [numbers[i] for i in order]
-
-    def stacked(name: str, shape: tuple[int, ...]) -> np.ndarray:
-        return np.array([getattr(person, name) for person in people], np.float32).reshape(len(people), *shape)
-
-    confidence = np.where(stacked("inside", (33,)) >= 0.5, stacked("visibility", (33,)), 0.0)
-    return FoundPeople(
-        stacked("points", (33, 2)),
-        confidence.astype(np.float32),
-        stacked("world", (33, 3)),
-        stacked("box", (4,)),
-        stacked("presence", ()),
-        stacked("sureness", ()),
-        stacked("score", ()),
-        np.array(numbers, np.int64),
-    )
+    return found_people.as_arrays(people, list(range(len(people))))
 
 
 def _baseline(request: Request, files: PictureFiles, start: int) -> Iterator[tuple[Picture, FoundPeople | Skip]]:

@@ -105,12 +105,15 @@ class PeopleFinder:
         self._search(search)
         return self._judged(search.readings)
 
-    def follow(self, picture: np.ndarray, known: Sequence[Region], detect: bool) -> list[Person]:
+    def follow(
+        self, picture: np.ndarray, known: Sequence[Region], detect: bool, squares: Sequence[Region] = ()
+    ) -> list[Person]:
         """The people of a frame of a video [H, W, 3] uint8 BGR, the surest first.
 
         Args:
           known: where the people of the frame before are to be looked for.
           detect: look for others too, in the whole picture.
+          squares: parts of the picture to look for others in.
         """
         search = _Search(picture)
         followed = Belief(self.settings.followed, self.settings.followed)
@@ -119,9 +122,12 @@ class PeopleFinder:
             return self._reading(models.network.look(picture, region), 1.0, followed)
 
         search.readings += [reading for reading in self._each(look, known) if reading is not None]
+        chosen = self.settings
+        looked_at = [_Square(square, chosen.score_in_tiles, chosen.in_tiles) for square in squares]
         if detect:
-            square = whole(picture.shape[1], picture.shape[0])
-            self._add(search, [_Square(square, self.settings.score, self.settings.whole)])
+            looked_at.insert(0, _Square(whole(picture.shape[1], picture.shape[0]), chosen.score, chosen.whole))
+        if looked_at:
+            self._add(search, looked_at)
         return self._judged(search.readings)
 
     def _each(self, work: Callable[[_Models, _T], _R], items: Sequence[_T]) -> list[_R]:

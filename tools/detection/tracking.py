@@ -16,6 +16,8 @@ _REACH = 0.25
 _TORSO_ALONE = 0.1
 # Somebody who is hidden keeps their identity for so many seconds, and may have moved as far as in so many frames.
 _PATIENCE_SECONDS, _PATIENCE_FRAMES = 1.0, 4
+# They are looked for in a square of so many times their region's side, moved on as they moved, by half a side at most.
+_AROUND, _FARTHEST = 2.0, 0.5
 
 
 @dataclasses.dataclass
@@ -23,6 +25,13 @@ class _Track:
     number: int
     person: Person
     seconds: float
+    velocity: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(2))  # px a second
+
+    def move_on(self, person: Person, seconds: float) -> None:
+        """The person of a later frame."""
+        moved = person.points[TORSO].mean(0) - self.person.points[TORSO].mean(0)
+        self.velocity = moved / max(seconds - self.seconds, 1e-9)
+        self.person, self.seconds = person, seconds
 
 
 class Tracker:
@@ -31,13 +40,24 @@ class Tracker:
     def __init__(self, first: int = 0):
         """first: the first number."""
         self._tracks: list[_Track] = []
-        self._next = first
+        self._next, self._seconds = first, -np.inf
 
     @property
-    def regions(self) -> list[Region]:
-        """Where the people of the last frame are to be looked for in the next."""
+    def people(self) -> list[Person]:
+        """Those of the last frame with anybody, who are looked for first in the next, see `Person.following`."""
         last = max((track.seconds for track in self._tracks), default=0.0)
-        return [track.person.following for track in self._tracks if track.seconds == last]
+        return [track.person for track in self._tracks if track.seconds == last]
+
+    def lost(self, seconds: float) -> list[Region]:
+        """Squares in which people may be at a time who were there a moment ago and not in the last frame."""
+        places = []
+        for track in self._tracks:
+            if track.seconds < self._seconds and seconds - track.seconds <= _PATIENCE_SECONDS:
+                region = track.person.following
+                way = track.velocity * (seconds - track.seconds)
+                way *= min(1.0, _FARTHEST * region.side / max(float(np.hypot(*way)), 1e-9))
+                places.append(Region(region.x + way[0], region.y + way[1], _AROUND * region.side))
+        return places
 
     def number(self, people: Sequence[Person], seconds: float, frame_seconds: float) -> list[int]:
         """The number of each of the people of one frame.
@@ -46,6 +66,7 @@ class Tracker:
           seconds: the frame's time; frames come in order. frame_seconds: from one frame to the next.
         """
         self._tracks = [track for track in self._tracks if seconds - track.seconds <= _PATIENCE_SECONDS + frame_seconds]
+        self._seconds = seconds
         costs = np.full((len(people), len(self._tracks)), np.inf)
         for i, person in enumerate(people):
             for j, track in enumerate(self._tracks):
@@ -57,7 +78,7 @@ class Tracker:
         while np.isfinite(costs).any():
             i, j = divmod(int(np.argmin(costs)), costs.shape[1])
             track = self._tracks[j]
-            track.person, track.seconds = people[i], seconds
+            track.move_on(people[i], seconds)
             numbers[i] = track.number
             costs[i], costs[:, j] = np.inf, np.inf
         for i, person in enumerate(people):

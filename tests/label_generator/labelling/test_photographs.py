@@ -17,6 +17,7 @@ from label_generator.labelling import (
     photographs,
     picture_files,
     summaries,
+    video_people,
 )
 from tests.label_generator.labelling.spots import BODY, RedSpots, column, find, picture
 from tfrecords import schema
@@ -180,7 +181,7 @@ def test_a_run_that_was_stopped_goes_on(red_spots, folder, tmp_path, monkeypatch
 
 
 def test_a_video_goes_on_with_new_numbers(red_spots, film, tmp_path, monkeypatch):
-    read = photographs._Follower.find
+    read = video_people.Follower.find
 
     def stopping(follower, picture):
         if picture.number == 5:
@@ -188,10 +189,10 @@ def test_a_video_goes_on_with_new_numbers(red_spots, film, tmp_path, monkeypatch
         return read(follower, picture)
 
     monkeypatch.setattr(photographs, "_CHECKPOINT_PICTURES", 1)
-    monkeypatch.setattr(photographs._Follower, "find", stopping)
+    monkeypatch.setattr(video_people.Follower, "find", stopping)
     with pytest.raises(KeyboardInterrupt):
         find(film, tmp_path / "out")
-    monkeypatch.setattr(photographs._Follower, "find", read)
+    monkeypatch.setattr(video_people.Follower, "find", read)
     people = find(film, tmp_path / "out")
     frames, persons = column(people, "frame"), column(people, "person")
     assert np.unique(frames).tolist() == list(range(20))

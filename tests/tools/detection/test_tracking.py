@@ -45,7 +45,7 @@ def test_regions_are_those_of_the_last_frame():
     tracker = Tracker()
     tracker.number([person_at(0, 0), person_at(400, 0)], 0.0, 0.04)
     tracker.number([person_at(5, 0)], 0.04, 0.04)
-    assert [region.x for region in tracker.regions] == [5]
+    assert [person.following.x for person in tracker.people] == [5]
 
 
 def test_left_and_right_may_change_places():
@@ -54,3 +54,25 @@ def test_left_and_right_may_change_places():
     mirrored = one._replace(points=one.points[joints.joint_set("mediapipe33").mirror])
     assert tracker.number([one, person_at(60, 0, seed=1)], 0.0, 0.04) == [0, 1]
     assert tracker.number([person_at(63, 0, seed=1), mirrored], 0.04, 0.04) == [1, 0]
+
+
+def test_somebody_lost_is_looked_for_where_they_were_going():
+    tracker = Tracker()
+    for frame in range(3):  # 60 px a second to the right; somebody else stays
+        tracker.number([person_at(6 * frame, 0), person_at(500, 0)], frame / 10, 0.1)
+    assert tracker.lost(0.3) == []
+    tracker.number([person_at(500, 0)], 0.3, 0.1)
+    for seconds, x in ((0.4, 12 + 60 * 0.2), (0.7, 12 + 60 * 0.5), (1.2, 12 + 50)):  # by half a region at most
+        (square,) = tracker.lost(seconds)
+        np.testing.assert_allclose(square, Region(x, 0, 200), atol=1e-6)
+    assert tracker.lost(1.3) == []
+    number = tracker.number([person_at(24, 0)], 0.4, 0.1)
+    assert number == [0]
+    assert tracker.lost(0.5) == [Region(500, 0, 200)]  # who stays has stopped being there
+
+
+def test_the_last_of_all_is_looked_for_too():
+    tracker = Tracker()
+    tracker.number([person_at(0, 0)], 0.0, 0.1)
+    tracker.number([], 0.1, 0.1)
+    assert tracker.lost(0.2) == [Region(0, 0, 200)]
