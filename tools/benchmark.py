@@ -7,8 +7,9 @@ Sections: search (the geometric search), lift (networks and search), train (the 
 what feeds them), records (writing and reading TFRecords), pipeline (the baseline network's pictures), hourglass (the
 baseline network), metrics (P-MPJPE), startup (--help of every command, the demo), scaling (threads, processes, devices,
 generate.py end to end), graphs (operations of the hourglass' training step, counted). 'all' runs every one. Alone run
-gpu: everything that uses a GPU; and growth: time and memory of whole commands over the number of records
-(--output=FILE.jsonl keeps the runs and draws FILE.png). PyTorch twins and SciPy's loops run where those are installed.
+gpu: everything that uses a GPU; photographs: people in the photographs of the folder --data; and growth: time and
+memory of whole commands over the number of records (--output=FILE.jsonl keeps the runs and draws FILE.png). PyTorch
+twins and SciPy's loops run where those are installed.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 # name -> module with measure(settings) -> list of Row; the module is imported when its section runs
 _NAMES = ("search", "lift", "train", "records", "pipeline", "hourglass", "metrics", "startup", "scaling", "graphs")
-SECTIONS = {name: f"tools.benchmarks.{name}" for name in (*_NAMES, "gpu", "growth")}
+SECTIONS = {name: f"tools.benchmarks.{name}" for name in (*_NAMES, "gpu", "growth", "photographs")}
 _PARTS = (
     *("limits", "training", "torch", "inference", "lift", "steps", "search"),
     *("first_step", "input", "training_xla"),
@@ -36,7 +37,7 @@ _PARTS = (
 def declare() -> command.Flags:
     """The flags of this command."""
     flags = command.Flags(__doc__, positional=f"{'|'.join(SECTIONS)}|all")
-    flags.string("data", "", "records with 2D, 3D and intrinsics, to measure errors on (lift); else synthetic people")
+    flags.string("data", "", "lift: records with 2D, 3D, intrinsics, to measure errors on; photographs: a folder")
     flags.integer("repeats", 5, "how often each candidate runs", lower_bound=1)
     flags.float("scale", 1.0, "how much work, 1 for figures to publish, less for a quick look", lower_bound=0.001)
     with flags.group("Section gpu"):

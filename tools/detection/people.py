@@ -88,15 +88,13 @@ class PeopleFinder:
         """
         self.settings = settings or Settings()
 
-        def load(of_each: int) -> _Models:
-            return _Models(
-                mediapipe_models.Detector(of_each),
-                mediapipe_models.LandmarkNetwork(of_each, self.settings.head, self.settings.weights),
-            )
+        def load() -> _Models:
+            network = mediapipe_models.LandmarkNetwork(1, self.settings.head, self.settings.weights)
+            return _Models(mediapipe_models.Detector(1), network)
 
-        # Several regions at a time, by networks on one thread each, or one region by a network on all threads.
-        self._models = [load(1) for _ in range(max(threads, 1))]
-        self._one_region = load(threads) if threads > 1 else self._models[0]
+        # Several regions at a time, by networks on one thread each. A network on several threads has them wait for each
+        # other in loops, which takes many times as long where other programs run.
+        self._models = [load() for _ in range(max(threads, 1))]
         self._pool = concurrent.futures.ThreadPoolExecutor(threads) if threads > 1 else None
 
     def find(self, picture: np.ndarray) -> list[Person]:
@@ -133,7 +131,7 @@ class PeopleFinder:
     def _each(self, work: Callable[[_Models, _T], _R], items: Sequence[_T]) -> list[_R]:
         """work(models, item) of each item, in the order of the items, by as many threads as there are models."""
         if self._pool is None or len(items) < 2:
-            return [work(self._one_region, item) for item in items]
+            return [work(self._models[0], item) for item in items]
         free: queue.SimpleQueue[_Models] = queue.SimpleQueue()
         for models in self._models:
             free.put(models)

@@ -127,7 +127,7 @@ def test_others_are_at_most_so_many_times_as_large_or_small(sizes, count):
 
     finder, models = object.__new__(people.PeopleFinder), OneSmaller(0.7)
     finder.settings, finder._pool = people.Settings(beside=Limits(sizes=sizes), turns=False), None
-    finder._one_region = people._Models(models, models)
+    finder._models = [people._Models(models, models)]
     assert len(finder.find(np.zeros((200, 300, 3), np.uint8))) == count
 
 
@@ -136,6 +136,6 @@ def test_others_are_at_most_so_many_times_as_large_or_small(sizes, count):
 def test_others_are_found_only_beside_somebody(first_sureness, count, limits):
     finder, models = object.__new__(people.PeopleFinder), TwoPeople(first_sureness)
     finder.settings, finder._pool = people.Settings(beside=limits, turns=False), None
-    finder._one_region = people._Models(models, models)
+    finder._models = [people._Models(models, models)]
     found = finder.find(np.zeros((200, 300, 3), np.uint8))
     assert len(found) == (count if limits else min(count, 1))

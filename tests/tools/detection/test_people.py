@@ -78,7 +78,7 @@ def test_refined_landmarks_are_those_of_a_plain_loop():
 def test_a_mirrored_look_is_one_at_the_mirrored_picture(finder, annotated):
     picture = annotated[0][0]
     (person, *_), width = finder.find(picture), picture.shape[1]
-    network, region = finder._one_region.network, person.following
+    network, region = finder._models[0].network, person.following
     found = network.look(picture, region, mirrored=True)
     other = network.look(
         np.ascontiguousarray(picture[:, ::-1]), region._replace(x=width - 1 - region.x, angle=-region.angle)
@@ -159,7 +159,7 @@ class OnePerson:
 def test_candidates_of_overlapping_tiles_are_looked_at_once():
     finder, models = object.__new__(people.PeopleFinder), OnePerson()
     finder.settings, finder._pool = people.WITHOUT_HEAD, None
-    finder._one_region = people._Models(models, models)
+    finder._models = [people._Models(models, models)]
     found = finder.find(np.zeros((480, 640, 3), np.uint8))
     assert len(found) == 1
     assert len(models.squares) > 8
@@ -170,7 +170,7 @@ def test_candidates_of_overlapping_tiles_are_looked_at_once():
 def test_a_sure_person_is_looked_at_again_only_where_the_region_moves(drift, looks):
     finder, models = object.__new__(people.PeopleFinder), OnePerson(0.9, drift)
     finder.settings, finder._pool = Settings(tiles=False, turns=False, beside=None), None
-    finder._one_region = people._Models(models, models)
+    finder._models = [people._Models(models, models)]
     assert len(finder.find(np.zeros((480, 640, 3), np.uint8))) == 1
     assert models.looks == looks
 
@@ -190,7 +190,7 @@ class SeenLarger(OnePerson):
 def test_who_was_read_with_certainty_is_not_read_again():
     finder, models = object.__new__(people.PeopleFinder), SeenLarger(0.9)
     finder.settings, finder._pool = Settings(), None
-    finder._one_region = people._Models(models, models)
+    finder._models = [people._Models(models, models)]
     assert len(finder.find(np.zeros((480, 640, 3), np.uint8))) == 1
     assert models.looks == 2  # one in the first square, and one that shows that the larger region has the same person
 
@@ -227,7 +227,7 @@ class OneElsewhere(OnePerson):
 def test_beside_one_sure_person_tiles_are_for_what_is_seen_elsewhere(score, x, turned, faint, tiles_too):
     finder, models = object.__new__(people.PeopleFinder), OneElsewhere(score, x, turned)
     finder.settings, finder._pool = Settings(faint=faint), None
-    finder._one_region = people._Models(models, models)
+    finder._models = [people._Models(models, models)]
     assert len(finder.find(np.zeros((480, 640, 3), np.uint8))) == 1
     assert len(models.squares) == (3 + 6 if tiles_too else 3)  # whole, two of the whole height, six tiles
     assert models.looks == 1
@@ -237,7 +237,7 @@ def test_beside_one_sure_person_tiles_are_for_what_is_seen_elsewhere(score, x, t
 def test_other_candidates_at_the_place_of_a_sure_person_are_not_looked_at(x, turned, looks):
     finder, models = object.__new__(people.PeopleFinder), OneElsewhere(0.8, x, turned)
     finder.settings, finder._pool = Settings(tiles=False, turns=False, beside=None), None
-    finder._one_region = people._Models(models, models)
+    finder._models = [people._Models(models, models)]
     assert len(finder.find(np.zeros((480, 640, 3), np.uint8))) == 1
     assert models.looks == looks
 

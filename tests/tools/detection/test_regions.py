@@ -50,7 +50,7 @@ def test_cut_is_what_opencv_samples(region):
     assert np.abs(found.astype(int) - expected).mean() < 0.2
 
 
-@pytest.mark.parametrize("size", [(480, 640), (1501, 1003), (200, 90)])
+@pytest.mark.parametrize("size", [(480, 640), (1501, 1003), (200, 90), (1920, 1080), (1600, 2400)])
 @pytest.mark.parametrize("angle", [0.0, 0.7, np.pi / 2])
 def test_cells_show_what_lies_at_their_middle(size, angle):
     """A picture whose value is its place says to a fraction of a pixel where each cell was sampled, shrunk or not."""
@@ -65,7 +65,7 @@ def test_cells_show_what_lies_at_their_middle(size, angle):
     inside = ((places > 4) & (places < [width - 5, height - 5])).all(-1)
     assert inside.mean() > 0.5
     step = region.side / side
-    assert np.abs(found[..., :2] - places)[inside].max() < max(0.05, 0.05 * step)
+    assert np.abs(found[..., :2] - places)[inside].max() < max(0.05, 0.08 * step)
 
 
 def test_outside_of_the_picture_is_the_border():
@@ -114,3 +114,19 @@ def test_squares_across_cover_a_wide_picture(width, height, count):
         assert centres[0] - short / 2 == pytest.approx(-0.5)
         assert centres[-1] + short / 2 == pytest.approx(long - 0.5)
         assert np.diff(centres).max() < short
+
+
+@pytest.mark.parametrize("size", [(720, 1280), (1600, 2400)])
+@pytest.mark.parametrize("angle", [0.0, 0.4])
+def test_pictures_are_averaged_by_fours_first_where_their_sides_allow_it(size, angle):
+    """The same part of a picture one pixel narrower, whose sides are odd, is averaged at once; both look alike."""
+    height, width = size
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (height // 40, width // 40, 3), dtype=np.uint8)
+    picture = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    region = Region(0.45 * width, 0.5 * height, 0.9 * height, angle)
+    found = regions.cut(picture, region, 128)
+    at_once = regions.cut(np.ascontiguousarray(picture[:, :-1]), region, 128)
+    contrast = found.astype(float).std()
+    assert contrast > 30
+    assert np.abs(found.astype(float) - at_once).mean() < 0.05 * contrast
