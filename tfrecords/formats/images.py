@@ -28,6 +28,7 @@ import numpy as np
 import PIL.Image
 from PIL import ExifTags, PngImagePlugin
 
+from tfrecords.formats import exif_chunks
 from tfrecords.source import Options, Skip
 from tools.cli.errors import InputError
 from tools.files import inputs, limits
@@ -204,7 +205,7 @@ def _inspect_jpeg(data: bytes) -> Image:
         elif marker in _ODD_FRAMES:
             raise _Bad(UNSUPPORTED)
         elif marker == 0xE1 and segment.startswith(_EXIF):
-            exif = _read_exif(segment)
+            exif = read_exif(segment)
         elif marker == 0xDA:
             scanned = True
             found = _NEXT_MARKER.search(data, position)
@@ -247,7 +248,7 @@ def _same_shape(taken: tuple[int, int], size: tuple[int, int]) -> bool:
     return any(abs(shape / other - 1.0) < 0.02 for other in shapes)
 
 
-def _read_exif(block: bytes) -> _Exif:
+def read_exif(block: bytes) -> _Exif:
     """What is read of an EXIF block; of a damaged one what is still readable."""
     exif, orientation, details = PIL.Image.Exif(), None, {}
     with warnings.catch_warnings():
@@ -281,7 +282,8 @@ def _inspect_png(data: bytes) -> Image:
         raise _Bad(DAMAGED) from error
     if not (has_pixels and all(size)):
         raise _Bad(DAMAGED)
-    return Image(data, "png", *size)
+    exif = read_exif(exif_chunks.of_png(data))
+    return Image(data, "png", *size, exif.orientation, exif.film_mm if _same_shape(exif.size, size) else 0.0)
 
 
 def _decode(image: Image) -> None:

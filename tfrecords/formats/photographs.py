@@ -1,6 +1,6 @@
 """Photographs and videos as upright pictures, one at a time; what cannot be read is a `Skip` with its reason.
 
-Every picture is turned by its EXIF orientation (JPEG; in other formats the pixels stand as stored), and all
+Every picture is turned by its EXIF orientation (JPEG, PNG, WebP; TIFF by OpenCV itself), and all
 coordinates in results refer to the upright picture. Grey pictures, transparency and 16 bits become BGR of 8 bits.
 """
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tfrecords.formats import images
+from tfrecords.formats import exif_chunks, images
 from tfrecords.source import Skip
 from tools.cli.errors import InputError
 from tools.files import inputs, limits
@@ -28,6 +28,10 @@ SUFFIXES = (*images.SUFFIXES, ".bmp", ".webp", ".tif", ".tiff")
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".gif")
 # Containers that only estimate their number of frames are wrong by no more than so many, or that share of them.
 _ESTIMATE_FRAMES, _ESTIMATE_SHARE = 2, 0.02
+# Heads of videos that are letters alone, beside which those of text are looked at.
+_LETTERED = (b"RIFF", b"GIF8", b"OggS", b"YUV4")
+_PRINTABLE = bytes([*range(32, 127), 9, 10, 13])
+_HEAD, _LETTERS = 4096, 16
 _TRIED = 32  # pictures, before one that can be read is no longer looked for
 UNKNOWN = "not a picture"
 NOT_UNICODE = "file name that is not Unicode text"
@@ -72,7 +76,8 @@ def decode(data: bytes, name: str) -> Photo | Skip:
     if pixels is None:
         return Skip(UNKNOWN if isinstance(image, Skip) else images.DAMAGED, f"{name} ({len(data)} bytes)")
     if isinstance(image, Skip):
-        return Photo(name, pixels)
+        orientation = images.read_exif(exif_chunks.of_webp(data)).orientation
+        return Photo(name, upright(pixels, orientation), orientation)
     return Photo(name, upright(pixels, image.orientation), image.orientation, film_mm=image.film_mm)
 
 
@@ -125,6 +130,18 @@ def list_pictures(folder: str | os.PathLike, without: str | os.PathLike | None =
     return sorted(names)
 
 
+def _check_no_list(path: str | os.PathLike) -> None:
+    """Raises `InputError` for lists of other files (HLS, ffconcat, DASH), which FFmpeg reads, wherever those lie, under
+    any name; they are text."""
+    with open(path, "rb") as file:
+        head = file.read(_HEAD)
+    first = head[:_LETTERS]
+    if first[:4] not in _LETTERED and first and not first.translate(None, _PRINTABLE):
+        raise InputError(f"{path}: is text, maybe a list of other files; expected a video")
+    if b"<mpd" in head.lower():
+        raise InputError(f"{path}: is a list of other files (DASH); expected a video")
+
+
 class Video:
     """The frames of a video file, one at a time.
 
@@ -140,6 +157,7 @@ class Video:
         import cv2
 
         inputs.check_regular(path)
+        _check_no_list(path)
         self._path = str(path)
         with self._opened() as video:
             size = int(video.get(cv2.CAP_PROP_FRAME_WIDTH)), int(video.get(cv2.CAP_PROP_FRAME_HEIGHT))

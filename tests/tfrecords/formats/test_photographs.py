@@ -157,3 +157,39 @@ def test_videos_give_their_frames_in_order(tmp_path):
         photographs.Video(tmp_path / "b.mp4")
     with pytest.raises(InputError, match=r"c.mp4: no such file"):
         photographs.Video(tmp_path / "c.mp4")
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
+def test_other_formats_are_turned_as_their_exif_says(kind, orientation):
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8))
+    exif, file = Image.Exif(), io.BytesIO()
+    exif[0x0112] = orientation
+    picture.save(file, kind, exif=exif, **({"lossless": True} if kind == "WEBP" else {}))
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(file.getvalue()))).convert("RGB"))
+    np.testing.assert_array_equal(photographs.decode(file.getvalue(), "a").pixels[..., ::-1], expected)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n%s\n#EXT-X-ENDLIST\n",
+        b"ffconcat version 1.0\nfile '%s'\n",
+        b"\n\n<?xml version='1.0'?><MPD><!-- %s --></MPD>",
+        b"\0<mpd>%s",
+    ],
+)
+@pytest.mark.parametrize("name", ["a.mp4", "a.gif"])
+def test_a_list_of_other_files_is_no_video(tmp_path, monkeypatch, text, name):
+    """FFmpeg reads those, also outside the folder, whatever the list is called."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in").mkdir()
+    writer = cv2.VideoWriter("other.avi", cv2.VideoWriter_fourcc(*"MJPG"), 25, (64, 48))
+    for _ in range(3):
+        writer.write(np.zeros((48, 64, 3), np.uint8))
+    writer.release()
+    assert photographs.Video("other.avi").count == 3
+    place = b"other.avi" if b"concat" in text else str(tmp_path / "other.avi").encode()
+    (tmp_path / name).write_bytes(text % place)
+    with pytest.raises(InputError, match=rf"{name}: is (text, maybe )?a list of other files.*; expected a video"):
+        photographs.Video(tmp_path / name)
