@@ -275,15 +275,16 @@ def _inspect_png(data: bytes) -> Image:
     try:
         # Not PIL.Image.open, which refuses sizes that `photographs` has its own limit for.
         with PngImagePlugin.PngImageFile(io.BytesIO(data)) as image:
-            size, has_pixels = image.size, bool(image.tile)
+            (width, height), has_pixels = image.size, bool(image.tile)
             if has_pixels:
                 image.verify()
     except Exception as error:  # a damaged file fails in as many ways as Pillow's parser has steps
         raise _Bad(DAMAGED) from error
-    if not (has_pixels and all(size)):
+    if not (has_pixels and width and height):
         raise _Bad(DAMAGED)
     exif = read_exif(exif_chunks.of_png(data))
-    return Image(data, "png", *size, exif.orientation, exif.film_mm if _same_shape(exif.size, size) else 0.0)
+    film_mm = exif.film_mm if _same_shape(exif.size, (width, height)) else 0.0
+    return Image(data, "png", width, height, exif.orientation, film_mm)
 
 
 def _decode(image: Image) -> None:

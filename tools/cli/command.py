@@ -19,6 +19,7 @@ import contextlib
 import io
 import math
 import os
+import resource
 import sys
 import textwrap
 import threading
@@ -35,6 +36,7 @@ from tools.cli.errors import InputError
 
 BAD_INPUT = 2
 INTERRUPTED = 130  # what a shell reports for a process ended by Ctrl-C
+_LEAST_MIB = 256  # of address space, without TensorFlow
 _PATIENCE_S = 3.0  # with threads that don't end after a signal
 _HELP_NAMES = ("--help", "-help", "-h", "--helpshort", "--helpfull", "-?")
 _WIDTH = 110
@@ -306,6 +308,8 @@ def run(main: Callable[[Flags], int], declare: Callable[[], Flags], argv: Sequen
                 as_json = False
             else:
                 _check_current_folder()
+                if started:
+                    _check_address_space()
                 flags.parse(argv)
                 as_json = flags.json
                 with reports.prints_on_standard_error(as_json):
@@ -337,7 +341,7 @@ def run(main: Callable[[Flags], int], declare: Callable[[], Flags], argv: Sequen
     if message:
         status = BAD_INPUT
         head = terminal.coloured("error:", terminal.RED, sys.stderr)
-        print(f"{head} {terminal.printable(message)}", file=sys.stderr)
+        terminal.print_error(f"{head} {terminal.printable(message)}")
     if as_json and status:
         with contextlib.suppress(OSError):  # standard output is what could not be written
             print(_report(program, flags, status, message, start), flush=True)
@@ -352,6 +356,16 @@ def _check_current_folder() -> None:
         os.getcwd()
     except OSError:
         raise InputError("the current folder does not exist any more; change to one that does") from None
+
+
+def _check_address_space() -> None:
+    """NumPy's OpenBLAS asks for memory for ever where there is not enough to load it, deaf to signals."""
+    least, unlimited = _LEAST_MIB << 20, resource.RLIM_INFINITY
+    for limit in (resource.getrlimit(resource.RLIMIT_AS)[0], resource.getrlimit(resource.RLIMIT_DATA)[0]):
+        if limit != unlimited and limit < least:
+            raise InputError(
+                f"memory is limited to {limit >> 20} MiB (ulimit -v, -d); expected {_LEAST_MIB} MiB or more"
+            )
 
 
 def _leave(status: int, started: bool) -> None:

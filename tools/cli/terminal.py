@@ -53,13 +53,18 @@ def _escaped(letter: str) -> str:
 
 
 class Escaping:
-    """A text stream that escapes what is written to it; everything else is the stream's own."""
+    """A text stream that escapes what is written to it, also letters that its encoding has not; everything else is the
+    stream's own."""
 
     def __init__(self, stream: Any):
         self._stream = stream
 
     def write(self, text: str) -> int:
-        return int(self._stream.write(printable(text, _KEPT)))
+        text = printable(text, _KEPT)
+        encoding = getattr(self._stream, "encoding", None)
+        if encoding and not text.isascii():
+            text = text.encode(encoding, "backslashreplace").decode(encoding)
+        return int(self._stream.write(text))
 
     def writelines(self, lines: Any) -> None:
         for line in lines:
@@ -67,6 +72,15 @@ class Escaping:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+def print_error(line: str) -> None:
+    """Prints a line on standard error, or nothing where that can't be written; the exit status stays the command's."""
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def open_closed_streams() -> None:

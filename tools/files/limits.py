@@ -12,6 +12,8 @@ import os
 import resource
 from collections.abc import Iterator
 
+from tools.cli.errors import InputError
+
 _VARIABLE = "POSE3D_INPUT_LIMITS"
 
 
@@ -49,9 +51,18 @@ class Limits:
     names_bytes: int = 256 << 20
 
 
+LARGEST_FACTOR = 1e6  # as good as no limits
+
+
 def current() -> Limits:
-    """The limits that hold in this process."""
-    factor = float(os.environ.get(_VARIABLE, "1"))
+    """The limits that hold in this process. Raises `InputError` when the variable that multiplies them is no factor."""
+    said = os.environ.get(_VARIABLE, "1")
+    try:
+        factor = float(said)
+    except ValueError:
+        factor = 0.0
+    if not 0 < factor <= LARGEST_FACTOR:
+        raise InputError(f"{_VARIABLE}={said[:40]}: expected a factor above 0 and of at most {LARGEST_FACTOR:,.0f}")
     if factor == 1.0:
         return Limits()
     return Limits(**{name: int(value * factor) for name, value in dataclasses.asdict(Limits()).items()})

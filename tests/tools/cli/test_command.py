@@ -1,5 +1,6 @@
 """How commands run: help, flags, exit status."""
 
+import io
 import os
 import subprocess
 import sys
@@ -317,3 +318,33 @@ def test_help_imports_nothing_heavy(repository, name):
     assert (done.returncode, done.stderr) == (0, "")
     assert "usage:" in done.stdout
     assert time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize("factor", ["abc", "nan", "-1", "0", "1e400", ""])
+def test_a_factor_of_the_environment_that_is_none_is_named(monkeypatch, factor):
+    monkeypatch.setenv("POSE3D_INPUT_LIMITS", factor)
+    with pytest.raises(InputError, match=f"POSE3D_INPUT_LIMITS={factor}: expected a factor above 0"):
+        limits.current()
+
+
+def completed(words, **given):
+    return subprocess.run(["bash", "-c", words], capture_output=True, text=True, timeout=60, check=False, **given)
+
+
+def test_too_little_memory_to_load_numpy_is_said_at_once(repository):
+    """With 100 MB of address space NumPy's import never ended, whatever signal it got."""
+    words = f"ulimit -v 100000; {sys.executable} tools/make_tfrecords.py --source=synthetic --output=/dev/null/x"
+    ended = completed(words, cwd=repository)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == "error: memory is limited to 97 MiB (ulimit -v, -d); expected 256 MiB or more\n"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_errors_that_nobody_can_read_leave_the_exit_status(repository):
+    assert completed(f"{sys.executable} tools/trainings.py --port=x 2> /dev/full", cwd=repository).returncode == 2
+
+
+def test_letters_that_standard_output_has_not_are_shown(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), "ascii"))
+    run(main=lambda flags: print("größe"))
+    assert sys.stdout.buffer.getvalue() == b"gr\\xf6\\xdfe\n"
