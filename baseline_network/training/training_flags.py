@@ -55,7 +55,7 @@ def declare(description: str) -> command.Flags:
     """The flags of `train.py`."""
     flags = command.Flags(description, dry_run=True)
     with flags.group("Flags shared with the label generator's training"):
-        flags.float("learning_rate", 2.5e-4, "learning rate at the first step", lower_bound=0)
+        flags.float("learning_rate", 2.5e-4, "learning rate at the first step", lower_bound=0, upper_bound=1000)
         flags.integer(
             "batch_size", 6, "pictures in a step, over all devices; more than memory holds is refused", lower_bound=1
         )  # fmt: skip

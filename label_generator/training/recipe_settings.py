@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+SHARE, SPREAD, DEGREES, PIXELS, WEIGHT = (0.0, 1.0), (0.0, 2.0), (0.0, 180.0), (0.0, 1000.0), (0.0, 1e6)
 
-def _flag(default: Any, text: str) -> Any:
-    """A field that is a flag with this help."""
-    return dataclasses.field(default=default, metadata={"help": text})
+
+def _flag(default: Any, text: str, bounds: tuple[float, float] = (0.0, 1e6)) -> Any:
+    """A field that is a flag with this help, and what its value may be."""
+    return dataclasses.field(default=default, metadata={"help": text, "bounds": bounds})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,37 +36,43 @@ class ViewSettings:
     """
 
     studio_share: float = _flag(
-        0.4, "fraction of views from cameras placed like Human3.6M's; the following flags describe the others"
+        0.4, "fraction of views from cameras placed like Human3.6M's; the following flags describe the others", SHARE
     )
     distance_mm: tuple[float, float] = _flag(
         (1900.0, 10500.0), "range of the distance of the other cameras from the person, in mm"
     )
     height_mm: tuple[float, float] = _flag((200.0, 4200.0), "range of their height above the floor, in mm")
-    max_pitch_deg: float = _flag(42.0, "largest pitch of the other cameras, up or down, in degrees")
-    off_axis_deg: float = _flag(10.0, "largest angle between their optical axis and the person, in degrees")
-    roll_deg: float = _flag(3.0, "standard deviation of their roll, in degrees")
+    max_pitch_deg: float = _flag(42.0, "largest pitch of the other cameras, up or down, in degrees", (0.0, 90.0))
+    off_axis_deg: float = _flag(
+        10.0, "largest angle between their optical axis and the person, in degrees", (0.0, 80.0)
+    )
+    roll_deg: float = _flag(3.0, "standard deviation of their roll, in degrees", DEGREES)
     fov_deg: tuple[float, float] = (25.0, 95.0)
-    size_spread: float = _flag(0.03, "relative standard deviation of a person's size")
-    bone_spread: float = _flag(0.05, "relative standard deviation of the length of each left-right pair of bones")
+    size_spread: float = _flag(0.03, "relative standard deviation of a person's size", SPREAD)
+    bone_spread: float = _flag(
+        0.05, "relative standard deviation of the length of each left-right pair of bones", SPREAD
+    )
     recombined: float = _flag(
-        0.3, "probability of replacing the legs, and independently the arms, by those of another pose"
+        0.3, "probability of replacing the legs, and independently the arms, by those of another pose", SHARE
     )
-    noise_px: float = _flag(8.0, "largest standard deviation of the noise on 2D joints, in px")
-    noise_share: float = _flag(0.6, "fraction of views with noise")
-    detected_share: float = _flag(0.0, "fraction of views with simulated detection errors instead")
-    skeleton_captured: float = _flag(1.0, "fraction of people with the skeleton of the motion capture")
-    skeleton_stated: float = _flag(0.0, "fraction of people with the reference skeleton (docs/joints.md)")
-    skeleton_borrowed: float = _flag(0.0, "fraction of people with the skeleton of another data set")
-    skeleton_displaced: float = _flag(0.0, "fraction of people whose joints are displaced in addition")
-    skeleton_spread: float = _flag(0.6, "mean size of that displacement, in units of the spread between data sets")
+    noise_px: float = _flag(8.0, "largest standard deviation of the noise on 2D joints, in px", PIXELS)
+    noise_share: float = _flag(0.6, "fraction of views with noise", SHARE)
+    detected_share: float = _flag(0.0, "fraction of views with simulated detection errors instead", SHARE)
+    skeleton_captured: float = _flag(1.0, "fraction of people with the skeleton of the motion capture", SHARE)
+    skeleton_stated: float = _flag(0.0, "fraction of people with the reference skeleton (docs/joints.md)", SHARE)
+    skeleton_borrowed: float = _flag(0.0, "fraction of people with the skeleton of another data set", SHARE)
+    skeleton_displaced: float = _flag(0.0, "fraction of people whose joints are displaced in addition", SHARE)
+    skeleton_spread: float = _flag(
+        0.6, "mean size of that displacement, in units of the spread between data sets", (0.0, 10.0)
+    )
     part_spread: float = _flag(
-        0.0, "relative standard deviation of the size of legs, of arms and of the trunk, independently"
+        0.0, "relative standard deviation of the size of legs, of arms and of the trunk, independently", SPREAD
     )
-    tilt_share: float = _flag(0.0, "fraction of people rotated about a horizontal axis")
-    tilt_deg: float = _flag(15.0, "standard deviation of that rotation, in degrees")
-    tilt_any: float = _flag(0.0, "fraction of people rotated by an arbitrary angle")
-    masked: float = _flag(0.4, "fraction of views with missing joints")
-    unknown: float = _flag(0.15, "fraction of views whose intrinsics are hidden from the network")
+    tilt_share: float = _flag(0.0, "fraction of people rotated about a horizontal axis", SHARE)
+    tilt_deg: float = _flag(15.0, "standard deviation of that rotation, in degrees", DEGREES)
+    tilt_any: float = _flag(0.0, "fraction of people rotated by an arbitrary angle", SHARE)
+    masked: float = _flag(0.4, "fraction of views with missing joints", SHARE)
+    unknown: float = _flag(0.15, "fraction of views whose intrinsics are hidden from the network", SHARE)
     min_depth_mm: float = 700.0
 
 
@@ -80,11 +88,11 @@ class LossWeights:
       trust: error of the pose part of the way to the rays, by which the network learns how far to trust them.
     """
 
-    right_view: float = _flag(1.0, "weight of the error of the predicted right view")
-    refined: float = _flag(0.5, "weight of the pose error after a geometric search in closed form")
-    distance: float = _flag(0.2, "weight of the error of the predicted log distance")
-    expected_error: float = _flag(0.05, "weight of the loss that fits each joint's expected error")
-    trust: float = _flag(0.2, "weight of the loss that learns each ray's trust")
+    right_view: float = _flag(1.0, "weight of the error of the predicted right view", WEIGHT)
+    refined: float = _flag(0.5, "weight of the pose error after a geometric search in closed form", WEIGHT)
+    distance: float = _flag(0.2, "weight of the error of the predicted log distance", WEIGHT)
+    expected_error: float = _flag(0.05, "weight of the loss that fits each joint's expected error", WEIGHT)
+    trust: float = _flag(0.2, "weight of the loss that learns each ray's trust", WEIGHT)
 
 
 def flag_fields(settings: type) -> list[dataclasses.Field[Any]]:

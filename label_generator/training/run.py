@@ -67,6 +67,7 @@ def train(flags: Flags) -> int:
     Raises:
       InputError: a flag does not fit the records, the weights or the directory; nothing is written then.
     """
+    training_flags.view_settings(flags)  # what they are, before anything is written
     train_data, test_data = find_records(flags)
     if flags.dry_run:
         return _preview(flags, train_data, test_data)

@@ -17,6 +17,7 @@ STAGES = (*names.NETWORKS, names.CHAIN)
 RECIPES = ("published", "canonical")
 SCHEDULES = ("cosine", "constant")
 IN_STEP = "step"
+_FARTHEST_MM = 1_000_000
 _PUBLISHED_MIB, _CANONICAL_MIB = 256, 2048
 # The flags that define the published network and its training, which the experiment directory's name spells out.
 PUBLISHED = (
@@ -51,7 +52,11 @@ def declare(description: str) -> command.Flags:
     flags = command.Flags(description, dry_run=True)
     with flags.group("Flags of the original, in its order"):
         flags.float(
-            "learning_rate", 1e-3, "learning rate at the first step; decays by 0.96 every 100,000 steps", lower_bound=0
+            "learning_rate",
+            1e-3,
+            "learning rate at the first step; decays by 0.96 every 100,000 steps",
+            lower_bound=0,
+            upper_bound=1000,
         )
         flags.float("dropout", 1, "probability to KEEP an activation; 1 means no dropout")
         flags.integer(
@@ -153,12 +158,19 @@ def declare(description: str) -> command.Flags:
         flags.integer(
             "left2right_layers", 1, "residual blocks of the first network of a chain", lower_bound=1, upper_bound=1000
         )
-        flags.float("balance", 0.5, "exponent: a sequence of n poses is sampled in proportion to n to this power")
+        flags.float(
+            "balance",
+            0.5,
+            "exponent: a sequence of n poses is sampled in proportion to n to this power",
+            lower_bound=-10,
+            upper_bound=10,
+        )
         flags.float(
             "rarity",
             0.0,
             "exponent: poses are sampled in proportion to their distance from others to this power",
             lower_bound=0,
+            upper_bound=10,
         )
         flags.float(
             "synthetic_share",
@@ -182,11 +194,12 @@ def declare(description: str) -> command.Flags:
             "also start from a "
             "direct network, and then learns what the right view adds",
         )
-        flags.float("weight_decay", 0.01, "AdamW's weight decay of the weight matrices", lower_bound=0)
+        flags.float("weight_decay", 0.01, "AdamW's weight decay of the weight matrices", lower_bound=0, upper_bound=100)
         flags.float(
             "ema",
             0.999,
             "decay of the moving average of the weights, which is evaluated and exported; 0: none",
+            lower_bound=0,
             upper_bound=0.99999,
         )
         for field in VIEW_FIELDS:
@@ -194,10 +207,15 @@ def declare(description: str) -> command.Flags:
                 words = [f"{value:g}" for value in field.default]
                 flags.strings(f"view_{field.name}", words, field.metadata["help"])
             else:
-                flags.float(f"view_{field.name}", field.default, field.metadata["help"])
+                _declare_bounded(flags, f"view_{field.name}", field)
         for field in LOSS_FIELDS:
-            flags.float(f"loss_{field.name}", field.default, field.metadata["help"])
+            _declare_bounded(flags, f"loss_{field.name}", field)
     return flags
+
+
+def _declare_bounded(flags: command.Flags, name: str, field: Any) -> None:
+    low, high = field.metadata["bounds"]
+    flags.float(name, field.default, field.metadata["help"], lower_bound=low, upper_bound=high)
 
 
 def experiment_directory(flags: command.Flags) -> str:
@@ -255,8 +273,8 @@ def _range(name: str, words: list[str]) -> tuple[float, float]:
         low, high = (float(word) for word in words)
     except ValueError:
         raise InputError(f"--{name}={','.join(words)}: expected two numbers, from and to") from None
-    if not 0 < low <= high:
-        raise InputError(f"--{name}={','.join(words)}: expected a range above 0, from and to")
+    if not 0 < low <= high <= _FARTHEST_MM:
+        raise InputError(f"--{name}={','.join(words)}: expected a range, from and to, of 0 to {_FARTHEST_MM:,} mm")
     return low, high
 
 

@@ -46,7 +46,7 @@ _EXIT_STATUS = (
     "exit status: 0 done; 1 the reader of the output closed it; 2 bad flags, bad input or a full disk, with one line "
     "on standard error; 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP"
 )
-_LARGEST = 10**15  # of whole numbers: beyond, sizes computed of them are no sizes
+_LARGEST = 10**15  # of numbers: beyond, sizes computed of them are no sizes, nor squares numbers
 _LARGEST_FACTOR = 1e6  # of --input_limits: as good as none
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))) + os.sep
 
@@ -172,7 +172,7 @@ class Flags:
         for name, value in {**self.as_dict(), _LIMITS: getattr(self, _LIMITS)}.items():
             if isinstance(value, float) and not math.isfinite(value):
                 raise InputError(f"--{name}={value}: expected a number that is finite")
-            if isinstance(value, int) and abs(value) > _LARGEST:
+            if isinstance(value, (int, float)) and abs(value) > _LARGEST:
                 raise InputError(f"--{name}={str(value)[:40]}: expected a number of at most {_LARGEST:,}")
             texts = [value] if isinstance(value, str) else value if isinstance(value, list) else []
             if any("\0" in text for text in texts):
