@@ -80,6 +80,8 @@ def check(values: Mapping[str, Any], prefix: str = "") -> None:
         )
     if (high - low) / step > MOST_DEPTHS:
         raise InputError(f"{grid}: more than {MOST_DEPTHS:,} depths to search")
+    if step > high - low:
+        raise InputError(f"{grid}: a step longer than the range, which leaves one depth to search")
     if not LEAST_JOINTS <= values["min_joints"] <= POSE17.size:
         raise InputError(
             f"{prefix}min_joints={values['min_joints']}: expected {LEAST_JOINTS} to {POSE17.size}, the joints of a pose"

@@ -42,6 +42,7 @@ def test_poses_without_a_label(plan):
     [
         (["--step_mm=0"], "--step_mm=0: expected min < max"),
         (["--step_mm=1e-9"], "more than 1,000,000 depths to search"),
+        (["--step_mm=1e14"], "a step longer than the range, which leaves one depth to search"),
         (["--min_depth_mm=5000", "--max_depth_mm=100"], "--min_depth_mm=5000 --max_depth_mm=100 --step_mm=1: expected"),
         (["--min_depth_mm=-100"], "--min_depth_mm=-100 "),
         (["--min_joints=99"], "--min_joints=99: expected a whole number of 3 to 17"),

@@ -34,7 +34,7 @@ def test_every_numeric_flag_of_every_command_names_itself_or_is_a_usable_number(
             for word in ODD:
                 problem, value = f"--{name}", 0
                 try:
-                    value = getattr(declare().parse(["tool", f"--{name}={word}"]), name)
+                    value = getattr(flags.parse(["tool", f"--{name}={word}"]), name)
                 except InputError as error:
                     problem = str(error)
                 assert f"--{name}" in problem, (module, word)
