@@ -26,7 +26,7 @@ class Limits(NamedTuple):
 
     Attributes:
       score: least of the detector's for a candidate, in the whole picture and in tiles.
-      presence, sureness: of the first look, in which others are seen too; less is not worth another.
+      sureness: of the first look, in which others are seen too; less is not worth another.
       covered_presence: of the look at what is not covered.
       sureness_covered: least of that look, which the look without a cover has to agree with.
       apart: they agree where the limbs are on the mean nearer than this share of the person's size.
@@ -35,10 +35,9 @@ class Limits(NamedTuple):
     """
 
     score: float = 0.2
-    presence: float = 0.25
     sureness: float = 0.36
     covered_presence: float = 0.5
-    sureness_covered: float = 0.5
+    sureness_covered: float = 0.45
     apart: float = 0.2
     sizes: float = 2.5
     margin: float = 0.15
@@ -60,7 +59,7 @@ def look(
       certain: where people are who are known; they are not read again. same: regions so alike show the same person.
     """
     first = first or network.look(picture, region)
-    if first.sureness < limits.sureness or first.presence < limits.presence or not first.following.side > 1.0:
+    if first.sureness < limits.sureness or not first.following.side > 1.0:
         return None
     if any(regions.alike(first.following, known, same) for known in certain):
         return None

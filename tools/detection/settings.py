@@ -17,7 +17,7 @@ class Belief(NamedTuple):
 
 
 _OTHERS = beside.Limits()
-_WHOLE, _IN_TILES, _TURNED, _FILLING = Belief(0.48, 0.44), Belief(0.57, 0.48), Belief(0.51, 0.51), Belief(0.54, 0.54)
+_WHOLE, _IN_TILES, _TURNED, _FILLING = Belief(0.48, 0.44), Belief(0.57, 0.48), Belief(0.48, 0.48), Belief(0.54, 0.54)
 
 
 @dataclasses.dataclass(frozen=True)
