@@ -6,11 +6,14 @@ installed, and pieces need nothing of Beam.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
+import re
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from tools.cli.errors import InputError
 from tools.engines.jobs import Job, Worker
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
 _MOST_TASKS = 10_000
 _TRIES = 4
+_EXCEPTION = re.compile(r"[\w.$]+(?:Exception|Error): (.+)")
 # key of the job -> what its setup returned, in a Python worker, which Spark uses for one task after the other.
 _states: dict[str, Any] = {}
 
@@ -53,14 +57,17 @@ def run(engine: Engine, job: Job, pieces: Sequence[int], title: str) -> dict[str
             "spark.log.level": "OFF",
         }
     )
-    try:
-        builder = SparkSession.builder.appName(title)
-        for name, value in settings.items():
-            builder = builder.config(name, value)
-        session = builder.getOrCreate()
-    except Exception as error:
-        line = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise InputError(f"--runner=spark: Spark can't be started (is there a Java?): {line[:200]}") from error
+    with _java_kept_quiet() as said:
+        try:
+            builder = SparkSession.builder.appName(title)
+            for name, value in settings.items():
+                builder = builder.config(name, value)
+            session = builder.getOrCreate()
+        except Exception as error:
+            said.seek(0)
+            line = _of_java(said.read().decode("utf-8", "replace")) or _of_java(str(error))
+            line = line or f"is there a Java? {_first(error)}"
+            raise InputError(f"--runner=spark: Spark can't be started: {line[:200]}") from error
     try:
         context = session.sparkContext
         tasks = context.parallelize(list(pieces), min(len(pieces), _MOST_TASKS))
@@ -76,11 +83,36 @@ def run(engine: Engine, job: Job, pieces: Sequence[int], title: str) -> dict[str
     return counters
 
 
+@contextlib.contextmanager
+def _java_kept_quiet() -> Iterator[IO[bytes]]:
+    """A Java that is started inside writes its notices and stack traces into this file, which is gone in the end."""
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as kept:
+        usual = os.dup(2)
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield kept
+        finally:
+            os.dup2(usual, 2)
+            os.close(usual)
+
+
+def _first(error: BaseException) -> str:
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def _of_java(text: str) -> str:
+    """What the first exception in Java's words says, '' without one."""
+    found = _EXCEPTION.search(text)
+    return found[1].strip() if found else ""
+
+
 def _cause(error: BaseException) -> str:
     """The line of the error that says what was wrong in the task."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     named = [line for line in lines if "InputError: " in line]
     if named:
         return named[-1].partition("InputError: ")[2]
-    kept = [line for line in lines if "Job aborted" in line] or lines[:1] or [type(error).__name__]
-    return f"{kept[0][:300]}; the same command goes on with the pieces that are whole"
+    aborted = next((line for line in lines if "Job aborted" in line), "")
+    kept = aborted or _of_java(str(error)) or _first(error)
+    return f"{kept[:300]}; the same command goes on with the pieces that are whole"

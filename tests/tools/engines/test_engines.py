@@ -120,3 +120,27 @@ class TestEnginesOfJava:
     def test_the_fault_of_an_input_is_one_line(self, tmp_path, name, package):
         with pytest.raises(InputError, match=rf"^--runner={name}: input.json: pose 3: no such joint$"):
             engine.Engine(name, 1).run(Squares(str(tmp_path), 3), range(1, 4), "Squares")
+
+
+def test_what_java_says_of_a_failed_start():
+    """Spark's own line says no more than that Java ended; a stack trace of 13 lines stood before it."""
+    from tools.engines import spark
+
+    text = (
+        "26/11/27 08:07:40 WARN Utils: Your hostname resolves to a loopback address\n"
+        'Exception in thread "main" org.apache.spark.SparkException: Master must start with spark or local\n'
+        "\tat org.apache.spark.deploy.SparkSubmit.error(SparkSubmit.scala:1052)\n"
+    )
+    assert spark._of_java(text) == "Master must start with spark or local"
+    assert spark._of_java("Picked up JAVA_OPTIONS") == ""
+
+
+@pytest.mark.slow
+def test_a_master_that_is_none_is_one_line(tmp_path, capfd):
+    pytest.importorskip("pyspark", reason="pyspark is not installed (pip install -e '.[spark]')")
+    if not shutil.which("java"):
+        pytest.skip("no java here")
+    chosen = engine.Engine("spark", 1, ("spark.master=foo://x",))
+    with pytest.raises(InputError, match="--runner=spark: Spark can't be started: Master must"):
+        chosen.run(Squares(str(tmp_path)), [1], "squares")
+    assert capfd.readouterr().err == ""
