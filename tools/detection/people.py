@@ -221,6 +221,12 @@ class PeopleFinder:
             for square, several in zip(squares, detected)
             for candidate in several[0]
         ]
+        # Somebody seen in several squares alike is believed as in the one in which least is asked for.
+        beliefs = [
+            min(other.belief for other in waiting if other is one or alike(one.region, other.region, _SAME_REGION))
+            for one in waiting
+        ]
+        waiting = [one._replace(belief=belief) for one, belief in zip(waiting, beliefs)]
         waiting.sort(key=lambda one: -one.score)
         while waiting:
             now: list[_Seen] = []

@@ -315,3 +315,20 @@ def test_whole_square_of_a_turned_picture_shows_it_turned(annotated):
 
 def _coco(one):
     return joints.convert(one.points, people.JOINT_SET, "coco17")[0]
+
+
+class SeenInAll(OnePerson):
+    """The whole picture shows the person with a lower score than its squares do."""
+
+    def candidates(self, picture, square, thresholds, most_overlap, faint=0.0):
+        self.squares.append(square)
+        score = 0.6 if len(self.squares) == 1 else 0.62
+        return [[self.candidate._replace(score=score)]] * (len(thresholds) + bool(faint))
+
+
+@pytest.mark.parametrize(("sureness", "count"), [(0.5, 1), (0.47, 0)])
+def test_somebody_in_several_squares_is_believed_as_where_least_is_asked_for(sureness, count):
+    finder, models = object.__new__(people.PeopleFinder), SeenInAll(sureness)
+    finder.settings, finder._pool = Settings(beside=None, turns=False), None
+    finder._models = [people._Models(models, models)]
+    assert len(finder.find(np.zeros((480, 640, 3), np.uint8))) == count  # 0.48 in the whole, 0.57 in tiles
