@@ -15,17 +15,27 @@ class FoundPeople(
     person [P] identities."""
 
 
-def as_arrays(people: Sequence, numbers: Sequence[int]) -> FoundPeople:
-    """People of the finder as arrays; landmarks outside of what was looked at have no confidence."""
+# Landmarks so far outside a picture, as a share of its longer side, are guesses.
+_BEYOND = 0.01
+
+
+def as_arrays(people: Sequence, numbers: Sequence[int], picture: np.ndarray) -> FoundPeople:
+    """People of the finder in a picture [H, W, 3] as arrays.
+
+    Landmarks outside of the picture, or of what was looked at of it, have no confidence.
+    """
     order = np.argsort(numbers, kind="stable")
     people, numbers = [people[i] for i in order], [numbers[i] for i in order]
 
     def stacked(name: str, shape: tuple[int, ...]) -> np.ndarray:
         return np.array([getattr(person, name) for person in people], np.float32).reshape(len(people), *shape)
 
-    confidence = np.where(stacked("inside", (33,)) >= 0.5, stacked("visibility", (33,)), 0.0)
+    points, size = stacked("points", (33, 2)), np.array(picture.shape[1::-1])
+    margin = _BEYOND * size.max()
+    there = ((points >= -margin) & (points <= size - 1 + margin)).all(-1) & (stacked("inside", (33,)) >= 0.5)
+    confidence = np.where(there, stacked("visibility", (33,)), 0.0)
     return FoundPeople(
-        stacked("points", (33, 2)),
+        points,
         confidence.astype(np.float32),
         stacked("world", (33, 3)),
         stacked("box", (4,)),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import concurrent.futures
+import contextlib
 import dataclasses
 import itertools
 import os
@@ -113,7 +114,10 @@ def find_people(request: Request) -> pathlib.Path:
     header = _header(request, files)
     if request.file.exists() and not request.overwrite:
         if _header_of(request.file) != str(header):
-            raise InputError(f"{request.file}: people of another input or detector; --overwrite replaces it")
+            raise InputError(
+                f"{request.file}: people of another input, --detector, --every_seconds or --limit; --overwrite "
+                "replaces it"
+            )
         return request.file
     if (
         request.detector not in _MEDIAPIPE
@@ -177,7 +181,10 @@ def _check_readable(request: Request, table: LabelFiles) -> None:
 
 def _header(request: Request, files: PictureFiles) -> dict[str, Any]:
     """What the people depend on."""
-    stats = [os.stat(path) for path in files.paths]
+    stats = []
+    for path in files.paths:
+        with contextlib.suppress(OSError):  # such as a link to nothing, which is one of the unreadable pictures
+            stats.append(os.stat(path))
     from tools.detection import people
 
     settings: Any = request.detector
@@ -188,9 +195,9 @@ def _header(request: Request, files: PictureFiles) -> dict[str, Any]:
         settings = [request.detector, chosen, head]
     return {
         "input": os.path.abspath(request.path),
-        "files": len(stats),
+        "files": len(files.paths),
         "bytes": sum(stat.st_size for stat in stats),
-        "changed": max(stat.st_mtime_ns for stat in stats),
+        "changed": max((stat.st_mtime_ns for stat in stats), default=0),
         "detector": settings,
         "every_seconds": request.every_seconds,
         **({"limit": request.limit} if request.limit else {}),
@@ -332,7 +339,7 @@ def _of_photograph(finder: PeopleFinder, picture: Picture) -> FoundPeople | Skip
     if isinstance(picture.photo, Skip):
         return picture.photo
     people = finder.find(picture.photo.pixels)
-    return found_people.as_arrays(people, list(range(len(people))))
+    return found_people.as_arrays(people, list(range(len(people))), picture.photo.pixels)
 
 
 def _baseline(request: Request, files: PictureFiles, start: int) -> Iterator[tuple[Picture, FoundPeople | Skip]]:

@@ -44,7 +44,7 @@ def detect(
             raise InputError(f"picture: expected [H, W, 3] uint8 RGB, got {list(array.shape)} {array.dtype}")
         pixels = np.ascontiguousarray(array[..., ::-1])  # the finder takes BGR
     people = _finder(detector, os.fspath(body_head)).find(pixels)
-    found = found_people.as_arrays(people, list(range(len(people))))
+    found = found_people.as_arrays(people, list(range(len(people))), pixels)
     height, width = pixels.shape[:2]
     return People(found.points, found.confidence, found.boxes, "mediapipe33", (width, height))
 

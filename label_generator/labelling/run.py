@@ -34,7 +34,7 @@ from label_generator.labelling import (
 from label_generator.labelling.batch import Batch
 from label_generator.labelling.options import LABELS, LabellingOptions
 from label_generator.labelling.picture_files import PictureFiles
-from label_generator.lifting import joint_places
+from label_generator.lifting import joint_places, settings
 from tfrecords import schema
 from tfrecords.exports import clips, formats
 from tfrecords.exports.rows import COLUMNS, TEXTS
@@ -71,6 +71,7 @@ def generate(flags: Flags) -> int:
         return dry_run.show(flags, options)
     engine = engine_job.LabelEngine.of_flags(flags)
     given, target, options = options.spec.path, options.output, remote_output.on_this_machine(options)
+    settings.named_networks(flags)  # wrong names are not found out after hours of looking for people
     if options.spec.format == "photographs":
         if not options.spec.path.lower().endswith(".npz"):  # people that an earlier run found
             dry_run.check_videos(options, PictureFiles(str(remote.fetched(options.spec.path)), options.folder))
@@ -126,8 +127,6 @@ def run(
     Raises:
       InputError: bad input, another run's unfinished labels in the output, or a full disk.
     """
-    from label_generator.lifting.settings import REASONS
-
     weights = f"{lifter.name_of_weights} ({lifter.recipe}, {fingerprint[:12]})"
     print(f"weights: {weights}; {summaries.settings_text(lifter.settings)}")
     print(f"camera: {summaries.camera_text(options.camera)}", flush=True)
@@ -137,13 +136,13 @@ def run(
         header = _header(options, poses, lifter, fingerprint)
         refused = options.folder / FOLDER / _REFUSED
         try:
-            files = LabelFiles(options.folder, COLUMNS, TEXTS, header, REASONS)
+            files = LabelFiles(options.folder, COLUMNS, TEXTS, header, settings.REASONS)
         except InputError:
             # What a refused call has left is no use to another one.
             if not options.overwrite and not refused.exists():
                 raise
             shutil.rmtree(options.folder / FOLDER)
-            files = LabelFiles(options.folder, COLUMNS, TEXTS, header, REASONS)
+            files = LabelFiles(options.folder, COLUMNS, TEXTS, header, settings.REASONS)
         try:
             other, already = None, files.rows
             if already:

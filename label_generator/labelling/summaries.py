@@ -190,6 +190,9 @@ def print_summary(
         if clips.get("noisy_clips"):
             noisy = counted(clips["noisy_clips"], "clip")
             print(f"  key points of {noisy} smoothed before lifting: {clips['noise_px']:.1f} px of noise")
+        if frames := clips.get("frames_with_exchanged_sides"):
+            some = f"{counted(frames, 'frame')} of {counted(clips['clips_with_exchanged_sides'], 'clip')}"
+            print(f"  left and right of arms or legs put right in {some}")
     if summary["labels"]:
         calibrated = (
             "" if summary["quality_calibrated"] else " (these weights' quality is not calibrated: it ranks only)"

@@ -44,7 +44,7 @@ class Follower:
         else:
             detect, people = True, self._finder.find(pixels)
         self._detected = seconds if detect else self._detected
-        return as_arrays(people, self._tracker.number(people, seconds, gap if np.isfinite(gap) else 0.04))
+        return as_arrays(people, self._tracker.number(people, seconds, gap if np.isfinite(gap) else 0.04), pixels)
 
     def _next_tiles(self, pixels: np.ndarray, known: Sequence[Person]) -> list[Region]:
         """A square of the whole height and a smaller tile, others each time: in the whole picture people who come in

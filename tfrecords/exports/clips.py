@@ -14,7 +14,7 @@ import numpy as np
 from tfrecords.schema import expected_error_mm
 from tools.cli.progress import Progress
 from tools.files.columns import LabelFiles, Overlay
-from tools.pose import bones, sequences, smoothed_key_points, tracks
+from tools.pose import bones, sequences, sides, smoothed_key_points, tracks
 from tools.pose.cameras import BODY_MM, NOMINAL_MM
 
 _QUALITY = ("quality", "expected_error_mm", "joint_quality")
@@ -55,13 +55,14 @@ def make_clips(files: LabelFiles, options: ClipOptions, lift: Lift | None = None
     """Refines the labels of all clips in `files`; returns what the summary says of them (`clips` 0: there are none).
 
     Args:
-      lift: labels the smoothed key points of clips whose key points are noisy (`smoothed_key_points`); None: their
-        labels stay those of the key points as given.
+      lift: labels key points of clips again whose sides were put right (`sides`) or that are noisy and were smoothed
+        (`smoothed_key_points`); None: their labels stay those of the key points as given.
     """
     groups = _groups(files, options.always) if options.clips else []
     fps = options.fps or sequences.DEFAULT_FPS
     summary: dict[str, Any] = {"clips": 0, "frames": 0, "fps": fps, "fps_known": bool(options.fps)}
     noises: list[float] = []
+    turned = np.zeros(2, int)  # clips and frames
     changes = [np.zeros(3), np.zeros(3)]  # sums of accelerations before and after, and their number
     if not groups and not options.one_person:
         return summary
@@ -99,10 +100,14 @@ def make_clips(files: LabelFiles, options: ClipOptions, lift: Lift | None = None
                         at = of_person[piece]
                         part = {name: np.asarray(column[rows[at]]) for name, column in columns.items()}
                         single = part["poses_3d"], part["roots"], part["_points"]
+                        given = points[at]
                         if lift is not None:
-                            noises.append(_lift_smoothed(part, step, lift))
+                            swapped = _swapped(part, given, step)
+                            given = sides.put_right(given, swapped)
+                            turned += [swapped.any(), swapped.any(1).sum()]
+                            noises.append(_lift_again(part, swapped, step, lift))
                         number = summary["clips"] - 1
-                        _one_clip(part, points[at], single, camera, rate, step, new, rows[at], number, changes, lengths)
+                        _one_clip(part, given, single, camera, rate, step, new, rows[at], number, changes, lengths)
                         in_clips[rows[at]] = True
                         summary["frames"] += len(piece)
             done += len(rows)
@@ -121,24 +126,40 @@ def make_clips(files: LabelFiles, options: ClipOptions, lift: Lift | None = None
         noisy = [noise for noise in noises if noise]
         summary["noisy_clips"] = len(noisy)
         summary["noise_px"] = round(float(np.median(noisy)), 2) if noisy else 0.0
+        summary["clips_with_exchanged_sides"], summary["frames_with_exchanged_sides"] = turned.tolist()
     return summary
 
 
-def _lift_smoothed(part: dict[str, np.ndarray], step: int, lift: Lift) -> float:
-    """Replaces the labels in the columns of a clip by those of its smoothed key points; returns the noise in px.
+def _swapped(part: dict[str, np.ndarray], points: np.ndarray, step: int) -> np.ndarray:
+    """Frames of a clip in which the key points have left and right of arms or legs exchanged: [n, 2] bool."""
+    place = _places(part, step)
+    return sides.exchanged(_spread(points, place))[place]
 
-    Rows that get no label from those keep theirs. Nothing changes where the noise is 0.
+
+def _lift_again(part: dict[str, np.ndarray], swapped: np.ndarray, step: int, lift: Lift) -> float:
+    """Replaces the labels in the columns of a clip by those of its key points with the sides put right, and smoothed.
+
+    Rows that get no label from those keep theirs. Nothing changes where no sides are exchanged and the noise is 0.
+
+    Returns:
+      The noise in px.
     """
-    place = np.round((part["frame"] - part["frame"][0]) / step).astype(int)
-    points = part["_points"].astype(np.float64)
+    place = _places(part, step)
+    points = sides.put_right(part["_points"].astype(np.float64), swapped)
+    part["provenance"] = sides.put_right(part["provenance"], swapped)
     smoothed, noise = smoothed_key_points.smoothed(_spread(points, place))
-    if noise:
-        points = smoothed[place].astype(np.float32)
+    if noise or swapped.any():
+        points = (smoothed[place] if noise else points).astype(np.float32)
         lifted = lift(points, part["provenance"] == 2, part["intrinsics"])
         good = np.isfinite(lifted["poses_3d"]).all((1, 2))
         for name, values in {**{name: lifted[name] for name in _LIFTED}, "_points": points}.items():
             part[name] = np.where(good.reshape(-1, *[1] * (values.ndim - 1)), values, part[name])
     return noise
+
+
+def _places(part: dict[str, np.ndarray], step: int) -> np.ndarray:
+    """The places of a clip's rows among all its frames."""
+    return np.round((part["frame"] - part["frame"][0]) / step).astype(int)
 
 
 def _lengths_of_person(columns: dict[str, np.ndarray]) -> tuple[int, np.ndarray | None]:
@@ -223,7 +244,7 @@ def _one_clip(
         before = tracks.placed_by_nominal_camera(before, single[1].astype(np.float64), points, camera)[0]
         rays = (points - camera[2:]) / camera[:2]
         new["nominal_camera"].write(rows, camera)
-    place = np.round((part["frame"] - part["frame"][0]) / step).astype(int)
+    place = _places(part, step)
     expected = expected_error_mm(part["joint_quality"])
     clip = sequences.Clip(
         poses_3d=_spread(poses, place),

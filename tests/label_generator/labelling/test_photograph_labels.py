@@ -195,7 +195,7 @@ def test_people_of_another_head_are_not_taken(red_spots, folder, tmp_path, monke
     monkeypatch.setattr(body_head, "_runs", lambda path, actual: True)
     output = tmp_path / "out"
     find(folder, output)
-    with pytest.raises(InputError, match="people of another input or detector"):
+    with pytest.raises(InputError, match="people of another input, --detector, --every_seconds or --limit"):
         find(folder, output, body_head=str(own.parent))
     # The place of a head is no matter.
     (tmp_path / "copy").mkdir()

@@ -96,6 +96,24 @@ def test_people_of_a_video_keep_their_numbers(red_spots, film, tmp_path):
         np.testing.assert_allclose(middles[mine, 0], path(frames[mine]), atol=2)
 
 
+def test_a_link_to_nothing_is_one_unreadable_picture(red_spots, folder, tmp_path):
+    (folder / "e.jpg").symlink_to("nowhere.jpg")
+    people = find(folder, tmp_path / "out")
+    assert people.files(0, len(people))[3:5] == ["c.jpg", "e.jpg"]
+    assert people.reasons[column(people, "reason")[4]].startswith("image")
+    assert column(people, "person").tolist() == [0, 1, -1, -1, -1, 0]
+
+
+def test_landmarks_outside_the_picture_have_no_confidence(red_spots, tmp_path):
+    cv2.imwrite(str(tmp_path / "edge.png"), picture((118, 40)))
+    people = find(tmp_path / "edge.png", tmp_path / "out")
+    joints_there = column(people, "joints")[0]
+    outside = joints_there[:, 0] > 119 + 1.2
+    assert 0 < outside.sum() < 33
+    assert (joints_there[outside, 2] == 0).all()
+    assert joints_there[~outside, 2].max() == np.float32(0.9)
+
+
 def test_the_first_pictures_alone(red_spots, folder, film, tmp_path):
     shutil.move(film, folder / "b2.mp4")
     everyone = find(folder, tmp_path / "all")
@@ -108,7 +126,7 @@ def test_the_first_pictures_alone(red_spots, folder, film, tmp_path):
         assert len(people) == some.sum()
         for name in ("joints", "picture", "frame", "person", "reason"):
             np.testing.assert_array_equal(column(people, name), column(everyone, name)[some])
-    with pytest.raises(InputError, match="people of another input or detector"):
+    with pytest.raises(InputError, match="people of another input, --detector, --every_seconds or --limit"):
         find(folder, tmp_path / "9", limit=10)
 
 

@@ -21,7 +21,7 @@ def given(monkeypatch):
     seen = []
 
     def person(shift):
-        points = np.arange(66, dtype=np.float32).reshape(33, 2) + shift
+        points = np.arange(66, dtype=np.float32).reshape(33, 2) / 2 + shift
         inside = np.ones(33, np.float32)
         inside[5] = 0.2
         visibility = np.linspace(0, 1, 33, dtype=np.float32)
@@ -45,6 +45,7 @@ def test_people_of_an_array_and_of_a_file(given, tmp_path):
     np.testing.assert_array_equal(people.boxes, [[1, 2, 30, 20], [101, 102, 130, 120]])
     assert people.confidences[0, 5] == 0  # outside of what the network looked at
     assert people.confidences[0, 32] == 1
+    assert (people.confidences[1] == 0).all()  # outside of the picture
     cv2.imwrite(str(tmp_path / "photo.png"), PICTURE[..., ::-1])
     lg.detect(tmp_path / "photo.png")
     np.testing.assert_array_equal(given[1], given[0])

@@ -7,7 +7,7 @@ import pytest
 
 from tfrecords.exports import clips, rows
 from tools.files.columns import LabelFiles
-from tools.pose import bones
+from tools.pose import bones, sides
 from tools.pose.joints import POSE17
 
 
@@ -131,6 +131,40 @@ def test_one_person_has_the_same_bones_everywhere(tmp_path, video):
     summary = clips.make_clips(files, clips.ClipOptions(clips=False, one_person=True))
     assert (summary["clips"], summary["one_person"]) == (0, 4)
     files.rows = kept
+    files.close()
+
+
+def test_exchanged_sides_are_put_right_and_lifted_once_more(tmp_path, video):
+    files, _, _ = video.label_files(tmp_path, people=1)
+    exact = files.read("_points", 0, files.rows).copy()
+    frame = files.read("frame", 0, files.rows)
+    swapped = np.zeros((files.rows, 2), bool)
+    swapped[(frame >= 30) & (frame < 36)] = True, False
+    swapped[(frame >= 45) & (frame < 47)] = True
+    column = files.overlay("_points")
+    column.write(np.arange(files.rows), sides.put_right(exact, swapped))
+    column.close()
+    files.use_overlays()
+    asked = []
+
+    def lift(points, labelled, intrinsics):
+        asked.append((points, labelled))
+        rows = np.array([np.nanargmin(np.nansum(np.abs(exact - p), (1, 2))) for p in points])
+        names = ("poses_3d", "roots", "quality", "expected_error_mm", "joint_quality")
+        return {name: files.read(name, 0, files.rows)[rows].copy() for name in names}
+
+    summary = clips.make_clips(files, clips.ClipOptions(fps=video.FPS), lift)
+    assert (summary["clips_with_exchanged_sides"], summary["frames_with_exchanged_sides"]) == (1, 8)
+    ((points, labelled),) = asked
+    there = files.read("track", 0, files.rows) == 0
+    np.testing.assert_array_equal(points, exact[there])
+    np.testing.assert_array_equal(labelled, files.read("provenance", 0, files.rows)[there] == 2)
+    found = files.read("poses_3d", 0, files.rows).copy()
+    files.close()
+    files, _, _ = video.label_files(tmp_path / "right", people=1)
+    clips.make_clips(files, clips.ClipOptions(fps=video.FPS), lift)
+    np.testing.assert_allclose(found, files.read("poses_3d", 0, files.rows), atol=0.01)
+    assert len(asked) == 1  # what is right is not lifted again
     files.close()
 
 
