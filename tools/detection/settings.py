@@ -17,7 +17,8 @@ class Belief(NamedTuple):
 
 
 _OTHERS = beside.Limits()
-_WHOLE, _IN_TILES, _TURNED, _FILLING = Belief(0.48, 0.44), Belief(0.57, 0.48), Belief(0.48, 0.48), Belief(0.54, 0.54)
+_WHOLE, _IN_TILES, _TURNED = Belief(0.5, 0.45), Belief(0.57, 0.5), Belief(0.49, 0.49)
+_FILLING = Belief(0.555, 0.555)
 
 
 @dataclasses.dataclass(frozen=True)
