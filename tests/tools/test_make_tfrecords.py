@@ -58,7 +58,7 @@ def test_table_of_sources(capsys):
         ([], "--source must be given (see --help)"),
         (["--source=synthetic"], "--output must be given"),
         (["--source=coco", "--output=out"], "--input must be given"),
-        (["--source=synthetic", "--output=out", "--baseline_mm=1e30"], "--baseline_mm=1e+30: expected 1 to 10,000 mm"),
+        (["--source=synthetic", "--output=out", "--baseline_mm=1e6"], "--baseline_mm=1e+06: expected 1 to 10,000 mm"),
         (["--source=cocoa", "--input=x", "--output=out"], "--source=cocoa: no such source; there are h36m,"),
         (["--source=nowhere:Source", "--output=out"], "No module named 'nowhere'"),
         (["--source=:Source", "--output=out"], "--source=:Source: Empty module name"),
