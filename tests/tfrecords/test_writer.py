@@ -283,8 +283,12 @@ def test_killed_in_the_middle_then_resumed_gives_the_same_bytes(tmp_path, worker
     process.wait()
     wait_until(lambda: not any(alive(child) for child in children))
     assert os.listdir(out) == [".partial"]
-    whole = {path.name: path.stat().st_mtime_ns for path in out.glob(".partial/*.tfrecord")}
-    assert 3 <= len(whole) < 96
+    # A shard lies in its place a moment before the journal says so; killed then, it is written again.
+    lines = (out / ".partial" / "journal.jsonl").read_text().split("\n")[1:-1]
+    whole = {f"noise-train-{json.loads(line)['shard']:05}-of-00096.tfrecord" for line in lines}
+    assert len(list(out.glob(".partial/*.tfrecord"))) - len(whole) in (0, 1)
+    whole = {name: (out / ".partial" / name).stat().st_mtime_ns for name in whole}
+    assert 2 <= len(whole) < 96
     # What is damaged meanwhile is found by its hash and written again.
     first = min(whole)
     damaged = bytearray((out / ".partial" / first).read_bytes())
