@@ -102,14 +102,14 @@ def people_boxes(finder: PeopleFinder, picture: np.ndarray) -> list[Box]:
     As the boxes of records: around the joints in the picture, from the crown of the head on, with their margin. So they
     reach a little past people who fill the picture, and the network sees what it was trained on.
     """
-    from tools.detection import people
+    from tools.detection.mediapipe_models import JOINT_SET
 
     height, width = picture.shape[:2]
     found = []
     for person in finder.find(picture):
         # Pixel centres are whole numbers there, and halves here.
         points = np.clip(person.points + 0.5, 0.0, [width, height]).astype(np.float32)
-        pose, _ = joints.convert(points, people.JOINT_SET)
+        pose, _ = joints.convert(points, JOINT_SET)
         x, y, width_px, height_px = (round(float(value), 2) for value in labels.box_around(pose))
         if min(width_px, height_px) > 1.0:
             found.append(Box(x, y, width_px, height_px, LANDMARKS, round(float(person.sureness), 3)))

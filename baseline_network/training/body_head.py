@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from baseline_network.training import body_head_crops, body_head_start
-from baseline_network.training.body_head_crops import AnnotatedPeople, Crops, Neighbours, Scale
+from baseline_network.training.body_head_crops import Crops
+from baseline_network.training.body_head_people import AnnotatedPeople, Neighbours, Scale
 from tools.cli import outputs, plans, quiet, signals
 from tools.cli.errors import InputError
 from tools.cli.progress import Progress

@@ -13,51 +13,36 @@ import pathlib
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from baseline_network.training import body_head_neighbours
-from tfrecords.source import Options
-from tfrecords.sources.photos import Photos
+from baseline_network.training import body_head_looks, body_head_neighbours
+from baseline_network.training.body_head_people import (
+    ALONE,
+    BODY,
+    LEAST_PEOPLE,
+    Annotated,
+    AnnotatedPeople,
+    Neighbours,
+    Scale,
+)
 from tools.cli import signals
 from tools.cli.errors import InputError
 from tools.cli.progress import Progress
-from tools.detection import beside, body_head, mediapipe_models
-from tools.detection.regions import Region
-from tools.files import atomic, checksums, inputs
-from tools.pose import bounds, joints
+from tools.detection import body_head, mediapipe_models
+from tools.files import atomic, inputs
 
-_BODY = joints.joint_set(body_head.JOINT_SET)
-_HIPS = [_BODY.index("RHip"), _BODY.index("LHip")]
-_TOP = [_BODY.index(name) for name in ("RShoulder", "LShoulder", "Neck")]
 # Bytes for a standard deviation, and for a channel's mean.
 _STEP, _MIDDLE = 25.4, 127.0
 _SCALED_ON = 300  # crops
-_TRIES = 5
-_LARGER = mediapipe_models.LARGER
-# Of crops turned at random; of second crops named by the head; least share of joints in a second crop.
-_TURNED, _BY_HEAD, _INSIDE = 0.4, 0.55, 0.75
-# With neighbours: of crops turned at random, and of second crops in which all is grey but a box around the person,
-# which is larger than that of their joints by a share of its size in this range.
-_CROWD_TURNED, _COVERED, _MARGIN = 0.2, 0.3, (0.0, 0.3)
 NAMES = ("fine", "middle", "coarse")  # 32 x 32 cells, 16 x 16, 8 x 8
 _SHAPES = ((body_head.CELLS, body_head.CELLS, 97), (16, 16, 88), (8, 8, 144))
 _BYTES = sum(int(np.prod(shape)) for shape in _SHAPES)
-LEAST_PEOPLE = 2  # one to train on, one held out
 LINE_EVERY_S = 20.0
 _SAVE_EVERY_S = 30.0
 _FINISHED, _UNFINISHED, _MADE_OF = "crops.npz", "unfinished.npz", "made_of.json"
-
-
-class Annotated(NamedTuple):
-    """A picture [H, W, 3] uint8 BGR, the joints [14, 2] px of one person, NaN where unknown, and of neighbours."""
-
-    row: int
-    pixels: np.ndarray
-    points: np.ndarray
-    others: np.ndarray = np.zeros((0, _BODY.size, 2))
 
 
 class Crops(NamedTuple):
@@ -77,83 +62,6 @@ class Crops(NamedTuple):
     person: np.ndarray
     scale: list[np.ndarray]
     crowded: np.ndarray
-
-
-class Neighbours(NamedTuple):
-    """Of crops: the share of people who get neighbours, and how many people, the last rows, are held out; neighbours of
-    people held out are such people, of others others."""
-
-    share: float = 0.0
-    held: int = 0
-
-
-class Scale(NamedTuple):
-    """`Crops.scale` of a head, and its file's SHA-256."""
-
-    tensors: list[np.ndarray]
-    head: str
-
-
-ALONE = Neighbours()
-
-
-class AnnotatedPeople:
-    """The people of an .npz of `--source=photos` that crops can be made of, checked.
-
-    Attributes:
-      path: the file. rows: [n] rows with half of the joints or more and a picture's name. points: [N, 14, 2] px of all
-        rows, NaN where unknown.
-    """
-
-    def __init__(self, path: pathlib.Path, images: str = ""):
-        """Raises `InputError`: no such file, no people, joints that are none, no pictures, or none that can be read."""
-        if images == "none":
-            raise InputError("--images=none: the head is trained on pictures; expected their folder or tar")
-        try:
-            self._source = Photos(path, Options(images=images))
-        except InputError as error:
-            # Conversions can do without pictures, this training can't.
-            raise InputError(str(error).replace(" or leave them out by --images=none", "")) from error
-        self.path, self._images = path, images
-        self._names, table, _, joint_set = self._source.arrays()
-        known = np.isfinite(table).all(-1) & (table[..., 2] > 0)
-        given = np.where(known[..., None], table[..., :2], np.nan)
-        for row, one in enumerate(given):
-            if problem := bounds.problem(one):
-                raise InputError(f"{path}: row {row} ({self._names[row]}): {problem}")
-        self.points = joints.convert(given, joint_set, body_head.JOINT_SET)[0]
-        enough = np.isfinite(self.points).all(-1).sum(-1) >= _BODY.size // 2
-        self.rows = np.flatnonzero(enough & (np.array(self._names) != ""))
-        if len(self.rows) < LEAST_PEOPLE:
-            raise InputError(
-                f"{path}: {len(self.rows)} of {len(table):,} people with {_BODY.size // 2} joints of "
-                f"{body_head.JOINT_SET} or more; at least {LEAST_PEOPLE} are needed, one of whom is held out"
-            )
-        if all(self.pixels(int(row)) is None for row in self.rows):
-            raise InputError(f"{path}: none of its pictures can be read; the first is {self.name(int(self.rows[0]))}")
-
-    def name(self, row: int) -> str:
-        """The picture's name."""
-        return self._names[row]
-
-    def pixels(self, row: int) -> np.ndarray | None:
-        """The picture [H, W, 3] uint8 BGR, or None where it is missing or cannot be read."""
-        return self._source.picture(self._names[row])
-
-    def made_of(
-        self, count: int, seed: int, neighbours: Neighbours = ALONE, scale: Scale | None = None
-    ) -> dict[str, Any]:
-        """What crops of these people depend on."""
-        return {
-            **({"scale of": scale.head} if scale else {}),
-            **({"neighbours": list(neighbours)} if neighbours.share else {}),
-            "input": checksums.of_file(self.path),
-            "images": str(pathlib.Path(self._images or self.path.parent).resolve()),
-            "crops": count,
-            "seed": seed,
-            "landmark network": checksums.of_file(mediapipe_models.model_file("landmarks")),
-            "body head": body_head.checksum(),
-        }
 
 
 def kept(folder: pathlib.Path, made_of: dict[str, Any]) -> int:
@@ -244,12 +152,14 @@ class _Extraction:
         self._done, self._count = 0, count
         self._order: list[int] = []  # rows that are left of this pass over the people, the next one last
         self._unread: list[int] = []
-        self._places = np.full((count, _BODY.size, 2), np.nan, np.float32)
+        self._places = np.full((count, BODY.size, 2), np.nan, np.float32)
         self._rows = np.zeros(count, np.int64)
         self._crowded = np.zeros(count, bool)
         self._neighbours = neighbours
         self._cut_outs = (
-            body_head_neighbours.CutOuts(people.pixels, people.points, _plain) if neighbours.share else None
+            body_head_neighbours.CutOuts(people.pixels, people.points, body_head_looks.plain)
+            if neighbours.share
+            else None
         )
         self._scale: list[np.ndarray] = []
         self._tensors: list[np.memmap] = []
@@ -272,7 +182,7 @@ class _Extraction:
                 if self._asked.number:
                     raise signals.Ended(self._asked.number)
                 person = self._next()
-                first.append(self._network.inner(person.pixels, _start(person.points, self._rng, 0.0)))
+                first.append(self._network.inner(person.pixels, body_head_looks.start(person.points, self._rng, 0.0)))
                 progress.update(number + 1)
         return [_scale([one[place] for one in first]) for place in range(1, len(body_head.INNER))]
 
@@ -301,7 +211,7 @@ class _Extraction:
         with Progress(self._count, "crops", self._done, every=LINE_EVERY_S) as progress:
             while self._done < self._count:
                 person = self._next()
-                for region, inner in _looks(person, self._network, self._rng):
+                for region, inner in body_head_looks.looks(person, self._network, self._rng):
                     if self._done < self._count:
                         for array, values in zip(self._tensors, as_bytes(inner, self._scale)):
                             array[self._done] = values
@@ -345,7 +255,7 @@ class _Extraction:
             pixels = self._people.pixels(row)
             if pixels is not None:
                 person = Annotated(row, pixels, self._people.points[row])
-                return _varied(self._among_neighbours(person), self._rng)
+                return body_head_looks.varied(self._among_neighbours(person), self._rng)
             self._unread.append(row)
 
     def _among_neighbours(self, person: Annotated) -> Annotated:
@@ -432,83 +342,3 @@ def as_inputs(fine: Any, middle: Any, coarse: Any) -> list[Any]:
 def _scale(tensors: Sequence[np.ndarray]) -> np.ndarray:
     values = np.concatenate([tensor.reshape(-1, tensor.shape[-1]) for tensor in tensors]).astype(np.float64)
     return np.stack([values.mean(0), values.std(0) + 1e-6]).astype(np.float32)
-
-
-def _looks(
-    person: Annotated, network: mediapipe_models.LandmarkNetwork, rng: np.random.Generator
-) -> Iterator[tuple[Region, list[np.ndarray]]]:
-    """One region or two of a person, with the landmark network's inner tensors there."""
-    turned = _CROWD_TURNED if len(person.others) else _TURNED
-    region = _start(person.points, rng, turned)
-    for _ in range(_TRIES):
-        if _shows(region, person):
-            break
-        region = _start(person.points, rng, turned)
-    reading = network.look(person.pixels, region)
-    yield region, network.latest_inner
-    following = reading.following
-    if reading.body is not None and rng.random() < _BY_HEAD:
-        following = body_head.region_of(reading.body.points)
-        following = following._replace(side=following.side * rng.uniform(0.87, 1.2))
-    if following.side > 8.0:
-        there = following.from_picture(person.points[np.isfinite(person.points).all(-1)])
-        if ((there > 0) & (there < 1)).all(-1).mean() > _INSIDE and _shows(following, person):
-            if len(person.others) and rng.random() < _COVERED:
-                known = person.points[np.isfinite(person.points).all(-1)]
-                box = beside.around(known, rng.uniform(*_MARGIN))
-                yield following, network.inner(person.pixels, following, box)
-            else:
-                yield following, network.inner(person.pixels, following)
-
-
-def _plain(points: np.ndarray) -> Region:
-    """The region around joints [14, 2] without any jitter to speak of."""
-    return _start(points, np.random.default_rng(0), 0.0)
-
-
-def _shows(region: Region, person: Annotated) -> bool:
-    """Whether the person is nearer to the region's middle than their neighbours."""
-    away = [np.hypot(*(body_head_neighbours.hips(points) - region[:2])) for points in (person.points, *person.others)]
-    return bool(np.argmin(away) == 0)
-
-
-def _start(points: np.ndarray, rng: np.random.Generator, turned: float) -> Region:
-    """A region around true joints [14, 2], jittered; a share of them turned at random, and jittered more."""
-    known = points[np.isfinite(points).all(-1)]
-    hips, top = points[_HIPS], points[_TOP]
-    centre = np.nanmean(hips, 0) if np.isfinite(hips).any() else known.mean(0)
-    reach = np.linalg.norm(known - centre, axis=-1).max() * rng.uniform(0.9, 1.35)
-    way = np.nanmean(top, 0) - centre if np.isfinite(top).any() else np.zeros(2)
-    wide = rng.random() < turned
-    side = max(2 * _LARGER * reach * (np.exp(rng.normal(0, 0.15)) if wide else 1.0), 8.0)
-    angle = np.arctan2(way[1], way[0]) + np.pi / 2 + rng.normal(0, np.deg2rad(18))
-    if wide or np.hypot(*way) < 1.0:
-        angle = rng.uniform(-np.pi, np.pi)
-    x, y = centre + rng.normal(0, 0.07 if wide else 0.035, 2) * side
-    return Region(float(x), float(y), float(side), float(angle))
-
-
-def _varied(person: Annotated, rng: np.random.Generator) -> Annotated:
-    """The person mirrored or not, in other light, and sometimes less sharp."""
-    import cv2
-
-    pixels, points, others = person.pixels, person.points, person.others
-    if rng.random() < 0.5:
-        pixels, points, others = pixels[:, ::-1], points[_BODY.mirror].copy(), others[:, _BODY.mirror].copy()
-        for moved in (points, others):
-            moved[..., 0] = pixels.shape[1] - 1 - moved[..., 0]
-    values = pixels.astype(np.float32)
-    if rng.random() < 0.8:
-        values = values * rng.uniform(0.65, 1.3) + rng.uniform(-25, 25)
-    if rng.random() < 0.5:
-        values = values * rng.uniform(0.85, 1.15, 3).astype(np.float32)
-    if rng.random() < 0.1:
-        values = np.repeat(values.mean(-1, keepdims=True), 3, -1)
-    if rng.random() < 0.3:
-        values = 255 * np.clip(values / 255, 0, 1) ** rng.uniform(0.7, 1.5)
-    pixels = np.ascontiguousarray(np.clip(values, 0, 255).astype(np.uint8))
-    if rng.random() < 0.15:
-        share, (height, width) = rng.uniform(0.4, 0.8), pixels.shape[:2]
-        small = cv2.resize(pixels, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
-        pixels = cv2.resize(small, (width, height))
-    return Annotated(person.row, pixels, points, others)

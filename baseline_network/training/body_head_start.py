@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from baseline_network.training import body_head_crops
-from baseline_network.training.body_head_crops import Crops, Scale
+from baseline_network.training.body_head_crops import Crops
+from baseline_network.training.body_head_people import Scale
 from tools.cli.errors import InputError
 from tools.detection import body_head
 from tools.files import checksums

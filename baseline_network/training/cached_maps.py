@@ -7,6 +7,7 @@ A crop's maps are kept as 153,600 bytes beside its targets. A shard holds the cr
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
@@ -20,8 +21,8 @@ import tensorflow as tf
 from baseline_network.images import crop
 from baseline_network.network import landmark_encoder
 from tfrecords import reader
-from tools.cli.errors import InputError
-from tools.files import atomic
+from tools.cli.errors import InputError, first_line
+from tools.files import archives, atomic
 
 # Batches of a shard.
 SHARD_STEPS = 50
@@ -94,7 +95,7 @@ class KeptMaps:
         """
         self._folder, self._batches = pathlib.Path(folder), batches
         path, text = self._folder / _DESCRIPTION, json.dumps(description, indent=1, sort_keys=True)
-        if path.exists() and path.read_text() != text:
+        if path.exists() and path.read_bytes() != text.encode():
             raise InputError(f"{path}: maps of other pictures, or varied otherwise; name another folder")
         self._folder.mkdir(parents=True, exist_ok=True)
         self._see = landmark_encoder.LandmarkMaps()
@@ -105,8 +106,8 @@ class KeptMaps:
             with atomic.write_file(ranges) as unfinished, open(unfinished, "wb") as file:
                 np.savez(file, medians=codes.medians, ranges=codes.ranges)
             atomic.write_text(path, text)
-        with np.load(ranges) as values:
-            self.codes = Codes(landmark_encoder.MAP_SHAPES, values["medians"], values["ranges"])
+        values = _loaded(ranges)
+        self.codes = Codes(landmark_encoder.MAP_SHAPES, values["medians"], values["ranges"])
 
     def _files(self, shard: int) -> tuple[pathlib.Path, pathlib.Path]:
         return self._folder / f"maps-{shard:05d}.npy", self._folder / f"targets-{shard:05d}.npz"
@@ -138,7 +139,7 @@ class KeptMaps:
         """The crops of the first `shards` shards once, at most so many `rows` at a time, as of `make_batches`."""
         for shard in range(shards):
             maps, targets = self._files(shard)
-            codes, values = np.load(maps, mmap_mode="r"), dict(np.load(targets))
+            codes, values = _mapped(maps), _loaded(targets)
             for first in range(0, len(codes), rows):
                 part = slice(first, first + rows)
                 batch = {name: tf.constant(value[part]) for name, value in values.items()}
@@ -151,8 +152,8 @@ class KeptMaps:
           a dataset of dicts: codes [B, size] int8, numbers [B, 312], and the targets of `training_data.make_batches`
           that `landmark_encoder`'s losses need.
         """
-        maps = [np.load(self._files(shard)[0], mmap_mode="r") for shard in range(shards)]
-        several = [dict(np.load(self._files(shard)[1])) for shard in range(shards)]
+        maps = [_mapped(self._files(shard)[0]) for shard in range(shards)]
+        several = [_loaded(self._files(shard)[1]) for shard in range(shards)]
         targets = {name: np.concatenate([one[name] for one in several]) for name in several[0]}
         ends = np.cumsum([len(one) for one in maps])
 
@@ -172,3 +173,23 @@ class KeptMaps:
             int(ends[-1]), batch_size, shuffle_seed=seed, start_step=start_step, epochs=None, drop_remainder=True
         )
         return chosen.map(take, 2, deterministic=True).prefetch(4)
+
+
+def _loaded(path: pathlib.Path) -> dict[str, np.ndarray]:
+    with _whole(path), np.load(path) as values:
+        return dict(values)
+
+
+def _mapped(path: pathlib.Path) -> np.ndarray:
+    with _whole(path):
+        return np.asarray(np.load(path, mmap_mode="r"))
+
+
+@contextlib.contextmanager
+def _whole(path: pathlib.Path) -> Iterator[None]:
+    try:
+        yield
+    except (*archives.DAMAGED, KeyError) as error:
+        raise InputError(
+            f"{path}: kept maps are missing or damaged ({first_line(error)}); remove the folder"
+        ) from error

@@ -31,7 +31,9 @@ from tfrecords.sources.photos import Photos
 from tools.cli import command, plans
 from tools.cli.errors import InputError
 from tools.cli.progress import Progress
-from tools.detection.people import JOINT_SET, PeopleFinder, Person, check_models, settings_of
+from tools.detection.mediapipe_models import JOINT_SET
+from tools.detection.people import PeopleFinder, check_models, settings_of
+from tools.detection.person import Person
 from tools.pose import joints
 
 # Of COCO's evaluation: the spread of each of the 17 key points, as a share of the square root of the person's area.

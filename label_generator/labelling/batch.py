@@ -18,7 +18,7 @@ class Batch:
       poses_2d: [B, 17, 2] float32 px, NaN at missing joints.
       provenance: [B, 17] uint8.
       intrinsics: [B, 4], distortion: [B, 5] float32 of the records' own cameras, NaN where they have none.
-      camera_kind: [B] uint8 index into `CAMERA_KINDS`.
+      camera_kind: [B] uint8 index into `schema.CAMERA_KINDS`.
       image_size: [B, 2] int64 px, -1 where unknown.
       frame, person: [B] int64, -1 where unknown.
       file, sequence, action: [B] texts.

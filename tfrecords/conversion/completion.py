@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tools.detection import regions
-from tools.detection.mediapipe_models import LandmarkNetwork, Landmarks
-from tools.detection.people import JOINT_SET, TORSO
+from tools.detection.mediapipe_models import JOINT_SET, LandmarkNetwork, Landmarks
+from tools.detection.person import TORSO
 from tools.pose import joints
 
 # Joints are taken from a reading of at least this sureness, where the network says that they are inside and visible.

@@ -31,11 +31,11 @@ _LARGEST_IDENTITY = 1 << 31
 def identity(entry: Any, *names: str) -> int:
     """The number that a tracker gave to a person, under the first of `names` that `entry` has; -1 without.
 
-    [3] and 3.0 are 3, as AlphaPose writes them.
+    [3], [[3]] and 3.0 are 3, as AlphaPose writes them.
     """
     value = next((entry[name] for name in names if name in entry), None) if isinstance(entry, dict) else None
-    value = value[0] if isinstance(value, list) and len(value) == 1 else value
-    value = value[0] if isinstance(value, list) and len(value) == 1 else value
+    for _ in range(2):
+        value = value[0] if isinstance(value, list) and len(value) == 1 else value
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < _LARGEST_IDENTITY:
         return -1
     return int(value)

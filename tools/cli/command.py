@@ -47,7 +47,7 @@ _EXIT_STATUS = (
     "on standard error; 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP"
 )
 _LARGEST = 10**15  # of numbers: beyond, sizes computed of them are no sizes, nor squares numbers
-_LARGEST_FACTOR = 1e6  # of --input_limits: as good as none
+_LARGEST_FACTOR = 1e6  # of --input_limits; as in `tools.files.limits`, which this room may not import
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))) + os.sep
 
 

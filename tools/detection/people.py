@@ -12,11 +12,8 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from tools.detection import beside, fusion, mediapipe_models, tiles
-from tools.detection.mediapipe_models import JOINT_SET as JOINT_SET
 from tools.detection.mediapipe_models import Candidate, Landmarks
-from tools.detection.person import TORSO as TORSO
 from tools.detection.person import Person, same_person
-from tools.detection.person import joint_mask as joint_mask
 from tools.detection.regions import Likeness, Region, alike, whole
 from tools.detection.settings import WITHOUT_HEAD as WITHOUT_HEAD
 from tools.detection.settings import Belief, Settings

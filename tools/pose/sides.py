@@ -62,21 +62,15 @@ def _path(both: np.ndarray) -> np.ndarray:
     """[T] bool, the sides of the cheapest path through both readings [2, T, 6, 2] of a part of the body."""
     count = both.shape[1]
     pairs = list(itertools.product((0, 1), repeat=2))  # of the sides of a frame and of the next one
+    bends = np.stack([_bend(both[a, :-2], both[b, 1:-1], both[c, 2:]) for a, b in pairs for c in (0, 1)], -1)
+    steps = [_EXCHANGED * c + _CHANGE * (b != c) for _, b in pairs for c in (0, 1)]
+    totals = (bends + steps).reshape(-1, 2, 2, 2)  # [frame, a, b, c]: of the sides of three frames in a row
     costs = np.array([_EXCHANGED * (a + b) + _CHANGE * (a != b) for a, b in pairs])
     came: list[np.ndarray] = []
-    for frame in range(2, count):
-        total = np.empty((4, 2))
-        for i, (a, b) in enumerate(pairs):
-            for c in (0, 1):
-                bend = both[c, frame] - 2 * both[b, frame - 1] + both[a, frame - 2]
-                lengths = np.linalg.norm(bend, axis=-1)
-                seen = np.isfinite(lengths)
-                cost = min(float(lengths[seen].mean()), _MOST) if seen.sum() >= _LEAST_JOINTS else 0.0
-                total[i, c] = costs[i] + cost + _EXCHANGED * c + _CHANGE * (b != c)
-        # State (b, c) comes from (0, b) or (1, b).
-        options = np.array([[total[2 * a + b, c] for a in (0, 1)] for b, c in pairs])
-        came.append(options.argmin(1))
-        costs = options.min(1)
+    for total in totals:
+        options = costs.reshape(2, 2, 1) + total  # to sides b, c from a, b
+        came.append(options.argmin(0).reshape(-1))
+        costs = options.min(0).reshape(-1)
     state = int(costs.argmin())
     sides = np.zeros(count, bool)
     for frame in range(count - 1, 1, -1):
@@ -85,3 +79,12 @@ def _path(both: np.ndarray) -> np.ndarray:
         state = 2 * int(came[frame - 2][state]) + b
     sides[:2] = pairs[state]
     return sides
+
+
+def _bend(first: np.ndarray, second: np.ndarray, third: np.ndarray) -> np.ndarray:
+    """[n], the mean acceleration of joints [n, 6, 2] in three frames in a row, 0 where too few were seen."""
+    lengths = np.linalg.norm(third - 2 * second + first, axis=-1)
+    seen = np.isfinite(lengths)
+    number = seen.sum(-1)
+    mean = np.where(seen, lengths, 0.0).sum(-1) / np.maximum(number, 1)
+    return np.where(number >= _LEAST_JOINTS, np.minimum(mean, _MOST), 0.0)

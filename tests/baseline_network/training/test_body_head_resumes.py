@@ -12,6 +12,7 @@ import pytest
 
 from baseline_network import train_body_head
 from baseline_network.training import body_head, body_head_crops, body_head_neighbours
+from baseline_network.training.body_head_people import AnnotatedPeople, Neighbours
 from tools.cli import command
 from tools.cli.errors import InputError
 from tools.detection import mediapipe_models
@@ -124,7 +125,7 @@ def test_what_cannot_succeed_is_refused_before_the_work(photos, capsys, case, dr
 
 
 def test_crops_that_were_ended_go_on_to_the_same_bytes(photos, tmp_path, capsys):
-    people = body_head_crops.AnnotatedPeople(photos)
+    people = AnnotatedPeople(photos)
     whole = body_head_crops.make(people, tmp_path / "whole", 64)
     pictures = photos.parent / "photos"
     for number, status in ((signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)):
@@ -169,7 +170,7 @@ def test_crops_with_neighbours_go_on_to_the_same_bytes_too(photos, tmp_path, mon
         body_head_neighbours.CutOuts, "of", lambda self, row: (chosen.append(row), cut_out(self, row))[1]
     )
     monkeypatch.setattr(body_head_neighbours, "PersonMask", Mask)
-    people, neighbours = body_head_crops.AnnotatedPeople(photos), body_head_crops.Neighbours(0.5, 4)
+    people, neighbours = AnnotatedPeople(photos), Neighbours(0.5, 4)
     whole = body_head_crops.make(people, tmp_path / "whole", 64, neighbours=neighbours)
     assert 10 < whole.crowded.sum() < 54
     # People held out have neighbours who are held out, and others have others.
@@ -188,7 +189,7 @@ def test_crops_with_neighbours_go_on_to_the_same_bytes_too(photos, tmp_path, mon
 
 def test_what_is_in_the_output_is_replaced_only_when_asked(photos, capsys):
     output = photos.parent / "head"
-    people = body_head_crops.AnnotatedPeople(photos)
+    people = AnnotatedPeople(photos)
     body_head_crops.make(people, output / "crops", 64)
     assert run(photos, "--dry_run") == 0
     (output / "training").mkdir()
@@ -211,7 +212,7 @@ def test_what_is_in_the_output_is_replaced_only_when_asked(photos, capsys):
 
 
 def test_crops_that_do_not_fit_on_the_disk_are_not_begun(photos, tmp_path):
-    people = body_head_crops.AnnotatedPeople(photos)
+    people = AnnotatedPeople(photos)
     with pytest.raises(InputError, match=r"crops take 131,?\d*\.\d GB, .* GB are free"):
         body_head_crops.make(people, tmp_path / "crops", 10**9)
     assert not (tmp_path / "crops").exists()
@@ -222,7 +223,7 @@ def test_a_training_that_was_ended_goes_on_to_the_same_weights(photos, tmp_path,
 
     monkeypatch.setattr(body_head, "_CHANNELS", (4, 4, 4))
     monkeypatch.setattr(body_head, "_BLOCKS", (1, 1, 1))
-    crops = body_head_crops.make(body_head_crops.AnnotatedPeople(photos), tmp_path / "crops", 64)
+    crops = body_head_crops.make(AnnotatedPeople(photos), tmp_path / "crops", 64)
     plan, folder = body_head.Plan(epochs=0.75, batch_size=8), tmp_path / "training"
     whole, figures = body_head.train(crops, plan, lambda line: None)
     lines = []

@@ -1,5 +1,7 @@
 """Inner maps of varied crops kept on disk: what comes back, what is refused, what a training step makes of them."""
 
+import shutil
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -132,3 +134,20 @@ def test_a_folder_of_other_crops_is_refused(kept):
     folder = kept._folder
     with pytest.raises(InputError, match=r"maps\.json: maps of other pictures, or varied otherwise"):
         cached_maps.KeptMaps(folder, {"seed": 2}, batches)
+
+
+@pytest.mark.parametrize("name", ["maps-00000.npy", "targets-00001.npz", "ranges.npz"])
+@pytest.mark.parametrize("damage", ["cut", "text", "missing"])
+def test_damaged_maps_are_one_line(kept, tmp_path, name, damage):
+    folder = tmp_path / "maps"
+    shutil.copytree(kept._folder, folder)
+    if damage == "missing" and name == "ranges.npz":
+        cached_maps.KeptMaps(folder, {"seed": 1}, batches)  # made anew
+        return
+    path = folder / name
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(b"text" if damage == "text" else path.read_bytes()[:100])
+    with pytest.raises(InputError, match=rf"{name}: kept maps are missing or damaged"):
+        cached_maps.KeptMaps(folder, {"seed": 1}, batches).make_batches(2, BATCH, seed=3)

@@ -10,7 +10,7 @@ import pytest
 
 from label_generator.evaluation import photographs
 from tools.cli.errors import InputError
-from tools.detection.people import JOINT_SET
+from tools.detection.mediapipe_models import JOINT_SET
 from tools.pose import joints
 
 COCO, LANDMARKS, LSP = (joints.joint_set(name) for name in ("coco17", JOINT_SET, "lsp14"))

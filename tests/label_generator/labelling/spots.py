@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from label_generator.labelling import people_file, photographs
-from tools.detection.people import Person
+from tools.detection.person import Person
 from tools.detection.regions import Region
 
 BODY = np.random.default_rng(0).uniform(-20, 20, (33, 2))

@@ -8,7 +8,7 @@ from label_generator.labelling.video_people import Follower
 from tests.label_generator.labelling.spots import BODY
 from tfrecords.formats.photographs import Photo
 from tools.detection import tiles
-from tools.detection.people import Person
+from tools.detection.person import Person
 from tools.detection.regions import Region
 
 WIDTH, HEIGHT = 640, 360

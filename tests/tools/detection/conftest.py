@@ -18,6 +18,17 @@ def finder():
 
 
 @pytest.fixture(scope="session")
+def lspet_val(pose3d_data):
+    """The file of LSP extended's held-out people; tests that look at them skip without it or MediaPipe's wheel."""
+    if not mediapipe_models.available():
+        pytest.skip(f"models not found: {mediapipe_models.HOW_TO_GET_IT}")
+    path = pose3d_data / "photos" / "lspet_val_joints.npz"
+    if not path.is_file():
+        pytest.skip("needs photos/lspet_val_joints.npz of the shared data")
+    return path
+
+
+@pytest.fixture(scope="session")
 def annotated(pose3d_data):
     """[(picture, key points [17, 2], visible [17], area)] of single people, COCO's annotation."""
     import cv2

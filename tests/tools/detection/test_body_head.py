@@ -188,16 +188,11 @@ def test_a_head_of_ones_own_is_tried_in_a_process_of_its_own(tmp_path):
             body_head.BodyHead(1, str(path))
 
 
-def test_people_upside_down_are_read_better_than_without(pose3d_data):
-    if not mediapipe_models.available():
-        pytest.skip(f"models not found: {mediapipe_models.HOW_TO_GET_IT}")
-    path = pose3d_data / "photos" / "lspet_val_joints.npz"
-    if not path.is_file():
-        pytest.skip("needs photos/lspet_val_joints.npz of the shared data")
+def test_people_upside_down_are_read_better_than_without(lspet_val):
     from tfrecords.source import Options
     from tfrecords.sources.photos import Photos
 
-    source, network = Photos(path, Options()), mediapipe_models.LandmarkNetwork(head=True)
+    source, network = Photos(lspet_val, Options()), mediapipe_models.LandmarkNetwork(head=True)
     files, table, _, _ = source.arrays()
     alone, corrected = [], []
     for file, person in list(zip(files, table))[:40]:

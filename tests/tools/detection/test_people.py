@@ -7,7 +7,8 @@ import pytest
 
 from tools.cli.errors import InputError
 from tools.detection import mediapipe_models, people, regions
-from tools.detection.people import Person, Settings
+from tools.detection.people import Settings
+from tools.detection.person import Person, joint_mask, same_person
 from tools.detection.regions import Region
 from tools.pose import joints
 
@@ -115,13 +116,13 @@ def test_readings_of_one_person_are_one():
     upright = standing()
     upside_down = np.array([0.0, 100.0]) + [1, -1] * upright
     nudged = upright + np.random.default_rng(0).normal(0, 3, upright.shape)
-    assert people.same_person(person(upright), person(nudged), settings)
-    assert people.same_person(person(upright), person(upside_down), settings)
+    assert same_person(person(upright), person(nudged), settings)
+    assert same_person(person(upright), person(upside_down), settings)
 
 
 @pytest.mark.parametrize("other", [standing(x=40), standing(y=-5, x=30, size=110), standing(size=40, x=10, y=30)])
 def test_neighbours_are_two(other):
-    assert not people.same_person(person(standing()), person(other), Settings())
+    assert not same_person(person(standing()), person(other), Settings())
 
 
 def test_the_surest_reading_stays():
@@ -254,7 +255,7 @@ def test_people_do_not_depend_on_the_number_of_threads(finder, annotated):
 
 def test_joint_mask_asks_for_inside_and_visible():
     one = person(standing())._replace(visibility=np.r_[0.05, 0.9, np.ones(31)], inside=np.r_[1, 0.4, np.ones(31)])
-    mask = people.joint_mask(one, 0.1)
+    mask = joint_mask(one, 0.1)
     assert mask.tolist() == [False, False] + [True] * 31
 
 
@@ -314,7 +315,7 @@ def test_whole_square_of_a_turned_picture_shows_it_turned(annotated):
 
 
 def _coco(one):
-    return joints.convert(one.points, people.JOINT_SET, "coco17")[0]
+    return joints.convert(one.points, mediapipe_models.JOINT_SET, "coco17")[0]
 
 
 class SeenInAll(OnePerson):

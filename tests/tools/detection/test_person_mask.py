@@ -1,23 +1,16 @@
 """The person's mask in a region: on the person whose joints are annotated, and nothing outside of the region."""
 
 import numpy as np
-import pytest
 
-from tools.detection import mediapipe_models
 from tools.detection.regions import Region
 from tools.pose import joints
 
 
-def test_the_mask_covers_annotated_joints_and_nothing_outside(pose3d_data):
-    if not mediapipe_models.available():
-        pytest.skip(f"models not found: {mediapipe_models.HOW_TO_GET_IT}")
-    source = pose3d_data / "photos" / "lspet_val_joints.npz"
-    if not source.is_file():
-        pytest.skip("needs photos/lspet_val_joints.npz of the shared data")
-    from baseline_network.training import body_head_crops
+def test_the_mask_covers_annotated_joints_and_nothing_outside(lspet_val):
+    from baseline_network.training import body_head_people
     from tools.detection.person_mask import PersonMask
 
-    people, network = body_head_crops.AnnotatedPeople(source), PersonMask()
+    people, network = body_head_people.AnnotatedPeople(lspet_val), PersonMask()
     limbs = [joints.joint_set("lsp14").index(side + part) for side in "LR" for part in ("Shoulder", "Hip", "Knee")]
     on, beyond = [], []
     for row in people.rows[:8]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tools.detection.people import Person
+from tools.detection.person import Person
 from tools.detection.regions import Region
 from tools.detection.tracking import Tracker
 from tools.pose import joints
